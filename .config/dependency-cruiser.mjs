@@ -27,7 +27,8 @@ const FLOORS = {
   codec: [
     ['arguments', 'errors', 'pool-guard', 'protocol'],
     ['masking'],
-    ['memory', 'text'],
+    ['memory'],
+    ['text'],
     ['close'],
     ['handshake'],
     ['frames'],

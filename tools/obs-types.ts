@@ -178,10 +178,14 @@ function holeType(owner: string, field: string, key: string | undefined): string
   return `FieldTypes['${key}']`;
 }
 
+/** Enumerations that no user of `Obs` needs. */
+const INTERNAL: readonly string[] = ['RequestBatchExecutionType', 'WebSocketOpCode'];
+
 function enumsOf({ enums }: Protocol): string {
+  const shown = enums.filter(({ name }) => !INTERNAL.includes(name));
   return [
     HEAD,
-    ...enums.map(({ name, members }) => {
+    ...shown.map(({ name, members }) => {
       const values: Record<string, string | number> = {};
       const lines = members.map(({ enumIdentifier, enumValue, initialVersion }) => {
         const value = evaluate(enumValue, values);

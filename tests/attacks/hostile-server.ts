@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { ClientConn } from '@ws/node-client';
 import { vi } from 'vitest';
 import { turn } from '../kit/fake-platform.ts';
+import { acceptOf, switchingProtocols } from '../kit/raw-peer.ts';
 import type { Watch } from './harness/index.ts';
 
 const STEP = 1_000;
-const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** A request that a hostile server received. */
 export interface ReceivedRequest {
@@ -54,14 +53,7 @@ export class HostileServer {
 }
 
 export function receivedRequest(text: string): ReceivedRequest {
-  const key = /sec-websocket-key: (.*)\r\n/i.exec(text)?.[1] ?? '';
-  const accept = createHash('sha1')
-    .update(key + GUID)
-    .digest('base64');
-  const ok = (extra = ''): string =>
-    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-    `Sec-WebSocket-Accept: ${accept}\r\n${extra}\r\n`;
-  return { text, accept, ok };
+  return { text, accept: acceptOf(text), ok: (extra) => switchingProtocols(text, extra) };
 }
 
 /** Writes `chunk` again and again while the other end accepts data. */

@@ -1,19 +1,19 @@
 import { Conn, type ConnOptions, type Role } from '@ws/conn';
 import { nodeDeflate } from '@ws/node-io';
-import { FakePlatform, type NaiveFrame, naiveDecode, TestTransport, turn } from '../kit/index.ts';
+import {
+  FakePlatform,
+  type NaiveFrame,
+  type NaiveFrameOptions,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+  turn,
+} from '../kit/index.ts';
 
 export const ROLES: readonly Role[] = ['server', 'client'];
 
 /** The fields of a frame, without any check. */
-export interface FrameFields {
-  /** Default: true. */
-  readonly fin?: boolean;
-  /** 0x40, 0x20, 0x10 as on the wire. Default: 0. */
-  readonly rsv?: number;
-  /** The length in the header. Default: the length of the payload. */
-  readonly claims?: number | bigint;
-  /** Bits of the length field. Default: the fewest possible. */
-  readonly lengthBits?: 7 | 16 | 64;
+export interface FrameFields extends Omit<NaiveFrameOptions, 'mask'> {
   /** Default: as the receiver requires. */
   readonly masked?: boolean;
   /** Default: 0x11223344. */
@@ -25,23 +25,10 @@ export function frame(
   role: Role,
   opcode: number,
   payload: Uint8Array | string = '',
-  { fin = true, rsv = 0, claims, lengthBits, masked, key = 0x11223344 }: FrameFields = {},
+  { masked = role === 'server', key = 0x11223344, ...fields }: FrameFields = {},
 ): Buffer {
-  const body = Buffer.from(payload as string);
-  const length = BigInt(claims ?? body.length);
-  const bits = lengthBits ?? (length < 126n ? 7 : length < 65_536n ? 16 : 64);
-  const isMasked = masked ?? role === 'server';
-  const after = bits === 7 ? 2 : 2 + bits / 8;
-  const head = Buffer.alloc(isMasked ? after + 4 : after);
-  head[0] = (fin ? 0x80 : 0) | rsv | opcode;
-  head[1] = (isMasked ? 0x80 : 0) | (bits === 7 ? Number(length) : bits === 16 ? 126 : 127);
-  if (bits === 16) head.writeUInt16BE(Number(length), 2);
-  if (bits === 64) head.writeBigUInt64BE(length, 2);
-  if (isMasked) {
-    head.writeUInt32BE(key, after);
-    for (let i = 0; i < body.length; i++) body[i]! ^= head[after + (i & 3)]!;
-  }
-  return Buffer.concat([head, body]);
+  const options = masked ? { ...fields, mask: key } : fields;
+  return Buffer.from(naiveEncode(opcode, payload, options).buffer);
 }
 
 /** A connection under attack, with a fake clock and a test transport. */

@@ -14,7 +14,6 @@ import {
   pack,
   RSV1,
   someText,
-  TAKEOVER,
   turns,
   type Wired,
   wiredOn,
@@ -175,20 +174,6 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     });
   });
 
-  describe('with final blocks', () => {
-    const FINAL = hex('4b 04 00');
-
-    it.each([10, 100, 20_000])('fails with %i of them', async (count) => {
-      for (const pieces of [1, 3]) {
-        const wired = wiredOn(backend, { deflate: TAKEOVER });
-        const payload = Buffer.concat([...Array<Buffer>(count).fill(FINAL as Buffer), hex('00')]);
-        const size = Math.ceil(payload.length / pieces);
-        for (const part of wired.packed(TextMessage, payload, size)) wired.feed(part);
-        expect(await failure(wired)).toEqual(CORRUPT);
-      }
-    });
-  });
-
   describe.each([KIB, 64 * KIB, MIB])(
     'that inflates to eight times the read limit of %i bytes',
     (limit) => {
@@ -252,12 +237,6 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     for (let i = 0; i < 6; i++) wired.feed(wired.frame(CONTINUATION, nothing, { fin: false }));
     expect(await failure(wired)).toEqual(TOO_LONG);
     expect(wired.source.inflated).toBe(0);
-  });
-
-  it('uncompressed fails at the plain limit, by its header', async () => {
-    const wired = wiredOn(backend, { readLimit: KIB });
-    wired.transport.feed(wired.frame(BinaryMessage, new Uint8Array(KIB + 1)).subarray(0, 8));
-    expect(await failure(wired)).toEqual(TOO_LONG);
   });
 
   it('obeys a limit that changes within a message', async () => {

@@ -188,23 +188,6 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     expect(most).toBeLessThanOrEqual(40);
   });
 
-  it('that is not read takes at most 256 engines', async () => {
-    const source = new CountingSource(backend);
-    const frameOf = pack(Buffer.alloc(500_000));
-    const all = Array.from({ length: 400 }, () => wiredOn(backend, { source }));
-    for (const { feed, packed } of all) feed(...packed(BinaryMessage, frameOf));
-    await until(() => source.inflaters === 256);
-    await turns(50);
-    expect(source.inflaters).toBe(256);
-    // A read is served even without a free engine.
-    const last = await all.at(-1)!.conn.readMessage();
-    expect(last.data.length).toBe(500_000);
-    for (const { transport } of all) transport.break();
-    await turns();
-    // The additional engine stays in the pool.
-    expect(source.inflaters).toBeLessThanOrEqual(256 + 1);
-  });
-
   it('of a closed connection is not counted and can still be read', async () => {
     const source = new CountingSource(backend);
     const { conn, feed, frame, transport } = wiredOn(backend, { source, deflate: TAKEOVER });

@@ -9,26 +9,17 @@ import { BackpressureError, broadcast, type Conn, serve } from '@ws/node-server'
 import { createProxy } from '@ws/proxy';
 import { describe, expect, it, vi } from 'vitest';
 import { listening } from '../kit/listening.ts';
-import { nothingLeft, whenOver } from '../peers/index.ts';
+import { nothingLeft, upgradeRequest, whenOver } from '../peers/index.ts';
 
 const MIB = 1024 * 1024;
 const BOUND = 8 * MIB;
-const HANDSHAKE = [
-  'GET /ask HTTP/1.1',
-  'Host: 127.0.0.1',
-  'Upgrade: websocket',
-  'Connection: Upgrade',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-  '\r\n',
-].join('\r\n');
 
 /** A client that never reads. */
 async function deaf(port: number): Promise<() => void> {
   const socket = connect(port, '127.0.0.1').pause();
   socket.on('error', () => {});
   await once(socket, 'connect');
-  socket.write(HANDSHAKE);
+  socket.write(upgradeRequest('/ask'));
   return () => void socket.destroy();
 }
 

@@ -1,15 +1,12 @@
-import { type CloseInfo, type Conn } from '@ws/conn';
+import type { CloseInfo } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import {
   type Carrier,
-  everySize,
   expectNoSockets,
-  expectSame,
   nothingLeft,
   ourEndClosed,
   pattern,
   turn,
-  waysOfReading,
 } from '../peers/index.ts';
 import { type BothOurs, bothOurs } from './ours.ts';
 
@@ -29,20 +26,6 @@ export function oursSuite(carriers: readonly (readonly [string, Carrier])[]): vo
       { from: 'client', to: 'server' },
       { from: 'server', to: 'client' },
     ] as const)('from $from to $to', ({ from, to }) => {
-      it.each(waysOfReading)('carry every size, read by %s', async (_, read) => {
-        const ends = await bothOurs(carrier, { readLimit: 1 << 24, maxBufferedAmount: false });
-        const sent = everySize();
-        let at = 0;
-        const reading = read(ends[to].conn, sent.length, ({ type, data }) => {
-          expectSame(sent[at++]!, type, data);
-        });
-        for (const message of sent) await ends[from].conn.send(message);
-        await reading;
-        expect(at).toBe(sent.length);
-        const { messagesIn, bytesIn } = ends[to].conn.stats;
-        expect([messagesIn, bytesIn]).toEqual([sent.length, ends[from].conn.stats.bytesOut]);
-      });
-
       it('ping between queued messages', async () => {
         const ends = await bothOurs(carrier, { maxBufferedAmount: false });
         const { conn } = ends[from];
@@ -56,29 +39,6 @@ export function oursSuite(carriers: readonly (readonly [string, Carrier])[]): vo
         expect((await Promise.all(trips)).every((trip) => trip > 0)).toBe(true);
         await conn.close();
         expect(got).toBe(30);
-      });
-
-      it.each<[string, (conn: Conn) => Promise<unknown>]>([
-        ['receive', (conn) => conn.receive(() => {}).then(() => 'done')],
-        ['discardReads', (conn) => conn.discardReads().then(() => 'done')],
-        ['readMessage', (conn) => conn.readMessage().catch((error: Error) => error.message)],
-        [
-          'for await',
-          async (conn) => {
-            for await (const message of conn) expect(message).toBe('never');
-            return 'done';
-          },
-        ],
-      ])('close with 1001, which ends %s', async (_, read) => {
-        const ends = await bothOurs(carrier);
-        const reading = read(ends[to].conn);
-        const closing = ends[from].conn.close(1001, 'é'.repeat(61));
-        expect(await reading).toMatch(/^done$|close 1001 \(going away\)/);
-        const infos = await bothClosed(ends);
-        // The answer repeats the code, not the reason.
-        expect(infos[from]).toEqual({ code: 1001, reason: '', wasClean: true });
-        expect(infos[to]).toEqual({ code: 1001, reason: 'é'.repeat(61), wasClean: true });
-        expect(await closing).toBe(infos[from]);
       });
 
       it('keep sent messages for a late reader', async () => {

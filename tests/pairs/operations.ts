@@ -39,19 +39,7 @@ export const OPERATIONS = {
       'The reader has read the first fragments of a message, and its next `read` is pending.',
     asSecond: '`nextReader()`, and `read` until the end of the message',
     takesSignal: true,
-    async first(scene) {
-      const writer = await scene.streamFromFar('the stream');
-      await scene.move();
-      const running = readStream(scene);
-      await scene.move();
-      return {
-        ...running,
-        async finish() {
-          void writer.write(partsOf('the stream')[1]);
-          await writer.close().catch(() => {});
-        },
-      };
-    },
+    first: (scene) => readOfHalf(scene, readStream),
     second: (scene) => readStream(scene),
   },
   'nextReader between reads': {
@@ -59,19 +47,7 @@ export const OPERATIONS = {
       'The reader has read the first fragments of a message, and no `read` is pending. Its next `read` follows both operations.',
     asSecond: '`nextReader()` and one `read`; its next `read` follows both operations',
     takesSignal: true,
-    async first(scene) {
-      const writer = await scene.streamFromFar('the stream');
-      await scene.move();
-      const running = readPart(scene);
-      await scene.platform.settle();
-      return {
-        ...running,
-        async finish() {
-          void writer.write(partsOf('the stream')[1]);
-          await writer.close().catch(() => {});
-        },
-      };
-    },
+    first: (scene) => readOfHalf(scene, readPart),
     second: (scene) => readPart(scene),
   },
   receive: {
@@ -215,6 +191,21 @@ function readStream(scene: Scene): Running {
   );
   whole.catch(() => {});
   return { outcome: () => into.outcome(scene, whole) };
+}
+
+/** `read` begins when half of a message has come. Its other half follows both operations. */
+async function readOfHalf(scene: Scene, read: (scene: Scene) => Running): Promise<Running> {
+  const writer = await scene.streamFromFar('the stream');
+  await scene.move();
+  const running = read(scene);
+  await scene.move();
+  return {
+    ...running,
+    async finish() {
+      void writer.write(partsOf('the stream')[1]);
+      await writer.close().catch(() => {});
+    },
+  };
 }
 
 /** Reads the first bytes of a message, and the rest when the test asks for the outcome. */

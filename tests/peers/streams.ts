@@ -4,11 +4,9 @@ import { pipeline } from 'node:stream/promises';
 import {
   BinaryMessage,
   type Conn,
-  joinMessages,
   type MessageReader,
   type MessageWriter,
   TextMessage,
-  WriteClosedError,
 } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, turn } from '../kit/index.ts';
@@ -139,48 +137,6 @@ export function streamSuite(connector: Connector, carriers = SOCKETS): void {
       while (pongs < pieces.length) await once(ws, 'pong');
     });
 
-    it('return the first bytes before the last are sent', async () => {
-      const { conn, ws } = await connector.ws(carrier);
-      const into = Buffer.alloc(100);
-      const pieces = ['first', 'second', 'third'];
-      let reader: MessageReader | undefined;
-      for (const piece of pieces) {
-        ws.send(piece, { fin: piece === 'third' });
-        reader ??= await conn.nextReader();
-        const n = await reader.read(into);
-        expect(into.toString('utf8', 0, n)).toBe(piece);
-      }
-      expect(await reader!.read(into)).toBe(0);
-    });
-
-    it('discard the unread rest of a message before the next read of any kind', async () => {
-      const { conn, ws } = await connector.ws(carrier);
-      const large = pattern(300_000);
-      const leaveOneUnread = async (): Promise<void> => {
-        ws.send(large.subarray(0, 100_000), { fin: false });
-        ws.send(large.subarray(100_000));
-        ws.send('small');
-        const reader = await conn.nextReader();
-        const into = Buffer.alloc(1_000);
-        const n = await reader.read(into);
-        expect(into.subarray(0, n).equals(large.subarray(0, n))).toBe(true);
-      };
-      await leaveOneUnread();
-      expect((await conn.readMessage()).text()).toBe('small');
-      await leaveOneUnread();
-      expect(await (await conn.nextReader()).text()).toBe('small');
-      await leaveOneUnread();
-      for await (const message of conn) {
-        expect(message.text()).toBe('small');
-        break;
-      }
-      await leaveOneUnread();
-      const received = new Promise<string>((resolve) => {
-        conn.receive((message) => resolve(message.text())).catch(() => {});
-      });
-      expect(await received).toBe('small');
-    });
-
     it.each(waysOfFilling)('write every size, by %s', async (_, fill) => {
       const { conn, ws } = await connector.ws(carrier);
       const sent = sizesUpTo(MIB);
@@ -244,48 +200,6 @@ export function streamSuite(connector: Connector, carriers = SOCKETS): void {
       expect(back.equals(sent)).toBe(true);
     });
 
-    it('send the messages of several queued producers one after the other', async () => {
-      const { conn, ws } = await connector.ws(carrier);
-      const produce = async (seed: number): Promise<void> => {
-        const bytes = pattern(50_000, seed);
-        const writer = await conn.nextWriter(BinaryMessage, { queue: true });
-        for (let at = 0; at < bytes.length; at += 7_000) {
-          await writer.write(bytes.subarray(at, at + 7_000));
-          await turn();
-        }
-        await writer.close();
-      };
-      const got: Buffer[] = [];
-      const reading = readWs(ws, 9, (_, bytes) => void got.push(bytes));
-      await Promise.all([
-        ...[1, 2, 3, 4].map(produce),
-        ...[5, 6, 7, 8].map((seed) => conn.send(pattern(60_000 + seed, seed))),
-        produce(9),
-      ]);
-      await reading;
-      const order = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-      const same = got.map((bytes) =>
-        order.find((seed) => bytes.equals(pattern(bytes.length, seed))),
-      );
-      expect(same).toEqual(order);
-    });
-
-    it('finish an open writer when the next writer is requested', async () => {
-      const { conn, ws } = await connector.ws(carrier);
-      const got: string[] = [];
-      const reading = readWs(ws, 3, (_, bytes) => void got.push(bytes.toString()));
-      const first = await conn.nextWriter(TextMessage);
-      await first.write('first');
-      const second = await conn.nextWriter(TextMessage);
-      await expect(first.write('late')).rejects.toBeInstanceOf(WriteClosedError);
-      const third = conn.nextWriter(TextMessage);
-      await (await third).write('third');
-      await expect(second.close()).rejects.toBeInstanceOf(WriteClosedError);
-      await (await third).close();
-      await reading;
-      expect(got).toEqual(['first', '', 'third']);
-    });
-
     it('let timers fire in a loop of awaited writes', async () => {
       const { conn, ws } = await connector.ws(carrier);
       ws.on('message', () => {});
@@ -302,19 +216,6 @@ export function streamSuite(connector: Connector, carriers = SOCKETS): void {
       }, 1);
       await writer.close();
       while (!fired) await conn.send('x');
-    });
-
-    it('join all messages with joinMessages', async () => {
-      const { conn, ws } = await connector.ws(carrier);
-      const sent = ['one', '', patternText(100_000), 'four'];
-      for (const message of sent) ws.send(message, { binary: message === 'one' });
-      ws.close(1001);
-      const all: Uint8Array[] = [];
-      const joined = pipeline(joinMessages(conn, '\r\n'), async (source) => {
-        for await (const piece of source) all.push(piece);
-      });
-      await expect(joined).rejects.toMatchObject({ closeCode: 1001 });
-      expect(Buffer.concat(all).toString()).toBe(`${sent.join('\r\n')}\r\n`);
     });
   });
 }

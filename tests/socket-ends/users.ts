@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Role } from '@ws/codec';
@@ -28,10 +28,16 @@ const STOP = { timeout: 1 };
 /** The bound of a handshake is not under test; a silent peer gets no longer than this. */
 const OPTIONS = { handshakeTimeout: 2_000, closeTimeout: 200, report: ignore } as const;
 
-/** A node:http server that emits 'connection' for the sockets of the test. */
-function httpUser(onUpgrade: (req: never, socket: Duplex, head: Buffer) => void) {
-  const server = createServer((_req, res) => res.end('a page')).on('upgrade', onUpgrade as never);
-  return { server, take: (near: Duplex) => void server.emit('connection', near) };
+function httpServer(onUpgrade: (req: never, socket: Duplex, head: Buffer) => void): Server {
+  return createServer((_req, res) => res.end('a page')).on('upgrade', onUpgrade as never);
+}
+
+/** A server of ours. The sockets of the test are its next connections. */
+function serving(
+  server: { emit(event: 'connection', socket: Socket): boolean },
+  stop: () => unknown,
+): SocketUser {
+  return { role: 'server', take: (near) => void server.emit('connection', near as Socket), stop };
 }
 
 /** A client that is a Conn. */
@@ -83,63 +89,42 @@ function compatClient(ws: WebSocket): void {
 export const USERS: Readonly<Record<string, () => SocketUser | Promise<SocketUser>>> = {
   async serve() {
     const server = await serve({ ...OPTIONS, port: 0, host: '127.0.0.1' }, echo);
-    return {
-      role: 'server',
-      take: (near) => void server.http.emit('connection', near),
-      stop: () => server.close(STOP),
-    };
+    return serving(server.http, () => server.close(STOP));
   },
   async 'serve with a server and an async authenticate'() {
     const http = createServer();
     const authenticate = async () => new Promise((resolve) => setTimeout(resolve, 5, true));
     const server = await serve({ ...OPTIONS, server: http, authenticate }, echo);
-    return {
-      role: 'server',
-      take: (near) => void http.emit('connection', near),
-      stop: () => server.close(STOP),
-    };
+    return serving(http, () => server.close(STOP));
   },
   async 'a hub by serve'() {
     const hub = echoHub();
     const server = await serve({ ...OPTIONS, port: 0, host: '127.0.0.1' }, hub.handler);
-    return {
-      role: 'server',
-      take: (near) => void server.http.emit('connection', near),
-      stop: () => Promise.all([hub.close(STOP), server.close(STOP)]),
-    };
+    return serving(server.http, () => Promise.all([hub.close(STOP), server.close(STOP)]));
   },
   async 'a hub by serveRaw'() {
     const hub = echoHub();
     const server = await serveRaw({ ...OPTIONS, port: 0, host: '127.0.0.1' }, hub.handler);
-    return {
-      role: 'server',
-      take: (near) => void server.net.emit('connection', near as Socket),
-      stop: () => Promise.all([hub.close(STOP), server.close(STOP)]),
-    };
+    return serving(server.net, () => Promise.all([hub.close(STOP), server.close(STOP)]));
   },
   Upgrader() {
     const upgrader = new Upgrader(OPTIONS);
-    const { take } = httpUser(upgrader.handler(echo));
-    return { role: 'server', take, stop: () => upgrader.close(STOP) };
+    return serving(httpServer(upgrader.handler(echo)), () => upgrader.close(STOP));
   },
   'Upgrader.upgrade'() {
     const upgrader = new Upgrader(OPTIONS);
-    const { take } = httpUser(
+    const http = httpServer(
       (...args) =>
         void upgrader
           .upgrade(...args)
           .then(echo)
           .catch(ignore),
     );
-    return { role: 'server', take, stop: () => upgrader.close(STOP) };
+    return serving(http, () => upgrader.close(STOP));
   },
   async serveRaw() {
     const server = await serveRaw({ ...OPTIONS, port: 0, host: '127.0.0.1' }, echo);
-    return {
-      role: 'server',
-      take: (near) => void server.net.emit('connection', near as Socket),
-      stop: () => server.close(STOP),
-    };
+    return serving(server.net, () => server.close(STOP));
   },
   'RawUpgrader.upgrade'() {
     const upgrader = new RawUpgrader(OPTIONS);
@@ -152,11 +137,7 @@ export const USERS: Readonly<Record<string, () => SocketUser | Promise<SocketUse
     const fallback = createServer((_req, res) => res.writeHead(200, close).end('a page'));
     const upgrader = new RawUpgrader({ ...OPTIONS, fallback });
     const listener = upgrader.listener(echo);
-    return {
-      role: 'server',
-      take: (near) => listener(near),
-      stop: () => upgrader.close(STOP),
-    };
+    return { role: 'server', take: (near) => listener(near), stop: () => upgrader.close(STOP) };
   },
   dial: () => dialing((near) => dial(URL, { ...OPTIONS, netDial: () => near })),
   'dialer.handshake': () => {
@@ -177,18 +158,17 @@ export const USERS: Readonly<Record<string, () => SocketUser | Promise<SocketUse
   'socketTransport, as a server': () => bare('server'),
   'socketTransport, as a client': () => bare('client'),
   'WebSocketServer of compat'() {
-    const { server, take } = httpUser(ignore);
-    server.removeAllListeners('upgrade');
+    const server = createServer((_req, res) => res.end('a page'));
     const wss = new WebSocketServer({ server });
     wss.on('connection', compatClient).on('wsClientError', ignore as never);
-    return { role: 'server', take, stop: () => compatStop(wss) };
+    return serving(server, () => compatStop(wss));
   },
   'WebSocketServer of compat, noServer'() {
     const wss = new WebSocketServer({ noServer: true });
-    const { take } = httpUser((req, socket, head) =>
+    const http = httpServer((req, socket, head) =>
       wss.handleUpgrade(req, socket, head, compatClient),
     );
-    return { role: 'server', take, stop: () => compatStop(wss) };
+    return serving(http, () => compatStop(wss));
   },
   'WebSocket of compat'() {
     const all: WebSocket[] = [];

@@ -4,8 +4,8 @@ import type { AliveOptions, AlivePlan } from './dial-options.ts';
 const LONGEST_TIMEOUT = 60_000;
 
 /**
- * The option `alive` of all connections to one URL. After an end by it, the next connection has twice
- * the time: a page sees no part of a long message.
+ * The option `alive` of all connections to one URL. When it has ended a connection, the next one has
+ * twice the time: a page sees no part of a long message.
  */
 export class AliveSetting {
   readonly #given: AliveOptions | false | undefined;
@@ -21,7 +21,7 @@ export class AliveSetting {
     return this.#given !== undefined;
   }
 
-  /** The plan of the next connection; undefined if none finds out whether it is dead. */
+  /** The plan of the next connection; undefined if the option is off. */
   get plan(): AlivePlan | undefined {
     return this.#plan && { ...this.#plan, timeout: this.#timeout };
   }

@@ -32,7 +32,7 @@ export class Alive {
   /** Milliseconds between two looks at a question. */
   readonly #step: number;
   readonly #sent: () => number;
-  /** Bytes that had left the page at the last look, and those that waited. */
+  /** Bytes that had left the page at the last look, and bytes that waited. */
   #left = 0;
   #unsent = 0;
   #isLost = false;
@@ -112,7 +112,7 @@ export class Alive {
 
   /** Asks, and starts `timeout`. */
   #ask(): void {
-    // A question that waits for nothing leaves at once.
+    // Without such bytes the question leaves at once.
     this.#unsent = this.#socket.bufferedAmount;
     const isFirst = this.#questions === 0;
     if (!this.#send() && isFirst) return this.#lookIn(this.#plan.after);
@@ -149,11 +149,11 @@ export class Alive {
     const silence = now - this.#heardAt;
     if (this.#questions === 0) return silence < after ? this.#lookIn(after - silence) : this.#ask();
     const left = this.#bytesLeft;
-    // Only bytes that waited prove a peer: others leave at once, even without one.
+    // Only bytes that waited prove that a peer reads. Others leave at once, even without a peer.
     const isLeaving = this.#unsent > 0 && left > this.#left;
     this.#left = left;
     this.#unsent = bufferedAmount;
-    // The system takes some MiB at once, which have not passed. They may take as long as the others.
+    // The system takes some MiB at once. They may need as long as the bytes that waited.
     if (isLeaving) this.#end = now + timeout + Math.min(silence, LONGEST_REST);
     if (now < this.#end) return this.#lookIn(Math.min(this.#end - now, this.#step));
     // The timers of a hidden page are always late: by a minute in Chromium.

@@ -2,7 +2,7 @@ import { MESSAGE_COST } from './payload.ts';
 import { utf8Length } from './utf8-length.ts';
 import type { PageSocket, WebSocketEvent, WebSocketLike } from './web-types.ts';
 
-/** A WebSocket that connects. Messages wait until it is open: it would throw. */
+/** A WebSocket that connects. Messages wait until it is open: its `send` throws before. */
 export class ConnectingSocket implements PageSocket {
   readonly underlying: WebSocketLike;
   binaryType = '';

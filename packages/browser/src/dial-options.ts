@@ -34,9 +34,10 @@ export interface AliveOptions {
    * Time in ms from a question to the next message. Without a message the connection ends with 1006
    * and a TimeoutError. The time must suffice for the largest message that comes: a page does not see
    * parts of it. After such an end the next connection of a ReconnectingConn has twice the time, up to
-   * 60 s, until a message has come after a question. While messages of the page leave, each fall of `bufferedAmount` starts this time
-   * again, and adds the silence so far, at most a minute, for bytes that the system holds. The page
-   * asks again when it was not running. Default: 5,000.
+   * 60 s, until a message has come after a question. A fall of `bufferedAmount` shows that messages of
+   * the page leave. It starts this time again, and adds the silence so far, at most a minute: the
+   * system may hold bytes that have not left yet. The page asks again when it was not running.
+   * Default: 5,000.
    */
   readonly timeout?: number | undefined;
 }
@@ -117,7 +118,7 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
   'WebSocket',
 ];
 
-/** What to use instead of an option that a page cannot have. The table of `optionHint` is too large. */
+/** Returns a hint for an option that a page cannot have. The table of `optionHint` is too large. */
 export function pageHint(name: string): string | undefined {
   if (!/^(auth|compression|headers|heartbeat|jar|origin|proxy|tls)$/.test(name)) return undefined;
   return `the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
@@ -188,11 +189,5 @@ export function checkDialOptions(options: DialOptions): DialPlan {
   if (typeof WebSocket !== 'function') {
     throw new TypeError('dial: no global WebSocket; pass a class as the option WebSocket');
   }
-  return {
-    ...settings,
-    subprotocols: protocols,
-    handshakeTimeout: time,
-    alive,
-    WebSocket,
-  };
+  return { ...settings, subprotocols: protocols, handshakeTimeout: time, alive, WebSocket };
 }

@@ -38,9 +38,9 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
 }
 
 /**
- * As {@link dial}, which checks `alive`.
+ * Opens a connection, as {@link dial} does.
  *
- * @param alive - Default: the option.
+ * @param alive - The checked option `alive`. Default: the option of `options`.
  */
 export function open(
   url: string | URL,

@@ -34,5 +34,5 @@ export class UnsupportedError extends WebSocketError {
 /** The note of an error that a browser does not explain. */
 export const CAUSE_HIDDEN = "browsers hide the cause; see the network tab or the server's log";
 
-/** What a page uses instead of headers and user info. */
+/** How a page logs in, without headers and user info. */
 export const LOGINS = 'use ?token= in the URL, a subprotocol or a cookie';

@@ -22,7 +22,7 @@ export interface BrowserConnOptions {
   readonly maxBufferedAmount?: number | false | undefined;
 }
 
-/** Turns of one wait. */
+/** The turns in which one waiting write looks at `bufferedAmount`. */
 export interface Turns {
   /** Calls `look` in a later turn. */
   next(look: () => void): void;
@@ -30,7 +30,7 @@ export interface Turns {
   stop?(): void;
 }
 
-/** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */
+/** The differences between a page and a server of `@ws/fetch`, which have the same kind of socket. */
 export interface Side {
   /** The close code after `error` of the application. */
   errorCloseCode(error: unknown): number;

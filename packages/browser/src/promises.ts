@@ -6,7 +6,7 @@ export const LONGEST_TIMER = 2_147_483_647;
 
 export function nothing(): void {}
 
-/** Reports an error of the application as an uncaught one is, without ending anything. */
+/** Reports an error of the application as the runtime reports an uncaught one. Ends nothing. */
 export function report(error: unknown): void {
   // Node has no `reportError`, and that of Deno and Bun ends the process.
   const { Deno, Bun, reportError } = globalThis;
@@ -15,7 +15,8 @@ export function report(error: unknown): void {
 
 /**
  * Runs the checks of the arguments of a public function. In V8 the stack of their error starts at
- * its caller. That of the codec is larger: it also works for methods and foreign errors.
+ * its caller. The function `checked` of the codec is larger: it also works for methods and foreign
+ * errors.
  */
 export function checked<T>(check: () => T, called: unknown): T {
   try {

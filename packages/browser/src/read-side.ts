@@ -29,7 +29,7 @@ export class ReadSide {
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #fail: (error: unknown, closeCode: number) => void;
-  /** Messages that have arrived after those of `#next`. */
+  /** Messages that arrived after the messages in `#next`. */
   #queue: PageMessage[] = [];
   /** The next messages, the first one last: to shift a long array costs as much as to copy it. */
   #next: PageMessage[] = [];
@@ -81,7 +81,7 @@ export class ReadSide {
     this.bytes += length;
     const reader = this.#reader;
     if (reader !== undefined) {
-      // It waits only while the queue is empty.
+      // A reader waits only while the queue is empty.
       this.#reader = undefined;
       return reader(message);
     }
@@ -188,7 +188,7 @@ export class ReadSide {
     });
   }
 
-  /** Whether `error` is that of a call after the end: the handler has not failed. */
+  /** Whether a call after the end has failed with `error`. The handler itself has not failed. */
   #isLate(error: unknown): boolean {
     const ended = this.#ended;
     return error instanceof CloseSentError

@@ -69,7 +69,7 @@ export function planReconnectingConn(
   const refused = (error: Error): void => reported(error, { where: 'alive' });
   return {
     ...liveOptions(options),
-    // That of each connection is another bound with the same name.
+    // `maxQueuedBytes` of each connection is another bound.
     ...dialPlan(url, { ...options, maxQueuedBytes: undefined }, alive, refused),
     checkClose(code, reason, options) {
       checkNames('close', options, ['discard'], 'reject');
@@ -126,8 +126,8 @@ function dialPlan(
       const to = isFresh ? await callUrl(url, signal, handshakeTimeout).catch(failed) : fixed;
       return open(to, { ...ofDial, signal }, setting.plan);
     },
-    // A bad subprotocol cannot succeed. An error of `onOpen`, or of the function for the URL, may be
-    // that of its requests.
+    // A bad subprotocol cannot succeed. An error of `onOpen`, or of the function for the URL, may be an
+    // error of its requests.
     extraDelay: (error, _maxDelay, opened) =>
       opened || error instanceof WebSocketError || urlFailures.has(error as object) ? 0 : Infinity,
   };

@@ -161,7 +161,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       messagesIn: this.#reads.messages,
       messagesOut: this.writes.messages,
       messagesRefused: this.writes.refused,
-      // Those that a close drops are not counted.
+      // Messages that a close drops are not counted.
       messagesDropped: 0,
       bytesIn: this.#reads.bytes,
       bytesOut: this.writes.bytes,

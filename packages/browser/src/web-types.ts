@@ -31,7 +31,7 @@ export interface WebSocketLike {
   addEventListener(type: string, listener: (event: any) => void): void;
 }
 
-/** The socket of a BrowserConn: a WebSocket, or one that connects in the form of an open one. */
+/** The socket of a BrowserConn: a WebSocket, or a ConnectingSocket. */
 export interface PageSocket extends WebSocketLike {
   /** The object of the browser, if it is another one. */
   readonly underlying?: WebSocketLike;

@@ -42,7 +42,7 @@ export class WriteSide {
     return this.#socket.bufferedAmount || 0;
   }
 
-  /** {@link buffered}, with the objects of messages that wait for an open socket: what the bounds count. */
+  /** Counts for the bounds: {@link buffered}, and the objects of messages that wait for an open socket. */
   get #charged(): number {
     return this.buffered + (this.#socket.overhead ?? 0);
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { inputOutput, usage } from './failure.ts';
 import { addressOf } from './listen.ts';
@@ -40,30 +41,32 @@ export function parseEndPoint(text: string): EndPoint {
 }
 
 /** Connects to an end. @throws Failure, exit code 8. */
-export function openStream(point: StreamPoint): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ ...optionsOf(point), allowHalfOpen: true });
-    const fail = (error: Error): void => reject(inputOutput(point.text, error));
-    socket.once('error', fail);
-    socket.once('connect', () => {
-      socket.off('error', fail);
-      socket.on('error', () => {});
-      resolve(socket);
-    });
-  });
+export async function openStream(point: StreamPoint): Promise<Socket> {
+  const socket = connect({ ...optionsOf(point), allowHalfOpen: true });
+  await begun(point, socket, 'connect');
+  return socket.on('error', () => {});
 }
 
 /** Listens at an end. @throws Failure, exit code 8. */
-export function listenAt(point: StreamPoint, onSocket: (socket: Socket) => void): Promise<Server> {
+export async function listenAt(
+  point: StreamPoint,
+  onSocket: (socket: Socket) => void,
+): Promise<Server> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => {});
-    onSocket(socket);
+    onSocket(socket.on('error', () => {}));
   });
-  return new Promise((resolve, reject) => {
-    // It stays: a failed accept (EMFILE) is an error too, and loses only that client.
-    server.on('error', (error) => reject(inputOutput(point.text, error)));
-    server.listen(optionsOf(point), () => resolve(server));
-  });
+  await begun(point, server.listen(optionsOf(point)), 'listening');
+  // A failed accept (EMFILE) is an error too, and loses only that client.
+  return server.on('error', () => {});
+}
+
+/** @throws Failure, exit code 8, for an error before `event`. */
+async function begun(point: StreamPoint, end: Server | Socket, event: string): Promise<void> {
+  try {
+    await once(end, event);
+  } catch (error) {
+    throw inputOutput(point.text, error);
+  }
 }
 
 function optionsOf(point: StreamPoint) {

@@ -141,7 +141,7 @@ export function fromCaller(error: unknown, target: object, name?: string): void 
  * Runs the checks of the arguments of a public function, see {@link fromCaller}. The stack of their
  * error starts at the caller.
  *
- * @throws What `check` throws.
+ * @throws The error of `check`.
  */
 export function checked<T>(check: () => T, target: object, name?: string): T {
   try {

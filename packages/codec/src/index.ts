@@ -36,11 +36,11 @@ export {
   offerDeflate,
 } from './handshake/deflate-negotiation.ts';
 export { type ExtensionOffer, formatExtensions, parseExtensions } from './handshake/extensions.ts';
-export type { HeaderLines } from './handshake/format.ts';
 export {
   formatRefusal,
   formatRequest,
   formatSwitching,
+  type HeaderLines,
   type RequestOptions,
   type SwitchingOptions,
 } from './handshake/format.ts';

@@ -1,6 +1,5 @@
 /** Fills released memory and the guards around leased memory. */
 const POISON = 0xdb;
-const POISON_WORD = 0xdbdbdbdb | 0;
 /** Size in bytes of a guard, before and after leased memory. No write may change it. */
 export const GUARD_BYTES = 64;
 
@@ -147,14 +146,6 @@ export function checkPoison(bytes: Uint8Array, what: string, cause?: Error): voi
 
 /** Index of the first byte that is not 0xDB, or -1. */
 function firstChange(bytes: Uint8Array): number {
-  const { buffer, byteOffset, byteLength: length } = bytes;
-  let i = 0;
-  if (length > 0 && byteOffset % 4 === 0) {
-    const words = new Int32Array(buffer, byteOffset, length >> 2);
-    let w = 0;
-    while (w < words.length && words[w] === POISON_WORD) w++;
-    i = w * 4;
-  }
-  while (i < length && bytes[i] === POISON) i++;
-  return i < length ? i : -1;
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== POISON) return i;
+  return -1;
 }

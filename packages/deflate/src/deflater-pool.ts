@@ -14,7 +14,7 @@ const MAX_LEASED = 64;
  */
 const OWNER_IDLE_MS = 1_000;
 
-/** The deflaters of a platform: free ones, and those of connections with context takeover. */
+/** The deflaters of a platform. Some are free, others belong to connections with context takeover. */
 export class DeflaterPool {
   readonly #engines: EnginePool;
   readonly #runtime: ExtensionRuntime;

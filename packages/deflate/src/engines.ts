@@ -133,7 +133,7 @@ export interface DeflateJob {
 /** The engines that compress and inflate messages, such as `nodeDeflate` of `@ws/node-io`. */
 export interface DeflateEngines {
   /**
-   * What its inflaters take: messages in pieces, as they arrive; whole messages, see
+   * The input of its inflaters: messages in pieces, as they arrive; whole messages, see
    * `Inflater.wholeMessages`; or nothing, because the engines do not work. With whole messages, both
    * ends agree on no context takeover, and a connection without a `readLimit` offers no compression.
    * Default: `pieces`.

@@ -49,16 +49,13 @@ export interface Refusal {
 /** The type of `auth` for a result of `authenticate`: what does not refuse. */
 export type AuthOf<Result> = Admitted<Awaited<Result>>;
 
-/** The result of `admit` of `@ws/node-server`, which only the part for Node imports. */
-interface Admission<Auth> {
-  readonly auth: Auth;
+/** The part for Node alone imports the type of a result of `admit` of `@ws/node-server`. */
+type Admitted<Result> = Result extends {
+  readonly auth: infer Auth;
   readonly refuse: `a result of admit, ${string}`;
 }
-
-type Admitted<Result> =
-  Result extends Admission<infer Auth>
-    ? Admitted<Auth>
-    : Exclude<Result, Refusal | Response | Error | undefined | null | false | '' | 0>;
+  ? Admitted<Auth>
+  : Exclude<Result, Refusal | Response | Error | undefined | null | false | '' | 0>;
 
 /** The second argument of `report`. */
 export interface FetchReportContext extends ReportContext {

@@ -103,7 +103,7 @@ export class AddressRace {
   readonly winner: Promise<GuardedStream>;
   readonly #addresses: readonly string[];
   readonly #connect: (address: string) => Socket;
-  /** What removes the listeners of the race from each stream. */
+  /** The function that removes the listeners of the race from each stream. */
   readonly #releases = new Map<GuardedStream, () => void>();
   readonly #errors: unknown[] = [];
   #resolve!: (winner: GuardedStream) => void;
@@ -166,7 +166,7 @@ export class AddressRace {
   }
 }
 
-/** As net.connect does: the code is that of the first error. */
+/** The code is the code of the first error, as for net.connect. */
 function allOf(errors: readonly unknown[]): unknown {
   if (errors.length === 1) return errors[0];
   const { code } = (errors[0] ?? {}) as NodeJS.ErrnoException;

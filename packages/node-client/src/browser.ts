@@ -1,5 +1,5 @@
 /**
- * What a bundler for browsers gets instead of this package: the client of `@ws/browser`.
+ * The client of `@ws/browser`. A bundler for browsers gets it instead of this package.
  *
  * @module
  */

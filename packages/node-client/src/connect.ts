@@ -178,7 +178,7 @@ export class Connector {
     }
   }
 
-  /** The options of tls.connect include those of net.connect. */
+  /** The options of tls.connect include the options of net.connect. */
   #socketOptionsOf({ secure, kind }: Peer): SocketOptions {
     return { ...this.#openers.socket, ...(secure && this.#tlsOf(kind).given) };
   }

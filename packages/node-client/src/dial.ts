@@ -85,7 +85,7 @@ export class Dial {
     }
   }
 
-  /** Asks the server of the URL, and then those of its redirects, for a connection. */
+  /** Asks the server of the URL for a connection, and then the servers of its redirects. */
   async #follow(maxRedirects: number): Promise<ClientConn> {
     let request = this.#first;
     for (let followed = 0; ; followed++) {
@@ -243,7 +243,7 @@ function tooManyRedirects(response: HttpResponse, followed: number): BadHandshak
   return refused(response, `; ${why}`);
 }
 
-// What programs outside of the application see of a dial.
+// A dial as programs outside of the application see it.
 
 const debug = /* @__PURE__ */ debuglog('ws');
 const dialChannel = /* @__PURE__ */ channel('@ws:dial' satisfies keyof Diagnostics);

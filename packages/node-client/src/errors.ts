@@ -56,8 +56,8 @@ export class BadHandshakeError extends WebSocketError {
   }
 
   /**
-   * The first bytes of the response's body: at most 1,024, and at most those of the first 500 ms
-   * or of half the time that `handshakeTimeout` leaves. Yours to keep.
+   * The first bytes of the response's body: at most 1,024, that came within 500 ms or within half of
+   * the time that `handshakeTimeout` leaves. Yours to keep.
    */
   get body(): Buffer {
     return this.#body;
@@ -83,7 +83,7 @@ function firstLine({ status, headers, body }: RefusedResponse): string {
   return line === '' ? '' : `: "${excerpt(line, MAX_LINE)}"`;
 }
 
-/** What the error of a system call means for a dial, by its code. */
+/** The meaning of the error of a system call for a dial, by its code. */
 const MEANINGS: ReadonlyMap<unknown, string> = new Map([
   ['ECONNREFUSED', 'nothing listens there'],
   ['ENOTFOUND', 'the name does not exist'],
@@ -107,8 +107,8 @@ const NOT_TLS_CODES: ReadonlySet<unknown> = new Set([
 export type PeerKind = 'server' | 'redirect' | 'proxy';
 
 /**
- * The error of a dial whose connection failed. The message says what failed, the message of
- * `cause`, and what that means.
+ * The error of a dial whose connection failed. The message names the failure, and has
+ * the message of `cause` and its meaning.
  *
  * @param advice - The end of the message.
  */

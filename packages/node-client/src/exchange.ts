@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { type HeadFault, type ResponseFacts, ResponseHead } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 
-/** The head of a final response: a {@link ResponseHead}, or that of a stream of HTTP/2. */
+/** The head of a final response: a {@link ResponseHead}, or the head on a stream of HTTP/2. */
 export interface FinalHead extends ResponseFacts {
   /** Returns all header lines. */
   all(): readonly (readonly [name: string, value: string])[];
@@ -200,8 +200,8 @@ export class ResponseBody {
   /** Whether the whole body was read. */
   whole: boolean;
   /**
-   * The value of Content-Length. A 204 must not have one, and that of a 304 is not the length of its
-   * body (RFC 9110, section 8.6).
+   * The value of Content-Length; undefined for a 204, which must not have one, and for a 304, where it
+   * is not the length of the body (RFC 9110, section 8.6).
    */
   readonly length: number | undefined;
   readonly #write: (bytes: Uint8Array) => void;

@@ -11,7 +11,7 @@ import {
   resolveSettings,
   whole,
 } from '@ws/conn/internal';
-import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
+import { assertOption, transportOptions } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './guarded-stream.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
@@ -166,7 +166,7 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
   'signal',
 ];
 
-/** What to write instead of an option that a dial of a Dialer does not have. */
+/** The advice for an option that a dial of a Dialer does not have. */
 function dialHint(name: string): string | undefined {
   return (DIALER_OPTION_NAMES as readonly string[]).includes(name)
     ? 'it is an option of new Dialer(), not of its dials'
@@ -207,7 +207,6 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
   if (jar !== undefined) assertOption('jar', jar, isJar(jar), 'getCookieString and setCookie');
   return {
     handshakeTimeout: handshakeTimeoutOf(options),
-    readBuffer: wantsReadBuffer(options.readBuffer),
     proxy: checkProxy(options.proxy),
     followRedirects: redirectCount(options.followRedirects),
     tls: tlsOption('tls', options.tls),
@@ -219,7 +218,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     jar,
     subprotocols: checkSubprotocols(options.subprotocols ?? []),
     settings,
-    highWaterMark: transportHighWaterMark(settings.highWaterMark),
+    ...transportOptions(options.readBuffer, settings.highWaterMark),
   };
 }
 

@@ -27,7 +27,7 @@ export interface PreparedRequest extends Omit<HandshakeOffer, 'accept'> {
   readonly text: string;
   /** The caller's headers. */
   readonly callerHeaders: readonly (readonly [string, string])[];
-  /** The subprotocols that the option offers, not those of a header. */
+  /** The subprotocols of the option. A header may offer others. */
   readonly subprotocolOption: readonly string[];
   /** Whether the caller gave a Cookie header. It replaces the jar's cookies. */
   readonly hasCookie: boolean;

@@ -60,31 +60,22 @@ describe('Dialer.dial', () => {
     expect(response.headers).toMatchObject({ 'x-a': '1', 'set-cookie': ['a=b', 'c=d'] });
   });
 
-  it.each([
-    ['Upgrade in capitals', (r: SeenRequest) => r.ok().replace('websocket', 'WebSocket')],
+  it.each(
+    // biome-ignore format: a table
     [
-      'Connection as a list',
-      (r: SeenRequest) => r.ok().replace('n: Upgrade', 'n: keep-alive, UPGRADE'),
+      ['Upgrade in capitals', (r: SeenRequest) => r.ok().replace('websocket', 'WebSocket')],
+      ['Connection as a list', (r: SeenRequest) => r.ok().replace('n: Upgrade', 'n: keep-alive, UPGRADE')],
+      ['Connection in two lines', (r: SeenRequest) => r.ok('Connection: keep-alive\r\n')],
+      ['header names in lower case', (r: SeenRequest) => r.ok().replace(/^[\w-]+:/gm, (n) => n.toLowerCase())],
+      ['another reason phrase', (r: SeenRequest) => r.ok().replace('Switching Protocols', 'Hi')],
+      ['no reason phrase', (r: SeenRequest) => r.ok().replace('Switching Protocols', '')],
+      ['Content-Length: 0', (r: SeenRequest) => r.ok('Content-Length: 0\r\n')],
+      ['spaces around Accept', (r: SeenRequest) => r.ok().replace(r.accept, `  ${r.accept}\t`)],
+      ['ten interim answers', (r: SeenRequest) => 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(10) + r.ok()],
+      ['a 100 before', (r: SeenRequest) => `HTTP/1.1 100 Continue\r\n\r\n${r.ok()}`],
+      ['a head of nearly 64 KiB', (r: SeenRequest) => r.ok(`X: ${'a'.repeat(64 * 1024 - r.ok().length - 5)}\r\n`)],
     ],
-    ['Connection in two lines', (r: SeenRequest) => r.ok('Connection: keep-alive\r\n')],
-    [
-      'header names in lower case',
-      (r: SeenRequest) => r.ok().replace(/^[\w-]+:/gm, (n) => n.toLowerCase()),
-    ],
-    ['another reason phrase', (r: SeenRequest) => r.ok().replace('Switching Protocols', 'Hi')],
-    ['no reason phrase', (r: SeenRequest) => r.ok().replace('Switching Protocols', '')],
-    ['Content-Length: 0', (r: SeenRequest) => r.ok('Content-Length: 0\r\n')],
-    ['spaces around Accept', (r: SeenRequest) => r.ok().replace(r.accept, `  ${r.accept}\t`)],
-    [
-      'ten interim answers',
-      (r: SeenRequest) => 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(10) + r.ok(),
-    ],
-    ['a 100 before', (r: SeenRequest) => `HTTP/1.1 100 Continue\r\n\r\n${r.ok()}`],
-    [
-      'a head of nearly 64 KiB',
-      (r: SeenRequest) => r.ok(`X: ${'a'.repeat(64 * 1024 - r.ok().length - 5)}\r\n`),
-    ],
-  ])('takes an answer with %s', async (_, bytes) => {
+  )('takes an answer with %s', async (_, bytes) => {
     const server = await rawServer(says((request) => bytes(request)));
     const { response } = await open(server.url);
     expect(response.status).toBe(101);

@@ -153,13 +153,10 @@ const noTunnel: Row['outcomes'] = {
   'returns nonsense': { status: 503 },
 };
 
+// biome-ignore format: a table
 const ROWS: Readonly<Record<Option, Row>> = {
   netDial: { url: ws, options: (netDial) => ({ netDial }), outcomes: dialing('netDial') },
-  netDialTLS: {
-    url: wss,
-    options: (netDialTLS) => ({ netDialTLS }),
-    outcomes: dialing('netDialTLS'),
-  },
+  netDialTLS: { url: wss, options: (netDialTLS) => ({ netDialTLS }), outcomes: dialing('netDialTLS') },
   proxy: {
     url: ws,
     options: (proxy) => ({ proxy }),
@@ -206,32 +203,12 @@ const ROWS: Readonly<Record<Option, Row>> = {
     options: (checkServerIdentity) => ({ tls: { ca, checkServerIdentity } }),
     outcomes: synchronous('tls.checkServerIdentity'),
   },
-  'tls.pskCallback': {
-    url: () => psk.url,
-    options: (pskCallback) => ({ tls: { ...PSK, pskCallback } }),
-    outcomes: synchronous('tls.pskCallback'),
-  },
-  'tls.lookup': {
-    url: wss,
-    options: (given) => ({ tls: { ca, lookup: given } }),
-    outcomes: lookup('while connecting'),
-  },
-  lookup: {
-    url: () => ws().replace('127.0.0.1', 'localhost'),
-    options: (given) => ({ lookup: given }),
-    outcomes: lookup('while connecting'),
-  },
+  'tls.pskCallback': { url: () => psk.url, options: (pskCallback) => ({ tls: { ...PSK, pskCallback } }), outcomes: synchronous('tls.pskCallback') },
+  'tls.lookup': { url: wss, options: (given) => ({ tls: { ca, lookup: given } }), outcomes: lookup('while connecting') },
+  lookup: { url: () => ws().replace('127.0.0.1', 'localhost'), options: (given) => ({ lookup: given }), outcomes: lookup('while connecting') },
   // Node calls these two on servers only.
-  'tls.SNICallback': {
-    url: wss,
-    options: (SNICallback) => ({ tls: { ca, SNICallback } }),
-    outcomes: ignored,
-  },
-  'tls.ALPNCallback': {
-    url: wss,
-    options: (ALPNCallback) => ({ tls: { ca, ALPNCallback } }),
-    outcomes: ignored,
-  },
+  'tls.SNICallback': { url: wss, options: (SNICallback) => ({ tls: { ca, SNICallback } }), outcomes: ignored },
+  'tls.ALPNCallback': { url: wss, options: (ALPNCallback) => ({ tls: { ca, ALPNCallback } }), outcomes: ignored },
   'proxyTls.checkServerIdentity': {
     url: () => 'ws://example.org/',
     options: (checkServerIdentity) => viaProxy({ ca, checkServerIdentity }),
@@ -245,21 +222,9 @@ const ROWS: Readonly<Record<Option, Row>> = {
     }),
     outcomes: synchronous('proxyTls.pskCallback'),
   },
-  'proxyTls.lookup': {
-    url: () => 'ws://example.org/',
-    options: (given) => viaProxy({ ca, lookup: given }),
-    outcomes: lookup('connecting to the proxy'),
-  },
-  'proxyTls.SNICallback': {
-    url: () => 'ws://example.org/',
-    options: (SNICallback) => viaProxy({ ca, SNICallback }),
-    outcomes: noTunnel,
-  },
-  'proxyTls.ALPNCallback': {
-    url: () => 'ws://example.org/',
-    options: (ALPNCallback) => viaProxy({ ca, ALPNCallback }),
-    outcomes: noTunnel,
-  },
+  'proxyTls.lookup': { url: () => 'ws://example.org/', options: (given) => viaProxy({ ca, lookup: given }), outcomes: lookup('connecting to the proxy') },
+  'proxyTls.SNICallback': { url: () => 'ws://example.org/', options: (SNICallback) => viaProxy({ ca, SNICallback }), outcomes: noTunnel },
+  'proxyTls.ALPNCallback': { url: () => 'ws://example.org/', options: (ALPNCallback) => viaProxy({ ca, ALPNCallback }), outcomes: noTunnel },
 };
 
 /** Dials once, and returns the error or `opens`. */

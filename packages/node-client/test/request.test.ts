@@ -35,25 +35,16 @@ describe('makeRequest', () => {
     expect(a).not.toBe(b);
   });
 
-  it.each<[string, HeadersInput]>([
-    ['an object', { 'X-A': '1', 'X-B': '2' }],
-    ['a Headers', new Headers({ 'X-A': '1', 'X-B': '2' })],
+  it.each<[string, HeadersInput]>(
+    // biome-ignore format: a table
     [
-      'a Map',
-      new Map([
-        ['X-A', '1'],
-        ['X-B', '2'],
-      ]),
+      ['an object', { 'X-A': '1', 'X-B': '2' }],
+      ['a Headers', new Headers({ 'X-A': '1', 'X-B': '2' })],
+      ['a Map', new Map([['X-A', '1'], ['X-B', '2']])],
+      ['pairs', [['X-A', '1'], ['X-B', '2']]],
+      ['an object with an undefined value', { 'X-A': '1', 'X-C': undefined, 'X-B': '2' }],
     ],
-    [
-      'pairs',
-      [
-        ['X-A', '1'],
-        ['X-B', '2'],
-      ],
-    ],
-    ['an object with an undefined value', { 'X-A': '1', 'X-C': undefined, 'X-B': '2' }],
-  ])('takes headers as %s', (_, headers) => {
+  )('takes headers as %s', (_, headers) => {
     const own = lines(headers)
       .slice(5)
       .map((line) => line.toLowerCase());

@@ -385,21 +385,13 @@ describe('an aborted dial rejects with the signal’s reason', () => {
     await server.gone();
   });
 
-  it('in the head of the answer', async () => {
+  it.each([
+    ['the head of the answer', 'HTTP/1.1 101 S\r\nUpgrade: web'],
+    ['the body of a refusal', 'HTTP/1.1 403 No\r\n\r\n'],
+  ])('in %s', async (_, text) => {
     let abort = silent;
     const server = await rawServer((socket) => {
-      socket.write('HTTP/1.1 101 S\r\nUpgrade: web', () => setImmediate(abort));
-    });
-    await aborts(server.url, {}, (f) => {
-      abort = f;
-    });
-    await server.gone();
-  });
-
-  it('in the body of a refusal', async () => {
-    let abort = silent;
-    const server = await rawServer((socket) => {
-      socket.write('HTTP/1.1 403 No\r\n\r\n', () => setImmediate(abort));
+      socket.write(text, () => setImmediate(abort));
     });
     await aborts(server.url, {}, (f) => {
       abort = f;
@@ -466,17 +458,13 @@ describe('an aborted dial rejects with the signal’s reason', () => {
 });
 
 describe('a failed dial', () => {
-  it('is a BadHandshakeError, not a timeout, when a refusal’s body never ends', async () => {
-    const { url } = await rawServer((socket) => void socket.write('HTTP/1.1 503 No\r\n\r\nbusy'));
-    const error = await inVain(url, { handshakeTimeout: 5000 });
-    expect(error).toBeInstanceOf(BadHandshakeError);
-    expect(error).toMatchObject({ status: 503 });
-  });
-
-  it('tells the status of a refusal whose body outlasts `handshakeTimeout`', async () => {
-    const { url } = await rawServer((socket) => void socket.write('HTTP/1.1 503 No\r\n\r\nbusy'));
-    const error = await inVain(url, { handshakeTimeout: 400 });
-    expect(error).toBeInstanceOf(BadHandshakeError);
-    expect(error).toMatchObject({ status: 503, body: Buffer.from('busy') });
-  });
+  it.each([5_000, 400])(
+    'is a BadHandshakeError when a refusal’s body never ends, with a timeout of %d ms',
+    async (handshakeTimeout) => {
+      const { url } = await rawServer((socket) => void socket.write('HTTP/1.1 503 No\r\n\r\nbusy'));
+      const error = await inVain(url, { handshakeTimeout });
+      expect(error).toBeInstanceOf(BadHandshakeError);
+      expect(error).toMatchObject({ status: 503, body: Buffer.from('busy') });
+    },
+  );
 });

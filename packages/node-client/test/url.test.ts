@@ -7,36 +7,27 @@ function shown(url: string | URL) {
 }
 
 describe('parseTarget', () => {
-  it.each([
-    ['ws://example.org', 'example.org:80', 'example.org', '/', 'http://example.org/'],
-    ['ws://example.org:80/a', 'example.org:80', 'example.org', '/a', 'http://example.org/a'],
-    ['ws://example.org:443/', 'example.org:443', 'example.org:443', '/', 'http://example.org:443/'],
+  it.each(
+    // biome-ignore format: a table
     [
-      'http://example.org/a?b=c',
-      'example.org:80',
-      'example.org',
-      '/a?b=c',
-      'http://example.org/a?b=c',
+      ['ws://example.org', 'example.org:80', 'example.org', '/', 'http://example.org/'],
+      ['ws://example.org:80/a', 'example.org:80', 'example.org', '/a', 'http://example.org/a'],
+      ['ws://example.org:443/', 'example.org:443', 'example.org:443', '/', 'http://example.org:443/'],
+      ['http://example.org/a?b=c', 'example.org:80', 'example.org', '/a?b=c', 'http://example.org/a?b=c'],
+      ['WS://EXAMPLE.org/A', 'example.org:80', 'example.org', '/A', 'http://example.org/A'],
+      ['ws://example.org?q', 'example.org:80', 'example.org', '/?q', 'http://example.org/?q'],
+      ['ws://h/a b/é', 'h:80', 'h', '/a%20b/%C3%A9', 'http://h/a%20b/%C3%A9'],
+      ['ws://h:8080/#top', 'h:8080', 'h:8080', '/', 'http://h:8080/'],
+      ['ws://h/a#b?c', 'h:80', 'h', '/a', 'http://h/a'],
+      ['ws://[::1]:9/x', '[::1]:9', '[::1]:9', '/x', 'http://[::1]:9/x'],
+      ['ws://h:65535/', 'h:65535', 'h:65535', '/', 'http://h:65535/'],
+      ['ws://h:/', 'h:80', 'h', '/', 'http://h/'],
+      ['ws://bücher.example/', 'xn--bcher-kva.example:80', 'xn--bcher-kva.example', '/', 'http://xn--bcher-kva.example/'],
+      ['ws://127.0.0.1:9/', '127.0.0.1:9', '127.0.0.1:9', '/', 'http://127.0.0.1:9/'],
+      ['ws://h?a\\b', 'h:80', 'h', '/?a\\b', 'http://h/?a\\b'],
+      ['ws://h/x@y', 'h:80', 'h', '/x@y', 'http://h/x@y'],
     ],
-    ['WS://EXAMPLE.org/A', 'example.org:80', 'example.org', '/A', 'http://example.org/A'],
-    ['ws://example.org?q', 'example.org:80', 'example.org', '/?q', 'http://example.org/?q'],
-    ['ws://h/a b/é', 'h:80', 'h', '/a%20b/%C3%A9', 'http://h/a%20b/%C3%A9'],
-    ['ws://h:8080/#top', 'h:8080', 'h:8080', '/', 'http://h:8080/'],
-    ['ws://h/a#b?c', 'h:80', 'h', '/a', 'http://h/a'],
-    ['ws://[::1]:9/x', '[::1]:9', '[::1]:9', '/x', 'http://[::1]:9/x'],
-    ['ws://h:65535/', 'h:65535', 'h:65535', '/', 'http://h:65535/'],
-    ['ws://h:/', 'h:80', 'h', '/', 'http://h/'],
-    [
-      'ws://bücher.example/',
-      'xn--bcher-kva.example:80',
-      'xn--bcher-kva.example',
-      '/',
-      'http://xn--bcher-kva.example/',
-    ],
-    ['ws://127.0.0.1:9/', '127.0.0.1:9', '127.0.0.1:9', '/', 'http://127.0.0.1:9/'],
-    ['ws://h?a\\b', 'h:80', 'h', '/?a\\b', 'http://h/?a\\b'],
-    ['ws://h/x@y', 'h:80', 'h', '/x@y', 'http://h/x@y'],
-  ])('reads %s', (url, to, host, path, cookieUrl) => {
+  )('reads %s', (url, to, host, path, cookieUrl) => {
     expect(shown(url)).toEqual({ to, secure: false, host, path, cookieUrl });
   });
 

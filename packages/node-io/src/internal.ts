@@ -20,6 +20,6 @@ export {
   streamFields,
 } from './http2/on-demand.ts';
 export { unref } from './node-platform.ts';
-export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';
+export { prepareReadBuffer } from './read-buffer.ts';
 export { addressOf, callIfAllowed } from './socket-calls.ts';
-export { transportHighWaterMark } from './transport-base.ts';
+export { transportOptions } from './socket-transport.ts';

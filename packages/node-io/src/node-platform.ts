@@ -39,7 +39,7 @@ export function warnOfOldNode(version: string, warn: (text: string) => void): vo
   warn(`websocket: @ws/node-io needs Node ${oldest} or newer; this is Node ${version}`);
 }
 
-/** The major version; Bun and Deno name the one that they are like. */
+/** The major version of Node. Bun and Deno give the version that they imitate. */
 const NODE = Number.parseInt(process.versions.node, 10);
 
 asyncContexts.capture = captureContext;

@@ -18,7 +18,7 @@ export interface BufferSink {
   data(buffer: Uint8Array, end: number): void;
   /**
    * A second read, within the call of `data`, has replaced its bytes: use neither. A write of an empty
-   * chunk to a TLS socket can cause one: TLS then passes on at once what it has decrypted.
+   * chunk to a TLS socket can cause one: TLS then passes its decrypted bytes on at once.
    */
   overwritten(): void;
 }

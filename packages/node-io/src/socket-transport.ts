@@ -88,6 +88,24 @@ export function socketTransport(
 }
 
 /**
+ * Returns the options of the transports of connections. Their high-water mark is at most the default: a
+ * ping cannot overtake bytes that the transport has buffered.
+ *
+ * @param readBuffer - The option of a server or a client.
+ * @param highWaterMark - The connection's, in bytes.
+ * @throws TypeError when `readBuffer` is not a boolean.
+ */
+export function transportOptions(
+  readBuffer: boolean | undefined,
+  highWaterMark: number,
+): { readonly readBuffer: boolean; readonly highWaterMark: number } {
+  return {
+    readBuffer: wantsReadBuffer(readBuffer),
+    highWaterMark: Math.min(highWaterMark, HIGH_WATER_MARK),
+  };
+}
+
+/**
  * Bytes after which a socket pauses until the next turn of the event loop. A turn gets at most one
  * read more: 64 KiB, or one read of 256 KiB into the shared buffer alone. Without the pause libuv
  * (`uv__read` in Node 20) reads 32 times of a socket that always has more. In 8 MiB are 1,400,000

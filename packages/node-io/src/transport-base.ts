@@ -28,14 +28,6 @@ export function hasTransport(socket: Duplex): boolean {
 /** The high-water mark of a transport where none is given, in bytes. */
 export const HIGH_WATER_MARK: number = 64 * 1024;
 
-/**
- * Returns the transport's high-water mark, in bytes, for a connection's `highWaterMark`. It is at
- * most the transport's own default. A ping cannot overtake bytes that the transport has buffered.
- */
-export function transportHighWaterMark(highWaterMark: number): number {
-  return Math.min(highWaterMark, HIGH_WATER_MARK);
-}
-
 /** @throws RangeError for a value that is no whole number of 1 or more. */
 export function checkHighWaterMark(highWaterMark: number): void {
   if (Number.isSafeInteger(highWaterMark) && highWaterMark >= 1) return;

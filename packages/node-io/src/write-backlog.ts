@@ -1,6 +1,6 @@
 /**
- * The writes that wait for their callback, and behind them the chunks that wait for room in the
- * socket. Node calls back in order, so one function and a queue serve all.
+ * The writes that wait for their callback, and the later chunks that wait for room in the socket.
+ * Node calls back in order, so one function and a queue serve all.
  */
 export class WriteBacklog {
   /** A `drain` is due when the transport falls to its high-water mark. */

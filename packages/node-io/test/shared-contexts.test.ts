@@ -134,38 +134,19 @@ const sendLater =
   };
 const rate = checkRate({ messages: 1, per: 10, over: 'wait' });
 
+// biome-ignore format: a table
 const CASES: Readonly<Record<string, Case>> = {
   'the end of a turn': { bob: (conn) => conn.send('x'), alice: send('x') },
-  'a write deadline, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
-    bob: (conn) => conn.setWriteDeadline(Date.now() + 5),
-    alice: send('x'),
-  },
-  'a read deadline, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
-    bob: (conn) => conn.setReadDeadline(Date.now() + 5),
-    alice: send('x'),
-  },
-  'the end of a login, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
-    bob: (conn) => conn.renew(Date.now() + 5),
-    alice: send('x'),
-  },
+  'a write deadline, and the rate': { prepare: (conn) => limitRate(conn, rate), bob: (conn) => conn.setWriteDeadline(Date.now() + 5), alice: send('x') },
+  'a read deadline, and the rate': { prepare: (conn) => limitRate(conn, rate), bob: (conn) => conn.setReadDeadline(Date.now() + 5), alice: send('x') },
+  'the end of a login, and the rate': { prepare: (conn) => limitRate(conn, rate), bob: (conn) => conn.renew(Date.now() + 5), alice: send('x') },
   'the timeout of a ping, and the rate': {
     prepare: (conn) => limitRate(conn, rate),
     bob: (conn) => conn.ping('x', { timeout: 3 }).catch(() => {}),
     alice: send('x'),
   },
-  'the rate of both': {
-    prepare: (conn) => limitRate(conn, rate),
-    bob: (_conn, client) => send('x')(client),
-    alice: send('x'),
-  },
-  'a heartbeat': {
-    options: { heartbeat: { interval: 5, timeout: 1000 } },
-    bob: (conn) => conn.send('x'),
-    alice: sendLater(8),
-  },
+  'the rate of both': { prepare: (conn) => limitRate(conn, rate), bob: (_conn, client) => send('x')(client), alice: send('x') },
+  'a heartbeat': { options: { heartbeat: { interval: 5, timeout: 1000 } }, bob: (conn) => conn.send('x'), alice: sendLater(8) },
   'the budget of inflating': {
     options: { compression: true, readLimit: 16 << 20 },
     bob: (_conn, client) => send('b'.repeat(3 << 20), 4)(client),
@@ -185,10 +166,7 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     alice: sendLater(4),
   },
-  'a read with a timeout': {
-    bob: (_conn, client) => client.readMessage({ timeout: 3 }).catch(() => {}),
-    alice: sendLater(2),
-  },
+  'a read with a timeout': { bob: (_conn, client) => client.readMessage({ timeout: 3 }).catch(() => {}), alice: sendLater(2) },
   'many refused writes': {
     options: { maxBufferedAmount: 1000 },
     bob: async (_conn, client) => {

@@ -96,6 +96,7 @@ function rewrite(args: (...args: Args) => Args): (seams: Seams) => void {
 
 const { Z_BLOCK, Z_MEM_ERROR, Z_NO_FLUSH, Z_SYNC_FLUSH } = zlib.constants;
 
+// biome-ignore format: a table
 const platforms: Record<string, ZlibModule> = {
   'has no handle': tampered((seams) => (seams.present = false)),
   'has no state of a write': tampered((seams) => (seams.left = undefined)),
@@ -113,26 +114,9 @@ const platforms: Record<string, ZlibModule> = {
   'does not reset an inflater': tampered((seams) => (seams.reset = () => {}), 'inflate'),
   'does not reset a deflater': tampered((seams) => (seams.reset = () => {}), 'deflate'),
   'tells only the stream of errors': tampered((seams) => (seams.listen = () => {}), 'inflate'),
-  'knows no Z_BLOCK': tampered(
-    rewrite((flush, ...rest) => [flush === Z_BLOCK ? Z_SYNC_FLUSH : flush, ...rest]),
-    'inflate',
-  ),
-  'does not flush': tampered(
-    rewrite((_, ...rest) => [Z_NO_FLUSH, ...rest]),
-    'deflate',
-  ),
-  'writes where it likes': tampered(
-    rewrite((flush, input, from, size, output, _, room) => [
-      flush,
-      input,
-      from,
-      size,
-      output,
-      0,
-      room,
-    ]),
-    'inflate',
-  ),
+  'knows no Z_BLOCK': tampered(rewrite((flush, ...rest) => [flush === Z_BLOCK ? Z_SYNC_FLUSH : flush, ...rest]), 'inflate'),
+  'does not flush': tampered(rewrite((_, ...rest) => [Z_NO_FLUSH, ...rest]), 'deflate'),
+  'writes where it likes': tampered(rewrite((flush, input, from, size, output, _, room) => [flush, input, from, size, output, 0, room]), 'inflate'),
   'tells wrong counts': tampered((seams) => (seams.left = new Uint32Array(2))),
 };
 
@@ -170,40 +154,34 @@ describe('ZlibDeflate', () => {
     },
   );
 
-  it.each<[string, Partial<ZlibModule>]>([
+  it.each<[string, Partial<ZlibModule>]>(
+    // biome-ignore format: a table
     [
-      'has no bound',
-      { inflateRawSync: (input, options) => zlib.inflateRawSync(input, without(options)) },
-    ],
-    [
-      'has a bound that it applies at the end',
-      {
-        inflateRawSync(input, options) {
-          const result = zlib.inflateRawSync(input, without(options)) as never as {
-            buffer: Buffer;
-          };
-          if (result.buffer.length <= options.maxOutputLength!) return result;
-          throw Object.assign(new RangeError(), { code: 'ERR_BUFFER_TOO_LARGE' });
+      ['has no bound', { inflateRawSync: (input, options) => zlib.inflateRawSync(input, without(options)) }],
+      [
+        'has a bound that it applies at the end',
+        {
+          inflateRawSync(input, options) {
+            const result = zlib.inflateRawSync(input, without(options)) as never as {
+              buffer: Buffer;
+            };
+            if (result.buffer.length <= options.maxOutputLength!) return result;
+            throw Object.assign(new RangeError(), { code: 'ERR_BUFFER_TOO_LARGE' });
+          },
         },
-      },
-    ],
-    ['counts no input', { inflateRawSync: (input) => zlib.inflateRawSync(input) }],
-    [
-      'does not flush',
-      {
-        deflateRawSync: (input, options) =>
-          zlib.deflateRawSync(input, { ...options, finishFlush: zlib.constants.Z_FINISH }),
-      },
-    ],
-    [
-      'throws',
-      {
-        deflateRawSync() {
-          throw new Error('no');
+      ],
+      ['counts no input', { inflateRawSync: (input) => zlib.inflateRawSync(input) }],
+      ['does not flush', { deflateRawSync: (input, options) => zlib.deflateRawSync(input, { ...options, finishFlush: zlib.constants.Z_FINISH }) }],
+      [
+        'throws',
+        {
+          deflateRawSync() {
+            throw new Error('no');
+          },
         },
-      },
+      ],
     ],
-  ])('has no engines when it also %s', (_, functions) => {
+  )('has no engines when it also %s', (_, functions) => {
     const source = new ZlibDeflate({ ...platforms['has no handle']!, ...functions });
     expect([source.backend, source.inflates]).toEqual([undefined, 'nothing']);
     expect(() => source.configure({ backend: 'sync' })).toThrow(

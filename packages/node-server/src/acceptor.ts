@@ -54,8 +54,8 @@ export interface ServerStats {
 }
 
 /**
- * Accepts or refuses requests, whatever has parsed them, and counts what is open. An Upgrader has
- * one, and so has a RawUpgrader.
+ * Accepts or refuses requests, whatever has parsed them, and counts the open connections. Each
+ * Upgrader and each RawUpgrader has one.
  */
 export class Acceptor {
   /** The work that a close waits for. */
@@ -249,7 +249,7 @@ export class Acceptor {
    */
   async #fail(upgrade: UpgradeRequest, error: unknown): Promise<never> {
     const { responder, plan } = upgrade;
-    const refusal = refusalOf(error, responder);
+    const refusal = upgrade.refusalOf(error);
     if (refusal !== undefined) this.recordRefusal(refusal, responder.stream, upgrade);
     try {
       await upgrade.answerFailure(refusal, plan.error);
@@ -283,17 +283,6 @@ function reportFailure({ plan, req, route }: UpgradeRequest, error: unknown): vo
 
 function runHandler({ runner, req, context }: UpgradeRequest, conn: Conn): void {
   runner!.run(conn, req, context!);
-}
-
-/**
- * Returns the refusal for the error of a handshake; undefined for an error that is not answered.
- */
-export function refusalOf(error: unknown, { stream }: Responder): HandshakeError | undefined {
-  if (isInstance(error, HandshakeError)) return error;
-  if (!isInstance(error, TransportError) || !stream.writable) return undefined;
-  // A client that has half-closed may still read this refusal.
-  const message = 'the client has ended its half of the connection before the answer';
-  return new HandshakeError(400, message, { cause: error });
 }
 
 /**

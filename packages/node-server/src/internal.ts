@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { refusalOf } from './acceptor.ts';
 export { takeSocket } from './client-socket.ts';
 export { GatheredBytes } from './early-bytes.ts';
 export { serverFault, unexpectedResult } from './errors.ts';

@@ -12,7 +12,7 @@ import {
   optionHint,
   resolveSettings,
 } from '@ws/conn/internal';
-import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
+import { assertOption, transportOptions } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, AuthenticateContext, HandshakeRequest } from './conn-handler.ts';
 import { ErrorReporter, type ServerReport } from './error-reporter.ts';
@@ -246,8 +246,8 @@ export interface UpgraderPlan {
 }
 
 /**
- * @param base - What comes before the options: the callbacks of a raw upgrade, and for a route the
- *   headers of its server.
+ * @param base - The callbacks of a raw upgrade; for a route the headers of its server, which come
+ *   before its own.
  * @throws TypeError or RangeError that names the option.
  */
 export function checkUpgraderOptions(
@@ -304,7 +304,6 @@ export function checkUpgraderOptions(
     close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
-    readBuffer: wantsReadBuffer(options.readBuffer),
     limits: {
       maxHandshakes: count('maxHandshakes', 1024),
       maxConnections: count('maxConnections', Infinity),
@@ -318,7 +317,7 @@ export function checkUpgraderOptions(
     error,
     reporter: new ErrorReporter(report),
     settings,
-    highWaterMark: transportHighWaterMark(settings.highWaterMark),
+    ...transportOptions(options.readBuffer, settings.highWaterMark),
   };
 }
 

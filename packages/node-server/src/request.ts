@@ -26,7 +26,7 @@ const FIELDS = [
 type Field = (typeof FIELDS)[number];
 const KEPT: ReadonlySet<string> = new Set(FIELDS);
 
-/** What is read of a request. One that an application or a test has made may lack some of it. */
+/** The fields that are read of a request. An application or a test may make one without some of them. */
 type Incoming = Partial<
   Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url' | 'socket'> &
     Pick<IncomingMessage, 'httpVersionMajor' | 'httpVersionMinor'>
@@ -46,7 +46,7 @@ export class IncomingFacts implements RequestFacts {
   /** The lines of each field. One line is kept as its text, so that a usual request needs no list. */
   readonly #values = new Map<string, string | string[]>();
 
-  /** @param version - Default: that of HTTP/1. */
+  /** @param version - Default: the version of HTTP/1. */
   constructor(incoming: Incoming, version?: '2') {
     const { httpVersionMajor: major, httpVersionMinor: minor = 0, rawHeaders: raw = [] } = incoming;
     this.incoming = incoming as IncomingMessage;

@@ -120,7 +120,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   /** For a server of the user: answers only while no other code has a listener for 'request'. */
   #unlessOtherListeners(answer426: RequestListener): RequestListener {
     const listener: RequestListener = (req, res) => {
-      // socket.io replaces all listeners by its own, which calls this one for what it does not serve.
+      // socket.io replaces all listeners by its own, which calls this one for other paths.
       const { http } = this;
       const isLast = http.listenerCount('request') === 1 || !hasRequestListener(http);
       if (isLast && !res.headersSent) answer426(req, res);
@@ -202,8 +202,8 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
 }
 
 /**
- * The TLS options of a server of the user: `setSecureContext` drops what it is not given. Node keeps
- * them in fields of the server.
+ * The TLS options of a server of the user. Node keeps them in fields of the server, and
+ * `setSecureContext` drops every option that it is not given.
  */
 function contextOf(server: object | undefined): SecureContextOptions {
   const fields: Partial<Record<string, unknown>> = { ...server };

@@ -8,9 +8,10 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
+import { TransportError } from '@ws/conn';
 import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { cutStream } from '@ws/node-io/internal';
+import { cutStream, isInstance } from '@ws/node-io/internal';
 import { assertOpen, disconnectError, forgetTaken } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
@@ -175,13 +176,12 @@ export class UpgradeRequest {
   }
 
   /**
-   * Checks the request and agrees with the client. It is synchronous, unless a function of the
-   * application returns a promise, or earlier requests on the stream wait for their answers.
+   * Checks the request and agrees with the client. {@link subprotocol}, {@link extensions} and
+   * {@link headers} then have the answer. It is synchronous, unless a function of the application
+   * returns a promise, or earlier requests on the stream wait for their answers.
    *
    * @param extra - Headers of the application for the accepting answer, given with this request. Of
    *   a name that others have too, these win.
-   * {@link subprotocol}, {@link extensions} and {@link headers} then have the answer.
-   *
    * @throws the fault, or rejects with it.
    */
   negotiate(extra: readonly HeaderPair[]): Agreement {
@@ -203,7 +203,7 @@ export class UpgradeRequest {
   }
 
   /**
-   * The checks before the one of the origin. No function of the application runs here, except the
+   * The checks before the check of the origin. No function of the application runs here, except the
    * callbacks of `serveRaw`.
    *
    * @throws the first fault.
@@ -396,6 +396,16 @@ export class UpgradeRequest {
   forgetSocket(): void {
     forgetTaken(this.responder.stream);
     this.#waits?.forgetSocket();
+  }
+
+  /** The refusal for an error of the handshake; undefined for one that is not answered. */
+  refusalOf(error: unknown): HandshakeError | undefined {
+    if (isInstance(error, HandshakeError)) return error;
+    const { stream } = this.responder;
+    if (!isInstance(error, TransportError) || !stream.writable) return undefined;
+    // A client that has half-closed may still read this refusal.
+    const message = 'the client has ended its half of the connection before the answer';
+    return new HandshakeError(400, message, { cause: error });
   }
 
   /**

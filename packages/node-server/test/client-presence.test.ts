@@ -156,22 +156,16 @@ describe('a client that has half-closed', () => {
   const later = <T>(value: T): Promise<T> =>
     new Promise((resolve) => setTimeout(() => resolve(value), 20));
 
-  it.each<{ says: string; options: UpgraderOptions<unknown>; key?: boolean; status: number }>([
-    {
-      says: 'a bad key after checkOrigin',
-      key: false,
-      options: { checkOrigin: () => later(true) },
-      status: 400,
-    },
-    { says: 'its origin', options: { checkOrigin: () => later(false) }, status: 403 },
-    { says: 'authenticate', options: { authenticate: () => later({ refuse: 401 }) }, status: 401 },
-    { says: 'nothing else', options: { authenticate: () => later('ada') }, status: 400 },
-    {
-      says: 'a check that never ends',
-      options: { authenticate: () => new Promise(() => {}) },
-      status: 400,
-    },
-  ])('still receives a refusal: $says', async ({ options, key = true, status }) => {
+  it.each<{ says: string; options: UpgraderOptions<unknown>; key?: boolean; status: number }>(
+    // biome-ignore format: a table
+    [
+      { says: 'a bad key after checkOrigin', key: false, options: { checkOrigin: () => later(true) }, status: 400 },
+      { says: 'its origin', options: { checkOrigin: () => later(false) }, status: 403 },
+      { says: 'authenticate', options: { authenticate: () => later({ refuse: 401 }) }, status: 401 },
+      { says: 'nothing else', options: { authenticate: () => later('ada') }, status: 400 },
+      { says: 'a check that never ends', options: { authenticate: () => new Promise(() => {}) }, status: 400 },
+    ],
+  )('still receives a refusal: $says', async ({ options, key = true, status }) => {
     const server = await listening(new Upgrader(options));
     const client = await connected(server);
     client.stream.end(request({ without: key ? [] : ['sec-websocket-key'] }));

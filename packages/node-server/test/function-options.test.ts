@@ -34,14 +34,9 @@ function inList(result: unknown): Record<string, string> {
   return (isObject ? [result] : result) as Record<string, string>;
 }
 
+// biome-ignore format: a table
 const CASES: Readonly<Record<string, Case>> = {
-  subprotocols: {
-    options: (fn) => ({ subprotocols: fn as () => string }),
-    fails: 500,
-    hangs: 500,
-    nonsense: 500,
-    names: 'subprotocols',
-  },
+  subprotocols: { options: (fn) => ({ subprotocols: fn as () => string }), fails: 500, hangs: 500, nonsense: 500, names: 'subprotocols' },
   clientAddress: {
     options: (fn) => ({ clientAddress: fn as () => string, maxConnectionsPerAddress: 1 }),
     fails: 500,
@@ -49,27 +44,10 @@ const CASES: Readonly<Record<string, Case>> = {
     nonsense: 500,
     names: 'clientAddress',
   },
-  checkOrigin: {
-    options: (fn) => ({ checkOrigin: fn as () => boolean }),
-    fails: 500,
-    hangs: 503,
-    nonsense: 500,
-    names: 'checkOrigin',
-  },
+  checkOrigin: { options: (fn) => ({ checkOrigin: fn as () => boolean }), fails: 500, hangs: 503, nonsense: 500, names: 'checkOrigin' },
   // Any value that is not empty is data.
-  authenticate: {
-    options: (fn) => ({ authenticate: fn }),
-    fails: 500,
-    hangs: 503,
-    nonsense: 101,
-  },
-  error: {
-    options: (fn) => ({ error: fn as () => undefined, authenticate: () => false }),
-    fails: 401,
-    hangs: 401,
-    waits: true,
-    nonsense: 401,
-  },
+  authenticate: { options: (fn) => ({ authenticate: fn }), fails: 500, hangs: 503, nonsense: 101 },
+  error: { options: (fn) => ({ error: fn as () => undefined, authenticate: () => false }), fails: 401, hangs: 401, waits: true, nonsense: 401 },
   report: {
     options: (fn) => ({
       report: fn,
@@ -81,19 +59,8 @@ const CASES: Readonly<Record<string, Case>> = {
     hangs: 500,
     nonsense: 500,
   },
-  request: {
-    options: (fn) => ({ request: fn }),
-    plain: true,
-    fails: 500,
-    hangs: undefined,
-    nonsense: undefined,
-  },
-  headers: {
-    options: (fn) => ({ headers: () => inList(fn()) }),
-    fails: 500,
-    hangs: 503,
-    nonsense: 500,
-  },
+  request: { options: (fn) => ({ request: fn }), plain: true, fails: 500, hangs: undefined, nonsense: undefined },
+  headers: { options: (fn) => ({ headers: () => inList(fn()) }), fails: 500, hangs: 503, nonsense: 500 },
   handler: { options: () => ({}), isHandler: true, fails: 101, hangs: 101, nonsense: 101 },
 };
 

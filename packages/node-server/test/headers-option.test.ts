@@ -53,31 +53,22 @@ describe('the option headers', () => {
     expect(answer.raw).not.toContain('x-b');
   });
 
-  it.each<[string, () => unknown, string]>([
+  it.each<[string, () => unknown, string]>(
+    // biome-ignore format: a table
     [
-      'throws',
-      () => {
-        throw new Error('mine');
-      },
-      'Error: mine',
+      [
+        'throws',
+        () => {
+          throw new Error('mine');
+        },
+        'Error: mine',
+      ],
+      ['rejects', () => Promise.reject(new Error('mine')), 'Error: mine'],
+      ['owns a header', () => ({ Upgrade: 'h2c' }), 'TypeError: headers: header Upgrade is set by the handshake'],
+      ['selects', () => ({ 'sec-websocket-protocol': 'a' }), 'TypeError: headers: sec-websocket-protocol is set by the handshake; use option subprotocols'],
+      ['breaks a line', () => ({ 'X-A': 'a\r\nB: c' }), 'TypeError: headers: Invalid character in header content ["X-A"]'],
     ],
-    ['rejects', () => Promise.reject(new Error('mine')), 'Error: mine'],
-    [
-      'owns a header',
-      () => ({ Upgrade: 'h2c' }),
-      'TypeError: headers: header Upgrade is set by the handshake',
-    ],
-    [
-      'selects',
-      () => ({ 'sec-websocket-protocol': 'a' }),
-      'TypeError: headers: sec-websocket-protocol is set by the handshake; use option subprotocols',
-    ],
-    [
-      'breaks a line',
-      () => ({ 'X-A': 'a\r\nB: c' }),
-      'TypeError: headers: Invalid character in header content ["X-A"]',
-    ],
-  ])('refuses with 500 and reports a function that %s', async (_, headers, error) => {
+  )('refuses with 500 and reports a function that %s', async (_, headers, error) => {
     const { answer, reported } = await answered(headers as Headers);
     expect(answer).toMatchObject({ status: 500, body: 'Internal Server Error\n' });
     expect(reported).toEqual([error]);

@@ -32,80 +32,43 @@ describe('an upgrade request', () => {
     expect((outcome as Error).message).toContain(`websocket: ${status}: ${answer.body.trimEnd()}`);
   });
 
-  it.each([
-    {
-      first: 'HTTP/1.0',
-      before: 'no Host',
-      change: { line: 'GET / HTTP/1.0', without: ['host'] },
-      text: /HTTP\/1\.1/,
-    },
-    {
-      first: 'no Host',
-      before: 'a body',
-      change: { without: ['host'], add: ['Content-Length: 1'] },
-      text: /Host/,
-    },
-    {
-      first: 'a body',
-      before: 'no websocket',
-      change: { without: ['upgrade'], add: ['Upgrade: x', 'Content-Length: 1'] },
-      text: /body/,
-    },
-    {
-      first: 'no websocket',
-      before: 'POST',
-      change: { line: 'POST / HTTP/1.1', without: ['upgrade'], add: ['Upgrade: x'] },
-      text: /'Upgrade'/,
-    },
-    {
-      first: 'POST',
-      before: 'no version',
-      change: { line: 'POST / HTTP/1.1', without: ['sec-websocket-version'] },
-      text: /GET/,
-    },
-    {
-      first: 'no version',
-      before: 'a target of another host',
-      change: {
-        line: 'GET http://elsewhere.example/ HTTP/1.1',
-        without: ['sec-websocket-version'],
+  it.each(
+    // biome-ignore format: a table
+    [
+      { first: 'HTTP/1.0', before: 'no Host', change: { line: 'GET / HTTP/1.0', without: ['host'] }, text: /HTTP\/1\.1/ },
+      { first: 'no Host', before: 'a body', change: { without: ['host'], add: ['Content-Length: 1'] }, text: /Host/ },
+      { first: 'a body', before: 'no websocket', change: { without: ['upgrade'], add: ['Upgrade: x', 'Content-Length: 1'] }, text: /body/ },
+      {
+        first: 'no websocket',
+        before: 'POST',
+        change: { line: 'POST / HTTP/1.1', without: ['upgrade'], add: ['Upgrade: x'] },
+        text: /'Upgrade'/,
       },
-      text: /version/,
-    },
-    {
-      first: 'a target of another host',
-      before: 'a foreign origin',
-      change: {
-        line: 'GET http://elsewhere.example/ HTTP/1.1',
-        add: ['Origin: https://evil.example'],
+      { first: 'POST', before: 'no version', change: { line: 'POST / HTTP/1.1', without: ['sec-websocket-version'] }, text: /GET/ },
+      {
+        first: 'no version',
+        before: 'a target of another host',
+        change: {
+          line: 'GET http://elsewhere.example/ HTTP/1.1',
+          without: ['sec-websocket-version'],
+        },
+        text: /version/,
       },
-      text: /target/,
-    },
-    {
-      first: 'no version',
-      before: 'a foreign origin',
-      change: { without: ['sec-websocket-version'], add: ['Origin: https://evil.example'] },
-      text: /version/,
-    },
-    {
-      first: 'a foreign origin',
-      before: 'a bad key',
-      change: { without: ['sec-websocket-key'], add: ['Origin: https://evil.example'] },
-      text: /origin/,
-    },
-    {
-      first: 'a bad key',
-      before: 'bad extensions',
-      change: { without: ['sec-websocket-key'], add: ['Sec-WebSocket-Extensions: "'] },
-      text: /Key/,
-    },
-    {
-      first: 'bad extensions',
-      before: 'bad subprotocols',
-      change: { add: ['Sec-WebSocket-Protocol: a b', 'Sec-WebSocket-Extensions: "'] },
-      text: /Extensions/,
-    },
-  ])('names $first before $before', async ({ change, text }) => {
+      {
+        first: 'a target of another host',
+        before: 'a foreign origin',
+        change: {
+          line: 'GET http://elsewhere.example/ HTTP/1.1',
+          add: ['Origin: https://evil.example'],
+        },
+        text: /target/,
+      },
+      { first: 'no version', before: 'a foreign origin', change: { without: ['sec-websocket-version'], add: ['Origin: https://evil.example'] }, text: /version/ },
+      { first: 'a foreign origin', before: 'a bad key', change: { without: ['sec-websocket-key'], add: ['Origin: https://evil.example'] }, text: /origin/ },
+      { first: 'a bad key', before: 'bad extensions', change: { without: ['sec-websocket-key'], add: ['Sec-WebSocket-Extensions: "'] }, text: /Key/ },
+      { first: 'bad extensions', before: 'bad subprotocols', change: { add: ['Sec-WebSocket-Protocol: a b', 'Sec-WebSocket-Extensions: "'] }, text: /Extensions/ },
+    ],
+  )('names $first before $before', async ({ change, text }) => {
     const answer = await exchange(server.port, request(change));
     expect(answer.body).toMatch(text);
   });

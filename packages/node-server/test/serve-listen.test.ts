@@ -66,27 +66,18 @@ describe('the address of serve', () => {
     await server.close();
   });
 
-  it.each<[string, ServeOptions, RegExp]>([
-    ['an empty path', { socketPath: '' }, /^socketPath: expected a path/],
-    ['a NUL in a path', { socketPath: '/tmp/a\0b' }, /^socketPath: expected a path/],
+  it.each<[string, ServeOptions, RegExp]>(
+    // biome-ignore format: a table
     [
-      'a long path in listen',
-      { listen: { path: `/tmp/${'a'.repeat(120)}` } },
-      /^listen.path: expected at most 107 bytes, got 125/,
+      ['an empty path', { socketPath: '' }, /^socketPath: expected a path/],
+      ['a NUL in a path', { socketPath: '/tmp/a\0b' }, /^socketPath: expected a path/],
+      ['a long path in listen', { listen: { path: `/tmp/${'a'.repeat(120)}` } }, /^listen.path: expected at most 107 bytes, got 125/],
+      ['a path and a port in listen', { socketPath: '/tmp/a', listen: { port: 0 } }, /^socketPath: a Unix socket has neither port nor host/],
+      ['a port and a path in listen', { port: 0, listen: { path: '/tmp/a' } }, /^listen.path: a Unix socket has neither port nor host/],
+      ['a port in listen', { listen: { port: 99_999 } }, /^listen.port: expected 0 to 65535/],
+      ['close without options', { close: null as never }, /^close: expected an object/],
     ],
-    [
-      'a path and a port in listen',
-      { socketPath: '/tmp/a', listen: { port: 0 } },
-      /^socketPath: a Unix socket has neither port nor host/,
-    ],
-    [
-      'a port and a path in listen',
-      { port: 0, listen: { path: '/tmp/a' } },
-      /^listen.path: a Unix socket has neither port nor host/,
-    ],
-    ['a port in listen', { listen: { port: 99_999 } }, /^listen.port: expected 0 to 65535/],
-    ['close without options', { close: null as never }, /^close: expected an object/],
-  ])('rejects %s', async (_, options, message) => {
+  )('rejects %s', async (_, options, message) => {
     const outcome = await serve(options, () => {}).catch((error: unknown) => error);
     if (!(outcome instanceof Error)) await (outcome as WsServer).close();
     expect(outcome).toMatchObject({ message: expect.stringMatching(message) });

@@ -86,9 +86,7 @@ export class Listeners {
         else if (failure !== undefined) throw failure;
         else if (isOver) return;
         else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
+          await new Promise<void>((resolve) => (wake = resolve));
         }
       }
     }

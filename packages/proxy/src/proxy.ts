@@ -14,7 +14,6 @@ import {
   Limits,
   PendingWork,
   Refusals,
-  refusalOf,
   takeSocket,
   type UpgradeRequest,
   upgradeOfNode,
@@ -328,9 +327,9 @@ export class Proxy {
     request: UpgradeRequest,
     error: unknown,
   ): Promise<void> {
-    const { req, responder } = request;
+    const { req } = request;
     const handshake = request.acquireWaits();
-    const refusal = isInstance(error, ProxyError) ? refusalFor(error) : refusalOf(error, responder);
+    const refusal = isInstance(error, ProxyError) ? refusalFor(error) : request.refusalOf(error);
     if (refusal !== undefined) this.#refusals.record(refusal, request, request.address);
     this.#reporter.handshakeFailed(error, req, undefined);
     await request.answerFailure(refusal);

@@ -8,13 +8,12 @@ describe.each(['frames', 'bytes', 'messages'] as const)('backpressure, mode %s',
   nothingLeft();
 
   it.each(['client', 'target'] as const)('stops a %s whose peer does not read', async (who) => {
-    const opened = await pair({ mode });
-    const [from, to] =
-      who === 'client' ? [opened.client, opened.target] : [opened.target, opened.client];
+    const { proxied, ...opened } = await pair({ mode });
+    const [from, to] = opened.from(who);
     to.stream.pause();
     const frame = from.encode(2, Buffer.alloc(MIB, 1));
     const all = 32;
-    const flow = () => opened.proxied.stats[who === 'client' ? 'in' : 'out'].bytes;
+    const flow = () => proxied.stats[who === 'client' ? 'in' : 'out'].bytes;
     let written = 0;
     const writing = (async () => {
       for (let i = 0; i < all; i++) {

@@ -12,6 +12,7 @@ import {
   switchingProtocols,
   whenOver,
 } from '@ws/tests';
+import { onTestFinished, vi } from 'vitest';
 import { createProxy, type Proxied, type Proxy, type ProxyOptions } from '../src/index.ts';
 
 /** A server whose upgrades go through a proxy. It ends with the test. */
@@ -28,6 +29,21 @@ export interface Front {
 
 type ProxyTarget = Parameters<typeof createProxy>[0];
 
+/** Gives each item to one call of `next`, in order. */
+function queue<T>() {
+  const waiting: ((item: T) => void)[] = [];
+  const early: T[] = [];
+  return {
+    add: (item: T): void => {
+      const taker = waiting.shift();
+      if (taker === undefined) early.push(item);
+      else taker(item);
+    },
+    next: async (): Promise<T> =>
+      early.shift() ?? new Promise((resolve) => void waiting.push(resolve)),
+  };
+}
+
 export async function front(
   target: ProxyTarget,
   options: ProxyOptions = {},
@@ -36,14 +52,9 @@ export async function front(
   const reported: unknown[] = [];
   const proxy = createProxy(target, { report: (error) => void reported.push(error), ...options });
   const server = secure ? createTlsServer(await selfSigned()) : createServer();
-  const waiting: ((proxied: Proxied) => void)[] = [];
-  const early: Proxied[] = [];
+  const { add, next } = queue<Proxied>();
   server.on('upgrade', (req, socket, head) => {
-    void proxy.upgrade(req, socket, head).then((proxied) => {
-      const taker = waiting.shift();
-      if (taker === undefined) early.push(proxied);
-      else taker(proxied);
-    });
+    void proxy.upgrade(req, socket, head).then(add);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -53,18 +64,8 @@ export async function front(
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
-  const next = async (): Promise<Proxied> => {
-    const first = early.shift();
-    return first ?? new Promise((resolve) => void waiting.push(resolve));
-  };
-  return {
-    proxy,
-    server,
-    port,
-    url: `${secure ? 'wss' : 'ws'}://127.0.0.1:${port}`,
-    reported,
-    next,
-  };
+  const url = `${secure ? 'wss' : 'ws'}://127.0.0.1:${port}`;
+  return { proxy, server, port, url, reported, next };
 }
 
 /** A raw target. */
@@ -82,21 +83,14 @@ export async function rawTarget(
   secure = false,
 ): Promise<RawTarget> {
   const heads: string[] = [];
-  const waiting: ((peer: RawPeer) => void)[] = [];
-  const early: RawPeer[] = [];
+  const { add, next } = queue<RawPeer>();
   const { url } = await rawServer(secure, async (peer) => {
     const head = await peer.head();
     heads.push(head);
     const text = answer(head);
     if (text !== undefined) await peer.write(text);
-    const taker = waiting.shift();
-    if (taker === undefined) early.push(peer);
-    else taker(peer);
+    add(peer);
   });
-  const next = async (): Promise<RawPeer> => {
-    const first = early.shift();
-    return first ?? new Promise((resolve) => void waiting.push(resolve));
-  };
   return { url, heads, next };
 }
 
@@ -124,23 +118,36 @@ export interface Pair {
   readonly target: RawPeer;
   readonly proxied: Proxied;
   readonly front: Front;
+  /** The peer on a side, and the other one. */
+  readonly from: (side: 'client' | 'target') => readonly [RawPeer, RawPeer];
+  /** Ends both sides after what comes from the proxy. */
+  readonly finish: () => Promise<unknown>;
 }
 
 export async function pair(options: ProxyOptions = {}): Promise<Pair> {
   const backend = await rawTarget();
-  const between = await front(backend.url, options);
-  return { front: between, ...(await openPair(between, backend)) };
+  return openPair(await front(backend.url, options), backend);
 }
 
-export async function openPair(
-  between: Front,
-  backend: RawTarget,
-): Promise<{ client: RawPeer; target: RawPeer; proxied: Proxied }> {
+export async function openPair(between: Front, backend: RawTarget): Promise<Pair> {
   const client = await rawClient(between.port);
   const answer = await client.upgrade();
   if (answer.status !== 101) throw new Error(answer.raw);
   const [target, proxied] = await Promise.all([backend.next(), between.next()]);
   client.startFrames();
   target.startFrames();
-  return { client, target, proxied };
+  return {
+    client,
+    target,
+    proxied,
+    front: between,
+    from: (side) => (side === 'client' ? [client, target] : [target, client]),
+    finish: () => Promise.all([client.finish(), target.finish()]),
+  };
+}
+
+/** The clock stands from now to the end of the test. */
+export function stopClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
 }

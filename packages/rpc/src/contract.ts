@@ -169,7 +169,7 @@ export interface ContractPlan<S extends Definitions, C extends Definitions> {
 }
 
 // oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
-type None = {};
+export type None = {};
 
 /**
  * Creates a contract: the methods and events of a server and of its clients, with their schemas. Both
@@ -236,6 +236,8 @@ function merged(
 /** The key of the events of clients, for a hub. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
+const IS_CLIENT = 'peer: this end is the client; use the result of connect';
+
 /** A contract of any names. */
 type Plain = Contract<Definitions, Definitions>;
 
@@ -284,24 +286,16 @@ class NamedContract implements Plain, Names {
   };
 
   readonly peer: Plain['peer'] = (target) => {
-    if (isReconnecting(target)) {
-      throw new TypeError('peer: this end is the client; use the result of connect');
-    }
+    if (isReconnecting(target)) throw new TypeError(IS_CLIENT);
     if (isSession(target)) {
-      const link = linkOfSession(target, 'server', this);
-      this.#check(link);
+      const link = this.#check(linkOfSession(target, 'server', this));
       return this.peerOf(target.conn, 'client', () => link);
     }
     if (!isConnLike(target)) {
       throw new TypeError(`peer: expected a session or a Conn, got ${kind(target)}`);
     }
-    const known = linkOf(target);
-    if (known !== undefined) this.#check(known);
-    return this.peerOf(target, 'client', () => {
-      const link = linkOf(target);
-      if (link !== undefined) return this.#check(link);
-      throw new TypeError('no contract reads this connection; use chat.serve, or chat.connect');
-    });
+    if (linkOf(target) !== undefined) this.#check(linkOf(target));
+    return this.peerOf(target, 'client', () => this.#check(linkOf(target)));
   };
 
   readonly connect: Plain['connect'] = (target, handlers, options) => {
@@ -313,13 +307,14 @@ class NamedContract implements Plain, Names {
     return this.peerOf(target, 'server', () => link);
   };
 
-  /** @throws TypeError when the link is a client's, or lacks names of this contract. */
-  #check(link: Link): Link {
-    if (link.end === 'server' && includesNames(link.contract, this)) return link;
+  /** @throws TypeError without a link, and when it is a client's, or lacks names of this contract. */
+  #check(link: Link | undefined): Link {
+    if (link?.end === 'client') throw new TypeError(IS_CLIENT);
+    if (link !== undefined && includesNames(link.contract, this)) return link;
     throw new TypeError(
-      link.end === 'server'
-        ? 'peer: the contract of this connection lacks names of this one; merge them: contract({ … }, other)'
-        : 'peer: this end is the client; use the result of connect',
+      link === undefined
+        ? 'no contract reads this connection; use chat.serve, or chat.connect'
+        : 'peer: the contract of this connection lacks names of this one; merge them: contract({ … }, other)',
     );
   }
 

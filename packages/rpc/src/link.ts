@@ -29,10 +29,7 @@ import { INVALID, parse } from './wire.ts';
 export type End = 'server' | 'client';
 
 /** The names of a contract, by the end that handles them. */
-export interface Names {
-  readonly server: Readonly<Record<string, Definition>>;
-  readonly client: Readonly<Record<string, Definition>>;
-}
+export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 
 /** The handlers of one end of a contract, as `serve`, `listener` and `connect` get them. */
 export interface Binding extends RequestsPlan {
@@ -98,8 +95,13 @@ export class Link {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     // Made for the first message. An idle connection has none.
-    this.#requests ??= this.#createRequests(this.#binding!);
-    const requests = this.#requests;
+    const binding = this.#binding!;
+    const requests = (this.#requests ??= new Requests(
+      this.carrier,
+      binding,
+      () => this.#calls,
+      (request) => binding.contextOf(this, request),
+    ));
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
     const text = message.text();
     const parsed = parse(text);
@@ -112,15 +114,6 @@ export class Link {
     if (!isAnswer) return requests.take(parsed, text);
     this.#calls?.answered(parsed);
     return undefined;
-  }
-
-  #createRequests(binding: Binding): Requests {
-    return new Requests(
-      this.carrier,
-      binding,
-      () => this.#calls,
-      (request) => binding.contextOf(this, request),
-    );
   }
 
   /** Calls a method of the other end, or sends it an event. */

@@ -52,12 +52,9 @@ export class Requests {
   readonly #caller: HandlerCaller;
   readonly #answers: Answers;
   readonly #signs: SignsOfLife;
-  readonly #handlers: ReadonlyMap<string, Handler>;
-  readonly #concurrency: number;
-  readonly #maxStreams: number;
+  readonly #plan: RequestsPlan;
   /** Made for the first stream. */
   #streams: ServedStreams | undefined;
-  readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
   readonly #running: Request[] = [];
@@ -86,7 +83,7 @@ export class Requests {
   /** @param contextOf - Creates the second argument of a handler. */
   constructor(
     carrier: Carrier,
-    { handlers, concurrency, streams, unknownEvents }: RequestsPlan,
+    plan: RequestsPlan,
     calls: () => Calls | undefined,
     contextOf: (request: Request) => unknown,
   ) {
@@ -97,10 +94,7 @@ export class Requests {
     );
     this.#answers = new Answers(carrier, () => this.readOn());
     this.#signs = new SignsOfLife(carrier, this.#answers);
-    this.#handlers = handlers;
-    this.#concurrency = concurrency;
-    this.#maxStreams = streams;
-    this.#unknownEvents = unknownEvents;
+    this.#plan = plan;
   }
 
   /**
@@ -122,7 +116,7 @@ export class Requests {
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
     if (this.#signs.takes(id, method, source)) return this.#untilRoom();
-    const handler = this.#handlers.get(method);
+    const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
     const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler !== undefined && takes) {
@@ -144,7 +138,7 @@ export class Requests {
   /** An event that no handler gets needs no answer. */
   #reportUnknown(method: string): undefined {
     const name = method.slice(0, MAX_NAME);
-    const unknown = this.#unknownEvents;
+    const unknown = this.#plan.unknownEvents;
     if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
@@ -210,7 +204,7 @@ export class Requests {
   }
 
   get #hasPlace(): boolean {
-    return this.#counts.ordered.count < this.#concurrency;
+    return this.#counts.ordered.count < this.#plan.concurrency;
   }
 
   #hasRoom(place: OutOfOrder): boolean {
@@ -383,7 +377,7 @@ export class Requests {
   /** The handler of a stream gives its place back at once. */
   #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
     const code = definition.code as StreamCode;
-    const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#maxStreams));
+    const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#plan.streams));
     const answerTo = (error: unknown): string => this.#caller.errorText(request, error)!;
     return after(streams.untilRoom(), () => {
       this.#runs(request, streams.start(request, handle, answerTo), 'stream');

@@ -36,12 +36,8 @@ export function parse(text: string): WireMessage | string {
   } catch {
     return errorText(null, ErrorCode.ParseError, 'Parse error');
   }
-  const isMessage =
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    (value as { jsonrpc?: unknown }).jsonrpc === '2.0';
-  return isMessage ? (value as WireMessage) : INVALID;
+  const { jsonrpc } = Object(value) as { readonly jsonrpc?: unknown };
+  return jsonrpc === '2.0' ? (value as WireMessage) : INVALID;
 }
 
 /**

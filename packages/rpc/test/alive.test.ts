@@ -1,9 +1,9 @@
 // The request by which a page finds out that its connection is dead.
 import { connPair } from '@ws/conn';
-import { Hub } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { inHub } from './in-hub.ts';
 import { until, useFakeClock } from './pairs.ts';
 
 useFakeClock();
@@ -15,11 +15,7 @@ function setUp(way: 'serve' | 'listener') {
   const [raw, ours] = connPair({ report: () => {} });
   const handlers = { job: () => new Promise<null>(() => {}) };
   if (way === 'serve') void jobs.serve(handlers)(ours);
-  else {
-    const hub = new Hub();
-    hub.on('message', jobs.listener(handlers) as never);
-    hub.add(ours);
-  }
+  else inHub(ours, jobs.listener(handlers) as never);
   const got: unknown[] = [];
   void raw.receive((message) => void got.push(message.json()));
   let id = 0;

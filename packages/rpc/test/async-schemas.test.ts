@@ -1,9 +1,9 @@
 // Ends while a schema checks an input.
 import { type Conn, connPair, type StandardSchema } from '@ws/conn';
-import { Hub } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { inHub } from './in-hub.ts';
 import { call, settled, until } from './pairs.ts';
 
 /** A server with a schema that accepts each input when the test calls `release`. */
@@ -16,10 +16,11 @@ function setUp() {
   const slow: StandardSchema = { '~standard': { version: 1, vendor: 'slow', validate } };
   const slowly = contract({ server: { ask: method(slow, z.any()), say: event(slow) } });
   const ran: string[] = [];
-  const hub = new Hub();
-  hub.on('message', slowly.listener({ ask: () => ran.push('ask'), say: () => ran.push('say') }));
   const [client, conn] = connPair();
-  const session = hub.add(conn);
+  const session = inHub(
+    conn,
+    slowly.listener({ ask: () => ran.push('ask'), say: () => ran.push('say') }),
+  );
   return { client, session, ran, release };
 }
 

@@ -1,14 +1,14 @@
 // Sent and waiting calls at each way to end, on each kind of connection.
 import { fromWebSocket } from '@ws/browser';
 import { CloseError, type ConnLike, connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
-import { ReconnectingConn } from '@ws/reconnect';
+import type { Session } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { connected } from '../../fetch/test/fake-conn.ts';
-import { failure, series, until } from './pairs.ts';
+import { inHub } from './in-hub.ts';
+import { failure, quietly, series, until } from './pairs.ts';
 
 const names = { ask: method(z.number(), z.number()), note: event(z.undefined()) };
 const asks = contract({ server: names, client: names });
@@ -39,9 +39,7 @@ function pair(read: (conn: ConnLike) => End['peer']): End {
 }
 
 function served(conn: ConnLike): End['peer'] {
-  asks
-    .serve(handlers)(conn)
-    .catch(() => {});
+  quietly(asks.serve(handlers)(conn));
   return asks.peer(conn);
 }
 
@@ -50,9 +48,7 @@ const kinds: Record<string, () => End> = {
   serve: () => pair(served),
   listener: () =>
     pair((conn) => {
-      const hub = new Hub();
-      hub.on('message', asks.listener<Session>(handlers));
-      return asks.peer(hub.add(conn as never));
+      return asks.peer(inHub(conn as never, asks.listener<Session>(handlers)));
     }),
   'connect in a page': () => {
     const socket = openSocket();

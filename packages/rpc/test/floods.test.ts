@@ -1,8 +1,9 @@
 import { connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { inHub } from './in-hub.ts';
 import { call, never, settled, setUpRaw, until } from './pairs.ts';
 
 const MIB = 1024 * 1024;
@@ -114,11 +115,7 @@ describe.each(['serve', 'listener', 'connect'])('300 requests through %s', (way)
     const [raw, ours] = connPair();
     if (way === 'serve') void asks.serve(handlers)(ours);
     else if (way === 'connect') asks.connect(ours, handlers);
-    else {
-      const hub = new Hub();
-      hub.on('message', asks.listener<Session>(handlers));
-      hub.add(ours);
-    }
+    else inHub(ours, asks.listener<Session>(handlers));
     const results: { id: number; result?: number; error?: { code: number } }[] = [];
     void raw.receive((message) => {
       const one = message.json() as { id: number; method?: string };

@@ -4,6 +4,7 @@ import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { inHub } from './in-hub.ts';
 import { chat, serverHandlers, setUpRaw, throws } from './pairs.ts';
 
 const names = { who: method(z.undefined(), z.array(z.string())), note: event(z.number()) };
@@ -26,11 +27,7 @@ describe('the context of a handler', () => {
       };
       if (way === 'connect') both.connect(ours, handlers);
       else if (way === 'serve') void both.serve(handlers)(ours, undefined, { auth: 'ann' });
-      else {
-        const hub = new Hub();
-        hub.on('message', both.listener<Session>(handlers));
-        hub.add(ours);
-      }
+      else inHub(ours, both.listener<Session>(handlers));
       await raw.send('{"jsonrpc":"2.0","id":1,"method":"who"}');
       expect((await raw.readMessage()).json()).toMatchObject({
         result: ['auth', 'peer', 'session', 'signal'],

@@ -1,13 +1,14 @@
 import { fromWebSocket } from '@ws/browser';
 import { type ConnPairOptions, connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
-import { call, never, until, useFakeClock } from './pairs.ts';
+import { inHub } from './in-hub.ts';
+import { call, never, quietly, until, useFakeClock } from './pairs.ts';
 
 const Padded = z.object({ n: z.number(), pad: z.string() });
 const pings = contract({
@@ -57,12 +58,12 @@ describe('an event', () => {
   it('does not wait behind the 257th request', async () => {
     const [client, server] = connPair();
     let acks = 0;
-    void pings
-      .serve(
+    quietly(
+      pings.serve(
         { a: () => undefined, ack: () => void acks++, poll: never },
         { concurrency: 1_000 },
-      )(server)
-      .catch(() => {});
+      )(server),
+    );
     const peer = pings.connect(client, { b: () => undefined });
     for (let i = 0; i < 300; i++) peer.poll(undefined, { timeout: false }).catch(() => {});
     await peer.ack({ n: 0, pad: '' });
@@ -117,20 +118,22 @@ function stuck(way: string, options: ConnPairOptions) {
   const [client, server] = connPair({ ...options, report });
   const handlers = { a: () => undefined, ack: () => undefined, poll: never };
   if (way === 'serve') {
-    pings
-      .serve(handlers)(server)
-      .catch(() => {});
-  } else {
-    const hub = new Hub();
-    hub.on('message', pings.listener<Session>(handlers));
-    hub.add(server);
-  }
+    quietly(pings.serve(handlers)(server));
+  } else inHub(server, pings.listener<Session>(handlers));
   return { client, server, reports };
 }
 
 async function turns(): Promise<void> {
   for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** A handler of `poll` that ends by its signal. */
+const untilAborted = pings.serve({
+  a: () => undefined,
+  ack: () => undefined,
+  poll: (_, { signal }) =>
+    new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
+});
 
 const ack = (length: number): string =>
   JSON.stringify({ jsonrpc: '2.0', method: 'ack', params: { n: 0, pad: 'x'.repeat(length) } });
@@ -188,13 +191,13 @@ describe('events behind a handler that does not settle', () => {
     const release: (() => void)[] = [];
     const [client, server] = connPair({ maxBufferedAmount: 50_000 });
     let acks = 0;
-    void pings
-      .serve({
+    quietly(
+      pings.serve({
         a: () => new Promise<void>((resolve) => release.push(resolve)),
         ack: () => void acks++,
         poll: never,
-      })(server)
-      .catch(() => {});
+      })(server),
+    );
     const a = JSON.stringify({ jsonrpc: '2.0', method: 'a', params: { n: 0, pad: '' } });
     for (let i = 0; i < 5; i++) void client.send(a);
     for (let i = 0; i < 260; i++) void client.send(ack(0));
@@ -221,12 +224,7 @@ describe('events behind a handler that does not settle', () => {
   it('count for maxTotalBufferedAmount', async () => {
     const server = await serve(
       { port: 0, host: '127.0.0.1', maxTotalBufferedAmount: 100_000, report: () => {} },
-      pings.serve({
-        a: () => undefined,
-        ack: () => undefined,
-        poll: (_, { signal }) =>
-          new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
-      }),
+      untilAborted,
     );
     const conn = await dial(server.url, { maxBufferedAmount: false });
     const [served] = server.connections;
@@ -254,12 +252,7 @@ describe('events behind a handler that does not settle', () => {
         maxTotalBufferedAmount: 100_000,
         report: (error) => void reports.push(error),
       },
-      pings.serve({
-        a: () => undefined,
-        ack: () => undefined,
-        poll: (_, { signal }) =>
-          new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
-      }),
+      untilAborted,
     );
     const conns = await Promise.all(
       [1, 2].map(() => dial(server.url, { maxBufferedAmount: false })),

@@ -5,7 +5,7 @@ import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
-import { call, settled, until } from './pairs.ts';
+import { call, quietly, settled, until } from './pairs.ts';
 
 const down = method(z.number(), z.number());
 const names = { down, note: event(z.number()) };
@@ -19,9 +19,7 @@ const notes = { note: () => undefined };
 function read(way: string, conn: ConnLike, handlers: Handlers): Asks {
   if (way === 'connect') return both.connect(conn, handlers);
   if (way === 'serve') {
-    both
-      .serve(handlers)(conn)
-      .catch(() => {});
+    quietly(both.serve(handlers)(conn));
     return both.peer(conn);
   }
   const hub = new Hub();

@@ -4,7 +4,16 @@ import { serve } from '@ws/node-server';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { call, chat, clientHandlers, serverHandlers, setUpRaw, throws, until } from './pairs.ts';
+import {
+  call,
+  chat,
+  clientHandlers,
+  quietly,
+  serverHandlers,
+  setUpRaw,
+  throws,
+  until,
+} from './pairs.ts';
 
 /** A promise of a careless library. */
 function badThenable(): unknown {
@@ -128,9 +137,7 @@ describe('a handler', () => {
     const peers = ['a', 'b'].map((name) =>
       storage.run(name, () => {
         const [client, server] = connPair();
-        chat
-          .serve(handlers)(server)
-          .catch(() => {});
+        quietly(chat.serve(handlers)(server));
         return chat.connect(client, clientHandlers);
       }),
     );

@@ -134,3 +134,8 @@ export function useFakeClock(): void {
   });
   afterEach(() => void vi.useRealTimers());
 }
+
+/** Nothing awaits `promise`, however it ends. */
+export function quietly(promise: Promise<unknown>): void {
+  promise.catch(() => {});
+}

@@ -3,7 +3,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { failure, series, until } from './pairs.ts';
+import { failure, quietly, series, until } from './pairs.ts';
 
 const jobs = contract({
   server: {
@@ -25,9 +25,7 @@ function setUp(handlers: Partial<Handlers> = {}) {
       if (servers.length > 0) await new Promise<void>((resolve) => dials.push(resolve));
       const [client, server] = connPair();
       servers.push(server);
-      jobs
-        .serve(all)(server)
-        .catch(() => {});
+      quietly(jobs.serve(all)(server));
       return client;
     },
     { minDelay: 1, maxDelay: 1 },

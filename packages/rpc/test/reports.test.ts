@@ -6,7 +6,7 @@ import { contract, event, method, RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { failure, settled, throws, until } from './pairs.ts';
+import { failure, quietly, settled, throws, until } from './pairs.ts';
 
 const disk = contract({
   server: { save: method(z.object({ n: z.number() }), z.number()), said: event(z.number()) },
@@ -25,9 +25,7 @@ function setUp(way: 'connect' | 'ReconnectingConn') {
     void reports.push([String(error), where]);
   const [near, far] = connPair({ client: { report } });
   const save = throws(new RpcError(507, 'disk full'));
-  void disk
-    .serve({ save, said: () => undefined })(far)
-    .catch(() => {});
+  quietly(disk.serve({ save, said: () => undefined })(far));
   const target = way === 'connect' ? near : new ReconnectingConn(async () => near);
   return { near, peer: disk.connect(target, { said: () => undefined }), reports };
 }

@@ -1,8 +1,9 @@
 import { connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { inHub } from './in-hub.ts';
 import { call, failure, settled, setUp, setUpRaw, until, useFakeClock } from './pairs.ts';
 
 useFakeClock();
@@ -163,52 +164,6 @@ describe('the end of a connection', () => {
 });
 
 describe('the queue of requests', () => {
-  /** A client that sends `count` requests, then answers the question of the first handler. */
-  async function flood(count: number, asksLate: boolean) {
-    const begun: (() => void)[] = [];
-    const results: unknown[] = [];
-    const ask = contract({
-      server: { job: method(z.number(), z.number()) },
-      client: { confirm: method(z.undefined(), z.boolean()) },
-    });
-    const [client, server] = connPair();
-    void ask.serve({
-      job: async (number, { peer }) => {
-        if (number > 0) return number;
-        if (asksLate) await new Promise<void>((resolve) => begun.push(resolve));
-        return (await peer.confirm()) ? 1000 : 0;
-      },
-    })(server);
-    void client.receive((message) => {
-      const one = message.json() as { id: number; method?: string };
-      if (one.method === 'confirm') {
-        void client.writeJSON({ jsonrpc: '2.0', id: one.id, result: true });
-      } else results.push(one);
-    });
-    for (let i = 0; i < count; i++) {
-      void client.writeJSON({ jsonrpc: '2.0', id: i, method: 'job', params: [i] });
-    }
-    return { client, server, begun, results };
-  }
-
-  it.each([false, true])(
-    'lets the answer through that a handler awaits behind 300 requests (asked late: %s)',
-    async (asksLate) => {
-      const { server, begun, results } = await flood(300, asksLate);
-      if (asksLate) {
-        await until(() => expect(server.stats.messagesIn).toBeGreaterThanOrEqual(257));
-        await until(() => expect(begun).toHaveLength(1));
-        begun[0]!();
-      }
-      await until(() => expect(results).toHaveLength(300));
-      expect(results).toContainEqual({ jsonrpc: '2.0', id: 0, result: 1000 });
-      const busy = results.filter((one) => (one as { error?: unknown }).error !== undefined);
-      // Those that arrive after the question run beside its handler, 16 at a time.
-      expect(busy.length).toBeLessThanOrEqual(asksLate ? 43 : 283);
-      for (const one of busy) expect(one).toMatchObject({ error: { code: -32_000 } });
-    },
-  );
-
   it('stops reading at 256 requests, and loses none', async () => {
     const { started, waiting, say } = manual();
     const { client, serverConn } = setUpRaw({ say });
@@ -338,11 +293,11 @@ describe('an answer for which the connection has no room', () => {
       return 'x'.repeat(90_000);
     };
     if (way === 'serve') void blobs.serve({ blob }, { concurrency: 9 })(server);
-    else {
-      const hub = new Hub({ maxQueuedBytes: 100_000, overflow: 'drop-new' });
-      hub.on('message', blobs.listener<Session>({ blob }, { concurrency: 9 }));
-      hub.add(server);
-    }
+    else
+      inHub(server, blobs.listener<Session>({ blob }, { concurrency: 9 }), {
+        maxQueuedBytes: 100_000,
+        overflow: 'drop-new',
+      });
     for (let id = 0; id < 9; id++) void client.send(call(id, 'blob', [id]));
     await until(() => expect(release).toHaveLength(9));
     for (const resolve of release) resolve();

@@ -5,7 +5,7 @@ import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
-import { series, until } from './pairs.ts';
+import { quietly, series, until } from './pairs.ts';
 import { agent, byHand, collect, failure, Log, numbers, quiet, turn } from './stream-pairs.ts';
 
 function setUpHub(options: ConstructorParameters<typeof Hub>[0] = {}, client: object = {}) {
@@ -179,9 +179,7 @@ describe('a stream of a ReconnectingConn', () => {
   function setUpSeries() {
     const log = new Log();
     const { servers, live } = series((server) => {
-      agent
-        .serve(log.handlers)(server)
-        .catch(() => {});
+      quietly(agent.serve(log.handlers)(server));
     });
     return { log, servers, live, peer: agent.connect(live, log.handlers) };
   }

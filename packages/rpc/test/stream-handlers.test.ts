@@ -5,7 +5,7 @@ import { serve } from '@ws/node-server';
 import { contract, event, method, stream } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { never, until, useFakeClock } from './pairs.ts';
+import { never, quietly, until, useFakeClock } from './pairs.ts';
 import { collect, DONE, failure, quiet, setUp, setUpRaw, turn } from './stream-pairs.ts';
 
 useFakeClock();
@@ -111,12 +111,7 @@ function setUpBoth(handlers: Partial<Handlers> = {}, options = {}) {
     told: (n) => void told.push(n),
     ...handlers,
   };
-  void both
-    .serve(
-      all,
-      options,
-    )(b)
-    .catch(() => {});
+  quietly(both.serve(all, options)(b));
   const near = both.connect(a, all, options);
   return { a, b, near, far: both.peer(b), told };
 }

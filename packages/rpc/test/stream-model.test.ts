@@ -5,6 +5,7 @@ import { Hub, type Session } from '@ws/hub';
 import { contract, method, RpcError, stream } from '@ws/rpc';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
+import { quietly } from './pairs.ts';
 
 const FIRST = Number(process.env['SEED'] ?? 1);
 const RUNS = Number(process.env['RUNS'] ?? 60);
@@ -213,9 +214,7 @@ class Program {
       hub.on('error', (_, error) => void this.#reports.push(error));
       return [client, server, both.connect(client, this.#handlers()), both.peer(hub.add(server))];
     }
-    both
-      .serve(this.#handlers())(server)
-      .catch(() => {});
+    quietly(both.serve(this.#handlers())(server));
     return [client, server, both.connect(client, this.#handlers()), both.peer(server)];
   }
 

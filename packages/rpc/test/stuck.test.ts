@@ -1,11 +1,12 @@
 import { fromWebSocket } from '@ws/browser';
 import { type Conn, type ConnLike, connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
-import { call, settled, until } from './pairs.ts';
+import { inHub } from './in-hub.ts';
+import { call, quietly, settled, until } from './pairs.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -52,14 +53,8 @@ function setUp(way: (typeof ways)[number], job: Job) {
 function read(way: string, conn: ConnLike, handlers: Parameters<typeof jobs.connect>[1]): void {
   if (way === 'connect') jobs.connect(conn, handlers);
   else if (way === 'serve') {
-    jobs
-      .serve(handlers)(conn)
-      .catch(() => {});
-  } else {
-    const hub = new Hub();
-    hub.on('message', jobs.listener<Session>(handlers));
-    hub.add(conn as never);
-  }
+    quietly(jobs.serve(handlers)(conn));
+  } else inHub(conn as never, jobs.listener<Session>(handlers));
 }
 
 describe.each(ways)('a handler that ends only by its signal, through %s', (way) => {

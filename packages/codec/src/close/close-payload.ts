@@ -3,7 +3,7 @@ import { ProtocolError } from '../errors.ts';
 import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON } from '../protocol.ts';
-import { readUtf8, toUtf8, UTF8_ACCEPT, utf8Length, utf8Step } from '../text/utf8-automaton.ts';
+import { readUtf8, toUtf8, UTF8_ACCEPT, unitsWithin, utf8Step } from '../text/utf8-automaton.ts';
 
 /** The contents of a close frame. */
 export interface ClosePayload {
@@ -98,12 +98,5 @@ export function parseCloseMessage(payload: Uint8Array): ClosePayload {
 
 /** Returns the beginning of `text` that fits in a close frame: whole characters. */
 export function cutReason(text: string): string {
-  let bytes = 0;
-  let end = 0;
-  for (const character of text) {
-    bytes += utf8Length(character);
-    if (bytes > MAX_CLOSE_REASON) break;
-    end += character.length;
-  }
-  return text.slice(0, end);
+  return text.slice(0, unitsWithin(text, MAX_CLOSE_REASON));
 }

@@ -63,7 +63,7 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** What a {@link Machine} needs of its owner. */
+/** The owner of a {@link Machine}: a connection. It lends decoders and judges faults. */
 export interface MachineOwner {
   /** Lends a decoder that is attached to the machine: input has arrived, and none is unparsed. */
   lendDecoder(): MessageDecoder;
@@ -76,8 +76,8 @@ export interface MachineOwner {
    */
   readClose(payload: Uint8Array): ClosePayload;
   /**
-   * The peer broke a rule. Only our close frame follows the frames that are queued now: those which a
-   * blocked transport does not have may be dropped.
+   * The peer broke a rule. Only our close frame follows the frames that are queued now. The owner may
+   * drop the queued frames of a blocked transport.
    *
    * @param error - Of the decoder, of {@link readClose} or of {@link Machine.fault}. If the decoder
    *   found it, {@link Machine.input} has the frame.
@@ -139,7 +139,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     this.out = out;
   }
 
-  // What the state says
+  // Questions about the state
 
   /** Whether one of the ends has closed, failed or ended. */
   get begun(): boolean {
@@ -169,7 +169,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   // Bytes in
 
   /**
-   * Adds `chunk[0, end)`. Dropped when no input is taken any more.
+   * Adds `chunk[0, end)`. Drops it after the last input that is parsed.
    *
    * @param chunk - Lent until {@link next} has returned NEED_MORE while the decoder is not `pending`,
    *   or until {@link keep}. The decoder may change it.
@@ -241,8 +241,8 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   }
 
   /**
-   * Takes the peer's close frame, or its end, as known, although the input before it is unparsed: its
-   * reader may never take that. The input stays, and its events follow as before.
+   * Treats the peer's close frame, or its end, as received although the input before it is unparsed: a
+   * reader may never take that input. The input stays, and its events follow as before.
    */
   lookAhead(): void {
     if (this.inputEnded) return;
@@ -362,7 +362,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
       this.#own(CloseMessage, close, 0, close.length);
       this.sent = true;
     }
-    // It was seen before, and what came before it is not parsed any more.
+    // The end was seen before. The input before it is no longer parsed.
     if (this.peerEnded && !takesInput(cell.to)) this.#on(PEER_END);
     return true;
   }

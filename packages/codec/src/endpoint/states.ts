@@ -41,8 +41,8 @@ export const STATE_NAMES = [
   'CLOSED',
 ] as const;
 
-// Events. Those of the peer are in the order of its bytes: a FIN is an event once all input is parsed. The
-// exception is `Machine.lookAhead`, for an answer that waits for no reader any more.
+// Events. The peer's events come in the order of its bytes: a FIN is an event once all input is parsed.
+// `Machine.lookAhead` is the exception. It is for an answer that no longer waits for a reader.
 
 /** The application closes (section 7.1.2). */
 export const WE_CLOSE = 0;

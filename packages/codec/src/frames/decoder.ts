@@ -545,8 +545,10 @@ export class FrameDecoder {
    */
   #keepTail(need: number): DecodeEvent {
     const memory = this.#memory;
-    if (this.#state === AT_HEADER) memory.keep(this.#bytes, this.#pos, this.#inputEnd, need);
-    else memory.need = need;
+    // A masked header has at least six bytes: one pass over them is faster than two.
+    const least = this.#masked ? Math.max(need, 6) : need;
+    if (this.#state === AT_HEADER) memory.keep(this.#bytes, this.#pos, this.#inputEnd, least);
+    else memory.need = least;
     if (this.#state === ON_TAIL && memory.chunkPos < memory.chunk.length) {
       this.#state = IN_TAIL;
       return this.next();

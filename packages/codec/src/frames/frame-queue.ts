@@ -218,7 +218,7 @@ export class FrameQueue {
 
   // Frames that other queues send too
 
-  /** Makes `batch` the frames: it begins with those of the batch before, if there is one. */
+  /** Makes `batch` the frames. It begins with the frames of the batch before, if there is one. */
   share(batch: Batch): void {
     this.batch = batch;
     this.bytes = batch.size;

@@ -9,7 +9,7 @@ const MISUSED = 'writeUtf8 and pools must not send, flush or drop frames';
 
 /** How the frames of a queue are encoded. */
 export type FrameCoding = {
-  /** Whether frames are masked: those of a client (RFC 6455, section 5.3). */
+  /** Whether frames are masked: a client masks, a server does not (RFC 6455, section 5.3). */
   readonly masks: boolean;
   /** Returns the next masking key, big-endian. */
   readonly nextKey: () => number;

@@ -1,5 +1,5 @@
 import { integer } from '../arguments.ts';
-import { checkRange } from '../masking/mask.ts';
+import { checkRange, swap } from '../masking/mask.ts';
 import { FIN, lengthFault, MASK, RSV } from './rules.ts';
 
 const TWO_32 = 2 ** 32;
@@ -67,9 +67,7 @@ export class FrameHeader {
     const at = start + 2;
     this.length = size === 0 ? short : size === 2 ? length16(bytes, at) : length64(bytes, at);
     // Signed, as XOR results are. V8 then stores the field as a small integer more often.
-    this.maskKey = masked
-      ? (bytes[key]! << 24) | (bytes[key + 1]! << 16) | (bytes[key + 2]! << 8) | bytes[key + 3]!
-      : 0;
+    this.maskKey = masked ? swap(readKey(bytes, key)) : 0;
     return after - start;
   }
 

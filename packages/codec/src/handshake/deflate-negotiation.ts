@@ -5,7 +5,7 @@ import type { ExtensionOffer } from './extensions.ts';
 // RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side
 // resets its window after each message. `*_max_window_bits`: its window is at most 2^bits bytes.
 // An answer may contain the server's two parameters even if they were not offered. It must contain
-// those that were offered. `client_no_context_takeover` is a hint in an offer and an order in an
+// the server's parameters that were offered. `client_no_context_takeover` is a hint in an offer and an order in an
 // answer. `client_max_window_bits` is a permission in an offer, also a hint if it has a value, and
 // an order in an answer, which needs that permission.
 
@@ -46,8 +46,8 @@ export interface DeflateLimits {
   /** 8 to 15, default 15. */
   readonly serverMaxWindowBits?: number | undefined;
   /**
-   * 8 to 15, default 15; a Conn sets its own, by `deflateLimits` of conn. A server can limit a client
-   * only when the offer allows it; other clients keep 15.
+   * 8 to 15, default 15. A server can limit a client only when the offer allows it; other clients keep
+   * 15. A `Conn` chooses another default, see `deflateLimits` of conn.
    */
   readonly clientMaxWindowBits?: number | undefined;
 }

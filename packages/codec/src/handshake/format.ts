@@ -26,17 +26,6 @@ export interface SwitchingOptions {
   headers?: HeaderLines;
 }
 
-const REQUEST_OPTIONS: readonly (keyof RequestOptions)[] = [
-  'subprotocols',
-  'extensions',
-  'headers',
-];
-const SWITCHING_OPTIONS: readonly (keyof SwitchingOptions)[] = [
-  'subprotocol',
-  'extensions',
-  'headers',
-];
-
 // Fields that each function writes itself, in lower case. Its argument `headers` may not have them.
 const COMMON = ['connection', 'upgrade', 'content-length', 'transfer-encoding'];
 const NEGOTIATED = ['sec-websocket-protocol', 'sec-websocket-extensions'];
@@ -83,7 +72,7 @@ export function formatRequest(
   key: string,
   options: RequestOptions = {},
 ): string {
-  checkOptionNames('formatRequest', options, REQUEST_OPTIONS);
+  checkOptionNames('formatRequest', options, ['subprotocols', 'extensions', 'headers']);
   const { subprotocols = [], extensions = [], headers } = options;
   if (typeof host !== 'string' || parseHostPort(host) === undefined) {
     throw new TypeError(`host must be host[:port], not ${shown(host)}`);
@@ -99,7 +88,7 @@ export function formatRequest(
   return (
     `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
     `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
-    formatNegotiated(subprotocols.join(', '), extensions) +
+    negotiatedLines(subprotocols.join(', '), extensionsValue(extensions)) +
     `${formatLines(headers, REQUEST_FIELDS)}\r\n`
   );
 }
@@ -117,12 +106,11 @@ export function formatRequest(
  * @see RFC 6455, section 4.2.2
  */
 export function formatSwitching(key: string, options: SwitchingOptions = {}): string {
-  checkOptionNames('formatSwitching', options, SWITCHING_OPTIONS);
+  checkOptionNames('formatSwitching', options, ['subprotocol', 'extensions', 'headers']);
   const { subprotocol = '', extensions = [], headers } = options;
   checkKey(key);
   if (subprotocol !== '') checkSubprotocol(subprotocol);
-  const list = typeof extensions === 'string' ? extensions : formatExtensions(extensions);
-  if (list !== '') formatLine('Sec-WebSocket-Extensions', list);
+  const list = extensionsValue(extensions);
   const lines = formatLines(headers, SWITCHING_FIELDS);
   return switchingHead(acceptKey(key), subprotocol, list, lines);
 }
@@ -140,10 +128,16 @@ export function switchingHead(
   extensions: string,
   lines: string,
 ): string {
-  let head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`;
-  if (subprotocol !== '') head += `Sec-WebSocket-Protocol: ${subprotocol}\r\n`;
-  if (extensions !== '') head += `Sec-WebSocket-Extensions: ${extensions}\r\n`;
-  return `${head}${lines}\r\n`;
+  const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`;
+  return `${head}${negotiatedLines(subprotocol, extensions)}${lines}\r\n`;
+}
+
+/** The lines of values that are checked; `''` for none. */
+function negotiatedLines(protocol: string, extensions: string): string {
+  let lines = '';
+  if (protocol !== '') lines += `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  if (extensions !== '') lines += `Sec-WebSocket-Extensions: ${extensions}\r\n`;
+  return lines;
 }
 
 /**
@@ -207,15 +201,11 @@ const REASONS: { readonly [status: number]: string } = {
   503: 'Service Unavailable',
 };
 
-function formatNegotiated(
-  protocol: string,
-  extensions: readonly ExtensionOffer[] | string,
-): string {
-  const list = typeof extensions === 'string' ? extensions : formatExtensions(extensions);
-  return (
-    (protocol === '' ? '' : formatLine('Sec-WebSocket-Protocol', protocol)) +
-    (list === '' ? '' : formatLine('Sec-WebSocket-Extensions', list))
-  );
+/** Returns and checks the value of `Sec-WebSocket-Extensions`. */
+function extensionsValue(extensions: readonly ExtensionOffer[] | string): string {
+  if (typeof extensions !== 'string') return formatExtensions(extensions);
+  formatLine('Sec-WebSocket-Extensions', extensions);
+  return extensions;
 }
 
 function checkKey(key: unknown): void {

@@ -232,8 +232,8 @@ function extensionsRule(): RequestRule {
 /**
  * Checks a request by {@link requestRules}, and a request of HTTP/2 by {@link http2RequestRules}.
  *
- * A server with no step of its own between the rules leaves `step` out, and checks the origin
- * before it answers: without that check, any web page can connect with the cookies of its visitor
+ * A server that takes no step between the rules leaves `step` out, and checks the origin before it
+ * answers: without that check, any web page can connect with the cookies of its visitor
  * (RFC 6455, section 10.2).
  *
  * {@link RequestHead} has an example.

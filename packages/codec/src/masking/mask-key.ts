@@ -37,8 +37,8 @@ export class MaskKeys {
   /**
    * Returns the next key, as a signed 32-bit integer.
    *
-   * @throws TypeError when `randomFill` returns a promise: the words would still be zeros. What
-   *   `randomFill` throws.
+   * @throws TypeError when `randomFill` returns a promise: the words would still be zeros. The error
+   *   of `randomFill`.
    */
   next(): number {
     const i = (this.#left || this.#refill()) - 1;

@@ -7,7 +7,7 @@ import { checkPoison, poison } from '../pool-guard.ts';
 export const HEADROOM = 16;
 /** The smallest block has `2 ** MIN_ORDER` bytes, which is 4 KiB. */
 const MIN_ORDER = 12;
-/** `2 ** MIN_ORDER + HEADROOM`: the smallest block with its headroom. A block of n times the size has n of them. */
+/** `2 ** MIN_ORDER + HEADROOM`: the smallest block with its headroom. A larger block has several units. */
 const UNIT = 4112;
 
 /**

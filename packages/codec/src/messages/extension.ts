@@ -7,7 +7,7 @@ export type DataType = typeof TextMessage | typeof BinaryMessage;
 /**
  * An extension of one connection (RFC 6455, section 9): it changes the payload of messages, and
  * marks those messages with reserved bits of their first frame. permessage-deflate is one (RFC
- * 7692). It holds the state of both directions, so each connection has one of its own.
+ * 7692). It holds the state of both directions: it serves one connection.
  *
  * The way in: {@link begin} for the first frame of a message, then {@link feed} for each piece of
  * payload, then {@link step} while {@link more} is true, and {@link endMessage} after the last byte.
@@ -140,8 +140,8 @@ export interface Extension {
   /** Whether it is not ready until a later turn of the thread, which is sure to come. Default: false. */
   readonly waiting?: boolean;
   /**
-   * As {@link ready}, for a message that no read waits for: the extension may leave what all
-   * connections share to the others. Default: true.
+   * As {@link ready}, for a message that no read waits for. The extension may answer false while other
+   * connections need an engine that all of them share. Default: true.
    */
   readyAhead?(): boolean;
   /**
@@ -209,7 +209,7 @@ export interface Extension {
  * thread. Unstable, as {@link Extension}.
  */
 export interface SharedEncoding {
-  /** Encodings with the same key turn a message into the same bytes. Each kind of extension has keys of its own. */
+  /** Encodings with the same key turn a message into the same bytes. No other kind of extension uses the same keys. */
   readonly key: number | string;
   /** Whether another thread encodes a message of `size` bytes. */
   isLarge(size: number): boolean;
@@ -223,8 +223,8 @@ export interface SharedEncoding {
   /**
    * Encodes a message on another thread.
    *
-   * @param begin - Called when the thread is free. Returns the bytes of the message, which nobody
-   *   changes; undefined: they are gone.
+   * @param begin - Called when the thread is free. Returns the bytes of the message, which stay
+   *   unchanged; undefined: they are gone.
    * @param alone - Whether to use no context of earlier messages.
    * @param done - Called in a later turn with the result: empty when the message is left as it is,
    *   undefined when that failed.
@@ -278,7 +278,7 @@ export interface Compression {
 /** permessage-deflate (RFC 7692). `perMessageDeflate` of `@ws/deflate` makes it of engines. */
 export interface MessageDeflate {
   /**
-   * What one end allows in the handshake.
+   * Decides what one end allows in the handshake.
    *
    * @param readLimit - In bytes; Infinity for no bound.
    * @returns The limits for `offerDeflate` and `negotiateDeflate`, or the reason why this end does

@@ -1,13 +1,12 @@
 import { sharedMessageBuffers } from '../memory/message-buffers.ts';
-import { Pool } from '../memory/slab-pool.ts';
 import { type PoolGuard, poolGuard } from '../pool-guard.ts';
 
 /** Sizes in bytes of the leases that are kept for the next message. */
-const SIZES: readonly number[] = [4_096, 16_384, 65_536];
+const SIZES = [4_096, 16_384, 65_536] as const;
 /** Most free leases that are kept of each size. */
 const KEPT: readonly number[] = [64, 16, 8];
 
-// What the last release does with the memory.
+// The fate of the memory at the last release.
 /** It returns to the message buffers. */
 const RETURN = 0;
 /** It is filled with 0xDD: a view that was kept too long shows these bytes. */
@@ -42,10 +41,10 @@ export class Lease {
   /** Leases at least `bytes` bytes of the thread's message memory. */
   static acquire(bytes: number): Lease {
     const size = classOf(bytes);
-    const lease = keptLeases().free[size]?.acquire();
+    const lease = free[size]?.pop();
     if (lease === undefined) return Lease.#make(sharedMessageBuffers().take(SIZES[size] ?? bytes));
     sharedMessageBuffers().parked--;
-    keptLeases().guard?.lend(lease.memory);
+    guard?.lend(lease.memory);
     lease.#pins = 1;
     lease.#header = 0;
     return lease;
@@ -54,12 +53,13 @@ export class Lease {
   /** The same, if that much memory is free; else undefined. */
   static acquireFree(bytes: number): Lease | undefined {
     if (classOf(bytes) < SIZES.length) return Lease.acquire(bytes);
-    const free = sharedMessageBuffers().takeFree(bytes);
-    return free && Lease.#make(free);
+    const memory = sharedMessageBuffers().takeFree(bytes);
+    return memory && Lease.#make(memory);
   }
 
   static #make(memory: Uint8Array): Lease {
-    keptLeases().guard?.lend(memory);
+    guard ??= poolGuard('message');
+    guard?.lend(memory);
     return new Lease(memory, RETURN);
   }
 
@@ -118,10 +118,10 @@ export class Lease {
    */
   readonly release = (): void => {
     // A second release must not lend the bytes twice. It is ignored; with pool debugging it throws.
-    if (this.#pins === 0) return keptLeases().guard?.takeBack(this.memory);
+    if (this.#pins === 0) return poolGuard('message')?.takeBack(this.memory);
     if (--this.#pins > 0) return;
     if (this.#lastRelease === OVERWRITE && this.memory.byteLength > 0) this.memory.fill(0xdd);
-    if (this.#lastRelease === RETURN && this.#isKept()) return;
+    if (this.#lastRelease === RETURN && this.#park()) return;
     const { buffer } = this.memory;
     const others = leased.get(buffer);
     const at = others === undefined ? -1 : others.indexOf(this);
@@ -130,42 +130,39 @@ export class Lease {
     else others!.splice(at, 1);
   };
 
-  /** Keeps the lease with its memory for a later message, or returns the memory. */
-  #isKept(): boolean {
+  /**
+   * Keeps the lease with its memory for a later message, or gives the memory back. Returns whether the
+   * lease is kept.
+   */
+  #park(): boolean {
     const { memory } = this;
-    const { free, guard } = keptLeases();
     // The application gave the buffer to another thread.
     const detached = memory.byteLength === 0;
     if (!detached) guard?.takeBack(memory);
     const size = classOf(memory.byteLength);
     const others = free[size];
-    if (detached || others === undefined || others.size >= KEPT[size]!) {
+    if (detached || others === undefined || others.length >= KEPT[size]!) {
       sharedMessageBuffers().give(memory);
       return false;
     }
     sharedMessageBuffers().parked++;
-    others.release(this);
+    others.push(this);
     return true;
   }
 }
 
 /** Free leases by their size. A message that fits in one costs no allocation. */
-let kept:
-  | { readonly free: readonly Pool<Lease>[]; readonly guard: PoolGuard | undefined }
-  | undefined;
+const free: readonly Lease[][] = SIZES.map(() => []);
 
-/** Made by the first lease: `debugPools` comes before. */
-function keptLeases(): NonNullable<typeof kept> {
-  kept ??= { free: SIZES.map(() => new Pool()), guard: poolGuard('message') };
-  return kept;
-}
+/** Made for the first pooled lease: `debugPools` comes before. */
+let guard: PoolGuard | undefined;
 
 /** All leases of pooled memory by its buffer, lent and kept ones. */
 const leased = new Map<ArrayBufferLike, Lease[]>();
 
 /** Index of the smallest of {@link SIZES} that holds `bytes`; their number when none does. */
 function classOf(bytes: number): number {
-  let size = 0;
-  while (size < SIZES.length && bytes > SIZES[size]!) size++;
-  return size;
+  if (bytes <= SIZES[0]) return 0;
+  if (bytes <= SIZES[1]) return 1;
+  return bytes <= SIZES[2] ? 2 : 3;
 }

@@ -28,7 +28,7 @@ export interface MessageDecoderOptions {
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
 }
 
-/** What has arrived on a connection. */
+/** Counts of the frames, messages and pings that have arrived on a connection. */
 export interface MessageCounters {
   framesIn: number;
   messagesIn: number;

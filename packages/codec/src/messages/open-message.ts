@@ -42,7 +42,7 @@ const EXPECTED_RATIO = 8;
 
 /**
  * The message that arrives in more than one frame or piece, or through the extension: a part of its
- * {@link MessageDecoder}, whose fields it sets.
+ * {@link MessageDecoder}. It sets the fields of the decoder.
  */
 export class OpenMessage {
   /** Of the connection. */

@@ -195,6 +195,12 @@ export function toUtf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
+/** UTF-16 units of the first characters of `text` that have at most `most` bytes together. */
+export function unitsWithin(text: string, most: number): number {
+  encoder ??= new TextEncoder();
+  return encoder.encodeInto(text, new Uint8Array(most)).read;
+}
+
 /** Reads a text that is known to be UTF-8. A byte order mark is kept. */
 export function readUtf8(bytes: OwnedBytes): string {
   decoder ??= new TextDecoder('utf-8', { ignoreBOM: true });

@@ -1,4 +1,10 @@
-import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
+import {
+  CloseCode,
+  formatCloseMessage,
+  isValidCloseCode,
+  ProtocolError,
+  parseCloseMessage,
+} from '@ws/codec';
 import { hex, toHex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { cutReason } from '../../src/close/close-payload.ts';
@@ -143,16 +149,10 @@ describe('parseCloseMessage', () => {
     );
   });
 
+  // utf8.test.ts has every other way to be invalid.
   it.each([
-    ['a byte that begins nothing', '80'],
-    ['a byte above f7', 'f8 80 80 80 80'],
-    ['an overlong slash', 'c0 af'],
-    ['an overlong letter of three bytes', 'e0 80 af'],
-    ['an overlong letter of four bytes', 'f0 80 80 af'],
     ['a surrogate', 'ed a0 80'],
-    ['a letter above U+10FFFF', 'f4 90 80 80'],
     ['a letter cut short', 'e2 82'],
-    ['a letter broken off', 'e2 28 a1'],
   ])('rejects a reason with %s', (_, bytes) => {
     const error = fault(() => parseCloseMessage(hex(`03 e8 61 ${bytes}`)));
     expect(error.closeCode).toBe(1007);
@@ -191,4 +191,24 @@ describe('parseCloseMessage', () => {
       }
     },
   );
+});
+
+describe('isValidCloseCode', () => {
+  it('judges each of the 65,536 codes of two bytes', () => {
+    const valid: number[] = [];
+    for (let code = 0; code < 65_536; code++) if (isValidCloseCode(code)) valid.push(code);
+    const standard = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014];
+    const own = Array.from({ length: 2000 }, (_, i) => 3000 + i);
+    expect(valid).toEqual([...standard, ...own]);
+  });
+
+  it.each([Number.NaN, 1000.5, Number.POSITIVE_INFINITY, -1000, 1e9])('rejects %d', (code) => {
+    expect(isValidCloseCode(code)).toBe(false);
+  });
+
+  it('rejects the three codes that only an API reports', () => {
+    const { NoStatusReceived, AbnormalClosure, TLSHandshake, ...travelling } = CloseCode;
+    expect([NoStatusReceived, AbnormalClosure, TLSHandshake].some(isValidCloseCode)).toBe(false);
+    expect(Object.values(travelling).every(isValidCloseCode)).toBe(true);
+  });
 });

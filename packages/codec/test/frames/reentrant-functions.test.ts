@@ -106,39 +106,35 @@ describe.each(['client', 'server'] as const)('a function of a %s', (role) => {
     },
   };
 
-  it.each(Object.entries(actions))('for text that %s leaves whole frames', (says, action) => {
+  const adds = {
+    text: ['1 of 1000', (encoder: FrameEncoder) => encoder.text(1, true, 0, 'x'.repeat(1_000))],
+    pool: [
+      '2 of 9000',
+      (encoder: FrameEncoder) => encoder.frame(2, true, 0, new Uint8Array(9_000)),
+    ],
+  } as const;
+
+  it.each(
+    Object.entries(actions).flatMap(([says, action]) =>
+      (['text', 'pool'] as const).map((of) => [of, says, action] as const),
+    ),
+  )('of the %s that %s leaves whole frames', (of, says, action) => {
     for (const before of [0, 1, 15]) {
       const out: Uint8Array[] = [];
       let encoder: FrameEncoder | undefined;
       const inner = once(() => action(encoder!, out));
       encoder = new FrameEncoder({
         role,
-        pool: pool(),
+        pool: pool(of === 'pool' ? inner.run : undefined),
         writeUtf8(into, at, text) {
-          inner.run();
+          if (of === 'text') inner.run();
           return new TextEncoder().encodeInto(text, into.subarray(at)).written;
         },
       });
       for (let i = 0; i < before; i++) encoder.frame(2, true, 0, new Uint8Array(4_000));
       inner.arm();
-      const added = attempt('1 of 1000', () => encoder.text(1, true, 0, 'x'.repeat(1_000)));
-      encoder.text(1, true, 0, 'after');
-      out.push(...chunksOf(encoder));
-      const kept = says === 'drops the frames' ? 0 : before;
-      const first = Array.from({ length: kept }, () => '2 of 4000');
-      expect(sent(out, role)).toEqual([...first, ...added, '1 of 5']);
-    }
-  });
-
-  it.each(Object.entries(actions))('of the pool that %s leaves whole frames', (says, action) => {
-    for (const before of [0, 1, 15]) {
-      const out: Uint8Array[] = [];
-      let encoder: FrameEncoder | undefined;
-      const inner = once(() => action(encoder!, out));
-      encoder = new FrameEncoder({ role, pool: pool(inner.run) });
-      for (let i = 0; i < before; i++) encoder.frame(2, true, 0, new Uint8Array(4_000));
-      inner.arm();
-      const added = attempt('2 of 9000', () => encoder.frame(2, true, 0, new Uint8Array(9_000)));
+      const [frame, add] = adds[of];
+      const added = attempt(frame, () => add(encoder!));
       encoder.text(1, true, 0, 'after');
       out.push(...chunksOf(encoder));
       const kept = says === 'drops the frames' ? 0 : before;

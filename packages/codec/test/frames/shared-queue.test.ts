@@ -249,17 +249,6 @@ describe('FrameQueue in a slab that other queues use', () => {
     expect(flush(queue!).length).toBe(3);
     flush(other!);
   });
-
-  it('lends the slab to a transport, or gives it a copy', () => {
-    const [queue] = queues(1);
-    add(queue!, OWN);
-    const release = queue!.lendSlab();
-    expect([queue!.bytes, pool.lent]).toEqual([0, 1]);
-    release();
-    add(queue!, OWN);
-    expect(queue!.copySlab()).toEqual(naive(OWN));
-    expect([queue!.bytes, queue!.take()]).toEqual([0, undefined]);
-  });
 });
 
 describe('FrameQueue.truncate', () => {

@@ -90,12 +90,12 @@ describe('checkRequest', () => {
 describe('parseHostPort', () => {
   const isHost = (text: string): boolean => parseHostPort(text) !== undefined;
 
-  it.each(['a%41', 'example.org:', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'])(
-    'accepts %s, which the grammar of RFC 3986 allows',
-    (host) => expect(isHost(host)).toBe(true),
-  );
+  it.each([
+    ...['a%41', 'example.org:', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'],
+    ...['example.org', 'example.org:65535', '127.0.0.1:80', '[::1]:80'],
+  ])('accepts %s, which the grammar of RFC 3986 allows', (host) => expect(isHost(host)).toBe(true));
 
-  it.each(['%', 'a%4', 'a%zz', '', ':80', 'a b', 'a@b', '[v1.x]', 'a:65536'])(
+  it.each([...['%', 'a%4', 'a%zz', '', ':80', 'a b', 'a@b', '[v1.x]', 'a:65536', '::1', 'a/b']])(
     'rejects %j',
     (host) => expect(isHost(host)).toBe(false),
   );
@@ -109,21 +109,6 @@ describe('parseHostPort', () => {
       }),
       { numRuns: 5000 },
     );
-  });
-
-  it.each([
-    ['example.org', true],
-    ['example.org:', true],
-    ['example.org:65535', true],
-    ['example.org:65536', false],
-    ['127.0.0.1:80', true],
-    ['[::1]:80', true],
-    ['::1', false],
-    ['', false],
-    ['a/b', false],
-    ['a@b', false],
-  ])('%s: %s', (host, expected) => {
-    expect(isHost(host)).toBe(expected);
   });
 });
 

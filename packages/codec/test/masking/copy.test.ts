@@ -1,6 +1,6 @@
 import { naiveMask } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { copyInto, xorAscii, xorCopy } from '../../src/masking/copy.ts';
+import { xorAscii, xorCopy } from '../../src/masking/copy.ts';
 import { swap } from '../../src/masking/mask.ts';
 import { bytes } from '../support.ts';
 
@@ -62,14 +62,5 @@ describe('copying and masking ASCII', () => {
         expect(xorAscii(mixed, new DataView(new ArrayBuffer(20)), 1, KEY)).toBe(false);
       }
     }
-  });
-});
-
-describe('copyInto', () => {
-  it('equals set', () => {
-    const to = new Uint8Array(5);
-    copyInto(to, Uint8Array.of(1, 2), 2);
-    expect([...to]).toEqual([0, 0, 1, 2, 0]);
-    expect(() => copyInto(to, Uint8Array.of(1, 2), 4)).toThrow(RangeError);
   });
 });

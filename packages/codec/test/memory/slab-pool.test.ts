@@ -81,57 +81,10 @@ describe('SlabPool', () => {
   describe.each([true, false])('with debug, with `simd` %s', (inSimd) => {
     const made = (): SlabPool => new SlabPool({ debug: true, simd: inSimd });
 
-    it.each([1, 5000, 20_000, 70_000])('leases %d bytes, filled with 0xDB', (least) => {
-      const pool = made();
-      const slab = pool.take(least, true);
-      expect(slab.bytes.length).toBe(new SlabPool({ debug: false }).take(least).bytes.length);
-      expect(slab.bytes.buffer === simd()!.buffer).toBe(inSimd && least <= 65_536);
-      expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
-      expect(slab.words?.length).toBe(slab.bytes.length >> 3);
-      expect(slab.view?.byteOffset).toBe(slab.bytes.byteOffset);
-      slab.release();
-      expect(pool.lent).toBe(0);
-    });
-
-    it('shows 0xDB in a view that was retained', () => {
-      const slab = made().take(1, true);
-      const view = slab.bytes.fill(1).subarray(10, 20);
-      slab.release();
-      expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
-      expect(view.every((byte) => byte === 0xdb)).toBe(true);
-    });
-
-    it.each([0, 1, 2, 3, 4, 2047, 4095])('throws at a take when byte %d was written to', (at) => {
-      const pool = made();
-      const slab = pool.take(1, true);
-      slab.release();
-      slab.bytes[at] = 0xab;
-      const take = (): unknown => pool.take(1, true);
-      expect(take).toThrow(
-        `slab of 4096 bytes was written to after its release: byte ${at} is 0xab; find the code that kept a view`,
-      );
-    });
-
-    it('shows in the cause where the slab was released', () => {
-      const pool = made();
-      const slab = pool.take(1, true);
-      (function theCulprit() {
-        slab.release();
-      })();
-      slab.bytes[0] = 1;
-      let thrown: unknown;
-      try {
-        pool.take(1, true);
-      } catch (error) {
-        thrown = error;
-      }
-      expect((thrown as Error).cause).toMatchObject({ message: 'released here' });
-      expect(((thrown as Error).cause as Error).stack).toContain('theCulprit');
-    });
-
     it('throws when a slab is released twice, also when it was lent again meanwhile', () => {
       const pool = made();
       const slab = pool.take(1, true);
+      expect([slab.words?.length, slab.view?.byteOffset]).toEqual([512, slab.bytes.byteOffset]);
       slab.release();
       expect(slab.release).toThrow('slab released twice');
       const again = pool.take(1, true);
@@ -141,14 +94,6 @@ describe('SlabPool', () => {
       again.bytes[0] = 1;
       again.release();
       expect(pool.lent).toBe(0);
-    });
-
-    it.each([-64, -1, 4096, 4159])('throws when byte %d was written to', (at) => {
-      const slab = made().take(1, true);
-      new Uint8Array(slab.bytes.buffer)[slab.bytes.byteOffset + at] = 1;
-      expect(slab.release).toThrow(
-        `slab of 4096 bytes: byte ${at} is outside of it and was written to`,
-      );
     });
 
     it('keeps no more than its limit, and gives blocks of the SIMD memory back', () => {
@@ -162,27 +107,5 @@ describe('SlabPool', () => {
       expect(simd()!.blocks.acquire(8 * 1024 * 1024)).toBe(room);
       simd()!.blocks.release(room);
     });
-  });
-
-  it.each([false, true])('keeps no slab that was detached; debug: %s', (debug) => {
-    const pool = new SlabPool({ debug, simd: false });
-    const slab = pool.take(4096);
-    const { buffer } = slab.bytes;
-    structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
-    slab.release();
-    expect([pool.lent, pool.freeBytes]).toEqual([0, 0]);
-    expect(pool.take(4096).bytes).toHaveLength(4096);
-  });
-
-  it('rejects invalid numbers', () => {
-    expect(() => new SlabPool({ maxFreeBytes: -1 })).toThrow(RangeError);
-    expect(() => new SlabPool({ maxFreeBytes: Number.NaN })).toThrow(RangeError);
-    expect(() => new SlabPool().take(-1)).toThrow(RangeError);
-    expect(() => new SlabPool().take(Number.NaN)).toThrow(RangeError);
-    expect(() => new SlabPool().take('1' as never)).toThrow(RangeError);
-  });
-
-  it('has one shared instance per thread', () => {
-    expect(sharedSlabPool()).toBe(sharedSlabPool());
   });
 });

@@ -4,7 +4,7 @@ import { codePoint, hex, naiveUtf8 } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { utf8Length, writeUtf8 } from '../../src/text/utf8-automaton.ts';
-import { join } from '../support.ts';
+import { bytes, join } from '../support.ts';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -107,28 +107,41 @@ describe.each([
 });
 
 describe('utf8Step', () => {
-  it('rejects invalid arguments', () => {
-    expect(() => utf8Step(0, 'text' as never, 0, 1)).toThrow(TypeError);
-    expect(() => utf8Step(0, utf8('a'), 0, 2)).toThrow(RangeError);
-    expect(() => utf8Step(0, utf8('a'), Number.NaN, 1)).toThrow(RangeError);
-    expect(() => utf8Step(9, utf8('a'), 0, 1)).toThrow(RangeError);
-    expect(() => utf8Step(Number.NaN, utf8('a'), 0, 1)).toThrow(RangeError);
+  it.each([
+    { says: 'a range that begins before the bytes', state: 0, start: -1, end: 2 },
+    { says: 'a range that ends before it begins', state: 0, start: 3, end: 2 },
+    { says: 'a range that ends behind the bytes', state: 0, start: 0, end: 5 },
+    { says: 'a negative state', state: -1, start: 0, end: 0 },
+    { says: 'a state that there is not', state: 9, start: 0, end: 0 },
+    { says: 'a state that is no number', state: Number.NaN, start: 0, end: 0 },
+    { says: 'a range of no numbers', state: 0, start: Number.NaN, end: 1 },
+  ])('rejects $says', ({ state, start, end }) => {
+    expect(() => utf8Step(state, bytes(4), start, end)).toThrow(RangeError);
+    expect(() => utf8Step(state, 'text' as never, start, end)).toThrow(TypeError);
+  });
+
+  it('accepts an empty range, at either end', () => {
+    for (const at of [0, 4]) expect(utf8Step(3, bytes(4), at, at)).toBe(3);
+  });
+});
+
+describe('bytes that look like ASCII', () => {
+  it('are rejected: a lone 80 among zeros', () => {
+    for (let at = 0; at < 16; at++) {
+      const text = new Uint8Array(16);
+      text[at] = 0x80;
+      expect(utf8Step(0, text, 0, 16)).toBe(UTF8_REJECT);
+    }
+  });
+
+  it('has two bytes from U+0080 on', () => {
+    expect(['\u007f', '\u0080', '\u07ff', '\u0800'].map(utf8Length)).toEqual([1, 2, 2, 3]);
   });
 });
 
 describe('utf8Length and writeUtf8', () => {
   it('agree with TextEncoder, also about lone surrogates', () => {
-    const unit = fc.constantFrom(
-      'a',
-      'é',
-      '語',
-      '😀',
-      '\ud83d',
-      '\ude00',
-      '\u07ff',
-      '\u0800',
-      '\uffff',
-    );
+    const unit = fc.constantFrom(...'aé語\u07ff\u0800\uffff', '😀', '\ud83d', '\ude00');
     fc.assert(
       fc.property(fc.array(unit), (units) => {
         const text = units.join('');

@@ -62,7 +62,7 @@ export class BackplaneLink {
   #returned: Deferred<void> | undefined;
   /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
   #isSilent = false;
-  /** Messages of the current outage that reached only this node. */
+  /** Number of messages of the current outage that reached only this node. */
   #localOnly = 0;
   readonly faults: LinkFaults;
 
@@ -298,8 +298,8 @@ export class BackplaneLink {
     if (origin !== undefined) {
       const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
       origin.returned?.resolve(arrived);
-      // Without its origin a message could reach sessions that it leaves out. The members have joined
-      // after an earlier one.
+      // Without its origin, a message could reach a session that its publisher has left out. A message
+      // from before the first member is no loss.
     } else if (through && counter > channel.ownBefore) this.gap(channel, undefined);
   }
 

@@ -11,7 +11,7 @@ import type { Except } from './publications.ts';
 import type { CloseTarget } from './words.ts';
 
 /** A session of this node that `everywhere.close` may close. */
-export interface LocalSession {
+interface LocalSession {
   readonly state: 'open' | 'closed';
   close(code?: number, reason?: string): Promise<unknown>;
 }

@@ -195,7 +195,7 @@ export class Publications {
     }
   }
 
-  /** A session has joined. It gets the messages after this call or, when it resumes, all. */
+  /** A session has joined. It gets the messages after this call. When it resumes, it gets all. */
   joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
     // Moves it to the end, because `forgetOrigins` needs the order of the counters.
@@ -216,8 +216,8 @@ export class Publications {
   }
 
   /**
-   * Forgets the origins up to this counter. The messages have returned or are lost, because the engine
-   * keeps the order, or their members have left.
+   * Forgets the origins up to this counter. The engine keeps the order, so these messages have returned
+   * or are lost. Or the members have left.
    */
   forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);

@@ -1,12 +1,11 @@
+import type { Keep } from '../backplane/backplane.ts';
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
 import { decodeEnvelope, type Envelope, encodeEnvelope, NO_COUNT } from '../backplane/envelope.ts';
 import { encodeWord } from '../backplane/words.ts';
 import type { Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';
-import type { Reply, Request, Requests } from './wire.ts';
-
-type Arguments<Name extends keyof Requests> = Parameters<Requests[Name]>;
+import type { Reply, Request } from './wire.ts';
 
 /** Largest answer to a read of a history, in bytes of its messages. */
 const MAX_ANSWER_BYTES = 262_144;
@@ -24,7 +23,7 @@ export class Broker {
   }
 }
 
-/** The broker's end of a hub. A method without a description answers the request of its name. */
+/** The broker's end of a link to a hub. A method without a description answers the request of its name. */
 export class RemoteHub {
   readonly #broker: Broker;
   readonly #batches: Batches<Reply>;
@@ -55,7 +54,7 @@ export class RemoteHub {
     this.#batches.add(['message', channel, bytes, position], bytes.length, true);
   }
 
-  /** The process of the hub has ended. Says so to the other hubs in its place. */
+  /** Closes a hub whose process has ended, and tells the other hubs. */
   ended(): void {
     this.close();
     if (this.#node === undefined) return;
@@ -68,7 +67,7 @@ export class RemoteHub {
     this.#broker.hubs.add(this);
   }
 
-  publish(...[channel, view, keep]: Arguments<'publish'>): Position | undefined {
+  publish(channel: string, view: Uint8Array, keep?: Keep): Position | undefined {
     // Copied, since a view keeps the memory of its whole batch.
     const bytes = view.slice();
     this.#node ??= nodeOf(bytes);
@@ -85,7 +84,7 @@ export class RemoteHub {
     this.#channels.delete(channel);
   }
 
-  history(...query: Arguments<'history'>): ReturnType<EngineLogs['read']> {
+  history(...query: Parameters<EngineLogs['read']>): ReturnType<EngineLogs['read']> {
     return this.#broker.logs.read(...query);
   }
 

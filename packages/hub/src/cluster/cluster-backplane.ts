@@ -84,7 +84,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     }
   }
 
-  /** The primary has ended. */
+  /** The connection to the primary has ended. */
   ended(error: Error): void {
     this.#link = undefined;
     this.#sink!.down(error);

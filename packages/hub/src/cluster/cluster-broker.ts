@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
+import type { Send } from './batches.ts';
 import { Broker, RemoteHub } from './broker.ts';
 import { type Link, type LinkedHub, packetOf, type Reply, type Request } from './wire.ts';
 
@@ -71,15 +72,8 @@ export function clusterBroker(): void {
  */
 export function connect(hub: LinkedHub): Link | undefined {
   if (broker !== undefined) {
-    const remote = new RemoteHub(broker, (batch, sent) => {
-      sent();
-      hub.take(batch);
-    });
-    const send: Link['send'] = (batch, sent) => {
-      sent();
-      remote.take(batch);
-    };
-    return { send, disconnect() {} };
+    const remote = new RemoteHub(broker, passTo(hub));
+    return { send: passTo(remote), disconnect() {} };
   }
   if (process.send === undefined) return undefined;
   const number = ++lastHub;
@@ -96,11 +90,19 @@ export function connect(hub: LinkedHub): Link | undefined {
   };
 }
 
+/** Sends batches within this process. */
+function passTo<Item>(end: { take(batch: readonly Item[]): void }): Send<Item> {
+  return (batch, sent) => {
+    sent();
+    end.take(batch);
+  };
+}
+
 function receive(message: unknown): void {
   const packet = packetOf<Reply>(message);
   if (packet !== undefined) hubs.get(packet.hub)?.take(packet['@ws/hub']);
 }
 
 function disconnected(): void {
-  for (const hub of hubs.values()) hub.ended(new Error('the primary has ended'));
+  for (const hub of hubs.values()) hub.ended(new Error('the connection to the primary has ended'));
 }

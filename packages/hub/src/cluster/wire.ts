@@ -34,7 +34,7 @@ export interface Packet<Item> {
 export interface LinkedHub {
   /** Takes the replies of the broker. */
   take(replies: readonly Reply[]): void;
-  /** The primary has ended. */
+  /** The connection to the primary has ended. */
   ended(error: Error): void;
 }
 
@@ -56,12 +56,6 @@ export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
   const packet = message as Packet<Item> | null;
   const isOurs = Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'number';
   return isOurs ? packet : undefined;
-}
-
-/** @returns Undefined for a message of the application, and for a {@link Packet}. */
-export function actOf(message: unknown): Act | undefined {
-  const act = (message as Control | null)?.['@ws/hub/cluster'];
-  return Array.isArray(act) ? (act as unknown as Act) : undefined;
 }
 
 /** How a process closes. */

@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /**
  * The environment variable with the number of workers, by which `@ws/node-server` divides memory. The pid of
@@ -100,7 +100,7 @@ export class WorkerPool {
     this.#members.add(member);
     const bornAt = performance.now();
     worker.on('message', (message) => {
-      const act = actOf(message);
+      const act = (message as Control | null)?.['@ws/hub/cluster'];
       if (act?.[0] === 'ready') this.#serve(member);
       else if (act?.[0] === 'failed') member.started.reject(Object.assign(act[1], act[2]));
     });
@@ -110,9 +110,9 @@ export class WorkerPool {
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      const isBad = code !== 0 && member.hasStarted;
-      // Its close has failed, or took too long.
-      if (this.#closing.signal.aborted && isBad) process.exitCode = 1;
+      // Its close has failed, or has taken too long.
+      const hasFailed = member.hasStarted && code !== 0;
+      if (this.#closing.signal.aborted && hasFailed) process.exitCode = 1;
       void this.#ended(member, signal ?? `exit code ${code}`);
     });
     return member;
@@ -135,7 +135,7 @@ export class WorkerPool {
     if (this.#closing.signal.aborted || isClosing) return member.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
     member.started.reject(new Error(`${why} before it had started`));
-    // During a replacement there is one more, so none may be missing.
+    // A replacement has one worker more than needed.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
     if (hasStarted) {

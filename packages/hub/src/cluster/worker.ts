@@ -4,7 +4,7 @@ import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { kind } from '@ws/conn/internal';
-import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { type Act, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /** What `start` of {@link runCluster} returns. */
 export interface ClusterApp {
@@ -27,10 +27,7 @@ export class RunningApp<App extends ClusterApp> {
     return app;
   }
 
-  /**
-   * Closes the application once. If that fails, prints the error and sets the exit code to 1. If it takes
-   * too long, ends the process with exit code 1.
-   */
+  /** Closes the application once. The exit code is 1 if that fails, or takes too long. */
   close(options: ClusterCloseOptions = {}): Promise<void> {
     return (this.#closing ??= this.#close(options));
   }
@@ -58,7 +55,7 @@ export async function runWorker<App extends ClusterApp>(
   // Node's own listener would end the process with 0. This one is before it.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
-    const act = actOf(message);
+    const act = (message as Control | null)?.['@ws/hub/cluster'];
     if (act?.[0] !== 'close') return;
     if (act[2]) refuseConnections();
     void close(act[1]);

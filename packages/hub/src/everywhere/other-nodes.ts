@@ -31,7 +31,7 @@ export class OtherNodes {
     else void this.#loadPresence();
   }
 
-  /** A node is heard first. */
+  /** A node was heard for the first time. */
   appeared(node: LiveNode): void {
     this.presence?.appeared(node);
   }

@@ -119,7 +119,7 @@ export class Questions {
     for (const open of this.#open.values()) if (!open.isSent) this.#send(open);
   }
 
-  /** A node has ended, or counts as none. */
+  /** A node has ended, or no longer counts. */
   gone({ name }: LiveNode): void {
     if (this.#link.state !== 'up') return;
     for (const open of this.#open.values()) {

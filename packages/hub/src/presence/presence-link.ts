@@ -41,7 +41,7 @@ export class PresenceLink {
   readonly #presence: Presence;
   readonly #own: OwnMembers;
   readonly #rooms = new Map<string, OpenRoom>();
-  /** By the name of the node and the way. */
+  /** By the name of the node, and whether its members are asked for. */
   readonly #needs = new Map<string, Need>();
   /** The rooms in which this node may not know all members. */
   readonly #doubtful = new Set<string>();
@@ -101,7 +101,7 @@ export class PresenceLink {
 
   // Called for events of nodes and of the engine
 
-  /** A node is heard first. */
+  /** A node was heard for the first time. */
   appeared(node: LiveNode): void {
     for (const [room, open] of this.#rooms) {
       if (!startedAfter(node, open)) this.#need(node.name, true, room);
@@ -243,7 +243,7 @@ export class PresenceLink {
   }
 }
 
-/** Whether the node has started after this node has heard all of the room, so its words tell all. */
+/** Whether the node started after this node began to hear the room. Then no word of it was missed. */
 function startedAfter({ started = 0 }: LiveNode, { opened }: OpenRoom): boolean {
   return started > opened;
 }

@@ -7,7 +7,7 @@ export type JSONValue =
   | readonly JSONValue[]
   | { readonly [key: string]: JSONValue };
 
-/** `T` as it is after JSON, when JSON has all of it. */
+/** `T` after a way through JSON, for types that JSON can hold. */
 type AfterJSON<T> = unknown extends T
   ? unknown
   : T extends JSONValue | ((...args: never[]) => unknown)

@@ -26,9 +26,9 @@ export class Shard {
   isClosed = false;
   /** The replication id that the server had a moment ago; undefined while it is away, or no primary. */
   id: string | undefined;
-  /** Until when the connection is kept, in ms, of a server without slots; undefined for others. */
+  /** For a server without slots: until when its connections stay open, in ms. Otherwise undefined. */
   spareUntil: number | undefined;
-  /** Since when the shard has not answered for its view, in ms. */
+  /** When the shard was asked for its view, in ms, if it has not answered. */
   #askedAt: number | undefined;
   /** Resolves when the first attempt to connect has ended. */
   readonly attempt: Deferred<void> = new Deferred();

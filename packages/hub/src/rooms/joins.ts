@@ -110,19 +110,25 @@ export class Joins<Data> {
   }
 
   /**
-   * Calls a function that decides a join. It may join other rooms.
+   * Calls an option that decides a join. It may join other rooms.
    *
-   * @throws RangeError in a circle of such calls; the error of the function.
+   * @throws {@link RoomRefusedError} when the option throws, or joins rooms in a circle.
    */
-  decide<T>(ask: () => T): T {
-    if (this.#deciding === MAX_DECIDING) {
-      throw new RangeError('mayJoin or presence joins rooms in a circle');
-    }
-    this.#deciding++;
+  decide<T>(option: string, session: Session<Data>, room: string, ask: () => T): T {
     try {
-      return ask();
-    } finally {
-      this.#deciding--;
+      if (this.#deciding === MAX_DECIDING) {
+        throw new RangeError('mayJoin or presence joins rooms in a circle');
+      }
+      this.#deciding++;
+      try {
+        return ask();
+      } finally {
+        this.#deciding--;
+      }
+    } catch (cause) {
+      const refusal = new RoomRefusedError(room, `${option} threw`, { cause });
+      this.#hub.joinFailed(session, refusal, cause);
+      throw refusal;
     }
   }
 
@@ -254,14 +260,7 @@ export class Joins<Data> {
     presence: NonNullable<RoomSettings<Data>['presence']>,
   ): string | undefined {
     checkText('session.id', session.id, 0, MAX_SESSION_BYTES);
-    let info: unknown;
-    try {
-      info = this.decide(() => presence(session));
-    } catch (cause) {
-      const refusal = new RoomRefusedError(room, 'presence threw', { cause });
-      this.#hub.joinFailed(session, refusal, cause);
-      throw refusal;
-    }
+    const info = this.decide('presence', session, room, () => presence(session));
     const text = infoText('presence', info);
     if (session.state === 'closed') throw new SessionClosedError('session.join');
     return text;
@@ -296,16 +295,10 @@ function admit<Data>(
 ): Promise<void> | undefined {
   const { mayJoin } = hub.settings;
   if (mayJoin === undefined) return undefined;
-  let answer: unknown;
-  let isPromise: boolean;
-  try {
-    answer = hub.rooms.joins.decide(() => mayJoin(session, room));
-    isPromise = isThenable(answer);
-  } catch (cause) {
-    const refusal = new RoomRefusedError(room, 'mayJoin threw', { cause });
-    hub.joinFailed(session, refusal, cause);
-    throw refusal;
-  }
+  const [answer, isPromise] = hub.rooms.joins.decide('mayJoin', session, room, () => {
+    const value: unknown = mayJoin(session, room);
+    return [value, isThenable(value)];
+  });
   if (!isPromise) {
     checkAdmits(room, answer);
     return undefined;

@@ -8,7 +8,7 @@ import type { Rooms } from './rooms.ts';
 const PART_SIZE = 100;
 const PART_BYTES = 262_144;
 
-/** Missed messages of a room, one after the other, as its members get them. */
+/** Missed messages of a room in a row, in the form that members get. */
 export interface MissedPart {
   readonly messages: readonly PreparedMessage[];
   /** No message is missing after the position that was asked for, up to the last of these. */
@@ -73,7 +73,7 @@ export class MissedParts<Data> {
     return held;
   }
 
-  /** A later resume may miss more. Only a part that is full is the same for it. */
+  /** A later resume may have missed more messages. It can share only a part that is full. */
   async #share(
     begun: SharedPart,
     name: string,

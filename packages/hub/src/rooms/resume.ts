@@ -31,8 +31,8 @@ const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
  */
 export class Resume<Data> {
   /**
-   * `reading` until the session has all missed messages. `passing` while a live message that the history
-   * has already given may still arrive: until the first one that the session lacks. Then `over`.
+   * `reading`: missed messages are still to come. `passing`: a live message may still arrive that the
+   * session already has from the history. The first one that it lacks ends this: `over`.
    */
   #state: 'reading' | 'passing' | 'over' = 'reading';
   readonly #hub: Sessions<Data>;
@@ -73,7 +73,7 @@ export class Resume<Data> {
   #retries = false;
   /** The history does not follow the last state. */
   #isBehind = false;
-  /** What the presence of the member will show. Until its state leaves no other session sees it. */
+  /** The `info` of a member. No other session sees the member before its state is sent. */
   hidden: { shown: string | undefined } | undefined;
 
   constructor(
@@ -116,13 +116,13 @@ export class Resume<Data> {
     return this.#states.ask();
   }
 
-  /** Sends what the session has missed. Resolves when it has left. */
+  /** Sends the missed messages. Resolves when all of them are sent. */
   start(): Promise<Joined<Data>> {
     if (this.isReading) void this.#join();
     return this.#result.promise;
   }
 
-  /** The session has left the room, or has ended, and has got what was published before. */
+  /** The session has left the room, or has ended. It has the messages from before. */
   cancel(): void {
     if (!this.isReading) this.#state = 'over';
     else if (this.#session.state === 'closed') this.#fail(new SessionClosedError('session.join'));
@@ -183,7 +183,7 @@ export class Resume<Data> {
     if (isFor(publication, this.#session)) this.#session.deliver(message, key);
   }
 
-  /** From now on the session gets its messages like the other members. */
+  /** From now on the session gets its messages as the other members do. */
   #joinOthers(): void {
     if (this.#audience?.resumeOf(this.#session) !== this) return;
     this.#audience.setResume(this.#session, undefined);
@@ -288,7 +288,7 @@ export class Resume<Data> {
   }
 
   /**
-   * Reads on while live messages are forgotten or missing. Then the session gets those that wait.
+   * Reads on while the queue was emptied or lacks a message. Then sends the live messages that wait.
    *
    * @returns The number of messages that were sent from the history.
    */
@@ -299,7 +299,7 @@ export class Resume<Data> {
       const isDue = this.#hasMore || this.#hasForgotten;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
-      // The history does not have it. Another read would find no more.
+      // The history lacks that message. Another read would not find it.
       if (!isDue && last === before) this.#lose();
       before = last;
       if (this.isReading && !this.#isBehind) missed += await this.#readOn();
@@ -393,7 +393,7 @@ export class Resume<Data> {
     const start = since.epoch === '' ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
-    // A position that the history has not reached yet. Another history had it.
+    // The history has not reached this position. It is a position of another history.
     const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;

@@ -7,7 +7,7 @@ import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** Calls of an option `state` at a time. */
+/** Most calls of one option `state` at a time. */
 const MAX_CALLS = 32;
 /** Longest time of a call, in ms. */
 const CALL_MS = 10_000;
@@ -37,7 +37,7 @@ export interface StateRun {
   isRunning: boolean;
 }
 
-/** The states that wait for a session, or leave to it. */
+/** The states that wait for a session, or are being sent to it. */
 interface Waiting {
   bytes: number;
   /** Resumes that wait until the session holds no state. */
@@ -50,9 +50,9 @@ interface Waiting {
  */
 export class RoomStates<Data> {
   readonly #hub: Sessions<Data>;
-  /** By the option `state`: one that hangs stops no other. */
+  /** By the function of the option. A function that hangs delays no other. */
   readonly #calls = new Map<unknown, Limit>();
-  /** The runs that joins share, by room: they have not ended. */
+  /** The runs that have not ended, by room. Joins share them. */
   readonly #runs = new Map<string, StateRun>();
   /** Resolves when the last run of a room has given its place back. */
   readonly #places = new Map<string, Promise<void>>();
@@ -158,7 +158,7 @@ export class RoomStates<Data> {
 
   #failed(run: StateRun, error: unknown): void {
     this.#unshare(run);
-    // Nobody waits for it.
+    // No join waits for it.
     if (run.control.signal.aborted) return;
     // The joins report a refusal.
     if (!(error instanceof RoomRefusedError)) this.#hub.refused(error, 'calls of state failed');
@@ -181,7 +181,7 @@ export class RoomStates<Data> {
     }
   }
 
-  /** A member has got a state without a position. It is told of a gap when the engine is back. */
+  /** A member has got a state without a position. It learns of a gap when the engine is back. */
   isUnsure(room: string): void {
     if (this.#unsure.size === 0) {
       const tell = (): void => {
@@ -202,7 +202,7 @@ export class RoomStates<Data> {
     this.#unsure.delete(room);
   }
 
-  /** Whether a session may hold a state of `bytes` until it leaves. Call {@link leaves} then. */
+  /** Whether a session may hold a state of `bytes` until it is sent. Call {@link leaves} then. */
   hold(session: Session<Data>, bytes: number): boolean {
     const waiting = this.#waiting.get(session);
     if (waiting === undefined) this.#waiting.set(session, { bytes, next: [] });
@@ -227,7 +227,7 @@ export class RoomStates<Data> {
     return MAX_BYTES;
   }
 
-  /** A state of `bytes` has left to the session, or will not. */
+  /** A state of `bytes` was sent to the session, or will not be sent. */
   leaves(session: Session<Data>, bytes: number): void {
     const waiting = this.#waiting.get(session)!;
     waiting.bytes -= bytes;

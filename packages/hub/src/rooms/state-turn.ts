@@ -1,7 +1,7 @@
 import type { Session } from '../sessions/session.ts';
 import type { RoomState, RoomStates, StateRun } from './room-states.ts';
 
-/** The states of one join: the run that it waits for, and the place of a state until it leaves. */
+/** The states of one join: the run that it waits for, and the place of a state until it is sent. */
 export class StateTurn<Data> {
   readonly #states: RoomStates<Data>;
   readonly #session: Session<Data>;
@@ -19,13 +19,13 @@ export class StateTurn<Data> {
     this.#room = room;
   }
 
-  /** Waits for the state that {@link next} returns at once then. */
+  /** Waits for a state. The next call of {@link next} returns it at once. */
   async ask(): Promise<void> {
     this.#asked = await this.next();
   }
 
   /**
-   * Waits for a state, and for its place. Call {@link left} when it has left.
+   * Waits for a state, and for its place. Call {@link left} when the state is sent.
    *
    * @returns Undefined after {@link cancel}.
    * @throws (rejects) the error of the option `state`.
@@ -66,7 +66,7 @@ export class StateTurn<Data> {
     this.#run = undefined;
   }
 
-  /** The state has left to the session. */
+  /** The state is sent to the session. */
   left(): void {
     if (this.#bytes !== undefined) this.#states.leaves(this.#session, this.#bytes);
     this.#bytes = undefined;

@@ -37,7 +37,7 @@ export interface Turn {
   readonly requests: ClientRequests;
   readonly number: number;
   readonly asked: Asked;
-  /** The next request of the room begins. */
+  /** Lets the next request of the room begin. */
   readonly giveBack: () => void;
 }
 

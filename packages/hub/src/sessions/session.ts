@@ -196,7 +196,7 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * @internal As {@link send}, after what this node has published to the session in this turn.
+   * @internal As {@link send}, but after the messages that this node has published in this turn.
    *
    * @param dropped - Called when a later message takes the place of this one.
    */
@@ -363,9 +363,8 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * @internal Resolves when the session may take a message of a resume, which waits outside of the
-   * bounds: no other message waits, and the connection takes more. Undefined when it does now, and
-   * after the end. Never rejects.
+   * @internal Resolves when no message waits and the connection takes more. Then a resume sends its next
+   * message. Undefined when it may send at once, and after the end. Never rejects.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.state === 'closed') return undefined;
@@ -397,7 +396,7 @@ export class Session<Data = unknown> {
     return sendPrepared(this.conn, this.#internals, message, waited, this);
   }
 
-  /** @internal Messages without a position wait for the end of a resume, and are too many. */
+  /** @internal Too many messages without a position wait for the end of a resume. */
   overflowHeld(lost: number): void {
     const policy = this.#hub.policyFor(this) === 'close' ? 'close' : 'drop-old';
     this.#hub.overflowed(this, lost, policy);
@@ -541,7 +540,7 @@ export class Session<Data = unknown> {
     this.#settleCompressed();
   }
 
-  /** @param forced - There is no memory for the message, or none that this connection may have. */
+  /** @param forced - The connection had a turn to send its bytes. It gets no memory for the message. */
   #refused(forced: boolean): void {
     if (forced) void this.#close(CloseCode.TryAgainLater, '', {});
     else this.#resumeAfter(undefined);

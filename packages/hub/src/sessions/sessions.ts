@@ -85,10 +85,7 @@ export class Sessions<Data> implements LocalHub {
   readonly #running = new RunningListeners();
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
-  /**
-   * The sessions that {@link terminateAfter} has ended. The error of their connections does not say
-   * so.
-   */
+  /** The sessions that {@link terminateAfter} has ended. Their connections have no TimeoutError. */
   readonly #late = new Set<Session<Data>>();
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #writesEnded = (conn: unknown): void =>
@@ -106,7 +103,7 @@ export class Sessions<Data> implements LocalHub {
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  /** By what happened to the calls. A listener of `error` may publish, and be refused each time. */
+  /** By text. A listener of `error` may publish, and be refused each time. */
   readonly #refusals: Reports<string, Fault<Data>> = new Reports(
     (calls, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
@@ -195,8 +192,8 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /**
-   * Delivers all publications, then closes all sessions. Those that are still open may publish until
-   * the last one has ended, and so may their listeners.
+   * Delivers all publications, then closes all sessions. Open sessions and their listeners may publish
+   * until the last session has ended.
    */
   async close({ timeout, code, reason, over, discard }: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
@@ -369,7 +366,7 @@ export class Sessions<Data> implements LocalHub {
     }
   }
 
-  // Called by sessions, rooms and the backplane link
+  // Called by sessions, rooms and the link
 
   /** The policy for a message that exceeds the bounds of a session. */
   policyFor(session: Session<Data>): OverflowPolicy | 'latest' {

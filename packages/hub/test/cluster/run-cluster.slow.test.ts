@@ -99,6 +99,16 @@ function visit(port: number, room = 'chat/a') {
   return { rooms, got };
 }
 
+/** Clients that are all members of a room, and have got the last message. */
+async function meet(port: number, count: number) {
+  const clients = Array.from({ length: count }, () => visit(port));
+  // A member may publish.
+  for (const { rooms } of clients) await publish(rooms, 'first');
+  await publish(clients[0]!.rooms, 'ready');
+  for (const { got } of clients) await expect.poll(() => got).toContain('ready');
+  return clients;
+}
+
 describe('runCluster', { timeout: 120_000 }, () => {
   nothingLeft();
 
@@ -137,9 +147,11 @@ describe('runCluster', { timeout: 120_000 }, () => {
 
   it('connects the clients of all workers', async () => {
     const program = await (await start(2)).up();
-    const clients = Array.from({ length: 6 }, () => visit(program.port));
+    const clients = await meet(program.port, 6);
     for (let i = 0; i < 6; i++) await publish(clients[i]!.rooms, `${i}`);
-    for (const { got } of clients) await expect.poll(() => got.at(-1)).toBe('5');
+    for (const { got } of clients) {
+      await expect.poll(() => got.slice(-6)).toEqual(['0', '1', '2', '3', '4', '5']);
+    }
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('closes all on %s, once', async (signal) => {
@@ -197,11 +209,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
     const [dead, other] = program.pids('started') as [number, number];
     process.kill(dead, 'SIGKILL');
     await expect.poll(() => program.pids('up').length).toBe(4);
-    const clients = Array.from({ length: 4 }, () => visit(program.port));
-    // A member may publish: then all are members.
-    for (const { rooms } of clients) await publish(rooms, 'first');
-    await publish(clients[0]!.rooms, 'alive');
-    for (const { got } of clients) await expect.poll(() => got).toContain('alive');
+    await meet(program.port, 4);
     expect(lives(other)).toBe(true);
     expect(program.errors.join('\n')).toContain(
       `worker ${dead} ended with SIGKILL; another one starts in 100 ms`,
@@ -230,10 +238,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
 
   it('leaves messages of the application alone that look like those of the library', async () => {
     const program = await (await start(2, { ALIKE: '1' })).up();
-    const clients = Array.from({ length: 4 }, () => visit(program.port));
-    for (const { rooms } of clients) await publish(rooms, 'first');
-    await publish(clients[0]!.rooms, 'alive');
-    for (const { got } of clients) await expect.poll(() => got).toContain('alive');
+    await meet(program.port, 4);
     program.child.send('close');
     expect(await program.ended).toBe(0);
     expect(program.errors).toEqual([]);
@@ -307,8 +312,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
 
   it('gives new clients to the other workers while one is replaced', async () => {
     const program = await (await start(2)).up();
-    const clients = Array.from({ length: 8 }, () => visit(program.port));
-    for (const { rooms } of clients) await publish(rooms, 'first');
+    await meet(program.port, 8);
     program.child.kill('SIGUSR2');
     await expect.poll(() => program.pids('closing').length).toBe(1);
     let refused = 0;
@@ -337,11 +341,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
   it('replaces the workers on SIGUSR2, and no client misses a message', async () => {
     const program = await (await start(2)).up();
     const old = program.pids('started');
-    const clients = Array.from({ length: 20 }, () => visit(program.port));
-    // All are members before the messages that count.
-    for (const { rooms } of clients) await publish(rooms, 'first');
-    await publish(clients[0]!.rooms, 'ready');
-    for (const { got } of clients) await expect.poll(() => got).toContain('ready');
+    const clients = await meet(program.port, 20);
     const sent: string[] = [];
     const sending: Promise<void>[] = [];
     const timer = setInterval(() => {

@@ -4,6 +4,8 @@ import { describe, vi } from 'vitest';
 
 /** Not here: `resume-parts`, whose parts are those of an engine without a bound of its answers. */
 const SUITES = [
+  // Takes minutes after the other suites, and seconds before them.
+  '../serve-rooms/state-random',
   '../answer-order',
   '../backplane',
   '../backplane-faults',
@@ -14,6 +16,7 @@ const SUITES = [
   '../own-messages',
   '../owners',
   '../presence/by-others',
+  '../presence/first-up',
   '../presence/hostile',
   '../presence/long-loss',
   '../presence/presence',
@@ -25,12 +28,18 @@ const SUITES = [
   '../rooms/resume-ends',
   '../rooms/resume-hostile',
   '../rooms/resume-random',
+  '../rooms/resume-states',
   '../serve-rooms/hostile',
   '../serve-rooms/members',
   '../serve-rooms/poison',
   '../serve-rooms/publish',
   '../serve-rooms/rooms-random',
   '../serve-rooms/serve-rooms',
+  '../serve-rooms/stamp',
+  '../serve-rooms/state',
+  '../serve-rooms/state-by-others',
+  '../serve-rooms/too-long',
+  '../serve-rooms/without-position',
   '../silent-losses',
 ] as const;
 

@@ -1,9 +1,8 @@
 import { Random } from '@ws/tests';
 import type { Relay } from '../nats/relay.ts';
 import type { TestCluster } from '../redis/cluster.ts';
-import { Fleet, roomOf } from './fleet.ts';
-import { judgeGaps } from './gap-checker.ts';
-import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
+import { Fleet } from './fleet.ts';
+import { judgedGaps, type Totals, totalsOf } from './fleet-checker.ts';
 import type { Differences } from './presence-checker.ts';
 import { LARGE, NAMES } from './protocol.ts';
 
@@ -66,14 +65,7 @@ export async function killCluster(
   } finally {
     fleet.close();
   }
-  const totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
-  for (const log of fleet.logs) checkLog(log, fleet.accepted.get(roomOf(log))!, totals);
-  for (const [room, accepted] of fleet.accepted) {
-    if (!room.startsWith('through') && !room.startsWith('ordered')) continue;
-    const logs = fleet.logs.filter((log) => roomOf(log) === room);
-    checkOrder(room, logs, totals);
-    for (const log of logs) checkOffsets(log, accepted, totals);
-  }
+  const totals = totalsOf(fleet, ['through', 'ordered']);
   const strangeGaps = strange(fleet, concerned);
   return { ...totals, steps, gaps: fleet.gaps.length, strangeGaps, presence, notes: fleet.notes };
 }
@@ -117,13 +109,7 @@ export async function strike(
 
 /** A gap may come a digest later than its fault, in the next step. */
 function strange(fleet: Fleet, concerned: readonly ReadonlySet<string>[]): string[] {
-  const times = new Map(fleet.gaps.map(({ run, number, at }) => [`${run} ${number}`, at]));
-  const needed = new Set<string>();
-  for (const log of fleet.logs) {
-    const at = (gap: number): number => times.get(`${log.run} ${gap}`)!;
-    const judged = judgeGaps(log, fleet.published.get(roomOf(log))!, at);
-    for (const gap of judged.needed) needed.add(`${log.run} ${gap}`);
-  }
+  const { needed } = judgedGaps(fleet);
   return fleet.gaps.flatMap(({ run, room, number, step }) => {
     const isConcerned = [concerned[step], concerned[step - 1]].some((rooms) => rooms?.has(room));
     if (isConcerned || needed.has(`${run} ${number}`)) return [];

@@ -1,9 +1,8 @@
 import { Random } from '@ws/tests';
 import type { Relay } from '../nats/relay.ts';
 import type { Engine } from './engines.ts';
-import { Fleet, roomOf } from './fleet.ts';
-import { judgeGaps } from './gap-checker.ts';
-import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
+import { Fleet } from './fleet.ts';
+import { judgedGaps, type Totals, totalsOf } from './fleet-checker.ts';
 import type { Differences } from './presence-checker.ts';
 import { POLICIES } from './visits.ts';
 
@@ -103,14 +102,7 @@ export async function kill(
   } finally {
     fleet.close();
   }
-  const totals: Totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
-  for (const log of fleet.logs) checkLog(log, fleet.accepted.get(roomOf(log))!, totals);
-  for (const [room, accepted] of fleet.accepted) {
-    if (!engine.ordered.some((kind) => room.startsWith(kind))) continue;
-    const logs = fleet.logs.filter((log) => roomOf(log) === room);
-    checkOrder(room, logs, totals);
-    for (const log of logs) checkOffsets(log, accepted, totals);
-  }
+  const totals = totalsOf(fleet, engine.ordered);
   const judged = fleet.visitors.map((each) =>
     each.judge(fleet.accepted.get(each.room)!, fleet.published.get(each.room)!),
   );
@@ -228,16 +220,7 @@ function publishedBy({ accepted }: Fleet): number {
  * room after an outage of its node.
  */
 function wrongGaps(fleet: Fleet, steps: readonly string[]): string[] {
-  const times = new Map(fleet.gaps.map(({ run, number, at }) => [`${run} ${number}`, at]));
-  const needed = new Set<string>();
-  const unneeded = new Set<string>();
-  for (const log of fleet.logs) {
-    const nameOf = (gap: number): string => `${log.run} ${gap}`;
-    const published = fleet.published.get(roomOf(log))!;
-    const judged = judgeGaps(log, published, (gap) => times.get(nameOf(gap))!);
-    for (const gap of judged.needed) needed.add(nameOf(gap));
-    for (const gap of judged.unneeded) unneeded.add(nameOf(gap));
-  }
+  const { needed, unneeded } = judgedGaps(fleet);
   const outages = new Set<string>();
   return fleet.gaps.flatMap(({ run, room, number, step, downs }) => {
     const name = `${run} ${number}`;

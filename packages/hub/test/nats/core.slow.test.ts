@@ -2,7 +2,16 @@ import { type Conn, TextMessage } from '@ws/conn';
 import type { NatsSubscription } from '@ws/hub/nats';
 import { lacksDaemon, nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { becomes, cutOff, type Node, natsNode, natsServer, reconnect, texts } from './setup.ts';
+import {
+  becomes,
+  cutOff,
+  type Node,
+  natsNode,
+  natsPair,
+  natsServer,
+  reconnect,
+  texts,
+} from './setup.ts';
 
 describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   nothingLeft();
@@ -20,8 +29,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('keeps rooms of any name apart', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { a, b } = await natsPair();
     const names = [
       '>',
       '*',
@@ -42,9 +50,8 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('keeps the order of a publisher in a through room', async () => {
-    const server = await natsServer();
     const options = { rooms: { r: { delivery: 'through' as const } } };
-    const [a, b] = [await natsNode(server, options), await natsNode(server, options)];
+    const { a, b } = await natsPair(options);
     const clients = [await a.enter('r'), await b.enter('r')];
     const sent = Array.from({ length: 500 }, (_, i) => String(i));
     await Promise.all(sent.map((text) => a.hub.room('r').publish(text)));
@@ -52,8 +59,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('reports a cut network once for each room, and continues', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { a, b } = await natsPair();
     const { client } = await a.enter('r', 's');
     await b.hub.room('r').publish('1');
     // The server confirms a publication before each subscriber has it.
@@ -72,8 +78,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('continues after the server was killed and restarted', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { server, a, b } = await natsPair();
     const clients = [await a.enter('r'), await b.enter('r')];
     for (let round = 1; round <= 3; round++) {
       await server.stop();
@@ -87,8 +92,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('subscribes to rooms that are joined during an outage', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { a, b } = await natsPair();
     const { client, session } = await a.enter();
     a.relay.cut();
     await becomes(a, 'down');
@@ -178,8 +182,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('leaves the connection to the application on close', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { a, b } = await natsPair();
     const { client } = await b.enter('r');
     await a.enter('r');
     const own: string[] = [];

@@ -12,6 +12,7 @@ import {
   type Node,
   type NodeOptions,
   natsNode,
+  natsPair,
   natsServer,
   reconnect,
   type TestServer,
@@ -27,6 +28,8 @@ const rooms: HubOptions['rooms'] = {
 
 const node = (server: TestServer, options: NodeOptions = {}): Promise<Node> =>
   natsNode(server, { jetstream: true, rooms, ...options });
+
+const pair = () => natsPair({ jetstream: true, rooms });
 
 async function kept(hub: Hub, room: string, since?: Position, limit?: number) {
   const { messages, complete } = await hub.room(room).history({ since, limit });
@@ -60,8 +63,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   nothingLeft();
 
   it('keeps the history of rooms, with growing positions of one epoch', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { a, b } = await pair();
     const { client } = await b.enter('r');
     const first = await a.hub.room('r').publish('1');
     // Otherwise '2', which does not wait for NATS, could be the first.
@@ -114,8 +116,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('repairs an outage of the network from the stream, without a gap', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { a, b } = await pair();
     const { client } = await a.enter('r');
     await b.hub.room('r').publish('before');
     expect(await texts(client, 1)).toEqual(['before']);
@@ -180,8 +181,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('keeps history and offsets when the server is killed', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { server, a, b } = await pair();
     const { client } = await a.enter('r');
     const first = await b.hub.room('r').publish('1');
     expect(await texts(client, 1)).toEqual(['1']);
@@ -197,8 +197,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('reports a gap and begins a new epoch when the server has lost its disk', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { server, a, b } = await pair();
     const { client } = await a.enter('r');
     const first = await b.hub.room('r').publish('1');
     await b.hub.room('r').publish('2');
@@ -216,8 +215,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('begins a new epoch when the stream has lost its last messages', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { server, a, b } = await pair();
     const { client } = await a.enter('r');
     const first = await b.hub.room('r').publish('1');
     await server.stop('SIGTERM');
@@ -241,8 +239,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('creates a deleted stream again, with a gap', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { a, b } = await pair();
     const { client } = await a.enter('r');
     const first = await b.hub.room('r').publish('1');
     const manager = await jetstreamManager(b.connection);
@@ -285,8 +282,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('keeps the order of publications while the bounds of the stream change', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { a, b } = await pair();
     const { client } = await b.enter('t');
     const sent = Array.from({ length: 50 }, (_, i) => String(i));
     await publishAll(a.hub, 't', sent);
@@ -322,8 +318,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 
   it('does not store messages of rooms without history', async () => {
-    const server = await natsServer();
-    const [a, b] = [await node(server), await node(server)];
+    const { a, b } = await pair();
     const { client } = await b.enter('plain');
     expect(await a.hub.room('plain').publish('x')).toBeUndefined();
     expect(await texts(client, 1)).toEqual(['x']);

@@ -138,6 +138,14 @@ export async function natsNode(
   };
 }
 
+/** A server, and two nodes on it. */
+export async function natsPair(
+  options?: NodeOptions,
+): Promise<{ server: TestServer; a: Node; b: Node }> {
+  const server = await natsServer();
+  return { server, a: await natsNode(server, options), b: await natsNode(server, options) };
+}
+
 export async function texts(conn: Conn, count: number): Promise<string[]> {
   const read: string[] = [];
   while (read.length < count) read.push((await conn.readMessage()).text());

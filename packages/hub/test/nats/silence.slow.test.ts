@@ -1,6 +1,6 @@
 import { lacksDaemon, nothingLeft } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { becomes, natsNode, natsServer, reconnect, texts } from './setup.ts';
+import { becomes, natsPair, reconnect, texts } from './setup.ts';
 
 // A tenth of the real times.
 vi.mock('../../src/backplane/engine-times.ts', () => ({ ANSWER_MS: 400, CHECK_MS: 500 }));
@@ -9,8 +9,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   nothingLeft();
 
   it('delivers to its own members only when the network is silent', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { a, b } = await natsPair();
     const { client } = await a.enter('r');
     a.relay.freeze();
     await a.hub.room('r').publish('1');
@@ -23,8 +22,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   });
 
   it('notices a silent network on a node that only receives', async () => {
-    const server = await natsServer();
-    const [a, b] = [await natsNode(server), await natsNode(server)];
+    const { a, b } = await natsPair();
     const { client } = await a.enter('r');
     a.relay.freeze();
     await becomes(a, 'down');

@@ -26,14 +26,29 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
   // The last test of a client may have left a slot or a server elsewhere.
   afterEach(() => cluster.settled());
 
+  /** The slot of a name, its server, and another one. */
+  async function placeOf(name: string) {
+    const [slot, from] = [await cluster.slotOf(name), await cluster.ownerOf(name)];
+    return { slot, from, to: (await cluster.primaries()).find((port) => port !== from)! };
+  }
+
+  async function roomsOf(port: number): Promise<string[]> {
+    const owners = await Promise.all(ROOMS.map((room) => cluster.ownerOf(room)));
+    return ROOMS.filter((_, i) => owners[i] === port);
+  }
+
   describe.each(['redis', 'ioredis', 'iovalkey'])('of the client %s', (client) => {
     const node = () => clusterNode(client, cluster);
 
+    /** A node that has subscribed to all rooms. */
+    async function member() {
+      const started = await node();
+      await Promise.all(ROOMS.map((room) => started.backplane.subscribe(room)));
+      return started;
+    }
+
     it('delivers the messages of all rooms, in order', async () => {
-      const [a, b] = [await node(), await node()];
-      for (const { backplane } of [a, b]) {
-        await Promise.all(ROOMS.map((room) => backplane.subscribe(room)));
-      }
+      const [a, b] = [await member(), await member()];
       const sent: Promise<unknown>[] = [];
       for (let i = 0; i < 20; i++) {
         for (const room of ROOMS) {
@@ -52,15 +67,10 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
     });
 
     it('gives the rooms of a slot that moves a gap, and no other room', async () => {
-      const [a, b] = [await node(), await node()];
-      for (const { backplane } of [a, b]) {
-        await Promise.all(ROOMS.map((room) => backplane.subscribe(room)));
-      }
+      const [a, b] = [await member(), await member()];
       await a.backplane.publish('room/0', bytes('before'), keep);
       const since = (await b.sink.messages(1))[0]![2];
-      const slot = await cluster.slotOf('room/0');
-      const from = await cluster.ownerOf('room/0');
-      const to = (await cluster.primaries()).find((port) => port !== from)!;
+      const { slot, to } = await placeOf('room/0');
       await cluster.moveSlot(slot, to);
       await Promise.all([a.sink.report('gap room/0'), b.sink.report('gap room/0')]);
       for (const room of ROOMS) await a.backplane.publish(room, bytes('after'), keep);
@@ -77,9 +87,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       for (const { backplane } of [a, b]) await backplane.subscribe(room);
       const first = await a.backplane.publish(room, bytes('1'), keep);
       const key = `ws:{${room}}`;
-      const slot = await cluster.slotOf(key);
-      const owner = await cluster.ownerOf(key);
-      const to = (await cluster.primaries()).find((port) => port !== owner)!;
+      const { slot, from: owner, to } = await placeOf(key);
       await cluster.beginMove(slot, to);
       // One of the two keys: the server answers TRYAGAIN.
       await cluster.admin(owner).call('MIGRATE', '127.0.0.1', to, key, 0, 5_000);
@@ -107,9 +115,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       const { backplane, sink } = await node();
       await backplane.subscribe('room/0');
       await backplane.subscribe('room/1');
-      const slot = await cluster.slotOf('room/0');
-      const from = await cluster.ownerOf('room/0');
-      const to = (await cluster.primaries()).find((port) => port !== from)!;
+      const { slot, from, to } = await placeOf('room/0');
       await cluster.moveSlot(slot, to);
       await cluster.moveSlot(slot, from);
       await sink.report('gap room/0');
@@ -133,9 +139,8 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
         expect((await backplane.history!(room, undefined, 10)).messages.length).toBeGreaterThan(0);
       }
       expect(await sink.messages(2 * ROOMS.length)).toHaveLength(2 * ROOMS.length);
-      const from = await cluster.ownerOf('room/0');
-      const to = (await cluster.primaries()).find((port) => port !== from)!;
-      await cluster.moveSlot(await cluster.slotOf('room/0'), to);
+      const { slot, to } = await placeOf('room/0');
+      await cluster.moveSlot(slot, to);
       await sink.report('gap room/0');
       await backplane.publish('room/0', bytes('after'), keep);
       expect((await sink.messages(1))[0]![1]).toBe('after');
@@ -197,9 +202,8 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       const all = { sessions: 2, nodes: 2, silent: [] };
       for (const hub of hubs) await expect.poll(() => hub.room('here').presence.size).toBe(2);
       await expect.poll(counts).toEqual(all);
-      const owner = await cluster.ownerOf('ws:{all}');
-      const to = (await cluster.primaries()).find((port) => port !== owner)!;
-      await cluster.moveSlot(await cluster.slotOf('ws:{all}'), to);
+      const { slot, to } = await placeOf('ws:{all}');
+      await cluster.moveSlot(slot, to);
       await expect.poll(counts).toEqual(all);
       expect(await hubs[0]!.everywhere.close({ room: 'here' }, 4401, 'out')).toEqual({
         sessions: 2,
@@ -233,11 +237,9 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
     });
 
     it('reports a gap of the rooms of a shard when its replica takes over', async () => {
-      const { backplane, sink } = await node();
-      await Promise.all(ROOMS.map((room) => backplane.subscribe(room)));
+      const { backplane, sink } = await member();
       const from = await cluster.ownerOf('room/0');
-      const own: string[] = [];
-      for (const room of ROOMS) if ((await cluster.ownerOf(room)) === from) own.push(room);
+      const own = await roomsOf(from);
       await cluster.failover(from);
       for (const room of own) await sink.reported(`gap ${room}`);
       expect(sink.reports.toSorted()).toEqual(own.map((room) => `gap ${room}`).toSorted());
@@ -246,11 +248,9 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
     });
 
     it('reports a gap of the rooms of a shard whose primary dies', async () => {
-      const { backplane, sink } = await node();
-      await Promise.all(ROOMS.map((room) => backplane.subscribe(room)));
+      const { backplane, sink } = await member();
       const from = await cluster.ownerOf('room/0');
-      const own: string[] = [];
-      for (const room of ROOMS) if ((await cluster.ownerOf(room)) === from) own.push(room);
+      const own = await roomsOf(from);
       const killed = cluster.kill(from);
       await sink.reported('failed');
       const meanwhile = ROOMS.map((room) => backplane.publish(room, bytes('meanwhile'), keep));

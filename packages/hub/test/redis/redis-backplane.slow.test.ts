@@ -54,6 +54,12 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       return clustered ? clusterNode(client, await six!) : node(client, address, sharded);
     }
 
+    /** A node on an empty server. */
+    async function start() {
+      const { port } = await server();
+      return { port, ...(await connect({ port })) };
+    }
+
     /** A network that fails between the engine and the clients that `far` creates. */
     async function network() {
       const { port } = await server();
@@ -106,8 +112,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('accepts any name and any bytes', async () => {
-      const { port } = await server();
-      const { backplane, sink } = await connect({ port });
+      const { backplane, sink } = await start();
       const names = ['}', '{a}', '%', '\ud800', '\ud801', '\ufffd', 'a\0b\r\n', '🌍', '__proto__'];
       await Promise.all(names.map((name) => backplane.subscribe(name)));
       const all = Uint8Array.from({ length: 256 }, (_, i) => i);
@@ -124,8 +129,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('returns the messages after a position', async () => {
-      const { port } = await server();
-      const { backplane } = await connect({ port });
+      const { backplane } = await start();
       const history = async (since: number | undefined, limit: number, ofEpoch = epoch) => {
         const position = since === undefined ? undefined : { epoch: ofEpoch, offset: since };
         const found = await backplane.history!('r', position, limit);
@@ -150,8 +154,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('bounds the history, and begins a new epoch when it has expired', async () => {
-      const { port } = await server();
-      const { backplane } = await connect({ port });
+      const { port, backplane } = await start();
       const bounds = { size: 10, ttl: 100_000.5 };
       for (let i = 0; i < 300; i++) await backplane.publish('r', bytes(`${i}`), bounds);
       const { messages } = await backplane.history!('r', undefined, 1_000);
@@ -167,8 +170,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('survives a flush of the scripts', async () => {
-      const { port } = await server();
-      const { backplane } = await connect({ port });
+      const { port, backplane } = await start();
       await backplane.publish('r', bytes('1'), keep);
       await adminOf(port).script('FLUSH');
       expect(await backplane.publish('r', bytes('2'), keep)).toMatchObject({ offset: 2 });
@@ -251,8 +253,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
 
     // In a cluster, discoveries connect too.
     it.skipIf(clustered)('subscribes to many channels again over one new connection', async () => {
-      const { port } = await server();
-      const { backplane, sink } = await connect({ port });
+      const { port, backplane, sink } = await start();
       // More than the package `redis` sends before it is ready.
       const channels = Array.from({ length: 300 }, (_, i) => `${i}/${'x'.repeat(200)}`);
       await Promise.all(channels.map((channel) => backplane.subscribe(channel)));
@@ -290,8 +291,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
 
     // One server has no slots, and cluster.slow.test.ts moves the slots of a cluster.
     it.runIf(kind === 'sharded server')('subscribes again when a slot has moved', async () => {
-      const { port } = await server();
-      const { backplane, sink } = await connect({ port });
+      const { port, backplane, sink } = await start();
       await backplane.subscribe('r');
       const admin = adminOf(port);
       await admin.call('CLUSTER', 'DELSLOTSRANGE', 0, 16_383);
@@ -303,8 +303,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('returns a large history in parts, and answers other commands between them', async () => {
-      const { port } = await server();
-      const { backplane } = await connect({ port });
+      const { port, backplane } = await start();
       const other = await connect({ port });
       const kept = { size: 1_000, ttl: 60_000, bytes: 2 ** 30 };
       const large = new Uint8Array(500_000);
@@ -331,8 +330,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('keeps at most the bytes of the bound, however large the messages are', async () => {
-      const { port } = await server();
-      const { backplane } = await connect({ port });
+      const { backplane } = await start();
       const random = new Random(1);
       const bound = 20_000;
       const kept = { size: 100, ttl: 60_000, bytes: bound };
@@ -356,8 +354,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     });
 
     it('reports bytes of another program as a message without a position', async () => {
-      const { port } = await server();
-      const { backplane, sink } = await connect({ port });
+      const { port, backplane, sink } = await start();
       await backplane.subscribe('r');
       const admin = adminOf(port);
       const publish = sharded ? 'SPUBLISH' : 'PUBLISH';

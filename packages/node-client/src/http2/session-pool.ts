@@ -202,7 +202,7 @@ function poolOf(options: string, key: string): Pool {
   return pool;
 }
 
-/** Two dials whose connectors have the same options share a pool only for the same server and proxy. */
+/** The part of a pool's key for the server and the proxy. The connector has the rest. */
 function serverKey(
   { secure, host, address }: Target,
   isNamedServer: boolean,

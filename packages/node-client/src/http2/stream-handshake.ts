@@ -27,9 +27,9 @@ export class Unprocessed extends TransportError {
  * and closes the session.
  */
 const MAX_BLOCK = 65_536;
-/** What nghttp2 adds for a block and for each field, at most. */
+/** Most bytes that nghttp2 adds for a block and for each field. */
 const BLOCK_OVERHEAD = 12;
-/** What SETTINGS_MAX_HEADER_LIST_SIZE adds for each field (RFC 9113, section 6.5.2). */
+/** Bytes that SETTINGS_MAX_HEADER_LIST_SIZE adds for each field (RFC 9113, section 6.5.2). */
 const FIELD_OVERHEAD = 32;
 
 /** The request for a WebSocket over HTTP/2 (RFC 8441, section 5). */

@@ -43,7 +43,7 @@ function retryAdvice(error: unknown): RetryAdvice {
 
 function adviceForStatus(status: number): RetryAdvice {
   if ([0, 408, 425, 429].includes(status) || status >= 500) return 'soon';
-  // Any other answer may be that of a proxy or a network in between, during a deployment say.
+  // Any other answer may come from a proxy or a network in between, for example during a deployment.
   return [401, 403].includes(status) ? 'never' : 'late if it was open';
 }
 

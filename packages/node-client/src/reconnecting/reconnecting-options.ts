@@ -38,7 +38,7 @@ export type FreshURL = (context: {
 }) => string | URL | PromiseLike<string | URL>;
 
 /**
- * Returns the headers for one dial. Its errors count as those of {@link FreshURL}.
+ * Returns the headers for one dial. Its errors count as for {@link FreshURL}.
  *
  * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
  */
@@ -54,7 +54,7 @@ export interface ReconnectingOptions
   /**
    * As for a dial; or a function that returns the headers for each dial, for a token that expires
    * for example. It may be async and has `handshakeTimeout` to settle; the dial after it has the
-   * same time again. Its errors count as those of {@link FreshURL}. Default: none.
+   * same time again. Its errors count as for {@link FreshURL}. Default: none.
    */
   readonly headers?: HeadersInput | FreshHeaders | undefined;
 }

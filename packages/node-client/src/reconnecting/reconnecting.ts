@@ -28,8 +28,8 @@ import {
  *
  * Without `handler` the result iterates over the connections. If the loop's body ends while its
  * connection is open, the next dial waits until that connection has closed. `break` leaves the
- * connection open; it is yours then. An error in the body ends the loop, also that of a connection
- * that broke.
+ * connection open; it is yours then. An error in the body ends the loop, also the error of a
+ * connection that broke.
  *
  * The first wait is random from 0 to twice `minDelay`. Each later wait is twice as long, up to
  * `maxDelay`. Half of it is fixed, half is random. The waits restart after a connection that

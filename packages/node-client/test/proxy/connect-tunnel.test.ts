@@ -117,27 +117,18 @@ describe('an answer to CONNECT', () => {
     expect(error.message).toMatch(/ answered 799, not 2xx$/);
   });
 
-  it.each<[string, Reply, string]>([
+  it.each<[string, Reply, string]>(
+    // biome-ignore format: a table
     [
-      'a body in pieces',
-      (s) => pieces(s, 'HTTP/1.1 502 No\r\n\r\n', 'bad ', 'gateway'),
-      'bad gateway',
+      ['a body in pieces', (s) => pieces(s, 'HTTP/1.1 502 No\r\n\r\n', 'bad ', 'gateway'), 'bad gateway'],
+      ['a body that breaks off', says('HTTP/1.1 502 No\r\nContent-Length: 99\r\n\r\nbad', true), 'bad'],
+      ['no body', says('HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n', true), ''],
+      ['a body without end', endless('HTTP/1.1 502 No\r\n\r\n', 'x'.repeat(100)), 'x'.repeat(1024)],
+      ['a long body in one piece', says(`HTTP/1.1 502 No\r\n\r\n${'x'.repeat(5000)}`), 'x'.repeat(1024)],
+      ['a body that never ends', says('HTTP/1.1 502 No\r\n\r\nbad'), 'bad'],
+      ['a head that dribbles', dribbles('HTTP/1.1 502 No\r\nA: b\r\n\r\nbad'), 'bad'],
     ],
-    [
-      'a body that breaks off',
-      says('HTTP/1.1 502 No\r\nContent-Length: 99\r\n\r\nbad', true),
-      'bad',
-    ],
-    ['no body', says('HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n', true), ''],
-    ['a body without end', endless('HTTP/1.1 502 No\r\n\r\n', 'x'.repeat(100)), 'x'.repeat(1024)],
-    [
-      'a long body in one piece',
-      says(`HTTP/1.1 502 No\r\n\r\n${'x'.repeat(5000)}`),
-      'x'.repeat(1024),
-    ],
-    ['a body that never ends', says('HTTP/1.1 502 No\r\n\r\nbad'), 'bad'],
-    ['a head that dribbles', dribbles('HTTP/1.1 502 No\r\nA: b\r\n\r\nbad'), 'bad'],
-  ])('of 502 with %s has at most 1,024 bytes of it', async (_, reply, body) => {
+  )('of 502 with %s has at most 1,024 bytes of it', async (_, reply, body) => {
     const error = await fails(reply);
     expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status: 502 });
     expect(error.body.toString()).toBe(body);

@@ -393,44 +393,22 @@ describe('a dial through an HTTPS proxy', () => {
 });
 
 describe('the option proxy', () => {
-  it.each<[string, unknown, new () => Error, string]>([
+  it.each<[string, unknown, new () => Error, string]>(
+    // biome-ignore format: a table
     [
-      'a string',
-      'http://u:hush@h',
-      TypeError,
-      "proxy: expected 'env', a URL, a function or false, got a string; a URL is given as new URL(...)",
+      ['a string', 'http://u:hush@h', TypeError, "proxy: expected 'env', a URL, a function or false, got a string; a URL is given as new URL(...)"],
+      ['true', true, TypeError, 'got boolean'],
+      ['null', null, TypeError, 'got null'],
+      ['an object', {}, TypeError, 'got Object'],
+      ['another scheme', new URL('ftp://u:hush@h'), SyntaxError, 'proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks'],
+      ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is not one of'],
+      ['a URL without a host', new URL('socks5:///x'), SyntaxError, 'proxy: it has no valid host'],
+      ['credentials that are not encoded', new URL('http://u:hush%zz@h'), SyntaxError, 'percent-encoded'],
+      ['a slash in the password', new URL('http://user:443/hush@px'), SyntaxError, 'proxy: it has an @ after its host'],
+      ['a slash in the user', new URL('socks5://us/er:hush@px'), SyntaxError, 'proxy: it has an @ after its host'],
+      ['port 0', new URL('http://h:0'), SyntaxError, 'proxy: port 0'],
     ],
-    ['true', true, TypeError, 'got boolean'],
-    ['null', null, TypeError, 'got null'],
-    ['an object', {}, TypeError, 'got Object'],
-    [
-      'another scheme',
-      new URL('ftp://u:hush@h'),
-      SyntaxError,
-      'proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks',
-    ],
-    ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is not one of'],
-    ['a URL without a host', new URL('socks5:///x'), SyntaxError, 'proxy: it has no valid host'],
-    [
-      'credentials that are not encoded',
-      new URL('http://u:hush%zz@h'),
-      SyntaxError,
-      'percent-encoded',
-    ],
-    [
-      'a slash in the password',
-      new URL('http://user:443/hush@px'),
-      SyntaxError,
-      'proxy: it has an @ after its host',
-    ],
-    [
-      'a slash in the user',
-      new URL('socks5://us/er:hush@px'),
-      SyntaxError,
-      'proxy: it has an @ after its host',
-    ],
-    ['port 0', new URL('http://h:0'), SyntaxError, 'proxy: port 0'],
-  ])('refuses %s at once', (_, proxy, type, why) => {
+  )('refuses %s at once', (_, proxy, type, why) => {
     const make = () => new Dialer({ proxy: proxy as never });
     expect(make).toThrow(type);
     expect(make).toThrow(why);
@@ -583,20 +561,13 @@ describe('the bounds of a dial through a proxy', () => {
     await via.gone();
   });
 
-  it('end the TLS handshake with a silent server behind the proxy', async () => {
+  it.each([
+    ['the TLS handshake', 'wss', 443, 'waiting for the TLS handshake with h:443'],
+    ['the wait', 'ws', 80, 'waiting for the answer'],
+  ])('end %s with a silent server behind the proxy', async (_, scheme, port, stage) => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
-    expect(await inVain('wss://h/', { ...short, proxy: at(via.port) })).toMatchObject({
-      message:
-        'websocket: handshake with h:443 timed out after 200 ms (option handshakeTimeout) while waiting for the TLS handshake with h:443',
-    });
-    await via.gone();
-  });
-
-  it('end the wait for a silent server behind the proxy', async () => {
-    const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
-    expect(await inVain('ws://h/', { ...short, proxy: at(via.port) })).toMatchObject({
-      message:
-        'websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the answer',
+    expect(await inVain(`${scheme}://h/`, { ...short, proxy: at(via.port) })).toMatchObject({
+      message: `websocket: handshake with h:${port} timed out after 200 ms (option handshakeTimeout) while ${stage}`,
     });
     await via.gone();
   });

@@ -1,6 +1,5 @@
-import { getEventListeners } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type FreshURL, ReconnectingConn, TimeoutError } from '../../src/index.ts';
+import { type FreshURL, ReconnectingConn } from '../../src/index.ts';
 import { accepts, acceptsAndDrops, answers, connected, fast, iterate, turn } from './iterating.ts';
 
 describe('a function for the URL', () => {
@@ -72,45 +71,6 @@ describe('a function for the URL', () => {
     ['ftp://h', 'malformed WebSocket URL'],
   ])('ends the iteration with an error for the result %s', async (result, words) => {
     await expect(iterate(() => result as never).next()).rejects.toThrow(words);
-  });
-
-  it('has handshakeTimeout to settle, and its signal aborts', async () => {
-    const signals: AbortSignal[] = [];
-    const errors: unknown[] = [];
-    const iterator = iterate(
-      ({ signal }) => {
-        signals.push(signal);
-        return new Promise(() => {});
-      },
-      {
-        handshakeTimeout: 20,
-        retry: (error, { tries }) => {
-          errors.push(error);
-          if (tries === 2) return false;
-        },
-      },
-    );
-    await expect(iterator.next()).rejects.toBeInstanceOf(TimeoutError);
-    expect(errors).toHaveLength(2);
-    expect(errors[0]).toMatchObject({
-      message:
-        'websocket: handshake with the server timed out after 20 ms (option handshakeTimeout) while waiting for the url function',
-    });
-    expect(signals.map((signal) => signal.reason as unknown)).toEqual(errors);
-    for (const signal of signals) expect(getEventListeners(signal, 'abort')).toEqual([]);
-  });
-
-  it('is not awaited after the iteration has ended, and its signal aborts', async () => {
-    const signals: AbortSignal[] = [];
-    const left = iterate(({ signal }) => {
-      signals.push(signal);
-      return new Promise(() => {});
-    });
-    const step = left.next();
-    await turn();
-    await left.return?.();
-    expect(await step).toEqual({ done: true, value: undefined });
-    expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   });
 
   it('does not hide a wrong option', () => {

@@ -1,8 +1,10 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { TimeoutError } from '../../src/index.ts';
+import { type ReconnectingOptions, TimeoutError } from '../../src/index.ts';
 import { timers } from '../leftovers.ts';
 import { accepts, acceptsAndDrops, answers, connected, iterate, turn } from './iterating.ts';
+
+type Iterated = ReturnType<typeof iterate>;
 
 describe('a function for headers', () => {
   it('is called before every dial', async () => {
@@ -37,30 +39,6 @@ describe('a function for headers', () => {
     }
   });
 
-  it('has handshakeTimeout to settle, and its signal aborts', async () => {
-    const signals: AbortSignal[] = [];
-    const headers = ({ signal }: { signal: AbortSignal }): Promise<never> => {
-      signals.push(signal);
-      return new Promise(() => {});
-    };
-    const errors: unknown[] = [];
-    const iterator = iterate('ws://h:81/', {
-      headers,
-      handshakeTimeout: 20,
-      retry: (error, { tries }) => {
-        errors.push(error);
-        if (tries === 2) return false;
-      },
-    });
-    await expect(iterator.next()).rejects.toBeInstanceOf(TimeoutError);
-    expect(errors).toHaveLength(2);
-    expect(errors[0]).toMatchObject({
-      message:
-        'websocket: handshake with h:81 timed out after 20 ms (option handshakeTimeout) while waiting for the headers function',
-    });
-    expect(signals.map((signal) => signal.reason as unknown)).toEqual(errors);
-  });
-
   it('has no bound when handshakeTimeout is off', async () => {
     const before = timers();
     const server = await answers(accepts);
@@ -71,24 +49,54 @@ describe('a function for headers', () => {
     };
     await connected(iterate(server.url, { headers: headers as never, handshakeTimeout: false }));
   });
+});
 
-  it('is not awaited after the iteration has ended, and its signal aborts', async () => {
+type Fresh = (context: { readonly signal: AbortSignal }) => Promise<never>;
+
+describe.each<[string, string, (fresh: Fresh, options: ReconnectingOptions) => Iterated]>([
+  ['url', 'the server', (fresh, options) => iterate(fresh, options)],
+  ['headers', 'h:81', (headers, options) => iterate('ws://h:81/', { ...options, headers })],
+])('a function for %s that never settles', (name, peer, start) => {
+  /** Keeps the signals that it gets. */
+  function pending(): { signals: AbortSignal[]; fresh: Fresh } {
     const signals: AbortSignal[] = [];
-    const headers = ({ signal }: { signal: AbortSignal }): Promise<never> => {
+    const fresh: Fresh = ({ signal }) => {
       signals.push(signal);
       return new Promise(() => {});
     };
-    const left = iterate('ws://h/', { headers });
+    return { signals, fresh };
+  }
+
+  it('has handshakeTimeout, and its signal aborts', async () => {
+    const { signals, fresh } = pending();
+    const errors: unknown[] = [];
+    const iterator = start(fresh, {
+      handshakeTimeout: 20,
+      retry: (error, { tries }) => {
+        errors.push(error);
+        if (tries === 2) return false;
+      },
+    });
+    await expect(iterator.next()).rejects.toBeInstanceOf(TimeoutError);
+    expect(errors).toHaveLength(2);
+    expect(errors[0]).toMatchObject({
+      message: `websocket: handshake with ${peer} timed out after 20 ms (option handshakeTimeout) while waiting for the ${name} function`,
+    });
+    expect(signals.map((signal) => signal.reason as unknown)).toEqual(errors);
+    for (const signal of signals) expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('is not awaited after the iteration has ended, and its signal aborts', async () => {
+    const { signals, fresh } = pending();
+    const left = start(fresh, {});
     const controller = new AbortController();
-    const aborted = iterate('ws://h/', { headers, signal: controller.signal });
+    const aborted = start(fresh, { signal: controller.signal });
     const steps = [left.next(), aborted.next()];
     await turn();
     await left.return?.();
     controller.abort();
-    expect(await Promise.all(steps)).toEqual([
-      { done: true, value: undefined },
-      { done: true, value: undefined },
-    ]);
+    const done = { done: true, value: undefined };
+    expect(await Promise.all(steps)).toEqual([done, done]);
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
     for (const signal of signals) expect(getEventListeners(signal, 'abort')).toEqual([]);
   });

@@ -5,14 +5,11 @@ const answersNot = (value: string) =>
 const name = 'Sec-WebSocket-Accept';
 
 /** The Accept differs in every dial, and so do the messages of rows that change it. */
+// biome-ignore format: a table
 export const accepts: Row[] = [
   ['no Accept', instead(name), refused(101, 'no Sec-WebSocket-Accept header')],
   ['an empty Accept', instead(name, `${name}:`), answersNot('')],
-  [
-    'the RFC’s own',
-    instead(name, `${name}: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`),
-    answersNot('s3pPLMBiTxaQ9kYGzzhZRbK+xOo='),
-  ],
+  ['the RFC’s own', instead(name, `${name}: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`), answersNot('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=')],
   ['something short', instead(name, `${name}: x`), answersNot('x')],
   [
     'something long',
@@ -20,26 +17,10 @@ export const accepts: Row[] = [
     answersNot(`${'y'.repeat(80)}...`),
   ],
   ['bytes that a terminal obeys', instead(name, `${name}: \x9b2J`), answersNot('\\u009b2J')],
-  [
-    'the right Accept twice',
-    (r) => plus(accept(r))(r),
-    refused(101, 'more than one Sec-WebSocket-Accept header'),
-  ],
-  [
-    'a right and a wrong Accept',
-    plus('sec-websocket-accept: x'),
-    refused(101, 'more than one Sec-WebSocket-Accept header'),
-  ],
-  [
-    'a second Accept after 1,500 lines',
-    (r) => plus(...Array<string>(1500).fill('a:b'), accept(r))(r),
-    refused(101, 'more than one Sec-WebSocket-Accept header'),
-  ],
-  [
-    'an Accept under another name',
-    instead(name, (r) => `X-${accept(r)}`),
-    refused(101, 'no Sec-WebSocket-Accept header'),
-  ],
+  ['the right Accept twice', (r) => plus(accept(r))(r), refused(101, 'more than one Sec-WebSocket-Accept header')],
+  ['a right and a wrong Accept', plus('sec-websocket-accept: x'), refused(101, 'more than one Sec-WebSocket-Accept header')],
+  ['a second Accept after 1,500 lines', (r) => plus(...Array<string>(1500).fill('a:b'), accept(r))(r), refused(101, 'more than one Sec-WebSocket-Accept header')],
+  ['an Accept under another name', instead(name, (r) => `X-${accept(r)}`), refused(101, 'no Sec-WebSocket-Accept header')],
   ['a name in another case', instead(name, (r) => `SEC-websocket-ACCEPT: ${r.accept}`), open],
   ['whitespace around it', instead(name, (r) => `${name}: \t ${r.accept} \t `), open],
   ['no space after the colon', instead(name, (r) => `${name}:${r.accept}`), open],

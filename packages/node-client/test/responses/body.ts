@@ -5,6 +5,7 @@ const sized = (n: number): string => refusal(403, [`Content-Length: ${n}`], body
 const chunked = (chunks: string): string => refusal(403, ['Transfer-Encoding: chunked'], chunks);
 const forbidden = (text: string) => no(403, 'Forbidden', text);
 
+// biome-ignore format: a table
 export const bodies: Row[] = [
   ['no body', sized(0), forbidden('')],
   ['one byte', sized(1), forbidden('x')],
@@ -12,11 +13,7 @@ export const bodies: Row[] = [
   ['1,024 bytes', sized(1024), forbidden(body(1024))],
   ['1,025 bytes', sized(1025), forbidden(body(1024))],
   ['a megabyte', sized(1_000_000), forbidden(body(1024))],
-  [
-    'bytes of all values',
-    refusal(403, ['Content-Length: 256'], String.fromCharCode(...Array(256).keys())),
-    forbidden(String.fromCharCode(...Array(256).keys())),
-  ],
+  ['bytes of all values', refusal(403, ['Content-Length: 256'], String.fromCharCode(...Array(256).keys())), forbidden(String.fromCharCode(...Array(256).keys()))],
   ['one chunk', chunked('5\r\nsorry\r\n0\r\n\r\n'), forbidden('sorry')],
   ['many chunks', chunked(`${'1\r\ny\r\n'.repeat(2000)}0\r\n\r\n`), forbidden('y'.repeat(1024))],
   ['no chunk', chunked('0\r\n\r\n'), forbidden('')],
@@ -25,23 +22,11 @@ export const bodies: Row[] = [
   ['chunks with a trailer', chunked('5\r\nsorry\r\n0\r\nX: a\r\n\r\n'), forbidden('sorry')],
   ['a chunk that is not a number', chunked('5\r\nsorry\r\nzz\r\n'), forbidden('sorry')],
   ['a first chunk that is not a number', chunked('zz\r\n'), forbidden('')],
-  [
-    'a chunk beyond all numbers',
-    chunked(`5\r\nsorry\r\n${'f'.repeat(20)}\r\n`),
-    forbidden('sorry'),
-  ],
+  ['a chunk beyond all numbers', chunked(`5\r\nsorry\r\n${'f'.repeat(20)}\r\n`), forbidden('sorry')],
   ['a chunk that is longer than it says', chunked('3\r\nsorry\r\n0\r\n\r\n'), forbidden('sor')],
-  [
-    'gzip, as it is',
-    refusal(403, ['Content-Encoding: gzip', 'Content-Length: 4'], '\x1f\x8b\x08\x00'),
-    forbidden('\x1f\x8b\x08\x00'),
-  ],
+  ['gzip, as it is', refusal(403, ['Content-Encoding: gzip', 'Content-Length: 4'], '\x1f\x8b\x08\x00'), forbidden('\x1f\x8b\x08\x00')],
   ['more than its length', refusal(403, ['Content-Length: 2'], 'no, not this'), forbidden('no')],
-  [
-    'none, where none may be',
-    refusal(204, ['Content-Length: 5'], 'sorry'),
-    no(204, 'No Content', ''),
-  ],
+  ['none, where none may be', refusal(204, ['Content-Length: 5'], 'sorry'), no(204, 'No Content', '')],
   ['none with a 304', refusal(304, ['Content-Length: 5'], 'sorry'), no(304, 'Not Modified', '')],
 ];
 
@@ -78,20 +63,13 @@ export const ends: Row[] = [
 ];
 
 /** The first bytes after a valid response are frames. */
+// biome-ignore format: a table
 export const frames: Row[] = [
   ['a text', (r) => r.ok() + HI, opens('hi')],
   ['an empty text', (r) => `${r.ok()}\x81\x00`, opens('')],
   ['two texts', (r) => `${r.ok()}${HI}\x81\x02ho`, opens('hi')],
   ['a ping and a text', (r) => `${r.ok()}\x89\x00${HI}`, opens('hi')],
   ['fragments', (r) => `${r.ok()}\x01\x01h\x80\x01i`, opens('hi')],
-  [
-    'a text of 300 bytes',
-    (r) => `${r.ok()}\x81\x7e\x01\x2c${'a'.repeat(300)}`,
-    opens('a'.repeat(300)),
-  ],
-  [
-    'a text of 70,000 bytes',
-    (r) => `${r.ok()}\x81\x7f\0\0\0\0\0\x01\x11\x70${'a'.repeat(70_000)}`,
-    opens('a'.repeat(70_000)),
-  ],
+  ['a text of 300 bytes', (r) => `${r.ok()}\x81\x7e\x01\x2c${'a'.repeat(300)}`, opens('a'.repeat(300))],
+  ['a text of 70,000 bytes', (r) => `${r.ok()}\x81\x7f\0\0\0\0\0\x01\x11\x70${'a'.repeat(70_000)}`, opens('a'.repeat(70_000))],
 ];

@@ -53,41 +53,22 @@ export const fields: Row[] = [
   ['a refusal’s head without end', `HTTP/1.1 403 No\r\n${'X: a\r\n'.repeat(100_000)}`, tooLarge],
 ];
 
+// biome-ignore format: a table
 export const lengths: Row[] = [
   ['Content-Length: 0 beside a 101', (r) => `${plus('Content-Length: 0')(r)}${HI}`, opens('hi')],
   ['Content-Length: 4 beside a 101', (r) => `${plus('Content-Length: 4')(r)}${HI}`, opens('hi')],
-  [
-    'Transfer-Encoding beside a 101',
-    (r) => `${plus('Transfer-Encoding: chunked')(r)}${HI}`,
-    opens('hi'),
-  ],
+  ['Transfer-Encoding beside a 101', (r) => `${plus('Transfer-Encoding: chunked')(r)}${HI}`, opens('hi')],
   ['a Content-Length of letters beside a 101', plus('Content-Length: ten'), notHttp],
   ['two lengths beside a 101', plus('Content-Length: 1', 'Content-Length: 2'), notHttp],
   ['two lengths', refusal(200, ['Content-Length: 1', 'Content-Length: 2'], 'ab'), notHttp],
-  [
-    'a length and chunks',
-    refusal(200, ['Content-Length: 1', 'Transfer-Encoding: chunked'], '0\r\n\r\n'),
-    notHttp,
-  ],
+  ['a length and chunks', refusal(200, ['Content-Length: 1', 'Transfer-Encoding: chunked'], '0\r\n\r\n'), notHttp],
   ['a negative length', refusal(403, ['Content-Length: -1'], 'a'), notHttp],
   ['a length with a sign', refusal(403, ['Content-Length: +1'], 'a'), notHttp],
   ['a hexadecimal length', refusal(403, ['Content-Length: 0x1'], 'a'), notHttp],
-  [
-    'a length beyond all numbers',
-    refusal(403, [`Content-Length: ${'9'.repeat(30)}`], 'a'),
-    notHttp,
-  ],
-  [
-    'a length of 15 digits',
-    refusal(403, ['Content-Length: 999999999999999'], 'a'.repeat(1024)),
-    no(403, 'Forbidden', 'a'.repeat(1024)),
-  ],
+  ['a length beyond all numbers', refusal(403, [`Content-Length: ${'9'.repeat(30)}`], 'a'), notHttp],
+  ['a length of 15 digits', refusal(403, ['Content-Length: 999999999999999'], 'a'.repeat(1024)), no(403, 'Forbidden', 'a'.repeat(1024))],
   ['a length of 2^53', refusal(403, ['Content-Length: 9007199254740992'], 'a'), notHttp],
   ['a transfer coding before chunks', refusal(403, ['Transfer-Encoding: gzip, chunked']), notHttp],
   ['a transfer coding without chunks', refusal(403, ['Transfer-Encoding: identity']), notHttp],
-  [
-    'chunks in another case',
-    refusal(403, ['Transfer-Encoding: Chunked'], '2\r\nno\r\n0\r\n\r\n'),
-    no(403, 'Forbidden', 'no'),
-  ],
+  ['chunks in another case', refusal(403, ['Transfer-Encoding: Chunked'], '2\r\nno\r\n0\r\n\r\n'), no(403, 'Forbidden', 'no')],
 ];

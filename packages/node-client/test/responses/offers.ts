@@ -55,6 +55,7 @@ export const subprotocols: Row[] = [
   ['none', plus(), open, ['a', 'b']],
 ];
 
+// biome-ignore format: a table
 export const several: Row[] = [
   [
     'all of it wrong',
@@ -66,24 +67,8 @@ export const several: Row[] = [
         'Sec-WebSocket-Extensions "e" was not offered, Sec-WebSocket-Protocol "p" was not offered',
     ),
   ],
-  [
-    'a 200 with everything else right',
-    (r) => r.ok('Content-Length: 0\r\n').replace('101', '200'),
-    no(200, 'OK'),
-  ],
-  [
-    'a 426 that names Upgrade',
-    `HTTP/1.1 426 No\r\n${UP}\r\nConnection: close, Upgrade\r\nContent-Length: 2\r\n\r\nno`,
-    no(426, 'Upgrade Required', 'no'),
-  ],
-  [
-    'an old version and no Accept',
-    `HTTP/1.0 101 S\r\n${UP}\r\n${CONN}\r\n\r\n`,
-    refused(101, 'HTTP/1.0, not HTTP/1.1, no Sec-WebSocket-Accept header'),
-  ],
-  [
-    'a frame after a wrong answer',
-    `${head(UP, CONN)}${HI}`,
-    refused(101, 'no Sec-WebSocket-Accept header'),
-  ],
+  ['a 200 with everything else right', (r) => r.ok('Content-Length: 0\r\n').replace('101', '200'), no(200, 'OK')],
+  ['a 426 that names Upgrade', `HTTP/1.1 426 No\r\n${UP}\r\nConnection: close, Upgrade\r\nContent-Length: 2\r\n\r\nno`, no(426, 'Upgrade Required', 'no')],
+  ['an old version and no Accept', `HTTP/1.0 101 S\r\n${UP}\r\n${CONN}\r\n\r\n`, refused(101, 'HTTP/1.0, not HTTP/1.1, no Sec-WebSocket-Accept header')],
+  ['a frame after a wrong answer', `${head(UP, CONN)}${HI}`, refused(101, 'no Sec-WebSocket-Accept header')],
 ];

@@ -84,50 +84,23 @@ export const statusLines: Row[] = [
   ['another protocol of the same form', 'ICY 200 OK\r\n\r\n', notHttp],
 ];
 
+// biome-ignore format: a table
 export const interims: Row[] = [
   ['100, then 101', (r) => interim(100, 1) + r.ok(), open],
   ['102, then 101', (r) => interim(102, 1) + r.ok(), open],
   ['103, then 101', (r) => interim(103, 1) + r.ok(), open],
   ['199, then 101', (r) => interim(199, 1) + r.ok(), open],
-  [
-    '100, 102 and 103, then 101 with a frame',
-    (r) => interim(100, 1) + interim(102, 1) + interim(103, 1) + r.ok() + HI,
-    opens('hi'),
-  ],
+  ['100, 102 and 103, then 101 with a frame', (r) => interim(100, 1) + interim(102, 1) + interim(103, 1) + r.ok() + HI, opens('hi')],
   ['ten of them, then 101', (r) => interim(103, 10) + r.ok(), open],
   ['eleven of them, then 101', (r) => interim(103, 11) + r.ok(), refused(103, many, '')],
   ['eleven times 100', (r) => interim(100, 11) + r.ok(), refused(100, many, '')],
   ['a flood of them', interim(102, 500), refused(102, many, '')],
-  [
-    'one, then a refusal',
-    interim(102, 1) + refusal(403, ['Content-Length: 2'], 'no'),
-    no(403, 'Forbidden', 'no'),
-  ],
-  [
-    'one, then a 101 without a header',
-    interim(103, 1) + head(),
-    refused(101, 'no Upgrade header, no Connection header, no Sec-WebSocket-Accept header'),
-  ],
-  [
-    'one that closes the connection, then 101',
-    (r) => `HTTP/1.1 103 H\r\nConnection: close\r\n\r\n${r.ok()}`,
-    notHttp,
-  ],
+  ['one, then a refusal', interim(102, 1) + refusal(403, ['Content-Length: 2'], 'no'), no(403, 'Forbidden', 'no')],
+  ['one, then a 101 without a header', interim(103, 1) + head(), refused(101, 'no Upgrade header, no Connection header, no Sec-WebSocket-Accept header')],
+  ['one that closes the connection, then 101', (r) => `HTTP/1.1 103 H\r\nConnection: close\r\n\r\n${r.ok()}`, notHttp],
   ['one of HTTP/1.0, then 101', (r) => `HTTP/1.0 103 H\r\n\r\n${r.ok()}`, notHttp],
   ['one, then nonsense', `${interim(103, 1)}nonsense\r\n\r\n`, notHttp],
-  [
-    'one with 66,000 bytes of headers',
-    `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(66_000)}\r\n\r\n`,
-    tooLarge,
-  ],
-  [
-    'nine with 8,000 bytes of headers each, then 101',
-    (r) => `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(8000)}\r\n\r\n`.repeat(9) + r.ok(),
-    tooLarge,
-  ],
-  [
-    'a 101 in front of the 101',
-    (r) => head() + r.ok(),
-    refused(101, 'no Upgrade header, no Connection header, no Sec-WebSocket-Accept header'),
-  ],
+  ['one with 66,000 bytes of headers', `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(66_000)}\r\n\r\n`, tooLarge],
+  ['nine with 8,000 bytes of headers each, then 101', (r) => `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(8000)}\r\n\r\n`.repeat(9) + r.ok(), tooLarge],
+  ['a 101 in front of the 101', (r) => head() + r.ok(), refused(101, 'no Upgrade header, no Connection header, no Sec-WebSocket-Accept header')],
 ];

@@ -72,10 +72,11 @@ export class HandleInflater implements Inflater {
   /**
    * Gives the tail to zlib. `Z_BLOCK` makes zlib stop after a block. In a complete message the tail
    * is the rest of an empty stored block. Zlib uses the whole tail and no byte more. In a message
-   * that was cut off, zlib reads the tail as other data and reports no error. In one case of
-   * some thousands, the tail ends a block there too. zlib reads both empty blocks after it only if
-   * that block ended at the end of the tail. Otherwise their header begins with ones of the tail.
-   * One makes the first block the final one, more make other blocks.
+   * that was cut off, zlib reads the tail as other data and reports no error. In one of some
+   * thousand such messages, a block ends within the tail all the same. So two empty blocks follow the
+   * tail. zlib reads both only if the block ended with the tail. Otherwise one-bits of the tail come
+   * before their header: one such bit makes the first block the final block, more bits make blocks of
+   * other types.
    */
   #endMessage(): InflateStatus {
     const zlib = this.#zlib;

@@ -125,7 +125,7 @@ class Http2Transport implements Transport {
   #destroyed = false;
   /** The stream has closed. */
   #closed = false;
-  /** The first error of the stream, or the one of `destroy`. */
+  /** The first error of the stream, or the argument of `destroy`. */
   #error: Error | undefined;
   /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;
@@ -141,7 +141,7 @@ class Http2Transport implements Transport {
     const { remoteAddress, remotePort, localAddress, localPort } = stream.session?.socket ?? {};
     const remote = hostPort(remoteAddress, remotePort);
     const local = hostPort(localAddress, localPort);
-    // Of two equal texts, keep the one of the earlier stream.
+    // Equal texts of several streams share one string.
     if (remote !== lastRemote) lastRemote = remote;
     if (local !== lastLocal) lastLocal = local;
     this.remoteAddr = lastRemote;

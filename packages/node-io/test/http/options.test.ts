@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { assertOption, transportHighWaterMark } from '../../src/internal.ts';
+import { assertOption, transportOptions } from '../../src/internal.ts';
 
 test('assertOption names the option and the type that it has', () => {
   expect(() => assertOption('port', null, false, 'a number')).toThrow(
@@ -8,8 +8,7 @@ test('assertOption names the option and the type that it has', () => {
   expect(() => assertOption('port', 1, true, 'a number')).not.toThrow();
 });
 
-test('transportHighWaterMark returns at most 64 KiB', () => {
-  expect([1, 65_536, 65_537, 1 << 20].map(transportHighWaterMark)).toEqual([
-    1, 65_536, 65_536, 65_536,
-  ]);
+test('transportOptions has a high-water mark of at most 64 KiB', () => {
+  const marks = [1, 65_536, 65_537, 1 << 20].map((n) => transportOptions(true, n).highWaterMark);
+  expect(marks).toEqual([1, 65_536, 65_536, 65_536]);
 });

@@ -1,5 +1,5 @@
 /**
- * What the rest of the package uses of this folder. Node loads the folder when one of these is first
+ * The exports of this folder for the rest of the package. Node loads the folder when one is first
  * used: a server without HTTP/2 does not.
  *
  * @module

@@ -27,7 +27,7 @@ const LINGER_MS = 2_000;
 const IN_TRANSIT = 10_485_760;
 /** Most milliseconds for which a ping may wait for these bytes. */
 const MAX_TRANSIT_MS = 600_000;
-/** The slowest client whose speed was not measured, in bytes per ms, as for a connection. */
+/** The assumed speed of a client before it was measured, in bytes per ms, as for a connection. */
 const SLOWEST = 16.384;
 
 /** Returns the ping interval of sessions. `heartbeat: false` does not disable it. */
@@ -38,10 +38,10 @@ export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Hea
 /** Start of each stream, later the time of its answer, by `performance.now()`. */
 const startedOrAnsweredAt = new WeakMap<ServerHttp2Stream, number>();
 /**
- * Streams that this side has closed first. Node reports its own RST_STREAM as it does the client's.
+ * Streams that this side has closed first. Node reports its own RST_STREAM and the client's in the same way.
  */
 const closedHere = new WeakSet<ServerHttp2Stream>();
-/** Streams with a complete answer: this side has ended. Their client may reset what is left. */
+/** Streams with a complete answer: this side has ended. A reset by their client is harmless. */
 const endedHere = new WeakSet<ServerHttp2Stream>();
 /** Streams that their client has ended while they were open. */
 const endedByClient = new WeakSet<ServerHttp2Stream>();

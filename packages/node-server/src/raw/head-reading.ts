@@ -8,7 +8,7 @@ import { ignore } from '../client-socket.ts';
 import { GatheredBytes } from '../early-bytes.ts';
 
 const READING = Symbol('head');
-/** What `serve` takes: Node's bound of a head, and half of its default bound of names and values. */
+/** As for `serve`: Node's bound of a head, and half of its default bound of names and values. */
 const LIMITS = { maxBytes: maxHeaderSize, maxTarget: maxHeaderSize, maxLines: 1_000 };
 
 /** The listeners find their reading on the stream, so that a stream has no closure. */

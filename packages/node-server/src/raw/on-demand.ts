@@ -1,5 +1,5 @@
 /**
- * What the entry of this folder exports: Node loads the folder with the entry.
+ * The values that the entry of this folder exports. Node loads the folder with the entry.
  *
  * @module
  */

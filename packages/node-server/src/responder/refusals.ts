@@ -36,7 +36,7 @@ export type OnRefused = (
 const refuse = channel('@ws:refuse' satisfies keyof Diagnostics);
 const debug = debuglog('ws');
 
-/** What is published of a request. */
+/** The parts of a request that are published. */
 type Refused = { readonly incoming: IncomingMessage | undefined; readonly facts: RequestFacts };
 
 /** Counts and publishes the refusals of an upgrader. */

@@ -12,6 +12,7 @@ import {
   type Refusal,
   type ServeOptions,
   serve,
+  TimeoutError,
   Upgrader,
 } from '../../src/index.ts';
 import { serveRaw } from '../../src/raw/index.ts';
@@ -222,10 +223,15 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     { refuse: 200 },
     { refuse: undefined },
     { refuse: 403, body: 1 },
+    { refuse: Number.NaN },
+    { refuse: 403, headers: null },
     { refuse: 403, headers: { 'a b': 'c' } },
+    { refuse: 403, headers: { Upgrade: 'b' } },
+    { refuse: 403, headers: { 'X-A': 'a\r\nX-B: b' } },
   ])('%o, an invalid refusal, refuses with 500', async (value) => {
-    const { status, reported } = await answerTo(make(value));
-    expect(status).toBe(500);
+    const { status, body, headers, reported } = await answerTo(make(value));
+    expect({ status, body }).toEqual({ status: 500, body: 'Internal Server Error\n' });
+    expect(headers.has('x-b')).toBe(false);
     expect(reported).toEqual([expect.any(TypeError)]);
   });
 });
@@ -233,6 +239,7 @@ describe.each(returning)('authenticate that %s', (_, make) => {
 describe.each(throwing)('authenticate that %s', (_, make) => {
   it.each([
     ['an Error', new Error('no such user')],
+    ['an Error of ours', new TimeoutError('no such user')],
     ['an Error of another realm', runInNewContext('new Error("no such user")') as Error],
     ['an Error that is not exposed', httpError({ status: 401, expose: false })],
     ['an Error that only looks exposed', httpError({ status: 401, expose: 'yes' })],

@@ -36,33 +36,16 @@ describe('serveRaw', () => {
     peer.destroy();
   });
 
-  it.each([
-    ['a plain request', plain('/'), 426, 'this is a WebSocket server\n'],
+  it.each(
+    // biome-ignore format: a table
     [
-      'an unknown upgrade',
-      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
-      426,
-      'this is a WebSocket server\n',
+      ['a plain request', plain('/'), 426, 'this is a WebSocket server\n'],
+      ['an unknown upgrade', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n', 426, 'this is a WebSocket server\n'],
+      ['a malformed head', 'GET / HTTP/1.1\nHost: a\n\n', 400, 'not an HTTP request: malformed start line\n'],
+      ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'not an HTTP request: malformed start line\n'],
+      ['a TLS client', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc', 400, 'not an HTTP request: malformed start line\n'],
     ],
-    [
-      'a malformed head',
-      'GET / HTTP/1.1\nHost: a\n\n',
-      400,
-      'not an HTTP request: malformed start line\n',
-    ],
-    [
-      'the preface of HTTP/2',
-      'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
-      400,
-      'not an HTTP request: malformed start line\n',
-    ],
-    [
-      'a TLS client',
-      '\x16\x03\x01\x02\x00\x01\x00\x01\xfc',
-      400,
-      'not an HTTP request: malformed start line\n',
-    ],
-  ])('answers %s and ends', async (_, bytes, status, body) => {
+  )('answers %s and ends', async (_, bytes, status, body) => {
     const { port, server } = await started();
     const answer = await exchange(port, Buffer.from(bytes, 'latin1'));
     expect([answer.status, answer.body]).toEqual([status, body]);

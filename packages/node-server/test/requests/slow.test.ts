@@ -20,6 +20,7 @@ interface Peer {
   trickles?: string;
 }
 
+// biome-ignore format: a table
 const PEERS: readonly Peer[] = [
   { says: 'nothing', sends: '' },
   { says: 'a line end', sends: '\r\n' },
@@ -31,16 +32,8 @@ const PEERS: readonly Peer[] = [
   { says: 'a head without its last byte', sends: HEAD.slice(0, -1) },
   { says: 'a head without its last line end', sends: HEAD.slice(0, -2) },
   { says: 'a head byte by byte', sends: '', trickles: HEAD },
-  {
-    says: 'an endless value byte by byte',
-    sends: `${HEAD.slice(0, -2)}X-A: `,
-    trickles: 'x'.repeat(9_000),
-  },
-  {
-    says: 'endless lines byte by byte',
-    sends: HEAD.slice(0, -2),
-    trickles: 'a:b\r\n'.repeat(2_000),
-  },
+  { says: 'an endless value byte by byte', sends: `${HEAD.slice(0, -2)}X-A: `, trickles: 'x'.repeat(9_000) },
+  { says: 'endless lines byte by byte', sends: HEAD.slice(0, -2), trickles: 'a:b\r\n'.repeat(2_000) },
 ];
 
 /**

@@ -176,49 +176,6 @@ describe('authenticate', () => {
     expect(await server.outcome()).toMatchObject({ status });
   });
 
-  it.each([
-    {
-      says: 'throws',
-      authenticate: () => {
-        throw new Error('secret');
-      },
-    },
-    { says: 'rejects', authenticate: () => Promise.reject(new Error('secret')) },
-    {
-      says: 'fails with an error of ours',
-      authenticate: () => Promise.reject(new TimeoutError('secret')),
-    },
-  ])('that $says answers 500 without details', async ({ authenticate }) => {
-    const server = await listening(new Upgrader({ authenticate }));
-    const answer = await exchange(server.port, request());
-    expect(answer.status).toBe(500);
-    expect(answer.raw).not.toContain('secret');
-    expect(String(((await server.outcome()) as Error).cause)).toContain('secret');
-  });
-
-  it('that rejects with nothing answers 500', async () => {
-    const server = await listening(new Upgrader({ authenticate: () => Promise.reject(undefined) }));
-    expect((await exchange(server.port, request())).status).toBe(500);
-    expect(await server.outcome()).toMatchObject({ status: 500, cause: undefined });
-  });
-
-  it.each([
-    { says: 'a line end in a header', result: { refuse: 401, headers: { 'X-A': 'a\r\nX-B: b' } } },
-    { says: 'a header of the handshake', result: { refuse: 401, headers: { Upgrade: 'b' } } },
-    { says: 'headers that are none', result: { refuse: 401, headers: null } },
-    { says: 'a body that is not a string', result: { refuse: 401, body: 5 } },
-    { says: 'a status that refuses nothing', result: { refuse: 200 } },
-    { says: 'a status that is none', result: { refuse: Number.NaN } },
-    { says: 'a status that is not a number', result: { refuse: '401' } },
-  ])('answers 500 for a refusal with $says', async ({ result }) => {
-    const server = await listening(new Upgrader({ authenticate: () => result }));
-    const answer = await exchange(server.port, request());
-    expect(answer.status).toBe(500);
-    expect(answer.names).not.toContain('X-B');
-    expect(answer.body).toBe('Internal Server Error\n');
-    expect(await server.outcome()).toMatchObject({ cause: expect.any(TypeError) });
-  });
-
   it('is called after the check of the key and before the subprotocol', async () => {
     let asked = 0;
     const upgrader = new Upgrader({

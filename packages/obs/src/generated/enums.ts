@@ -24,15 +24,6 @@ export const EventSubscription = {
 } as const;
 export type EventSubscription = (typeof EventSubscription)[keyof typeof EventSubscription];
 
-/** For {@link Obs}. See https://github.com/obsproject/obs-websocket/blob/master/docs/generated/protocol.md#requestbatchexecutiontype */
-export const RequestBatchExecutionType = {
-  None: -1,
-  SerialRealtime: 0,
-  SerialFrame: 1,
-  Parallel: 2,
-} as const;
-export type RequestBatchExecutionType = (typeof RequestBatchExecutionType)[keyof typeof RequestBatchExecutionType];
-
 /** For {@link Obs}. See https://github.com/obsproject/obs-websocket/blob/master/docs/generated/protocol.md#requeststatus */
 export const RequestStatus = {
   Unknown: 0,
@@ -118,17 +109,3 @@ export const WebSocketCloseCode = {
   UnsupportedFeature: 4012,
 } as const;
 export type WebSocketCloseCode = (typeof WebSocketCloseCode)[keyof typeof WebSocketCloseCode];
-
-/** For {@link Obs}. See https://github.com/obsproject/obs-websocket/blob/master/docs/generated/protocol.md#websocketopcode */
-export const WebSocketOpCode = {
-  Hello: 0,
-  Identify: 1,
-  Identified: 2,
-  Reidentify: 3,
-  Event: 5,
-  Request: 6,
-  RequestResponse: 7,
-  RequestBatch: 8,
-  RequestBatchResponse: 9,
-} as const;
-export type WebSocketOpCode = (typeof WebSocketOpCode)[keyof typeof WebSocketOpCode];

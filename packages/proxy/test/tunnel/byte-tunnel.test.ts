@@ -30,18 +30,18 @@ describe('the mode bytes', () => {
   });
 
   it.each(['client', 'target'] as const)('passes a reset of the %s as a reset', async (who) => {
-    const opened = await pair({ mode: 'bytes' });
-    const other = who === 'client' ? opened.target : opened.client;
-    opened[who].reset();
+    const { from, proxied } = await pair({ mode: 'bytes' });
+    const [reset, other] = from(who);
+    reset.reset();
     await other.closed;
     expect((other.error as NodeJS.ErrnoException).code).toBe('ECONNRESET');
-    expect(await opened.proxied.closed).toMatchObject({ endedBy: who });
+    expect(await proxied.closed).toMatchObject({ endedBy: who });
   });
 
   it('ends both by a FIN at proxy.close', async () => {
-    const { client, target, front } = await pair({ mode: 'bytes' });
+    const { client, target, front, finish } = await pair({ mode: 'bytes' });
     const closing = front.proxy.close({ timeout: 60_000 });
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     await closing;
   });
 

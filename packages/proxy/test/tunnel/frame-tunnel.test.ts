@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { nothingLeft, type RawPeer, turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ProxyOptions } from '../../src/index.ts';
-import { front, openPair, pair, rawTarget } from '../support.ts';
+import { front, openPair, pair, rawTarget, stopClock } from '../support.ts';
 
 const KIB = 1024;
 const TIMERS = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const;
@@ -11,50 +11,35 @@ const TIMERS = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as
 describe('the end of a pair, mode frames', () => {
   nothingLeft();
 
-  it('is 1014 for the client of a target that is killed inside a frame', async () => {
-    const { client, target, proxied } = await pair();
-    await target.send(1, 'whole');
-    const frame = target.encode(2, Buffer.alloc(60 * KIB));
-    await target.write(frame.subarray(0, 30 * KIB));
-    expect(await client.sees(1)).toEqual(['text whole']);
-    target.reset();
-    expect(await client.sees(2)).toEqual(['text whole', 'close 1014']);
-    await client.finish();
-    expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
-  });
-
-  it('is 1001 for the target of a client that is killed inside a frame', async () => {
-    const { client, target, proxied } = await pair();
-    await client.send(1, 'whole');
-    await client.write(client.encode(2, Buffer.alloc(30 * KIB)).subarray(0, 5));
-    expect(await target.sees(1)).toEqual(['text whole']);
-    client.reset();
-    expect(await target.sees(2)).toEqual(['text whole', 'close 1001']);
-    await target.finish();
-    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1001 });
-  });
+  it.each([
+    { who: 'target', code: 1014, size: 30 * KIB },
+    { who: 'client', code: 1001, size: 5 },
+  ] as const)(
+    'is $code after a $who that is killed inside a frame',
+    async ({ who, code, size }) => {
+      const { from, proxied } = await pair();
+      const [killed, other] = from(who);
+      await killed.send(1, 'whole');
+      await killed.write(killed.encode(2, Buffer.alloc(60 * KIB)).subarray(0, size));
+      expect(await other.sees(1)).toEqual(['text whole']);
+      killed.reset();
+      expect(await other.sees(2)).toEqual(['text whole', `close ${code}`]);
+      await other.finish();
+      expect(await proxied.closed).toMatchObject({ endedBy: who, code });
+    },
+  );
 
   it.each(['client', 'target'] as const)(
     'is the same for a %s that sends a FIN without a close frame',
     async (who) => {
-      const opened = await pair();
-      const other = who === 'client' ? opened.target : opened.client;
-      opened[who].end();
+      const { from, proxied } = await pair();
+      const [ending, other] = from(who);
+      ending.end();
       expect(await other.sees(1)).toEqual([who === 'client' ? 'close 1001' : 'close 1014']);
       await other.finish();
-      expect(await opened.proxied.closed).toMatchObject({ endedBy: who });
+      expect(await proxied.closed).toMatchObject({ endedBy: who });
     },
   );
-
-  it('has no close frame inside a frame that is larger than 64 KiB', async () => {
-    const { client, target, proxied } = await pair();
-    const frame = target.encode(2, Buffer.alloc(200 * KIB));
-    await target.write(frame.subarray(0, 100 * KIB));
-    await client.until(() => proxied.stats.out.bytes === 100 * KIB);
-    target.reset();
-    await client.untilEnd();
-    expect(client.frames).toEqual([]);
-  });
 
   it('comes at once when a client is killed after its close frame and a stop of the target', async () => {
     const backend = await rawTarget();
@@ -69,8 +54,7 @@ describe('the end of a pair, mode frames', () => {
     await client.close(1000);
     expect(await target.sees(1)).toEqual(['close 1000']);
     // No close timeout passes.
-    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    stopClock();
     client.reset();
     target.end();
     expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1000 });
@@ -85,9 +69,9 @@ describe('the end of a pair, mode frames', () => {
   });
 
   it('is 1006 after terminate: no peer got a close frame', async () => {
-    const { client, target, proxied } = await pair();
+    const { client, target, proxied, finish } = await pair();
     proxied.terminate();
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     expect([client.frames, target.frames]).toEqual([[], []]);
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1006, reason: '' });
   });
@@ -104,9 +88,8 @@ describe('the end of a pair, mode frames', () => {
   });
 
   it('comes 5 s after the close frames of peers that do not end their sockets', async () => {
-    const { client, target, proxied } = await pair();
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    const { client, target, proxied, finish } = await pair();
+    stopClock();
     await client.close(4001);
     expect(await target.sees(1)).toEqual(['close 4001']);
     await target.close(4001);
@@ -114,37 +97,37 @@ describe('the end of a pair, mode frames', () => {
     vi.advanceTimersByTime(4_900);
     expect([client.ended, target.ended]).toEqual([false, false]);
     vi.advanceTimersByTime(200);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 4001 });
   });
 
   it('has no frame of the proxy after the close frame of a peer', async () => {
-    const { client, target, proxied, front } = await pair();
+    const { client, target, proxied, front, finish } = await pair();
     await client.close(4001);
     expect(await target.sees(1)).toEqual(['close 4001']);
     const closing = front.proxy.close({ timeout: 60_000 });
     expect(await client.sees(1)).toEqual(['close 1001']);
     await target.close(4001);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     await closing;
     expect(target.frames).toHaveLength(1);
     expect(await proxied.closed).toMatchObject({ code: 4001 });
   });
 
   it('is 1001 for both at proxy.close, then each side may answer', async () => {
-    const { client, target, proxied, front } = await pair();
+    const { client, target, proxied, front, finish } = await pair();
     const closing = front.proxy.close({ timeout: 60_000 });
     expect(await client.sees(1)).toEqual(['close 1001']);
     expect(await target.sees(1)).toEqual(['close 1001']);
     await client.close(1001);
     await target.close(1001);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     await closing;
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
   });
 
   it('waits at proxy.close for the end of a large frame', async () => {
-    const { client, target, proxied, front } = await pair();
+    const { client, target, proxied, front, finish } = await pair();
     const frame = target.encode(2, Buffer.alloc(100 * KIB));
     await target.write(frame.subarray(0, 95 * KIB));
     await client.until(() => proxied.stats.out.bytes === 95 * KIB);
@@ -153,19 +136,19 @@ describe('the end of a pair, mode frames', () => {
     await target.write(frame.subarray(95 * KIB), target.encode(1, 'dropped'));
     expect(await client.sees(2)).toEqual([`binary <${100 * KIB}>`, 'close 1012']);
     await Promise.all([client.close(1012), target.close(1012)]);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     await closing;
     expect(client.frames).toHaveLength(2);
   });
 
   it('is 1009 for a message over maxMessageSize, also in fragments', async () => {
-    const { client, target, proxied } = await pair({ maxMessageSize: 10 });
+    const { client, target, proxied, finish } = await pair({ maxMessageSize: 10 });
     await client.send(1, '0123456789');
     await client.send(2, '012345', false);
     await client.send(0, '67890');
     expect(await client.sees(1)).toEqual(['close 1009']);
     expect(await target.sees(3)).toEqual(['text 0123456789', 'binary... 012345', 'close 1001']);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
   });
 
@@ -175,27 +158,24 @@ describe('the end of a pair, mode frames', () => {
   ] as const)(
     'is 1009 for a $who over maxMessageSize, after the frame that goes to it',
     async ({ who, code }) => {
-      const opened = await pair({ maxMessageSize: 200 * KIB });
-      const [sender, other] =
-        who === 'client' ? [opened.client, opened.target] : [opened.target, opened.client];
+      const { from, proxied, finish } = await pair({ maxMessageSize: 200 * KIB });
+      const [sender, other] = from(who);
       const frame = other.encode(2, Buffer.alloc(200 * KIB, 7), false);
       await other.write(frame.subarray(0, 100 * KIB));
-      await expect
-        .poll(() => opened.proxied.stats[who === 'client' ? 'out' : 'in'].bytes)
-        .toBe(100 * KIB);
+      await expect.poll(() => proxied.stats[who === 'client' ? 'out' : 'in'].bytes).toBe(100 * KIB);
       await sender.write(sender.encode(2, Buffer.alloc(300 * KIB)).subarray(0, 150 * KIB));
       expect(await other.sees(1)).toEqual([`close ${code}`]);
       expect([sender.frames, other.ended]).toEqual([[], false]);
       await other.write(frame.subarray(100 * KIB), other.encode(1, 'dropped'));
       expect(await sender.sees(2)).toEqual([`binary... <${200 * KIB}>`, 'close 1009']);
-      await Promise.all([sender.finish(), other.finish()]);
-      expect(await opened.proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1009 });
+      await finish();
+      expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1009 });
       expect([sender.frames.length, other.frames.length]).toEqual([2, 1]);
     },
   );
 
   it('is 1009 and 1001 when both send more than maxMessageSize at once', async () => {
-    const { client, target, proxied } = await pair({ maxMessageSize: 100 * KIB });
+    const { client, target, proxied, finish } = await pair({ maxMessageSize: 100 * KIB });
     for (const peer of [client, target]) {
       await peer.write(peer.encode(2, Buffer.alloc(100 * KIB), false).subarray(0, 90 * KIB));
     }
@@ -210,7 +190,7 @@ describe('the end of a pair, mode frames', () => {
       ['close 1009', 'close 1001'],
       ['close 1014', 'close 1009'],
     ]).toContainEqual(seen.map((frames) => frames[1]));
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1009 });
   });
 
@@ -218,8 +198,7 @@ describe('the end of a pair, mode frames', () => {
     const { client, target, proxied } = await pair({ maxMessageSize: 200 * KIB });
     await target.write(target.encode(2, Buffer.alloc(200 * KIB)).subarray(0, 100 * KIB));
     await client.until(() => proxied.stats.out.bytes === 100 * KIB);
-    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    stopClock();
     await client.write(client.encode(2, Buffer.alloc(300 * KIB)).subarray(0, 150 * KIB));
     expect(await target.sees(1)).toEqual(['close 1001']);
     vi.advanceTimersByTime(10_000);
@@ -229,12 +208,12 @@ describe('the end of a pair, mode frames', () => {
   });
 
   it('is 1009 for a malformed length with maxMessageSize, which some peers accept', async () => {
-    const { client, target, proxied } = await pair({ maxMessageSize: 1_024 });
+    const { client, target, proxied, finish } = await pair({ maxMessageSize: 1_024 });
     // Two bytes, whose length is written in the form for 126 bytes and more.
     await client.write(Buffer.from([0x81, 0xfe, 0, 2, 0, 0, 0, 0, 0x68, 0x69]));
     expect(await client.sees(1)).toEqual(['close 1009']);
     expect(await target.sees(1)).toEqual(['close 1001']);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
   });
 
@@ -285,11 +264,11 @@ describe('the end of a pair, mode frames', () => {
   });
 
   it('is 1001 for both after idleTimeout', async () => {
-    const { client, target, proxied } = await pair({ idleTimeout: 40 });
+    const { client, target, proxied, finish } = await pair({ idleTimeout: 40 });
     expect(await client.sees(1)).toEqual(['close 1001']);
     expect(await target.sees(1)).toEqual(['close 1001']);
     await Promise.all([client.close(1001), target.close(1001)]);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
   });
 });

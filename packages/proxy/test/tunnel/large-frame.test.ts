@@ -9,26 +9,19 @@ const PART = 100 * KIB;
 describe('the end of a pair inside a frame', () => {
   nothingLeft();
 
-  it('is no close frame for the client when the frame is larger than 64 KiB', async () => {
-    const { client, target, proxied } = await pair();
-    await target.write(target.encode(2, Buffer.alloc(SIZE)).subarray(0, PART));
-    await client.until(() => proxied.stats.out.bytes === PART);
-    target.reset();
-    await client.untilEnd();
-    client.end();
-    expect(client.frames).toEqual([]);
-    expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
-  });
-
-  it('is no close frame for the target when the frame is larger than 64 KiB', async () => {
-    const { client, target, proxied } = await pair();
-    await client.write(client.encode(2, Buffer.alloc(SIZE)).subarray(0, PART));
-    await target.until(() => proxied.stats.in.bytes === PART);
-    client.reset();
-    await target.untilEnd();
-    target.end();
-    expect(target.frames).toEqual([]);
-    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1001 });
+  it.each([
+    { who: 'target', code: 1014, flow: 'out' },
+    { who: 'client', code: 1001, flow: 'in' },
+  ] as const)('of the $who is no close frame when it is larger than 64 KiB', async (each) => {
+    const { from, proxied } = await pair();
+    const [killed, other] = from(each.who);
+    await killed.write(killed.encode(2, Buffer.alloc(SIZE)).subarray(0, PART));
+    await other.until(() => proxied.stats[each.flow].bytes === PART);
+    killed.reset();
+    await other.untilEnd();
+    other.end();
+    expect(other.frames).toEqual([]);
+    expect(await proxied.closed).toMatchObject({ endedBy: each.who, code: each.code });
   });
 
   it.each([
@@ -37,12 +30,11 @@ describe('the end of a pair inside a frame', () => {
   ] as const)(
     'is a close frame when highWaterMark holds the frame of the %s',
     async (who, close) => {
-      const opened = await pair({ highWaterMark: 2 * SIZE });
-      const other = who === 'client' ? opened.target : opened.client;
-      const frame = opened[who].encode(2, Buffer.alloc(SIZE));
-      await opened[who].write(opened[who].encode(1, 'whole'), frame.subarray(0, PART));
+      const [killed, other] = (await pair({ highWaterMark: 2 * SIZE })).from(who);
+      const frame = killed.encode(2, Buffer.alloc(SIZE));
+      await killed.write(killed.encode(1, 'whole'), frame.subarray(0, PART));
       expect(await other.sees(1)).toEqual(['text whole']);
-      opened[who].reset();
+      killed.reset();
       expect(await other.sees(2)).toEqual(['text whole', close]);
       await other.finish();
     },
@@ -52,11 +44,10 @@ describe('the end of a pair inside a frame', () => {
     ['target', 'close 1014'],
     ['client', 'close 1001'],
   ] as const)('is a close frame after fragments of the %s, mode messages', async (who, close) => {
-    const opened = await pair({ mode: 'messages' });
-    const other = who === 'client' ? opened.target : opened.client;
-    await opened[who].write(opened[who].encode(2, Buffer.alloc(SIZE)).subarray(0, PART));
+    const [killed, other] = (await pair({ mode: 'messages' })).from(who);
+    await killed.write(killed.encode(2, Buffer.alloc(SIZE)).subarray(0, PART));
     await other.until(({ frames }) => frames.length > 0);
-    opened[who].reset();
+    killed.reset();
     await other.until(({ frames }) => frames.at(-1)?.opcode === 8);
     expect(other.frames.every(({ opcode, fin }) => opcode === 8 || !fin)).toBe(true);
     expect(await other.sees(other.frames.length)).toContain(close);

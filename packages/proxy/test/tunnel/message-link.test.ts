@@ -1,9 +1,9 @@
 import { BackpressureError, dial } from '@ws/node-client';
 import { type ServeOptions, serve } from '@ws/node-server';
 import { nothingLeft, whenOver } from '@ws/tests';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ProxyOptions } from '../../src/index.ts';
-import { front, pair } from '../support.ts';
+import { front, pair, stopClock } from '../support.ts';
 
 async function echo(options: ProxyOptions, ofServer: ServeOptions<unknown> = {}) {
   const server = await serve({ port: 0, host: '127.0.0.1', ...ofServer }, (conn) =>
@@ -83,25 +83,23 @@ describe('the mode messages', () => {
   it.each(['client', 'target'] as const)(
     'passes what the %s sends between the close frames of the other and its own',
     async (who) => {
-      const opened = await pair({ mode: 'messages' });
-      const [sender, closer] =
-        who === 'client' ? [opened.client, opened.target] : [opened.target, opened.client];
+      const { client, target, from, proxied } = await pair({ mode: 'messages' });
+      const [sender, closer] = from(who);
       await closer.send(1, 'last');
       await closer.close(4001, 'bye');
       expect(await sender.sees(2)).toEqual(['text last', 'close 4001 bye']);
       for (const text of ['1', '2', '3']) await sender.send(1, text);
       await sender.close(4001);
       expect(await closer.sees(4)).toEqual(['text 1', 'text 2', 'text 3', 'close 4001']);
-      opened.target.end();
-      await opened.client.finish();
-      expect(await opened.proxied.closed).toMatchObject({ code: 4001, reason: 'bye' });
+      target.end();
+      await client.finish();
+      expect(await proxied.closed).toMatchObject({ code: 4001, reason: 'bye' });
     },
   );
 
   it('answers a close when the other side does not', async () => {
-    const { client, target } = await pair({ mode: 'messages' });
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    const { client, target, finish } = await pair({ mode: 'messages' });
+    stopClock();
     await client.close(4001);
     expect(await target.sees(1)).toEqual(['close 4001']);
     await target.send(1, 'late');
@@ -109,7 +107,7 @@ describe('the mode messages', () => {
     vi.advanceTimersByTime(2_600);
     expect(await client.sees(2)).toEqual(['text late', 'close 4001']);
     vi.advanceTimersByTime(10_000);
-    await Promise.all([client.finish(), target.finish()]);
+    await finish();
   });
 
   it('passes what the client sends before its close frame at proxy.close', async () => {
@@ -161,31 +159,21 @@ describe('the mode messages', () => {
     expect(texts.slice(0, sent.length)).toEqual(sent);
   });
 
-  it('closes both with 1011 when transform throws, and reports it', async () => {
+  it.each([
+    { thrown: new Error('broken'), closeCode: 1011 },
+    { thrown: new BackpressureError('full'), closeCode: 1013 },
+  ])('closes both with $closeCode for $thrown of transform', async ({ thrown, closeCode }) => {
     const { url, reported } = await echo({
       transform: {
         toTarget: () => {
-          throw new Error('broken');
+          throw thrown;
         },
       },
     });
     const conn = await dial(url);
     await conn.send('a');
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1011 });
-    expect(String(reported[0])).toContain('broken');
-  });
-
-  it('closes both with 1013 when one has no room for a message', async () => {
-    const { url } = await echo({
-      transform: {
-        toTarget: () => {
-          throw new BackpressureError('full');
-        },
-      },
-    });
-    const conn = await dial(url);
-    await conn.send('a');
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1013 });
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode });
+    expect(String(reported[0])).toContain(thrown.message);
   });
 
   it('sends 1014 to the client of a killed target', async () => {
@@ -231,8 +219,7 @@ describe('the mode messages', () => {
     await client.send(1, 'a');
     await waiting;
     // The time for the last messages does not pass.
-    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    stopClock();
     proxied.terminate();
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1006 });
   });
@@ -240,8 +227,7 @@ describe('the mode messages', () => {
   it('passes code and reason of a close', async () => {
     const { client, target } = await pair({ mode: 'messages' });
     // The target does not end its connection, and no close timeout passes.
-    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    stopClock();
     await target.close(4002, 'no more');
     expect(await client.sees(1)).toEqual(['close 4002 no more']);
     vi.useRealTimers();
@@ -258,13 +244,12 @@ describe('the mode messages', () => {
     { end: 'bad opcode 3', from: 'client', seen: 'close 1001', code: 1002 },
     { end: 'bad opcode 3', from: 'target', seen: 'close 1014', code: 1002 },
   ] as const)('passes "$end" inside a message of the $from', async ({ end, from, seen, code }) => {
-    const { client, target, proxied } = await pair({ mode: 'messages' });
-    const [sender, receiver] = from === 'client' ? [client, target] : [target, client];
+    const { client, target, proxied, from: sides } = await pair({ mode: 'messages' });
+    const [sender, receiver] = sides(from);
     await sender.send(1, Buffer.alloc(20_000, 'a'), false);
     await receiver.until(({ frames }) => frames.length > 0);
     // The sender does not end its connection, and no close timeout passes.
-    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
+    stopClock();
     if (end === 'close 4001 bye') await sender.close(4001, 'bye');
     else if (end === 'close') await sender.send(8, '');
     else await sender.send(3, '');

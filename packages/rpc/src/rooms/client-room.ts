@@ -54,7 +54,7 @@ export class ClientRoom {
   failure: unknown;
   /** Ends the join that is not answered. */
   #joinControl: AbortController | undefined;
-  readonly #delays = new Delays();
+  #delays = new Delays();
   /** Ends a {@link #pause}. */
   #wake: (() => void) | undefined;
   /** Whether the room has a state, by the last join; undefined before the first. */
@@ -155,8 +155,8 @@ export class ClientRoom {
     }
     for (const loop of this.#loops) {
       // Messages before its position cannot arrive any more. Otherwise the answer of a join decides.
-      const isAfter = position !== undefined && loop.position !== undefined;
-      if (isAfter && !isUpTo(loop.position, position)) loop.gap();
+      const at = loop.position;
+      if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.gap();
       loop.refill();
     }
     this.#resume();
@@ -369,7 +369,7 @@ export class ClientRoom {
     if (conn !== this.#rooms.conn) return;
     this.#memberOn = conn;
     this.changes++;
-    this.#delays.reset();
+    this.#delays = new Delays();
     this.tooLong = 0;
     const { complete, missed, position, members = false, state = false } = answer;
     this.hasState = state;
@@ -410,10 +410,6 @@ export async function endedByLength(conn: ConnLike): Promise<boolean> {
 /** The times before a request is sent again. */
 export class Delays {
   #ms = LEAST_DELAY_MS;
-
-  reset(): void {
-    this.#ms = LEAST_DELAY_MS;
-  }
 
   /**
    * Calls `done` after between half of the time and all of it, so that clients do not return at once.

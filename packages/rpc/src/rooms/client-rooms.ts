@@ -38,6 +38,8 @@ export type MembersListener = (room: string, change: MembersChange) => unknown;
 export class ClientRooms {
   /** The server, with the methods of the application's contract. */
   readonly peer: Peer<Definitions>;
+  /** The server, with the methods of rooms. */
+  readonly server: Peer<RoomMethods>;
   readonly #live: ReconnectingConnLike;
   readonly #schemas: RoomSchemas;
   readonly #rooms = new Map<string, ClientRoom>();
@@ -68,6 +70,7 @@ export class ClientRooms {
       'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
       'room.members': (event) => this.#rooms.get(event.room)?.shown(this.#fitting(event)),
     });
+    this.server = this.peer as Peer<RoomMethods>;
     live.on('open', (conn: ConnLike) => this.#opened(conn));
     if (live.conn !== undefined) this.#opened(live.conn);
     live.on('close', () => {
@@ -77,10 +80,6 @@ export class ClientRooms {
       this.#end = { error };
       for (const room of this.#rooms.values()) room.end(error);
     });
-  }
-
-  get server(): Peer<RoomMethods> {
-    return this.peer as Peer<RoomMethods>;
   }
 
   /** The open connection. */

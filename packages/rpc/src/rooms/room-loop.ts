@@ -69,30 +69,30 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #count = 0;
   #size = 0;
   /** The loop has all messages up to this one; undefined before the first, and without history. */
-  #position: Position | undefined;
+  position: Position | undefined;
   /** The last messages, by id. */
   readonly #seen = new Map<string, Pick<Arrived, 'hash' | 'position'>>();
   /** Whether the queue is full. The loop takes no message until it is read. */
-  #isBehind = false;
+  isBehind = false;
   /** The loop has not taken a message that no history has. */
   #hasLost = false;
   /**
    * Messages before those that wait are on their way. Until they are here, the queue is ordered by
    * position, and not read.
    */
-  #isFilling: boolean;
+  isFilling: boolean;
   /** See {@link suspect}. */
   #isSuspect = false;
   /** Whether the first join was answered. */
   #hasBegun = false;
   /** The next join has no `since`: it brings a state or, after a gap, what follows. */
-  #restarts = false;
+  restarts = false;
   /** Whether a state has come since this client sent the join. */
   #hasNewState = false;
   /** Whether `live` follows the answer of the next join. */
   #awaitsLive = true;
   /** Number of messages with which the loop begins; undefined after its first join. */
-  #last: number | undefined;
+  last: number | undefined;
   #end: { readonly error: unknown } | undefined;
   /** Resolves when there is something to read. */
   #news: Deferred<void> | undefined;
@@ -106,9 +106,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   ) {
     this.#room = room;
     this.#schemas = schemas;
-    this.#position = since;
-    this.#last = last;
-    this.#isFilling = last !== undefined || (isLate && since !== undefined);
+    this.position = since;
+    this.last = last;
+    this.isFilling = last !== undefined || (isLate && since !== undefined);
     this.#items = this.#read();
   }
 
@@ -117,43 +117,19 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    * Other loops may bring older messages.
    */
   get #isNew(): boolean {
-    return !this.#hasBegun && this.#position === undefined;
-  }
-
-  /** The loop has all messages up to this one. */
-  get position(): Position | undefined {
-    return this.#position;
-  }
-
-  /** See `JoinOptions.last`. */
-  get last(): number | undefined {
-    return this.#last;
-  }
-
-  /** Whether the next join of the loop has no position. */
-  get restarts(): boolean {
-    return this.#restarts;
+    return !this.#hasBegun && this.position === undefined;
   }
 
   /** The position after which a join is to bring messages. Without one, a gap or a state follows. */
   asks(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
-    if (!this.#restarts) return this.#position;
-    if (this.#isFilling) this.#isBehind = this.#hasLost = false;
+    if (!this.restarts) return this.position;
+    if (this.isFilling) this.isBehind = this.#hasLost = false;
     // A state may take the place of the gap.
     if (!this.#isNew) this.#addGap();
-    this.#isFilling = true;
+    this.isFilling = true;
     return undefined;
-  }
-
-  get isBehind(): boolean {
-    return this.#isBehind;
-  }
-
-  /** Whether the loop needs earlier messages. */
-  get isFilling(): boolean {
-    return this.#isFilling;
   }
 
   next(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
@@ -174,8 +150,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Ends the loop when it has read its queue: with `error`, if there is one. */
   end(error: unknown): void {
     // Messages may be missing among the waiting ones.
-    if (this.#isFilling || this.#isNew) this.#queue.length = 0;
-    this.#isFilling = false;
+    if (this.isFilling || this.#isNew) this.#queue.length = 0;
+    this.isFilling = false;
     this.#end ??= { error };
     this.#news?.resolve();
   }
@@ -185,7 +161,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    * lacks some, unless the join begins with the next message of the loop or an earlier one.
    */
   suspect(): void {
-    this.#isSuspect = !this.#isFilling && !this.#isBehind && !this.#isNew;
+    this.#isSuspect = !this.isFilling && !this.isBehind && !this.#isNew;
   }
 
   /** Takes a message, unless the loop has it. */
@@ -196,7 +172,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     }
     const place = this.#placeOf(message.position);
     if (place === undefined || this.#end !== undefined) return;
-    if (this.#isBehind && place === this.#queue.length) {
+    if (this.isBehind && place === this.#queue.length) {
       this.#hasLost ||= message.position === undefined;
       return;
     }
@@ -214,16 +190,16 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     while (this.#isFull) {
       this.#hasLost ||= this.#queue.at(-1)!.position === undefined;
       this.#giveBack();
-      this.#isBehind = true;
+      this.isBehind = true;
     }
     if (this.#isNew) return;
-    if (!this.#isBehind && !this.#isFilling) this.#position = message.position ?? this.#position;
+    if (!this.isBehind && !this.isFilling) this.position = message.position ?? this.position;
     this.#news?.resolve();
   }
 
   #follows(position: Position | undefined): boolean {
-    if (position === undefined || this.#position === undefined) return false;
-    const { epoch, offset } = this.#position;
+    if (position === undefined || this.position === undefined) return false;
+    const { epoch, offset } = this.position;
     return isUpTo(position, { epoch, offset: offset + 1 });
   }
 
@@ -256,9 +232,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** The index in the queue of a message; undefined when the loop has the message. */
   #placeOf(position: Position | undefined): number | undefined {
     if (position === undefined) return this.#queue.length;
-    if (isUpTo(position, this.#position)) return undefined;
+    if (isUpTo(position, this.position)) return undefined;
     let place = this.#queue.length;
-    if (!this.#isFilling) return place;
+    if (!this.isFilling) return place;
     for (let i = place - 1; i >= 0; i--) {
       const before = this.#queue[i]!.position;
       // An entry without a position has no place among those with one.
@@ -274,26 +250,26 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   gap(): void {
     if (this.#end !== undefined) return;
     if (this.#room.hasState === true) return this.#needState();
-    if (!this.#isBehind) this.#addGap();
+    if (!this.isBehind) this.#addGap();
   }
 
   #addGap(): void {
     // The messages of the join follow. Between those that came before them and these, some may be
     // missing.
-    while (this.#isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
+    while (this.isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
       this.#giveBack();
     }
     // Nothing has come since.
     if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
     if (this.#queue.at(-1)?.kind === 'gap') return;
-    this.#queue.push({ kind: 'gap', position: this.#position });
+    this.#queue.push({ kind: 'gap', position: this.position });
     this.#news?.resolve();
   }
 
   /** The loop takes and hands out nothing before the next state. */
   #needState(): void {
-    this.#restarts = true;
-    this.#isFilling = true;
+    this.restarts = true;
+    this.isFilling = true;
     this.#room.resume(this);
   }
 
@@ -301,19 +277,19 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   state(data: unknown, position: Position | undefined): void {
     if (this.#end !== undefined) return;
     this.#queue.length = this.#count = this.#size = 0;
-    this.#isBehind = this.#hasLost = this.#isFilling = this.#isSuspect = false;
+    this.isBehind = this.#hasLost = this.isFilling = this.#isSuspect = false;
     this.#hasBegun = this.#hasNewState = this.#awaitsLive = true;
-    this.#last = undefined;
+    this.last = undefined;
     // Without a position messages may be missing after it.
-    this.#restarts = position === undefined;
-    this.#position = position;
+    this.restarts = position === undefined;
+    this.position = position;
     this.#queue.push({ kind: 'state', data, position });
     this.#news?.resolve();
   }
 
   /** The join of the room was answered, and nothing that was published before it is missing. */
   live(): void {
-    const isLate = this.#isNew || this.#isFilling || this.#isBehind;
+    const isLate = this.#isNew || this.isFilling || this.isBehind;
     if (!this.#awaitsLive || isLate || this.#end !== undefined) return;
     this.#awaitsLive = false;
     if (this.#queue.at(-1)?.kind !== 'live') this.#queue.push({ kind: 'live' });
@@ -323,21 +299,21 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
     // A new loop has missed nothing, except the messages with which it would begin.
-    if (this.#isNew && this.#last === undefined) return;
-    this.#last = undefined;
+    if (this.#isNew && this.last === undefined) return;
+    this.last = undefined;
     if (this.#room.hasState === true) return this.#needState();
-    while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
-    if (this.#isFilling) this.#isBehind = false;
-    this.#isFilling = false;
-    this.#hasBegun = this.#restarts = true;
+    while (this.isFilling && this.#queue.length > 0) this.#giveBack();
+    if (this.isFilling) this.isBehind = false;
+    this.isFilling = false;
+    this.#hasBegun = this.restarts = true;
   }
 
   /** Messages after its position may be missing. The loop takes no others before them. */
   refill(): void {
-    if (this.#position === undefined || this.#restarts) this.gap();
-    else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;
+    if (this.position === undefined || this.restarts) this.gap();
+    else if (this.#queue.length > 0 && !this.isFilling) this.isBehind = true;
     else {
-      this.#isFilling = true;
+      this.isFilling = true;
       this.#room.resume(this);
     }
   }
@@ -350,17 +326,17 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
     if (this.#hasNewState) return;
-    if (this.#restarts && isFilled) {
-      this.#restarts = false;
+    if (this.restarts && isFilled) {
+      this.restarts = false;
       if (!this.#isNew) return this.#restarted(position);
     }
-    if (this.#last !== undefined) return this.#beginWithLast(position);
+    if (this.last !== undefined) return this.#beginWithLast(position);
     if (this.#isNew) return this.begin(position);
-    const isUnknown = this.#position === undefined && this.#hasBegun;
-    const lacks = this.#position !== undefined && !complete;
+    const isUnknown = this.position === undefined && this.#hasBegun;
+    const lacks = this.position !== undefined && !complete;
     if (isUnknown || (lacks && !isTold)) this.gap();
     if (!isFilled) return;
-    if (this.#isFilling) this.#fill();
+    if (this.isFilling) this.#fill();
     // Of a history that has lost all messages.
     if (lacks && this.#queue.every(({ kind }) => kind !== 'message')) this.#advance(position);
     this.begin(position);
@@ -377,18 +353,18 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** A join has brought the messages with which the loop begins. */
   #beginWithLast(position: Position | undefined): void {
     const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
-    const early = this.#queue.splice(0, past + 1 - Math.min(this.#last!, past + 1));
+    const early = this.#queue.splice(0, past + 1 - Math.min(this.last!, past + 1));
     for (const entry of early) this.#forget(entry);
-    this.#last = undefined;
+    this.last = undefined;
     this.#hasBegun = true;
     this.#fill();
-    if (!this.#isBehind) this.#advance(position);
+    if (!this.isBehind) this.#advance(position);
     this.#news?.resolve();
   }
 
   /** A node may be behind the one that the client comes from, or not know a position. */
   #advance(position: Position | undefined): void {
-    if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
+    if (position !== undefined && !isUpTo(position, this.position)) this.position = position;
   }
 
   /** The loop takes what comes after the position. */
@@ -396,7 +372,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     const isNew = this.#isNew;
     if (isNew && this.#room.hasState === true) return this.#needState();
     this.#hasBegun = true;
-    this.#position ??= position;
+    this.position ??= position;
     if (!isNew) return;
     const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
     for (const entry of this.#queue.splice(0, past + 1)) this.#forget(entry);
@@ -406,9 +382,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** All messages up to the last of the queue are in it. */
   #fill(): void {
-    this.#isFilling = false;
+    this.isFilling = false;
     const last = this.#queue.findLast(({ position }) => position !== undefined);
-    this.#position = last?.position ?? this.#position;
+    this.position = last?.position ?? this.position;
   }
 
   async *#read(): AsyncGenerator<RoomMessage<unknown>, undefined> {
@@ -418,7 +394,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
         const item = entry && (await this.#itemOf(entry));
         if (item !== undefined) yield item;
         else if (entry !== undefined) continue;
-        else if (this.#end === undefined) await this.#untilNews();
+        else if (this.#end === undefined) await (this.#news = new Deferred<void>()).promise;
         else if (this.#end.error === undefined) return undefined;
         else throw this.#end.error;
       }
@@ -429,31 +405,26 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   #shift(): Entry | undefined {
-    if (this.#isFilling || this.#isNew) return undefined;
+    if (this.isFilling || this.#isNew) return undefined;
     const entry = this.#queue.shift();
     if (entry?.kind === 'message') {
       this.#count--;
       this.#size -= entry.size;
     }
-    if (entry !== undefined || !this.#isBehind || this.#end !== undefined) return entry;
+    if (entry !== undefined || !this.isBehind || this.#end !== undefined) return entry;
     const { position } = this;
     const hasLost = this.#hasLost || position === undefined;
-    this.#isBehind = this.#hasLost = false;
+    this.isBehind = this.#hasLost = false;
     if (hasLost && this.#room.hasState === true) {
       this.#needState();
       return undefined;
     }
     // Without a history nothing brings what the loop did not take.
     if (position !== undefined) {
-      this.#isFilling = true;
+      this.isFilling = true;
       this.#room.resume(this);
     }
     return hasLost ? { kind: 'gap', position } : undefined;
-  }
-
-  #untilNews(): Promise<void> {
-    this.#news = new Deferred();
-    return this.#news.promise;
   }
 
   /**

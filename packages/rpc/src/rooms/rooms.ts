@@ -18,6 +18,7 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -168,15 +169,23 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     this.#rooms.checkOpen();
     const first = this.#rooms.get(name);
     if (first === undefined) throw noLoop(name);
-    const limit = new TimeLimit(ms, options.signal);
+    const { signal } = options;
+    if (signal?.aborted) throw signal.reason;
+    const control = new AbortController();
+    const aborted = (): void => control.abort(signal!.reason);
+    if (signal !== undefined) addAbortListener(signal, aborted);
+    const attempts: Attempts = { signal: control.signal, delays: new Delays(), cause: undefined };
+    const why = `no answer to publish within ${ms} ms (option timeout)`;
+    const late = (): void => control.abort(new TimeoutError(why, { cause: attempts.cause }));
+    const cancel = ms === Infinity ? undefined : portablePlatform.setTimer(ms, late, true);
     this.#publications++;
     try {
-      const delays = new Delays();
       // The room is another object after its loops have ended and others have begun.
       const room = (): ClientRoom => this.#rooms.get(name) ?? first;
-      while (!(await this.#tryPublish(room(), message, limit, delays)));
+      while (!(await this.#tryPublish(room(), message, attempts)));
     } finally {
-      limit.forget();
+      cancel?.();
+      if (signal !== undefined) removeAbortListener(signal, aborted);
       this.#publications--;
     }
   }
@@ -188,26 +197,26 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   async #tryPublish(
     room: ClientRoom,
     message: { readonly room: string; readonly id: string; readonly data: unknown },
-    limit: TimeLimit,
-    delays: Delays,
+    attempts: Attempts,
   ): Promise<boolean> {
+    const { signal } = attempts;
     // A member's message is sent now, so that it precedes a later leave or close.
-    if (!room.isDecided) await limit.wait((done) => room.onDecided(done));
+    if (!room.isDecided) await waitFor(signal, (done) => room.onDecided(done));
     this.#rooms.checkOpen();
     if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
     const { conn } = this.#rooms;
     const { changes } = room;
     try {
-      await this.#rooms.server['room.publish'](message, { signal: limit.signal, timeout: false });
+      await this.#rooms.server['room.publish'](message, { signal, timeout: false });
       return true;
     } catch (error) {
-      if (limit.signal.aborted) throw error;
+      if (signal.aborted) throw error;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
       // The membership ended before the request arrived. The next one may succeed.
       const isStale = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
       if (isLater(error)) {
-        limit.cause = error;
-        await limit.wait((done) => delays.wait(done));
+        attempts.cause = error;
+        await waitFor(signal, (done) => attempts.delays.wait(done));
       } else if (!isStale && !this.#rooms.isBreak(conn, error)) throw error;
       return false;
     }
@@ -240,57 +249,35 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 }
 
-/** Ends the waits of one publication after a time, or when the caller's signal aborts. */
-class TimeLimit {
+/** The attempts of one publication. */
+type Attempts = {
+  /** Aborts after the time, and when the signal of the caller does. */
+  readonly signal: AbortSignal;
+  readonly delays: Delays;
   /** The error of the last attempt: the `cause` of the TimeoutError. */
   cause: unknown;
-  readonly #control = new AbortController();
-  /** The current wait. */
-  #waiting: Deferred<void> | undefined;
-  readonly #cancel: (() => void) | undefined;
-  readonly #given: AbortSignal | undefined;
-  readonly #aborted = (): void => this.#giveUp(this.#given?.reason);
+};
 
-  /** @throws The reason of a signal that has aborted. */
-  constructor(ms: number, given: AbortSignal | undefined) {
-    if (given?.aborted) throw given.reason;
-    this.#given = given;
-    if (given !== undefined) addAbortListener(given, this.#aborted);
-    const why = `no answer to publish within ${ms} ms (option timeout)`;
-    const late = (): void => this.#giveUp(new TimeoutError(why, { cause: this.cause }));
-    if (ms !== Infinity) this.#cancel = portablePlatform.setTimer(ms, late, true);
-  }
-
-  get signal(): AbortSignal {
-    return this.#control.signal;
-  }
-
-  #giveUp(reason: unknown): void {
-    this.#control.abort(reason);
-    this.#waiting?.reject(reason);
-  }
-
-  /**
-   * Waits until `begin` calls its argument.
-   *
-   * @param begin - Returns a function that runs when the wait ends, also early. It removes what would
-   *   call the argument.
-   * @throws (rejects) the TimeoutError, or the reason of the caller's signal.
-   */
-  async wait(begin: (done: () => void) => () => void): Promise<void> {
-    const waiting = new Deferred<void>();
-    this.#waiting = waiting;
-    const stop = begin(() => waiting.resolve());
-    try {
-      await waiting.promise;
-    } finally {
-      stop();
-    }
-  }
-
-  forget(): void {
-    this.#cancel?.();
-    if (this.#given !== undefined) removeAbortListener(this.#given, this.#aborted);
+/**
+ * Waits until `begin` calls its argument.
+ *
+ * @param begin - Returns a function that runs when the wait ends, also early. It removes what would
+ *   call the argument.
+ * @throws (rejects) the reason of `signal`.
+ */
+async function waitFor(
+  signal: AbortSignal,
+  begin: (done: () => void) => () => void,
+): Promise<void> {
+  const waiting = new Deferred<void>();
+  const aborted = (): void => waiting.reject(signal.reason);
+  const stop = begin(() => waiting.resolve());
+  signal.addEventListener('abort', aborted);
+  try {
+    await waiting.promise;
+  } finally {
+    stop();
+    signal.removeEventListener('abort', aborted);
   }
 }
 
@@ -367,9 +354,6 @@ export function roomsOf(
 }
 
 const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
-
-// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
-type None = {};
 
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);

@@ -1,4 +1,4 @@
-import { badType, bound, checked, checkOptionNames, fromCaller, kind } from '../../arguments.ts';
+import { badType, bound, checked, checkOptionNames, kind } from '../../arguments.ts';
 import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
@@ -47,14 +47,6 @@ export interface EndpointOptions {
   random?: (words: Int32Array) => void;
 }
 
-const NAMES: readonly (keyof EndpointOptions)[] = [
-  'role',
-  'readLimit',
-  'maxBufferedAmount',
-  'autoPong',
-  'random',
-];
-
 const MIB = 1_048_576;
 
 /**
@@ -63,7 +55,8 @@ const MIB = 1_048_576;
  * @throws TypeError or RangeError that names the invalid or unknown option.
  */
 function settingsOf(options: EndpointOptions) {
-  checkOptionNames('Endpoint', options, NAMES);
+  const names = ['role', 'readLimit', 'maxBufferedAmount', 'autoPong', 'random'];
+  checkOptionNames('Endpoint', options, names);
   const { role, autoPong = true, random } = options;
   if (role !== 'client' && role !== 'server') {
     throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
@@ -195,7 +188,7 @@ export class Endpoint {
    * Parses bytes of the peer.
    *
    * @param chunk - Any part of the stream. Not changed; copied as far as it is kept.
-   * @returns What the chunk completed, in order. A fault of the peer is a close event with `error`,
+   * @returns The events that the chunk completed, in order. A fault of the peer is a close event with `error`,
    *   and a close frame in the output. Empty after the close event: bytes that come later are
    *   ignored.
    * @throws TypeError when `chunk` is not a Uint8Array. Never for the bytes of the peer.
@@ -205,7 +198,7 @@ export class Endpoint {
     const events: EndpointEvent[] = [];
     if (this.#closeInfo !== undefined) return events;
     try {
-      const bytes = bytesOf(chunk, this, 'receive');
+      const bytes = bytesOf(chunk);
       // The decoder unmasks payload while it copies it. Only in the memory of the SIMD kernel it
       // unmasks in place.
       const copies = bytes.buffer === existingSimd()?.buffer;
@@ -246,7 +239,7 @@ export class Endpoint {
    *   for other data.
    */
   send(data: EndpointData): boolean {
-    const bytes = typeof data === 'string' ? undefined : bytesOf(data, this, 'send');
+    const bytes = typeof data === 'string' ? undefined : checked(() => bytesOf(data), this, 'send');
     if (!this.#machine.open) return false;
     this.#checkRoom(data, bytes);
     if (bytes === undefined) this.#frames.addText(FIN | TextMessage, data as string);
@@ -362,7 +355,7 @@ export class Endpoint {
   }
 
   #control(method: 'ping' | 'pong', data: EndpointData): boolean {
-    const payload = controlPayload(data, this, method);
+    const payload = checked(() => controlPayload(data), this, method);
     if (!this.#machine.open) return false;
     this.#checkRoom(data, payload);
     const type = method === 'ping' ? PingMessage : PongMessage;
@@ -412,10 +405,9 @@ function asProtocolError(error: unknown): ProtocolError {
 /**
  * Returns a view of the bytes of `data`, without a copy.
  *
- * @param endpoint - Its method `method` got the data.
  * @throws TypeError for other data, and for bytes of a buffer that is detached or has shrunk.
  */
-function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
+function bytesOf(data: unknown): Uint8Array {
   if (ArrayBuffer.isView(data)) {
     // Without its memory a typed array looks empty, and only its methods throw.
     if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
@@ -426,9 +418,7 @@ function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
     return new Uint8Array(data as ArrayBufferLike);
   }
   const hint = tag === 'Object' || tag === 'Array' ? '; JSON.stringify makes a string of it' : '';
-  const error = new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
-  fromCaller(error, endpoint, method);
-  throw error;
+  throw new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
 }
 
 /**
@@ -437,12 +427,8 @@ function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
  * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
  *   5.5).
  */
-function controlPayload(data: unknown, endpoint: object, method: string): Uint8Array {
-  const bytes = typeof data === 'string' ? toUtf8(data) : bytesOf(data, endpoint, method);
+function controlPayload(data: unknown): Uint8Array {
+  const bytes = typeof data === 'string' ? toUtf8(data) : bytesOf(data);
   if (bytes.length <= MAX_CONTROL_PAYLOAD) return bytes;
-  const error = new RangeError(
-    `data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${bytes.length}`,
-  );
-  fromCaller(error, endpoint, method);
-  throw error;
+  throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${bytes.length}`);
 }

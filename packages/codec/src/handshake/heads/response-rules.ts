@@ -26,8 +26,8 @@ export interface HandshakeOffer {
 }
 
 /**
- * The part of a response that a rule is about. `extensions` are their names, `parameters` those of
- * permessage-deflate.
+ * The part of a response that a rule is about. `extensions` is about the names of extensions,
+ * `parameters` about the parameters of permessage-deflate.
  */
 export type ResponsePart =
   | 'status'
@@ -53,7 +53,7 @@ export interface ResponseRule {
  * The rules of a client for a response (RFC 6455, section 4.1, the list after "the client MUST
  * validate"), in the order of that list.
  *
- * A client with words of its own finds the broken rule by its `part`. A reverse proxy leaves
+ * A client that words its errors itself finds the broken rule by its `part`. A reverse proxy leaves
  * `parameters` out: they are between its client and its target.
  *
  * @example
