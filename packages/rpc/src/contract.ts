@@ -294,7 +294,8 @@ class NamedContract implements Plain, Names {
     if (!isConnLike(target)) {
       throw new TypeError(`peer: expected a session or a Conn, got ${kind(target)}`);
     }
-    if (linkOf(target) !== undefined) this.#check(linkOf(target));
+    const known = linkOf(target);
+    if (known !== undefined) this.#check(known);
     return this.peerOf(target, 'client', () => this.#check(linkOf(target)));
   };
 

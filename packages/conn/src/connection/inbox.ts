@@ -49,7 +49,7 @@ import { FRAMES_PER_TURN } from './shared.ts';
 // |                          | turn with a chunk: see pull-reads.ts      | the loop                           |
 //
 // `#loop` takes the events of the input, while a read waits or the read-ahead has room. `#run` calls it:
-// for a chunk, for a new read, at the end of a turn, and in a later turn when the quota of one is used up.
+// for a chunk, for a new read, at the end of a turn, and in a later turn after the quota is used up.
 
 // Stages of the loop.
 
@@ -67,7 +67,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses: while a read waits; also into the read-ahead, while that has room.
- * `last` is `read-ahead` without a pass, since its end would send frames: for a transport that has closed.
+ * `last` is for a closed transport: like `read-ahead`, but not in a pass, whose end sends frames.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -78,7 +78,7 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
 /**
- * The way in of a connection: turns chunks into events, and gives messages to one reader. That is the
+ * The read side of a connection: turns chunks into events for one reader of messages. That is the
  * handler of `receive`, `discardReads`, a {@link PullRead}, or the reader of a message in pieces.
  * Without a reader that waits, messages are copied to a queue, up to the read-ahead. Messages after a
  * fault are not delivered. A decoder is leased while there is unparsed input.
@@ -88,9 +88,9 @@ type NoEvent = typeof NEED_MORE | typeof STEP;
  * parsed into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered
  * although no read is pending.
  *
- * A pass is one run of the loop, with what its events do. When a pass has parsed all input and no
- * pull read has a message, frames written in it are sent at once. Otherwise they are sent at the
- * end of the turn, together with what the reader writes until then.
+ * A pass is one run of the loop, including the handlers that its events call. When a pass has
+ * parsed all input and no pull read has a message, frames written in it are sent at once. Otherwise
+ * they are sent at the end of the turn, together with what the reader writes until then.
  */
 export class Inbox {
   receiveCall: ReceiveCall | undefined;
@@ -99,8 +99,8 @@ export class Inbox {
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
   /**
-   * Whether a pull read has its message, and its code has not asked for the next one. It may still
-   * answer that message.
+   * Whether a pull read got its message, and the application has not begun the next read. It may
+   * still answer that message.
    */
   messageTaken = false;
   /** The messages that were read ahead. */
@@ -116,7 +116,7 @@ export class Inbox {
   connHandlerRuns = false;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  /** The use of messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** What happens to messages: see {@link MessageDecoder.setPayloadUse}. */
   use: PayloadUse = DELIVERED;
   /** The state of this turn's quota of frames: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
@@ -138,7 +138,7 @@ export class Inbox {
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether readers get nothing, because of the rate. Input is read ahead, as without a read. */
+  /** Whether the rate keeps messages from readers. The loop then parses as without a read. */
   get held(): boolean {
     return this.rate?.empty === true;
   }
@@ -150,7 +150,7 @@ export class Inbox {
     return this.pull !== undefined || this.pieces?.demanding === true;
   }
 
-  /** Whether a reader gets what arrives. */
+  /** Whether a reader would get the next message or piece at once. */
   get waits(): boolean {
     if (this.held || !this.asks) return false;
     return this.receiveCall?.handler === undefined || this.receiverFree;
@@ -178,9 +178,9 @@ export class Inbox {
   }
 
   /**
-   * The decoder from which a pull read may take its message without a pass. The end of the turn is
-   * scheduled then, and nothing else is due after the read: no message is queued, read in pieces or
-   * observed, the transport is not paused, and the connection does not end.
+   * The decoder from which a pull read may take its message without a pass. Undefined unless the
+   * end of the turn is scheduled, and nothing else is due after the read: no message is queued,
+   * read in pieces or observed, the transport is not paused, and the connection does not end.
    */
   get straight(): MessageDecoder | undefined {
     const { awaitsTurn, paused, ending, machine } = this.#connection;
@@ -214,7 +214,7 @@ export class Inbox {
     if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
 
-  /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** Changes what happens to messages: see {@link MessageDecoder.setPayloadUse}. */
   #useFor(use: PayloadUse): void {
     // The rate also bounds messages that are discarded.
     if (use === CHECKED_ONLY && this.rate !== undefined) return;
@@ -223,7 +223,7 @@ export class Inbox {
     const { messagesIn } = connection.machine;
     try {
       connection.machine.input?.setPayloadUse(use);
-      // A message that had arrived, and that the extension has not decoded.
+      // The decoder drops a message that has arrived and that the extension has not decoded.
       this.countDropped(connection.machine.messagesIn - messagesIn);
       if (use === IGNORED) connection.extension?.destroy();
     } catch (error) {
@@ -231,7 +231,7 @@ export class Inbox {
     }
   }
 
-  /** @param lost - Whether a reader may still have wanted them: it then rejects at the end. */
+  /** @param lost - Whether a reader may still have wanted them. That reader rejects at the end. */
   countDropped(messages: number, lost: boolean = this.#connection.rare?.loses === true): void {
     if (messages > 0) this.#connection.rareParts().countDropped(messages, lost);
   }
@@ -282,8 +282,8 @@ export class Inbox {
   }
 
   /**
-   * The transport is closed: parses the input of this turn while the extension may still use what
-   * connections share. The peer's close frame may follow an encoded message.
+   * The transport is closed: parses the input of this turn, while the extension still has its
+   * shared resources. The peer's close frame may follow an encoded message.
    *
    * @returns Whether some input waits for a later turn.
    */
@@ -367,7 +367,7 @@ export class Inbox {
       case MESSAGE:
         this.#messageArrived(decoder);
         break;
-      // The observer comes last. Its writes may bring the next chunk, which replaces the piece.
+      // Calls the observer last: it may write, and the peer's next chunk may overwrite this piece.
       case MESSAGE_BEGIN:
         // Code of the application has run since the message began. Its reader may have given up.
         if (this.pull?.streams === true) {
@@ -412,7 +412,7 @@ export class Inbox {
    * or ended reading.
    *
    * @param isFree - Whether the handler is free.
-   * @returns The event that the handler does not get; STEP after a call that is the last one.
+   * @returns The first event that the handler did not get. STEP when the loop ends after a message.
    */
   #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
     const { machine } = this.#connection;
@@ -469,7 +469,7 @@ export class Inbox {
       if (this.dropping) this.countDropped(1);
       return;
     }
-    // Only with an observer: `#nextEvent` gives the handler all other messages.
+    // True only with an observer. Without one, `#nextEvent` has called the handler.
     const isFree = this.receiverFree;
     const discards = this.receiveCall?.discards === true && !this.held;
     const takes = this.pull !== undefined && !this.held;
@@ -497,7 +497,11 @@ export class Inbox {
     return message;
   }
 
-  /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
+  /**
+   * The decoder's allocator: makes memory for a message that a reader keeps.
+   *
+   * @param following - Number of bytes after it in the input.
+   */
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
     if (this.pull === undefined || this.held) return new Uint8Array(size);
@@ -529,7 +533,7 @@ export class Inbox {
     if (!arrived) this.#connection.machine.input?.skip();
   }
 
-  /** No more input will arrive. A message under way ends with `failure`, and gets no answer. */
+  /** No more input will arrive. Ends a message under way with `failure`, and expects no answer. */
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
@@ -564,9 +568,9 @@ export class Inbox {
   }
 
   /**
-   * Drops all messages from now on. Queued messages and pieces can still be read. Of a message under
-   * way, the reader gets the pieces that have arrived, then the error of the end. After a loss that
-   * error is never a normal end.
+   * Drops all messages from now on. Queued messages and pieces can still be read. The reader of a
+   * message under way gets the pieces that have arrived. Then it gets the error of the end. If a
+   * message was lost, that error is not a normal end.
    */
   dropExcess(): void {
     const loses = !this.dropping && this.receiveCall?.discards !== true;
@@ -597,7 +601,7 @@ export class Inbox {
   }
 }
 
-// A function: its closure would cost each message an object.
+// A separate function: in `#observe` the closure would cost an object, also without an observer.
 function observeMessage(connection: Connection, { type, length }: MessageDecoder): void {
   connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
 }

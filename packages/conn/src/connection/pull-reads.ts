@@ -9,10 +9,10 @@ import { pauseOrResume } from './flow-control.ts';
 // The reads of the application that take one message each.
 
 /**
- * Begins a read. A message that has already arrived costs no further objects.
+ * Begins a read. A message that has already arrived settles it at once.
  *
  * @param name - The method that the caller used. Only `nextReader` gets a MessageReader.
- * @param iterator - Of `for await`: the read settles as its `next`.
+ * @param iterator - The iterator of `for await`: the read settles with a result of its `next`.
  */
 export function read<Result>(
   connection: Connection,
@@ -37,7 +37,7 @@ function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<Rea
   const { inbox } = connection;
   if (pull.taken !== undefined) return pull;
   inbox.hasRead = true;
-  // Nearly no read finds pieces, and a text for the error would cost each of them.
+  // Checks first, because the argument creates a string. Reads rarely find pieces.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
   connection.rare?.checkExpiry();
@@ -58,9 +58,9 @@ function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unkno
 const LOOP = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
- * The common read of a loop: the next message of a chunk, in a turn with a scheduled end. Returns
- * undefined when there is none, and whenever more has to be done: see {@link Inbox.straight}. After any
- * other event, it returns the read that waits.
+ * The common read of a loop: takes the next message of a chunk, see {@link Inbox.straight}. Returns
+ * undefined when {@link begin} has to look for a message. After any other event, it returns the
+ * read with which `begin` continues.
  */
 function takeNext(
   connection: Connection,
@@ -81,7 +81,7 @@ function takeNext(
       return new Message(decoder.type, decoder.data(), connection.platform);
     }
     if (event === NEED_MORE || event === STEP) return undefined;
-    // Code of the application may run, and may read.
+    // `handle` may call the application. From here on the pending read is not the shared LOOP.
     inbox.pull = pull = new PullRead(name, iterator);
     inbox.handle(event, decoder);
     return pull;
@@ -121,11 +121,11 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
     return read(this.#connection, 'for await', this);
   }
 
-  /** `break` leaves the connection open. A pending `next` is done. It takes no message. */
+  /** `break` leaves the connection open. A pending `next` resolves as done, without a message. */
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    // A read without a promise is within its call, which takes the message.
+    // A read without a promise is still within the call that began it. That call takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;
       pull.leave();

@@ -1,7 +1,7 @@
 import { poolsAreDebugged } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 
-/** The bytes of a pending write were detached: a mistake of the application, which `report` gets. */
+/** The application detached the bytes of a pending write. The option `report` gets this mistake. */
 export class DetachedBytes extends TypeError {
   constructor() {
     super(
@@ -25,8 +25,8 @@ export function isChanged(error: unknown): boolean {
 }
 
 /**
- * With debug pools: returns a function that throws {@link ChangedBytes} when `bytes[start, end)` are
- * no longer what they are now.
+ * With debug pools: copies `bytes[start, end)`. The returned function compares them with the copy,
+ * and throws {@link ChangedBytes} if they differ.
  */
 export function watchChanges(
   bytes: Uint8Array,

@@ -21,12 +21,12 @@ const MAX_QUIET = 100_000;
 /** Digests after the last message of a channel. A digest may be lost too, so there are several. */
 const DIGESTS = 3;
 /**
- * Number of digests after a message that its history lacks. One each 5 s takes a minute. A node
- * that reads the history after an outage learns of the loss by a digest.
+ * Number of digests after a message that is missing in its history: one every 5 s for a minute. A
+ * node that reads the history after an outage learns of the loss by a digest.
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** When a promise rejects: `LATER` if the call has not waited, because the caller may retry in a loop. */
+/** When a promise rejects. Refusals without a wait use `LATER`: the caller may retry in a loop. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
 /** In a later turn of the event loop. */
@@ -35,7 +35,7 @@ const LATER = 'later';
 /** The sessions that do not get a message. An envelope does not contain them. */
 export type Except = ReadonlySet<object> | undefined;
 
-/** A message with `through` that has not returned from the engine. */
+/** A message with `delivery: 'through'` that has not returned from the engine. */
 export interface Origin {
   readonly except: Except;
   /**
@@ -62,7 +62,7 @@ export interface Sent {
   publishedAt: number;
   /** Counter of the last message that did not reach the engine. */
   lost: number;
-  /** Number of messages that the engine has not answered. A late answer does not count. */
+  /** Number of messages without an answer of the engine. A message counts until its timeout. */
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
@@ -182,8 +182,8 @@ export class Publications {
   }
 
   /**
-   * The first member of this node has joined. Messages without an answer of the engine return to
-   * sessions that resume. Their reads may miss these messages.
+   * The first member of this node has joined. A session that resumes gets the unanswered messages
+   * when they return: its read of the history may miss them.
    */
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
@@ -195,7 +195,7 @@ export class Publications {
     }
   }
 
-  /** A session has joined. It gets the messages after this call. When it resumes, it gets all. */
+  /** A session has joined. It gets messages after this call; if it resumes, also earlier ones. */
   joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
     // Moves it to the end, because `forgetOrigins` needs the order of the counters.
@@ -226,7 +226,7 @@ export class Publications {
       if (earlier > counter) break;
       forgetOrigin(sent, earlier);
     }
-    // In a busy room a message is always under way. These sessions cannot wait for a pause.
+    // Forgets sessions one by one: in a busy room `through` is never empty.
     for (const [session, before] of sent.joined) {
       if (before > counter && sent.through.size > 0) break;
       sent.joined.delete(session);
@@ -234,8 +234,8 @@ export class Publications {
   }
 
   /**
-   * The channel has no message in the last 20 s. A later message continues its count or, if there
-   * are too many such channels, starts to count above it.
+   * The channel has no message in the last 20 s. Its next message continues the count. If the
+   * channel was dropped from `#quiet`, the new count starts above the old one.
    */
   markQuiet(channel: string, { first, counter, publishedAt, lost }: Sent): void {
     this.sent.delete(channel);
@@ -314,7 +314,7 @@ export class Publications {
   #sendWhenSubscribed(publication: Publication): void {
     const { channel, origin } = publication;
     const send = (): void => {
-      // In an outage the message waits for its end.
+      // In an outage the message waits until the engine is up.
       if (this.#link.state === 'up' && this.#waiting.delete(publication)) {
         void this.#send(publication);
       }

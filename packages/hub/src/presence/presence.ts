@@ -9,7 +9,7 @@ const MAX_INFO_BYTES = 1_024;
 /** Longest id of a session in a room with presence, in bytes. */
 export const MAX_SESSION_BYTES = 1_024;
 
-/** The members of the rooms with the option `presence` that this node has a member of. */
+/** The members of each room with the option `presence`, if this node has a member of it. */
 export class Presence {
   readonly rooms: Map<string, RoomPresence> = new Map();
   readonly #hub: LocalHub;

@@ -4,12 +4,12 @@ import type { RedisClient } from './driver.ts';
 export interface Topology {
   /** By slot, the address of its primary: `host:port`. Undefined for a slot without one. */
   readonly owners: readonly (string | undefined)[];
-  /** By address. They connect to nothing: the backplane duplicates them. */
+  /** Clients by address. The backplane duplicates them, and they do not connect themselves. */
   readonly clients: ReadonlyMap<string, RedisClient>;
   /**
-   * A server that has no slots yet.
+   * Returns the address and a client of a server that has no slots yet.
    *
-   * @param named - Its address, as a server names it.
+   * @param named - The address of the server in an answer of another one.
    * @param like - A client of another server.
    */
   readonly server: (named: string, like: RedisClient) => OtherServer;
@@ -123,7 +123,7 @@ async function ofNodeRedis(
       cluster.nodeClient(node).catch(() => {});
       const created = node.client!;
       clients.set(node.address, created.duplicate() as RedisClient);
-      // The cluster would destroy a client that connects. Its socket would stay open.
+      // If `cluster.destroy` destroyed a client that connects, its socket would stay open.
       node.client = undefined;
       for (const event of ['connect', 'error'] as const) {
         created.once(event, () => end(() => created.destroy()));

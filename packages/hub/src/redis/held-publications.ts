@@ -5,7 +5,7 @@ import { ANSWER_MS } from '../backplane/engine-times.ts';
 import type { Position } from '../position.ts';
 import { hasNotRun } from './shard.ts';
 
-/** Bounds of the publications that wait for their shard. The other shards need the rest. */
+/** Bounds of the publications that wait for their shard. They leave room for other shards. */
 const MAX_HELD = 1_000;
 const MAX_HELD_BYTES = 33_554_432;
 
@@ -22,7 +22,7 @@ interface Waiting extends Held {
   readonly answer: Deferred<Position | undefined>;
 }
 
-/** Sends the publications that a shard has not run again, each channel in order. */
+/** Sends publications again that no server has run, each channel in order. */
 export class HeldPublications {
   readonly #send: (channel: string, held: Held) => Promise<Position | undefined>;
   readonly #changed: () => Promise<void>;
@@ -94,7 +94,7 @@ export class HeldPublications {
   }
 }
 
-/** The answers to the publications of one channel may arrive in another order. */
+/** Keeps the queue in order: the answers to publications may arrive in another order. */
 function insert(queue: Waiting[], waiting: Waiting): void {
   const after = queue.findLastIndex(({ order }) => order < waiting.order);
   queue.splice(after + 1, 0, waiting);

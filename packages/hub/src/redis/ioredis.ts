@@ -4,7 +4,7 @@ import type { RedisBytes } from './frame.ts';
 /** The part of the package `ioredis` that this package uses. */
 interface IoRedis {
   readonly status: string;
-  /** The subscriptions by the answers of the server, and by the subscriptions that it has ended. */
+  /** The subscriptions that the server has confirmed and not ended. */
   readonly condition?: { readonly subscriber: false | { channels(kind: 'ssubscribe'): string[] } };
   on(event: string, listener: (...args: never[]) => void): unknown;
   connect(): Promise<unknown>;
@@ -59,7 +59,7 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
   let checks = false;
   client.on('moved', () => {
     if (checks) return;
-    // A slot has many channels, and the server ends one after the other.
+    // A slot has many channels, and each ended subscription is an event. One check covers them.
     checks = true;
     setTimeout(() => {
       checks = false;

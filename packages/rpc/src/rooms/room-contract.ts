@@ -112,10 +112,13 @@ type Fits = (value: unknown) => boolean;
 // oxlint-disable-next-line typescript/no-explicit-any -- `RoomMethods` and `RoomEvents` have its type
 function schema(expected: string, fields: Readonly<Record<string, Fits>>): Typed<any> {
   const checks = Object.entries(fields);
-  const validate = (value: unknown): { value: unknown } | { issues: { message: string }[] } =>
-    checks.every(([name, fits]) => fits(Object(value)[name]))
-      ? { value }
-      : { issues: [{ message: `expected ${expected}` }] };
+  const validate = (value: unknown): { value: unknown } | { issues: { message: string }[] } => {
+    const given = Object(value) as Readonly<Record<string, unknown>>;
+    for (const [name, fits] of checks) {
+      if (!fits(given[name])) return { issues: [{ message: `expected ${expected}` }] };
+    }
+    return { value };
+  };
   return { '~standard': { version: 1, vendor: '@ws/rpc', validate } };
 }
 

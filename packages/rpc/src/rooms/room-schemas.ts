@@ -3,7 +3,7 @@ import { checkOptionNames } from '@ws/conn/internal';
 import { checkIsSchema, checkNow } from '../schema.ts';
 import type { RoomMember, WireMembers } from './room-contract.ts';
 
-/** The schemas of the rooms of one key. */
+/** The schemas of the rooms that one key of {@link RoomSchemas} covers. */
 export interface KeySchemas {
   /** The schema of messages. */
   readonly message?: StandardSchema | undefined;
@@ -14,8 +14,8 @@ export interface KeySchemas {
 }
 
 /**
- * The schemas of rooms, by name, or by a prefix with one `*` at its end. A schema alone is for
- * messages.
+ * The schemas of rooms. A key is a name, or a prefix with one `*` at its end. A value that is
+ * one schema applies to messages.
  */
 export type RoomSchemas = Readonly<Record<string, StandardSchema | KeySchemas>>;
 
@@ -35,7 +35,7 @@ type SchemasOf<T extends RoomSchemas, Name extends string> = [KeyOf<T, Name>] ex
   ? KeySchemas
   : T[KeyOf<T, Name>];
 
-/** The schema of its messages; any without one. */
+/** The schema of messages of the room; any schema if none is given. */
 export type MessageOf<T extends RoomSchemas, Name extends string> =
   SchemasOf<T, Name> extends infer S
     ? S extends StandardSchema
@@ -57,7 +57,7 @@ export type InfoOf<T extends RoomSchemas, Name extends string> =
     ? SchemaOutput<I>
     : unknown;
 
-/** @throws TypeError for another value than a schema, or an object of them. */
+/** @throws TypeError for a value that is neither a schema nor an object of schemas. */
 export function checkSchemas(owner: string, given: StandardSchema | KeySchemas): void {
   if ('~standard' in Object(given)) return checkIsSchema(owner, given);
   checkOptionNames(owner, given, ['message', 'state', 'info'], 'ignore');
@@ -78,9 +78,9 @@ export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
 }
 
 /**
- * The members of an event with an `info` that fits the schema.
+ * The event without the members whose `info` does not fit the schema. They are in `left` instead.
  *
- * @param misfit - Called with the error of each other one.
+ * @param misfit - Called with the error of each such member.
  */
 export function fitting(
   schemas: RoomSchemas,
