@@ -39,7 +39,6 @@ interface Pump {
   idle: boolean;
   /** The login of `from`, if it expires. */
   login?: Expiry;
-  expired?: boolean;
 }
 
 /**
@@ -106,7 +105,6 @@ export class MessageLink implements Link {
   }
 
   expire(code: number): void {
-    this.#toTarget.expired = true;
     this.#close(code, true);
     this.#endTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT).unref();
   }
@@ -210,7 +208,7 @@ export class MessageLink implements Link {
     pump.idle = true;
     const message = await from.readMessage();
     pump.idle = false;
-    if (hasExpired(pump)) return;
+    if (pump.login?.check()) return;
     let result: Message | MessageData | undefined;
     try {
       const changed = transform(message);
@@ -250,12 +248,6 @@ const PIECE_SIZE = 64 * 1024;
 const pieces: Uint8Array[] = [];
 const MOST_PIECES = 64;
 
-/** Looks at the login of `pump.from`. */
-function hasExpired(pump: Pump): boolean {
-  pump.login?.check();
-  return pump.expired === true;
-}
-
 async function passMessage(pump: Pump): Promise<void> {
   const { from, to } = pump;
   pump.idle = true;
@@ -265,7 +257,7 @@ async function passMessage(pump: Pump): Promise<void> {
   const piece = pieces.pop() ?? new Uint8Array(PIECE_SIZE);
   // After a failure the writer stays open: the close code of the link may follow any fragment.
   for (let size: number; (size = await reader.read(piece)) > 0; ) {
-    if (hasExpired(pump)) continue;
+    if (pump.login?.check()) continue;
     await writer.write(piece.subarray(0, size));
   }
   await writer.close();
