@@ -227,7 +227,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Resolves when the members have all messages that were published. */
   async #delivered(): Promise<void> {
-    await this.link?.returned();
+    await this.link?.untilAllReturned();
     await this.fanOut.settled();
   }
 
