@@ -23,7 +23,7 @@ const VERBS: Readonly<Record<string, string>> = {
   hold: 'Resume',
   own: 'BorrowedMessage WaitingMessage',
   pass: 'Resume',
-  run: `Inbox YieldQueue TaskQueue Audience Due Limit HistoryReads MissedSends MemberEvents RoomStates
+  run: `Inbox YieldQueue TaskQueue Audience DeliverySource Limit HistoryReads MissedSends MemberEvents RoomStates
     ClusterBackplane Connection HeldPublications WorkerPool
     DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',

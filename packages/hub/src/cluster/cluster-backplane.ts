@@ -38,7 +38,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   readonly #connect: typeof connect;
   #link: Link | undefined;
   #sink: BackplaneSink | undefined;
-  #started: Promise<void> | undefined;
+  #starting: Promise<void> | undefined;
   #isStarted = false;
   /** The requests without an answer, the oldest one first. */
   #requests: Deferred<unknown>[] = [];
@@ -52,8 +52,12 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   async start(sink: BackplaneSink): Promise<void> {
     this.#sink = sink;
     this.#link ??= this.#connect(this);
-    if (this.#link !== undefined) this.#started ??= this.#ask(['start']);
-    const started = withTimeout(portablePlatform, START_MS, this.#started ?? new Promise(() => {}));
+    if (this.#link !== undefined) this.#starting ??= this.#ask(['start']);
+    const started = withTimeout(
+      portablePlatform,
+      START_MS,
+      this.#starting ?? new Promise(() => {}),
+    );
     await started.catch((cause) => {
       throw new BackplaneError(NO_BROKER, { cause });
     });
@@ -69,7 +73,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   async close(): Promise<void> {
     if (this.#link === undefined) return;
     const closed = this.#ask(['close']);
-    // Without a broker there is no answer.
+    // Without a broker the request gets no answer.
     if (this.#isStarted) await closed;
     this.#link.disconnect();
   }

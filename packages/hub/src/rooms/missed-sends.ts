@@ -1,6 +1,6 @@
 import type { PreparedMessage } from '@ws/conn';
 import { Deferred, sharedFrames } from '@ws/conn/internal';
-import type { Due, FanOut } from '../delivery/fan-out.ts';
+import type { DeliverySource, FanOut } from '../delivery/fan-out.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 
@@ -11,7 +11,7 @@ const TURN_COST = 32_768;
 const MESSAGE_COST = 32;
 
 /** Sends the missed messages of resumes, in the time that a {@link FanOut} has for all deliveries. */
-export class MissedSends implements Due {
+export class MissedSends implements DeliverySource {
   readonly #fanOut: FanOut;
   readonly #waiting = new Set<Deferred<void>>();
   /** Resolves when no resume waits. */
