@@ -8,9 +8,9 @@ import { OUTAGE, RepairQueue } from './repair-queue.ts';
 /** Bound of the nodes with remembered counters. */
 const MAX_NODES = 1_000;
 /**
- * A message is missing if its node published it after the subscription of this node. Delays blur both
- * times, so the message must be later by this margin, in ms. A message older than `QUIET_MS` needs no
- * margin.
+ * A message is missing if its node published it after the subscription of this node. Delays make both
+ * times inexact, so the message must be later by this margin, in ms. A message older than `QUIET_MS`
+ * needs no margin.
  */
 const MARGIN_MS = 1_000;
 const QUIET_MS = 2_500;
@@ -142,7 +142,8 @@ export class Channel {
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
     // A counter that is stored too early makes its message a duplicate. With history the digest may
     // overtake the message. A message as old as the subscription waits for a later digest.
-    else if (this.history === undefined && this.#headStart(digest) < 0) this.#count(node, counter);
+    else if (this.history === undefined && this.#msAfterSince(digest) < 0)
+      this.#count(node, counter);
   }
 
   /** Repairs or reports the loss of messages of a node, up to this counter. */
@@ -165,14 +166,14 @@ export class Channel {
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
-    // The last gap covers earlier messages of the node; after an outage, of each node.
+    // The last gap covers the messages before it. Only a message after it is missing.
     const isCurrent = known !== undefined && known.gaps >= this.#allLost;
     const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
-    return this.#headStart(envelope) >= margin;
+    return this.#msAfterSince(envelope) >= margin;
   }
 
-  /** Ms from the subscription to the node's previous message; negative for an earlier message. */
-  #headStart({ previousMs = 0 }: Envelope): number {
+  /** Ms from `#since` to the node's previous message; negative for an earlier message. */
+  #msAfterSince({ previousMs = 0 }: Envelope): number {
     return this.#link.platform.now() - this.#since - previousMs;
   }
 
@@ -301,7 +302,7 @@ export class Channel {
   /** @returns Whether the history may have more of the missing messages. The caller reads again. */
   async #readMissing(queue: RepairQueue): Promise<boolean> {
     const since = this.#last!;
-    const searched = queue.beginRead(since);
+    const searchedTo = queue.beginRead(since);
     let hasFailed = false;
     const { arrivals, complete } = await this.#link.repair(this, since).catch((): Found => {
       hasFailed = true;
@@ -313,11 +314,11 @@ export class Channel {
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
     // No second read after a read without a result: it would only delay the waiting messages.
-    const isFailed = !complete && lastFound === undefined;
+    const foundNothing = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
-    const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
+    const end = complete ? Math.max(searchedTo, lastFound ?? -1) : (lastFound ?? Infinity);
     // The engine does not keep these messages. Another program has sent them.
-    const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searched) : [];
+    const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searchedTo) : [];
     // A waiting message may be late, and the history may have dropped it meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
@@ -331,7 +332,7 @@ export class Channel {
     const last = this.#last!;
     if (!queue.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.
-      const isPart = !isFailed && last !== since;
+      const isPart = !foundNothing && last !== since;
       // No second read after a read that rejects, even after an outage: it may have caused the outage.
       const mayReadOn = queue.next === undefined && !hasFailed;
       if (mayReadOn && (isPart || queue.isInterrupted)) return true;

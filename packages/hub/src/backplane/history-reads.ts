@@ -31,7 +31,7 @@ export interface Part extends Found {
   readonly epoch: string;
   /** No message is missing between `since` and the first one. */
   readonly follows: boolean;
-  /** Another read after the last message finds more of the read. */
+  /** The engine has more messages for this read. */
   readonly more: boolean;
 }
 
@@ -61,7 +61,7 @@ export class HistoryReads {
 
   /**
    * Reads the first `limit` messages after `since`, or the last ones without it. If this node is
-   * subscribed to the room, messages after the read arrive.
+   * subscribed to the room, later messages arrive by the subscription.
    */
   read(room: string | undefined, since: Position | undefined, limit: number): Promise<Found> {
     const read = { since, limit, answer: new Deferred<Found>() };
@@ -70,7 +70,7 @@ export class HistoryReads {
   }
 
   /**
-   * Reads the first of these messages: as many as the engine returns in one answer.
+   * As {@link read}, but resolves to one answer of the engine, which may have only the first messages.
    *
    * @param begins - Called when the read begins. Before that, the read may wait.
    */
@@ -225,7 +225,7 @@ function limited(found: Found, { since, limit }: Read): Found {
 function laterPart(found: Found, { since, limit }: Read): Found | undefined {
   const { arrivals, complete } = found;
   const { offset } = since!;
-  // No message has a position from the future.
+  // The position is after all that was found. A read after this position may find more.
   if (offset > (arrivals.at(-1)?.position!.offset ?? 0)) return undefined;
   const start = arrivals.findIndex(({ position }) => position!.offset > offset);
   const later = start < 0 ? [] : arrivals.slice(start);

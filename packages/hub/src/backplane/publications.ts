@@ -35,10 +35,7 @@ const LATER = 'later';
 /** The sessions that do not get a message. The other nodes never learn of them. */
 export type Except = ReadonlySet<object> | undefined;
 
-/**
- * The data of a message with `delivery: 'through'` that only this node has. Kept until the message
- * returns from the engine.
- */
+/** The data of a message with `through` that only this node has. Kept until the message returns. */
 export interface Origin {
   readonly except: Except;
   /**
@@ -72,10 +69,7 @@ export interface Sent {
   digests: number;
   /** Of the messages with `through` that have not returned from the engine, by counter. */
   readonly origins: Map<number, Origin>;
-  /**
-   * The members that joined while `origins` had entries, in order. The value is the counter of the
-   * last message before the member joined.
-   */
+  /** The members that joined while `origins` had entries, in order, with the last counter before. */
   readonly joined: Map<object, number>;
 }
 
@@ -96,7 +90,7 @@ export class Publications {
   #unansweredBytes = 0;
   /**
    * Channels without a message in the last 20 s, in the order of their last one. Their next message
-   * continues the count, so that a node that missed the last message and its digests learns of it.
+   * continues the count: it shows the loss to a node that missed the last message and its digests.
    */
   readonly #quiet = new Map<string, Counted>();
   /** The largest counter of the channels that were dropped from `#quiet`. */
@@ -176,10 +170,7 @@ export class Publications {
     );
   }
 
-  /**
-   * Resolves when each message with `through` that is under way on a channel has returned or is
-   * lost.
-   */
+  /** Resolves when each message with `through` that is under way on a channel has returned or is lost. */
   async untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.origins.values() ?? [])];
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
@@ -224,8 +215,8 @@ export class Publications {
   }
 
   /**
-   * Forgets the origins up to this counter. Called when a later message has returned, since the engine
-   * keeps the order, and when all members have left.
+   * Forgets the origins up to this counter. Called when a later message or digest has returned: the
+   * engine keeps the order, so these messages are lost. Also called when all members have left.
    */
   forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);

@@ -13,7 +13,7 @@ export class RepairQueue {
   messages: Placed[] = [];
   /** The first message of a new epoch. Then no read finds messages of the old one. */
   next: Placed | undefined;
-  /** Messages without a position or of a new epoch, and the outages after {@link next}. */
+  /** Messages without a position or of a new epoch, and the outages among them. */
   readonly later: (Arrival | typeof OUTAGE)[] = [];
   /** An outage came since {@link beginRead}. */
   isInterrupted = false;

@@ -50,7 +50,7 @@ export class Subscriptions {
     let refusal: unknown;
     try {
       await this.#link.started;
-      while (this.#needsChange(channel)) await this.#changeOnce(channel);
+      while (this.#isDue(channel)) await this.#changeOnce(channel);
     } catch (error) {
       refusal = error;
     }
@@ -58,10 +58,10 @@ export class Subscriptions {
     for (const ready of waiting) ready();
     this.#changing.delete(channel);
     if (refusal !== undefined) await this.#retry(channel, refusal);
-    else if (this.#needsChange(channel)) this.update(channel);
+    else if (this.#isDue(channel)) this.update(channel);
   }
 
-  #needsChange(channel: string): boolean {
+  #isDue(channel: string): boolean {
     return this.#link.channels.has(channel) !== this.#subscribed.has(channel);
   }
 
@@ -82,15 +82,11 @@ export class Subscriptions {
     if (this.#link.closed) return;
     this.#link.faults.channelRefused(channel, refusal);
     this.#refused.add(channel);
-    for (
-      let pause = RETRY_MS;
-      this.#needsChange(channel);
-      pause = Math.min(2 * pause, MAX_RETRY_MS)
-    ) {
+    for (let pause = RETRY_MS; this.#isDue(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
       await sleep(this.#link.platform, pause);
       if (this.#link.closed) return;
       // The pause grows, and the first refusal was reported.
-      if (this.#needsChange(channel)) await this.#changeOnce(channel).catch(() => {});
+      if (this.#isDue(channel)) await this.#changeOnce(channel).catch(() => {});
     }
     this.#refused.delete(channel);
   }

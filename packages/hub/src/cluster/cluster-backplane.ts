@@ -38,8 +38,8 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   readonly #connect: typeof connect;
   #link: Link | undefined;
   #sink: BackplaneSink | undefined;
-  #starting: Promise<void> | undefined;
-  #isStarted = false;
+  #started: Promise<void> | undefined;
+  #hasBroker = false;
   /** The requests without an answer, the oldest one first. */
   #requests: Deferred<unknown>[] = [];
   readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
@@ -52,16 +52,12 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   async start(sink: BackplaneSink): Promise<void> {
     this.#sink = sink;
     this.#link ??= this.#connect(this);
-    if (this.#link !== undefined) this.#starting ??= this.#ask(['start']);
-    const started = withTimeout(
-      portablePlatform,
-      START_MS,
-      this.#starting ?? new Promise(() => {}),
-    );
+    if (this.#link !== undefined) this.#started ??= this.#ask(['start']);
+    const started = withTimeout(portablePlatform, START_MS, this.#started ?? new Promise(() => {}));
     await started.catch((cause) => {
       throw new BackplaneError(NO_BROKER, { cause });
     });
-    this.#isStarted = true;
+    this.#hasBroker = true;
   }
 
   readonly publish: Requests['publish'] = (...args) =>
@@ -74,7 +70,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     if (this.#link === undefined) return;
     const closed = this.#ask(['close']);
     // Without a broker the request gets no answer.
-    if (this.#isStarted) await closed;
+    if (this.#hasBroker) await closed;
     this.#link.disconnect();
   }
 

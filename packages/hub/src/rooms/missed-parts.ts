@@ -4,7 +4,7 @@ import type { HistoryPart } from '../history/room-history.ts';
 import type { Position } from '../position.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Bounds of a part: its messages, and their bytes after `form`. The last message may exceed it. */
+/** Bounds of a part: its messages, and their bytes after `form`. The last one may exceed the bytes. */
 const PART_SIZE = 100;
 const PART_BYTES = 262_144;
 
@@ -53,8 +53,8 @@ export class MissedParts<Data> {
   acquire(name: string, since: Position | undefined, limit: number): SharedPart {
     const size = since === undefined ? limit : Math.min(limit, sizeAfter(since));
     const here = this.#rooms.reads.readHere(name, since, size);
-    const { messages: _, ...state } = here ?? {};
-    const key = JSON.stringify([name, since, size, state]);
+    const { messages: _, ...version } = here ?? {};
+    const key = JSON.stringify([name, since, size, version]);
     const found = this.#parts.get(key);
     if (found !== undefined) {
       found.users++;

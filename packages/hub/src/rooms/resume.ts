@@ -47,7 +47,7 @@ export class Resume<Data> {
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
   #wasEmptied = false;
-  /** The place in the queue of the session, from before a part is read until it is sent. */
+  /** The place among the resumes of the session, from before a part is read until it is sent. */
   #place: PartPlace | undefined;
   /** The part that is being sent. */
   #part: SharedPart | undefined;
@@ -392,7 +392,7 @@ export class Resume<Data> {
     const start = since.epoch === '' ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
-    // The history has not reached this position. It is a position of another history.
+    // The history has not reached this position. So the position is of another history.
     const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;
@@ -410,8 +410,10 @@ export class Resume<Data> {
     try {
       const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      const hasGap = (offset: number): boolean => this.#live.hasSkipped(offset);
-      const isWhole = part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(hasGap));
+      // The room has reported a gap for a live message that was skipped.
+      const isReported = (offset: number): boolean => this.#live.hasSkipped(offset);
+      const isWhole =
+        part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isReported));
       // The client gets `complete: false` in the result of the join.
       const mayLose = part !== undefined && !this.#hasPromised && isNext(part, since!);
       if (isWhole || mayLose) {

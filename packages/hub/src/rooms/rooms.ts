@@ -34,7 +34,7 @@ interface RoomRecord<Data> {
   readonly settings: RoomSettings<Data>;
   readonly audience: Audience<Data>;
   readonly history: RoomHistory | undefined;
-  /** The result of joins; undefined before the first. */
+  /** The result of joins that do not resume; undefined before the first. */
   joined: Promise<Joined<Data>> | undefined;
 }
 
@@ -376,7 +376,7 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#records.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // The session gets no messages that are under way, unless it resumes: then its position decides.
+    // The session gets no messages that are under way, unless it resumes from a position in a history.
     // Also for the first member, since the room may have had others before the link was loaded.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
