@@ -142,8 +142,7 @@ export class Channel {
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
     // A counter that is stored too early makes its message a duplicate. With history the digest may
     // overtake the message. A message as old as the subscription waits for a later digest.
-    else if (this.history === undefined && this.#msAfterSince(digest) < 0)
-      this.#count(node, counter);
+    else if (this.history === undefined && this.#msSince(digest) < 0) this.#count(node, counter);
   }
 
   /** Repairs or reports the loss of messages of a node, up to this counter. */
@@ -169,11 +168,11 @@ export class Channel {
     // The last gap covers the messages before it. Only a message after it is missing.
     const isCurrent = known !== undefined && known.gaps >= this.#allLost;
     const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
-    return this.#msAfterSince(envelope) >= margin;
+    return this.#msSince(envelope) >= margin;
   }
 
   /** Ms from `#since` to the node's previous message; negative for an earlier message. */
-  #msAfterSince({ previousMs = 0 }: Envelope): number {
+  #msSince({ previousMs = 0 }: Envelope): number {
     return this.#link.platform.now() - this.#since - previousMs;
   }
 

@@ -14,7 +14,7 @@ interface RepeatedFault {
 /** Reports the faults of a backplane: faults that repeat, at most once a second. */
 export class LinkFaults {
   readonly #hub: LocalHub;
-  readonly #newerNodes = new Set<number>();
+  readonly #newerVersions = new Set<number>();
   /** The names of other nodes with the id of this node. Each is reported once. */
   readonly #twins = new Set<string>();
   readonly #repeated: Reports<string, RepeatedFault> = new Reports((_, count, { text, cause }) =>
@@ -52,8 +52,8 @@ export class LinkFaults {
   }
 
   newer(version: number): void {
-    if (this.#newerNodes.has(version)) return;
-    this.#newerNodes.add(version);
+    if (this.#newerVersions.has(version)) return;
+    this.#newerVersions.add(version);
     this.report(`another node sends format version ${version}, this node reads version ${VERSION}`);
   }
 

@@ -31,7 +31,7 @@ interface Words {
     readonly full: boolean;
     readonly rooms: readonly (readonly [room: string, version: number])[];
   };
-  /** Members of the room have come, have changed and have left. */
+  /** Members that have joined the room or changed (`on`), and the ids of members that have left. */
   readonly change: {
     /** The version before, 0 for a room without members. */
     readonly from: number;

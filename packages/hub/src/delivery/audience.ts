@@ -24,7 +24,7 @@ export interface Publication<Data> {
   readonly previous: number | undefined;
 }
 
-/** The fields of a publication to all members that no history keeps. */
+/** Default fields of a publication: for all members, without a position. */
 export const TO_ALL = { only: undefined, position: undefined, previous: undefined } as const;
 
 export function isFor<Data>({ except, only }: Publication<Data>, member: Session<Data>): boolean {
@@ -70,7 +70,7 @@ export class Audience<Data> implements DeliverySource {
   /** The pass that has begun. */
   #pass: Pass<Data> | undefined;
   /** Number of the first waiting publication, counted from the start of the audience. */
-  #number = 0;
+  #firstWaiting = 0;
   /**
    * Members that do not get all publications of the present or the next pass. The value is the number
    * of the first publication that they get.
@@ -85,15 +85,15 @@ export class Audience<Data> implements DeliverySource {
     this.#fanOut = fanOut;
   }
 
-  /** Adds a member. It gets the publications after this call. */
+  /** Adds a member. The member gets the publications after this call. */
   join(session: Session<Data>): void {
     this.members.add(session);
     if (this.#pass === undefined && this.#delivered === undefined) return;
     this.#firsts ??= new Map();
-    this.#firsts.set(session, this.#number + this.#waiting.length);
+    this.#firsts.set(session, this.#firstWaiting + this.#waiting.length);
   }
 
-  /** Removes a member. The member first gets the waiting publications, see {@link flush}. */
+  /** Removes a member, and sends it the waiting publications, see {@link flush}. */
   leave(session: Session<Data>): void {
     if (this.members.delete(session)) this.#sendWaiting(session);
     this.setResume(session, undefined);
@@ -115,7 +115,7 @@ export class Audience<Data> implements DeliverySource {
     }
   }
 
-  /** No member gets the message at a position. */
+  /** Called when `form` has failed for the message at a position. No member gets the message. */
   skip(position: Position, previous: number | undefined): void {
     for (const resume of this.#resumes?.values() ?? []) resume.skip(position, previous);
   }
@@ -131,13 +131,13 @@ export class Audience<Data> implements DeliverySource {
   #sendWaiting(session: Session<Data>): void {
     if (this.#waiting.length === 0 || this.#pass !== undefined) return;
     this.#firsts ??= new Map();
-    const end = this.#number + this.#waiting.length;
+    const end = this.#firstWaiting + this.#waiting.length;
     for (;;) {
-      const next = Math.max(this.#firsts.get(session) ?? 0, this.#number);
+      const next = Math.max(this.#firsts.get(session) ?? 0, this.#firstWaiting);
       if (next >= end) return;
       // Set before the delivery, because a listener of `sent` may leave or close too.
       this.#firsts.set(session, next + 1);
-      this.#deliver(session, this.#waiting[next - this.#number]!);
+      this.#deliver(session, this.#waiting[next - this.#firstWaiting]!);
     }
   }
 
@@ -226,7 +226,7 @@ export class Audience<Data> implements DeliverySource {
 
   #begin(): Pass<Data> {
     const publications = this.#waiting;
-    const first = this.#number;
+    const first = this.#firstWaiting;
     for (const [session, number] of this.#firsts ?? []) {
       if (number <= first) this.#firsts!.delete(session);
     }
@@ -244,7 +244,7 @@ export class Audience<Data> implements DeliverySource {
       members,
       selection,
     };
-    this.#number += publications.length;
+    this.#firstWaiting += publications.length;
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#delivered = undefined;

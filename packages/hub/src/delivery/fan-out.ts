@@ -32,7 +32,7 @@ export class FanOut {
   readonly #hub: { readonly platform: Platform };
   /** In the order of their next batch. A source that has run and is not done moves to the end. */
   readonly #due = new Set<DeliverySource>();
-  /** Iterates over `#due`. It also reaches sources that are added later. */
+  /** Iterates over `#due`, and reaches sources that are added later too. */
   #next: Iterator<DeliverySource> | undefined;
   /**
    * Time at which deliveries stop in this turn of the event loop, in ms of the platform's clock.

@@ -22,7 +22,7 @@ export class Histories {
    * its history becomes empty.
    */
   readonly #used = new Map<RoomHistory, () => void>();
-  /** Histories of ended rooms, by room. Their messages have expired, and their positions remain. */
+  /** Histories of ended rooms, by room. They have no messages left, but their positions remain. */
   readonly #ended = new Map<string, Ended>();
   /** Histories of ended rooms that never had a message. These are dropped first. */
   readonly #unused = new Map<string, Ended>();

@@ -61,7 +61,7 @@ export interface AskedJoin<Data> {
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The joins that wait for a decision. To close the sessions of a room also closes theirs. */
+  /** The joins that wait for a decision. `everywhere.close` of a room closes their sessions too. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 
@@ -98,7 +98,7 @@ export class Joins<Data> {
       const isMember = session.isIn(name);
       if (!isMember) this.checkBounds(session, name);
       const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
-      // A member still gets its messages while it waits for a state, and remains one if none comes.
+      // A member still gets messages while it waits for a state. Without a state it remains a member.
       const decision = isMember ? resume?.askForState() : admitted;
       return decision === undefined
         ? this.#enterAdmitted(session, name, resume)
