@@ -58,7 +58,7 @@ export class BackplaneLink {
   /** The other nodes, as their words describe them. */
   readonly others: OtherNodes;
   #unansweredWords = 0;
-  /** Resolves when the engine is up again; undefined unless it is away. */
+  /** Resolves when the engine is up again; defined only while the engine is away. */
   #engineBack: Deferred<void> | undefined;
   /** Whether messages with `through` have not returned within {@link RETURN_MS}. */
   #hasUnreturned = false;
@@ -248,7 +248,7 @@ export class BackplaneLink {
    * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. During an
    * outage words are lost. After the outage the nodes ask each other.
    *
-   * @returns Resolves when the engine has the word: to false if it does not take it.
+   * @returns Resolves to true when the engine has the word, or to false if the word is lost.
    */
   async say(room: string | undefined, word: Word): Promise<boolean> {
     const { node, platform, backplane } = this;

@@ -17,8 +17,8 @@ interface LocalSession {
 }
 
 /**
- * The hub of this node, as its backplane, its presence and `hub.everywhere` use it. The code of these
- * imports no session and no room.
+ * The hub of this node, for the folders `backplane`, `presence` and `everywhere`. These import no session
+ * and no room.
  */
 export interface LocalHub {
   readonly settings: {

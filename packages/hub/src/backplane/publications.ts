@@ -170,7 +170,7 @@ export class Publications {
     );
   }
 
-  /** Resolves when each message with `through` that is under way on a channel has returned or is lost. */
+  /** Resolves when each message with `through` under way on a channel has returned or is lost. */
   async untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.origins.values() ?? [])];
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));

@@ -31,7 +31,7 @@ export interface RunningCluster {
    * @throws (rejects) The error of a new worker that does not start. The old one continues.
    */
   replace(): Promise<void>;
-  /** Closes all workers. Resolves when they have ended. After that, the cluster does not keep the process alive. */
+  /** Closes all workers. Resolves when they have ended. The cluster then keeps no process alive. */
   close(options?: ClusterCloseOptions): Promise<void>;
 }
 
