@@ -54,7 +54,7 @@ export class ClusterBackplane implements Backplane {
   readonly #drains = new Map<number, Promise<void>>();
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
-  readonly #retryQueues = new RetryQueues(
+  readonly #retries = new RetryQueues(
     (channel, { bytes, keep }) => this.#send(channel, bytes, keep),
     () => this.#rediscover(),
   );
@@ -95,7 +95,7 @@ export class ClusterBackplane implements Backplane {
     // Wait then: the former primary may answer that it has not run an earlier publication.
     const drain = this.#drains.get(slot);
     let cause: unknown;
-    if (shard !== undefined && drain === undefined && !this.#retryQueues.has(channel)) {
+    if (shard !== undefined && drain === undefined && !this.#retries.has(channel)) {
       try {
         return await shard.publish(channel, bytes, keep, false, this.#formerId(channel));
       } catch (error) {
@@ -103,8 +103,8 @@ export class ClusterBackplane implements Backplane {
         cause = error;
       }
     }
-    const untilAnswered = async (): Promise<void> => drain ?? shard?.backplane.answered();
-    return this.#retryQueues.add(channel, publication, cause, untilAnswered);
+    const answered = async (): Promise<void> => drain ?? shard?.backplane.answered();
+    return this.#retries.add(channel, publication, cause, answered);
   }
 
   async history(
@@ -208,8 +208,8 @@ export class ClusterBackplane implements Backplane {
   }
 
   /**
-   * The replication id of the slot's former primary, for a publication. A read asks the primaries, and
-   * is sent again. A publication must not be sent again: a later one could overtake it.
+   * The replication id of the slot's former primary, for a publication. A read asks all primaries, see
+   * {@link #read}. During these requests a later publication would overtake this one.
    */
   #formerId(channel: string): string | undefined {
     return this.#formerIds.get(this.#slot(channel));
@@ -226,10 +226,8 @@ export class ClusterBackplane implements Backplane {
       const [name, id = ''] = (error as Error).message.split(' ');
       if (name !== KEYS_FROM) throw error;
       const shards = [...this.#shards.values()].filter(({ isUp }) => isUp);
-      const answers = shards.map(({ backplane }) =>
-        backplane.replicationId().catch(() => undefined),
-      );
-      const ids = await Promise.all(answers);
+      const found = shards.map(({ backplane }) => backplane.replicationId().catch(() => undefined));
+      const ids = await Promise.all(found);
       return readFrom(ids.includes(id) ? id : '');
     }
   }

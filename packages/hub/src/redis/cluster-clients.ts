@@ -83,17 +83,17 @@ export function discoverOf(client: RedisClient): Discover | undefined {
   ) as Partial<Record<string, unknown>>;
   if (typeof duplicate !== 'function') return undefined;
   if (isCluster === true && typeof nodes === 'function') {
-    return (from) => discoverIoRedis(client as unknown as IoRedisCluster, from as IoRedisNode);
+    return (from) => readIoRedis(client as unknown as IoRedisCluster, from as IoRedisNode);
   }
   // Version 4 has no `destroy`.
   const isOfNodeRedis = typeof nodeClient === 'function' && typeof destroy === 'function';
   if (nodeByAddress !== undefined && isOfNodeRedis) {
-    return (from) => discoverNodeRedis(client as unknown as NodeRedisCluster, from);
+    return (from) => readNodeRedis(client as unknown as NodeRedisCluster, from);
   }
   return undefined;
 }
 
-async function discoverNodeRedis(
+async function readNodeRedis(
   app: NodeRedisCluster,
   from: RedisClient | undefined,
 ): Promise<Topology> {
@@ -150,10 +150,7 @@ function nodeRedisServer(
   return { address, createClient: () => model.duplicate({ socket }) as RedisClient };
 }
 
-async function discoverIoRedis(
-  app: IoRedisCluster,
-  from: IoRedisNode | undefined,
-): Promise<Topology> {
+async function readIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Promise<Topology> {
   const { host, port } = from?.options ?? {};
   const cluster = app.duplicate(from === undefined ? [] : [{ host, port }], {
     lazyConnect: true,

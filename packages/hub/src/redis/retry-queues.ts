@@ -79,8 +79,7 @@ export class RetryQueues {
     while (queue.length > 0) {
       const sent = queue.splice(0);
       await Promise.all(sent.map((each) => this.#sendAgain(channel, queue, each)));
-      const [first] = queue;
-      if (first !== undefined && first.order <= sent.at(-1)!.order) await this.#rediscover();
+      if (queue[0] !== undefined && queue[0].order <= sent.at(-1)!.order) await this.#rediscover();
     }
     this.#queues.delete(channel);
   }

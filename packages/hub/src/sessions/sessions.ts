@@ -336,11 +336,8 @@ export class Sessions<Data> implements LocalHub {
   /** A listener threw or rejected. */
   listenerFailed(session: Session<Data> | undefined, error: unknown): void {
     // The session or the hub was closed while the listener ran. That is not a fault of the listener.
-    const isSessionEnd = error instanceof SessionClosedError;
-    if (
-      (isSessionEnd && session?.state === 'closed') ||
-      (error instanceof HubClosedError && this.ended)
-    ) {
+    const isEnd = error instanceof SessionClosedError;
+    if ((isEnd && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
       return;
     }
     // A publication or a join was refused. That is not the fault of this session.
@@ -351,7 +348,7 @@ export class Sessions<Data> implements LocalHub {
     const isFull = error instanceof BackpressureError;
     const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
     // The error is about the end of another session, so this one stays.
-    if (!isSessionEnd) void session?.close(code);
+    if (!isEnd) void session?.close(code);
   }
 
   /** Reports an error. `session` is undefined for an error that belongs to no session. */
