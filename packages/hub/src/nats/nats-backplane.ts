@@ -19,7 +19,7 @@ const RETRY_MS = 500;
 interface Subscribed {
   readonly subscription: NatsSubscription;
   /** The error with which the server refused the subscription. */
-  refusal: Error | undefined;
+  error: Error | undefined;
   /** Position of the last message since the last outage; undefined without one. */
   last: Position | undefined;
 }
@@ -93,7 +93,7 @@ export class NatsBackplane implements Backplane {
   async #store(log: StreamLog, token: string, bytes: Uint8Array, keep: Keep): Promise<Position> {
     try {
       // A disconnected client never rejects a request.
-      await this.#unlessLost(log.ensureBounds(keep), undefined);
+      await this.#unlessLost(log.update(keep), undefined);
       return await this.#unlessLost(log.publish(token, bytes, keep.bytes), undefined);
     } catch (error) {
       const { name } = error as Error;
@@ -140,10 +140,10 @@ export class NatsBackplane implements Backplane {
     const subscription = this.#connection.subscribe(`${this.#prefix}.${subjectToken(channel)}`, {
       callback: (error, message) => {
         if (error === null) this.#receive(channel, subscribed, message);
-        else subscribed.refusal = error;
+        else subscribed.error = error;
       },
     });
-    const subscribed: Subscribed = { subscription, refusal: undefined, last: undefined };
+    const subscribed: Subscribed = { subscription, error: undefined, last: undefined };
     this.#channels.set(channel, subscribed);
     const ended = (): void => this.#ended(channel, subscribed);
     subscription.closed.then(ended, ended);
@@ -160,7 +160,7 @@ export class NatsBackplane implements Backplane {
   #receive(channel: string, subscribed: Subscribed, message: NatsMessage): void {
     // Drops a message that arrives during an outage. The gap of the outage reports it.
     if (this.#state !== 'up') return;
-    const found = this.#log?.positionOf(message);
+    const found = this.#log?.position(message);
     if (found === undefined) {
       this.#sink?.message(channel, message.data);
       return;
@@ -180,7 +180,7 @@ export class NatsBackplane implements Backplane {
     if (this.#isCheckingStream) return;
     this.#isCheckingStream = true;
     try {
-      await this.#unlessLost(this.#log!.checkEpoch(epoch), undefined);
+      await this.#unlessLost(this.#log!.check(epoch), undefined);
     } catch (error) {
       this.#lost(error as Error);
     }
@@ -267,7 +267,7 @@ export class NatsBackplane implements Backplane {
     } finally {
       cancelTimer();
     }
-    // The iterator of statuses reports a refusal some microtasks after the answer.
+    // The iterator of statuses reports a error some microtasks after the answer.
     await new Promise<void>((resolve) => portablePlatform.defer(resolve));
   }
 
@@ -289,8 +289,8 @@ export class NatsBackplane implements Backplane {
 }
 
 /** Why a subscription has ended. */
-function endError({ refusal }: Subscribed): Error {
-  return refusal ?? new Error('the subscription has ended');
+function endError({ error }: Subscribed): Error {
+  return error ?? new Error('the subscription has ended');
 }
 
 /**

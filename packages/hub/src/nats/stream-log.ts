@@ -153,7 +153,7 @@ export class StreamLog {
   }
 
   /** Rejects if the stream no longer has this epoch. */
-  async checkEpoch(epoch: string): Promise<void> {
+  async check(epoch: string): Promise<void> {
     if (epochOf(await this.open()) !== epoch) throw new Error('the stream was created again');
   }
 
@@ -185,7 +185,7 @@ export class StreamLog {
   /**
    * Resolves when the stream has at least these bounds. Calls resolve in their order.
    */
-  async ensureBounds({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
+  async update({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
     const isMore = size > this.#size || ttl > this.#ttl || total > this.#bytes;
     if (isMore || this.#ensured === undefined) {
       this.#size = Math.max(size, this.#size);
@@ -244,7 +244,7 @@ export class StreamLog {
   }
 
   /** The position of a republished message; undefined for other messages. */
-  positionOf({ headers }: NatsMessage): { position: Position; previous: number } | undefined {
+  position({ headers }: NatsMessage): { position: Position; previous: number } | undefined {
     const offset = Number(headers?.get('Nats-Sequence'));
     if (!(offset > 0)) return undefined;
     this.#lastSeen = Math.max(offset, this.#lastSeen);

@@ -23,7 +23,7 @@ interface OpenRoom {
   readonly nodes: Map<string, NodeMembers>;
 }
 
-/** A question of this node for the versions, or the members, of other nodes. */
+/** What this node asks of other nodes: versions of rooms, or members too. */
 interface Need {
   /** The name of the node that is asked; undefined for all nodes. */
   readonly of: string | undefined;
@@ -42,7 +42,7 @@ export class PresenceLink {
   readonly #presence: Presence;
   readonly #own: OwnMembers;
   readonly #rooms = new Map<string, OpenRoom>();
-  /** The needs to send at the end of the turn, by `full` and the name of the node. */
+  /** By `full` and the name of the node. They are sent at the end of the turn. */
   readonly #needs = new Map<string, Need>();
   /** The rooms in which this node may not know all members. */
   readonly #doubtful = new Set<string>();

@@ -47,7 +47,7 @@ export class ClusterBackplane implements Backplane {
   /** By address. */
   readonly #shards = new Map<string, Shard>();
   #owners: Topology['owners'] = [];
-  #serverNamed!: Topology['serverNamed'];
+  #locate!: Topology['locate'];
   /** For each slot that has moved: the replication id of its former primary at that time. */
   readonly #formerIds = new Map<number, string | undefined>();
   /** For each slot that has just moved: resolves when its former primary has answered, see `drained`. */
@@ -82,7 +82,7 @@ export class ClusterBackplane implements Backplane {
     if (this.#shards.size === 0) throw new Error(NO_SLOTS);
     this.#viewTimer ??= setInterval(() => this.#checkViews(), VIEW_MS);
     const shards = [...this.#shards.values()];
-    const attempts = Promise.allSettled(shards.map(({ firstAttempt }) => firstAttempt.promise));
+    const attempts = Promise.allSettled(shards.map(({ tried }) => tried.promise));
     await Promise.race([attempts, sleep(portablePlatform, DISCOVER_MS)]);
     if (this.#isClosed) throw new Error(CLOSED);
     if (!this.#isAnyUp) throw new Error('no server of the cluster answers');
@@ -173,7 +173,7 @@ export class ClusterBackplane implements Backplane {
 
   /** The shards that have slots. */
   get #primaries(): Shard[] {
-    return [...this.#shards.values()].filter(({ spareUntil }) => spareUntil === undefined);
+    return [...this.#shards.values()].filter(({ closeAt }) => closeAt === undefined);
   }
 
   get #isAnyUp(): boolean {
@@ -202,7 +202,7 @@ export class ClusterBackplane implements Backplane {
       const [, address] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
       if (address === undefined) throw error;
       const target = this.#importer(address, owner);
-      await target.firstAttempt.promise;
+      await target.tried.promise;
       return { answer: await command(target, true, owner), owner, isImported: true };
     }
   }
@@ -234,11 +234,11 @@ export class ClusterBackplane implements Backplane {
 
   /** The shard to which a slot moves. It may have no slots yet. */
   #importer(name: string, owner: Shard): Shard {
-    const { address, createClient } = this.#serverNamed(name, owner.client);
+    const { address, duplicate } = this.#locate(name, owner.client);
     const found = this.#shards.get(address);
     if (found !== undefined) return found;
-    const opened = this.#open(address, createClient());
-    opened.spareUntil = portablePlatform.now() + SPARE_MS;
+    const opened = this.#open(address, duplicate());
+    opened.closeAt = portablePlatform.now() + SPARE_MS;
     return opened;
   }
 
@@ -329,9 +329,9 @@ export class ClusterBackplane implements Backplane {
           },
         });
         this.#up(shard, false);
-        return shard.firstAttempt.resolve();
+        return shard.tried.resolve();
       } catch {
-        shard.firstAttempt.resolve();
+        shard.tried.resolve();
         await sleep(portablePlatform, RETRY_MS);
       }
     }
@@ -340,7 +340,7 @@ export class ClusterBackplane implements Backplane {
   /** @param isWhole - The shard has delivered all messages of its channels. */
   #up(shard: Shard, isWhole = false): void {
     shard.isUp = !shard.isClosed;
-    shard.checkView(() => void this.#rediscover());
+    shard.check(() => void this.#rediscover());
     this.#upIfAny();
     if (isWhole) return;
     for (const subscribed of this.#channels.values()) {
@@ -357,7 +357,7 @@ export class ClusterBackplane implements Backplane {
   #down(shard: Shard, error: Error): void {
     shard.isUp = false;
     shard.id = undefined;
-    if (shard.spareUntil !== undefined) shard.spareUntil = 0;
+    if (shard.closeAt !== undefined) shard.closeAt = 0;
     else if (this.#isAnyUp) this.#sink.failed?.(error);
     else {
       this.#isDown = true;
@@ -370,7 +370,7 @@ export class ClusterBackplane implements Backplane {
 
   /** A changed view means that a slot has moved, or that a replica has taken over. */
   #checkViews(): void {
-    for (const shard of this.#primaries) shard.checkView(() => void this.#rediscover());
+    for (const shard of this.#primaries) shard.check(() => void this.#rediscover());
   }
 
   /** Reads the topology again. Waits for the current discovery, which may have missed the change. */
@@ -389,7 +389,7 @@ export class ClusterBackplane implements Backplane {
   async #readTopology(): Promise<void> {
     if (this.#isClosed) return;
     const primaries = this.#primaries;
-    const answering = primaries.filter(({ isUp, awaitsView }) => isUp && !awaitsView);
+    const answering = primaries.filter(({ isUp, isAsked }) => isUp && !isAsked);
     const candidates = answering.length > 0 ? answering : [...primaries, undefined];
     const from = candidates[Math.floor(Math.random() * candidates.length)];
     try {
@@ -405,7 +405,7 @@ export class ClusterBackplane implements Backplane {
   }
 
   /** Applies a topology: opens, closes and drains shards, and moves subscriptions. */
-  #adopt({ owners, clients, serverNamed }: Topology): void {
+  #adopt({ owners, clients, locate }: Topology): void {
     if (this.#isClosed) return;
     const drains = new Map<Shard, Promise<void>>();
     for (const [slot, address] of this.#owners.entries()) {
@@ -419,7 +419,7 @@ export class ClusterBackplane implements Backplane {
       void drain.then(() => this.#drains.get(slot) === drain && this.#drains.delete(slot));
     }
     this.#owners = owners;
-    this.#serverNamed = serverNamed;
+    this.#locate = locate;
     for (const [address, client] of clients) {
       if (!this.#shards.has(address)) this.#open(address, client);
     }
@@ -431,9 +431,9 @@ export class ClusterBackplane implements Backplane {
     }
     const now = portablePlatform.now();
     for (const [address, shard] of this.#shards) {
-      if (clients.has(address)) shard.spareUntil = undefined;
-      else shard.spareUntil ??= shard.isUp ? now + SPARE_MS : now;
-      if (shard.spareUntil === undefined || shard.spareUntil > now) continue;
+      if (clients.has(address)) shard.closeAt = undefined;
+      else shard.closeAt ??= shard.isUp ? now + SPARE_MS : now;
+      if (shard.closeAt === undefined || shard.closeAt > now) continue;
       this.#shards.delete(address);
       void shard.close();
     }

@@ -12,13 +12,13 @@ export interface Topology {
    * @param name - The address of the server in an answer of another server.
    * @param model - A client of another server, to duplicate.
    */
-  readonly serverNamed: (name: string, model: RedisClient) => NamedServer;
+  readonly locate: (name: string, model: RedisClient) => NamedServer;
 }
 
 interface NamedServer {
   /** The address for this hub. The application may map addresses. */
   readonly address: string;
-  readonly createClient: () => RedisClient;
+  readonly duplicate: () => RedisClient;
 }
 
 /**
@@ -130,8 +130,8 @@ async function readNodeRedis(
         created.once(event, () => ignoreErrors(() => created.destroy()));
       }
     }
-    const serverNamed: Topology['serverNamed'] = (name, model) => nodeRedisServer(app, name, model);
-    return { owners, clients, serverNamed };
+    const locate: Topology['locate'] = (name, model) => nodeRedisServer(app, name, model);
+    return { owners, clients, locate };
   } finally {
     ignoreErrors(() => cluster.destroy());
   }
@@ -147,7 +147,7 @@ function nodeRedisServer(
   const [, host, port] = /^(.*):(\d+)$/.exec(address) ?? [];
   const { options } = model as NodeRedisClient;
   const socket = { ...options.socket, ...(mapped ?? { host, port: Number(port) }) };
-  return { address, createClient: () => model.duplicate({ socket }) as RedisClient };
+  return { address, duplicate: () => model.duplicate({ socket }) as RedisClient };
 }
 
 async function readIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Promise<Topology> {
@@ -180,12 +180,12 @@ async function readIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): 
       const overrides = { retryStrategy, readOnly: false, lazyConnect: true };
       clients.set(address, node.duplicate(overrides) as RedisClient);
     }
-    const serverNamed: Topology['serverNamed'] = (name, model) => {
+    const locate: Topology['locate'] = (name, model) => {
       const { host, port } = app.natMapper(name);
       const address = `${host}:${port}`;
-      return { address, createClient: () => model.duplicate({ host, port }) as RedisClient };
+      return { address, duplicate: () => model.duplicate({ host, port }) as RedisClient };
     };
-    return { owners, clients, serverNamed };
+    return { owners, clients, locate };
   } finally {
     ignoreErrors(() => cluster.disconnect());
   }

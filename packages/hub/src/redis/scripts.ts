@@ -93,8 +93,8 @@ const SMALL_BYTES = 16_384;
 /**
  * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings, the ttl of
  * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and the first
- * entries after `since`; for another epoch, the first entries of the current one. The first read of a
- * room creates its epoch.
+ * entries after `since`; without `since`, the last entries; for another epoch, the first entries of the
+ * current one. The first read of a room creates its epoch.
  *
  * Redis serves no other client while the script runs. A MiB takes 40 ms. So the script reads a few
  * entries at a time, until it has {@link PART_BYTES}.

@@ -27,11 +27,11 @@ export class Shard {
   /** The last known replication id; undefined while the server is away, or is no primary. */
   id: string | undefined;
   /** For a server without slots: when its connections are closed, in ms. Otherwise undefined. */
-  spareUntil: number | undefined;
+  closeAt: number | undefined;
   /** Time of the unanswered request for the view, in ms; undefined without one. */
   #askedAt: number | undefined;
   /** Resolves when the first attempt to connect has succeeded or failed. */
-  readonly firstAttempt: Deferred<void> = new Deferred();
+  readonly tried: Deferred<void> = new Deferred();
   /** Number of publications that the server has not answered. */
   unanswered = 0;
   #view = '';
@@ -42,7 +42,7 @@ export class Shard {
   }
 
   /** Whether the server has not answered the last request for its view. */
-  get awaitsView(): boolean {
+  get isAsked(): boolean {
     return this.#askedAt !== undefined;
   }
 
@@ -66,8 +66,8 @@ export class Shard {
   }
 
   /** Asks the server for its view of the cluster. Calls `onChange` when the view has changed. */
-  checkView(onChange: () => void): void {
-    if (!this.isUp || this.awaitsView) return;
+  check(onChange: () => void): void {
+    if (!this.isUp || this.isAsked) return;
     this.#askedAt = portablePlatform.now();
     const answered = (view: string, id: string | undefined): void => {
       this.#askedAt = undefined;
