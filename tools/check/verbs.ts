@@ -19,12 +19,11 @@ const VERBS: Readonly<Record<string, string>> = {
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
   drop: 'Batches PieceQueue MemoryBroker',
-  held: 'ClusterBackplane',
   hold: 'Resume',
   own: 'BorrowedMessage WaitingMessage',
   pass: 'Resume',
   run: `Inbox YieldQueue TaskQueue Audience DeliverySource Limit HistoryReads MissedSends MemberEvents RoomStates
-    ClusterBackplane Connection HeldPublications WorkerPool
+    ClusterBackplane Connection WorkerPool
     DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
   take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartQueues Resume

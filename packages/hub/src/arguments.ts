@@ -80,7 +80,7 @@ export function checkClose(owner: string, code: number, reason: string): void {
 }
 
 /**
- * @param takesKey - A key may have an effect.
+ * @param takesKey - Whether a key may have an effect.
  * @throws TypeError or RangeError for another option than `names`, and for a key that is invalid or has
  *   no effect.
  */
@@ -131,7 +131,7 @@ export function prepareResult(result: unknown, name: string): PreparedMessage {
   return prepare(result as MessageData, name);
 }
 
-/** The name of an event of a contract, at the start of its text. */
+/** Matches the start of the text of an event, with its name. */
 const EVENT = /^\{"jsonrpc":"2\.0","method":"([^"]+)"/;
 
 /** The name of the event that `text` encodes; undefined for another text. */
@@ -140,7 +140,7 @@ export function eventNameOf(text: string, events: object): string | undefined {
   return name !== undefined && Object.hasOwn(events, name) ? name : undefined;
 }
 
-/** @throws TypeError for the text of an event, which is JSON already. */
+/** @throws TypeError for the text of an event: it is JSON already. */
 export function checkNoEvent(value: unknown, events: object): void {
   const event = typeof value === 'string' ? eventNameOf(value, events) : undefined;
   if (event === undefined) return;

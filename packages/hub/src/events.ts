@@ -112,17 +112,18 @@ const EVENTS: readonly (keyof HubEvents)[] = [
   'presence',
 ];
 
-/** The key under which a listener of a contract of `@ws/rpc` has the events of its clients. */
+/** A listener from a contract of `@ws/rpc` has the events for its clients under this key. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
+/** The listeners of a hub, by event. */
 export class Listeners<Data> {
-  /** The events of the contracts that listen, by name. */
+  /** The events for clients, by name, of the contracts with a listener here. */
   readonly events: Record<string, unknown> = {};
   readonly #lists = Object.fromEntries(
     EVENTS.map((event) => [event, []]),
   ) as unknown as Lists<Data>;
 
-  /** Whether `sent` has listeners. Every delivery asks for it. */
+  /** Whether `sent` has listeners. Read at every delivery. */
   get sent(): boolean {
     return this.#lists.sent.length > 0;
   }
@@ -136,7 +137,7 @@ export class Listeners<Data> {
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
     }
-    // A new array, because a listener may remove itself while the list is walked.
+    // The lists are replaced, because a listener may remove itself while the hub iterates over one.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
     Object.assign(this.events, Reflect.get(listener, CONTRACT_EVENTS));
     const bound = asyncContexts.bind(listener);

@@ -167,7 +167,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
     if (this.closed) throw new HubClosedError('hub.add');
     const { id = crypto.randomUUID() } = init;
     checkString('id', id);
-    // The methods that a ConnLike lacks are called by `conn-calls.ts` alone.
+    // Only `conn-calls.ts` calls methods that a ConnLike lacks.
     return this.#sessions.add(conn as Conn<Data>, id, init, ctx);
   }
 

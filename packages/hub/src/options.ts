@@ -41,7 +41,7 @@ export type Overflow<Data = unknown> =
   | 'latest'
   | ((session: Session<Data>, waiting: Waiting) => OverflowPolicy);
 
-/** The policies that the function may return. */
+/** The policies that a function of the option `overflow` may return. */
 export const POLICIES: readonly OverflowPolicy[] = ['close', 'drop-new', 'drop-old'];
 
 /** The bounds of a room's history. */
@@ -257,7 +257,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    // Bound like a listener. Neither a slow session nor a publisher owns such a call.
+    // Bound like a listener, because neither the slow session nor the publisher owns the call.
     overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
@@ -285,19 +285,19 @@ const PLAIN = { history: undefined, through: false } as const;
 
 function roomSettings<Data>(
   rooms: Readonly<Record<string, RoomOptions<Data>>>,
-  total: number,
+  maxHistoryBytes: number,
   backplane: Backplane | undefined,
 ): (name: string) => RoomSettings<Data> {
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
   }
-  const found = byPattern(
+  const byName = byPattern(
     Object.entries(rooms).map(([pattern, options]) => {
       const owner = `rooms[${JSON.stringify(pattern)}]`;
-      return [pattern, settingsOf(owner, options, total, backplane)] as const;
+      return [pattern, settingsOf(owner, options, maxHistoryBytes, backplane)] as const;
     }),
   );
-  return (name) => found(name) ?? PLAIN;
+  return (name) => byName(name) ?? PLAIN;
 }
 
 /**
@@ -336,7 +336,7 @@ function historyAdvice(name: string, patterns: readonly string[]): string {
 function settingsOf<Data>(
   owner: string,
   options: RoomOptions<Data>,
-  total: number,
+  maxHistoryBytes: number,
   backplane: Backplane | undefined,
 ): RoomSettings<Data> {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
@@ -366,11 +366,11 @@ function settingsOf<Data>(
     );
   }
   return {
-    history: boundsOf(`${owner}.history`, history, total),
+    history: boundsOf(`${owner}.history`, history, maxHistoryBytes),
     through: delivery === 'through',
     form: form && asyncContexts.bind(form),
     presence,
-    // Bound like a listener. No session owns a call that many share.
+    // Bound like a listener, because no session owns a call that many share.
     state: state && asyncContexts.bind(state),
     accept: options.accept,
   };
@@ -379,7 +379,7 @@ function settingsOf<Data>(
 function boundsOf(
   owner: string,
   history: boolean | HistoryOptions,
-  total: number,
+  maxHistoryBytes: number,
 ): HistoryBounds | undefined {
   if (history === false) return undefined;
   const options = history === true ? {} : history;
@@ -389,7 +389,7 @@ function boundsOf(
     size: whole(`${owner}.size`, size),
     bytes: whole(`${owner}.bytes`, bytes),
     ttl: duration(`${owner}.ttl`, options.ttl, 300_000, false),
-    total,
+    total: maxHistoryBytes,
   };
 }
 

@@ -4,7 +4,9 @@ import type { Platform } from '@ws/conn';
 const INTERVAL_MS = 1_000;
 
 interface Pending<Detail> {
+  /** Number of events since the last report. */
   count: number;
+  /** Of the last event. */
   detail: Detail;
   readonly cancel: () => void;
 }
@@ -36,6 +38,7 @@ export class Reports<Key, Detail> {
     this.#report(key, count, detail);
   }
 
+  /** Reports the remaining events of all keys now. */
   flushAll(): void {
     for (const key of this.#recent.keys()) this.flush(key);
   }

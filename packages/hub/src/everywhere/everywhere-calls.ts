@@ -10,9 +10,9 @@ import type { AskOptions, Everywhere } from './everywhere.ts';
 import { askHere, closeHere, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
 import type { Replies } from './questions.ts';
 
-/** How long the nodes have for an answer, in ms. */
+/** Default time for the answers of the nodes, in ms. */
 const ANSWER_MS = 5_000;
-const NO_REPLIES: Replies<never> = { of: [], silent: [] };
+const NO_REPLIES: Replies<never> = { answers: [], silent: [] };
 
 type Result<Name extends 'count' | 'close' | 'ask'> = ReturnType<Everywhere[Name]>;
 
@@ -26,9 +26,9 @@ export class EverywhereCalls {
 
   async count(room: string): Result<'count'> {
     checkRoomName(room);
-    const { of, silent } = await this.#send<number>({ act: 'count', room }, ANSWER_MS);
+    const { answers, silent } = await this.#send<number>({ act: 'count', room }, ANSWER_MS);
     const own = this.#hub.membersOf(room).size;
-    return { sessions: sum(of) + own, nodes: of.length + 1, silent: [...silent] };
+    return { sessions: sum(answers) + own, nodes: answers.length + 1, silent: [...silent] };
   }
 
   async close(
@@ -36,13 +36,13 @@ export class EverywhereCalls {
     code: number = CloseCode.NormalClosure,
     reason = '',
   ): Result<'close'> {
-    const checked = this.#checkTarget(target);
+    const copy = this.#checkTarget(target);
     checkClose('everywhere.close', code, reason);
-    const [own, { of, silent }] = await Promise.all([
-      closeHere(this.#hub, checked, code, reason),
-      this.#send<number>({ act: 'close', ...checked, code, reason }, ANSWER_MS),
+    const [own, { answers, silent }] = await Promise.all([
+      closeHere(this.#hub, copy, code, reason),
+      this.#send<number>({ act: 'close', ...copy, code, reason }, ANSWER_MS),
     ]);
-    return { sessions: own + sum(of), silent: [...silent] };
+    return { sessions: own + sum(answers), silent: [...silent] };
   }
 
   async ask(name: string, data: unknown, options: AskOptions = {}): Result<'ask'> {
@@ -52,25 +52,24 @@ export class EverywhereCalls {
     const text = data === undefined ? undefined : jsonOf(data);
     if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
     const own = askHere(this.#hub, name, text, timeout);
-    const { of, silent } = await this.#send<NodeAnswer>(
+    const replies = await this.#send<NodeAnswer>(
       { act: 'ask', name, data: text, timeout },
       timeout,
     );
-    return this.#collect(of, silent, await own);
+    return this.#collect(replies, await own);
   }
 
   #collect(
-    of: Replies<NodeAnswer>['of'],
-    silent: readonly string[],
+    { answers: others, silent }: Replies<NodeAnswer>,
     own: NodeAnswer | undefined,
   ): Awaited<ReturnType<Everywhere['ask']>> {
     const { id } = this.#hub.settings;
     const answers = new Map<string, JSONValue>();
     const failed = new Map<string, string>();
     const name = this.#hub.link?.node ?? id;
-    const all = own === undefined ? of : [...of, { node: id, name, value: own }];
+    const all = own === undefined ? others : [...others, { node: id, name, value: own }];
     for (const { node, name, value } of all) {
-      // Two nodes may have one id by mistake. The name has one run of a node.
+      // Two nodes may have one id by mistake. The name is unique.
       const key = answers.has(node) || failed.has(node) ? name : node;
       if ('answer' in value) answers.set(key, JSON.parse(value.answer) as JSONValue);
       else failed.set(key, value.failed);
@@ -80,11 +79,15 @@ export class EverywhereCalls {
 
   async #send<Value>(question: Question, timeout: number): Promise<Replies<Value>> {
     if (this.#hub.ended) throw new HubClosedError(`everywhere.${question.act}`);
-    const replies = this.#hub.withLink((link) => link.others.questions.ask(question, timeout));
-    return ((await replies) ?? NO_REPLIES) as Replies<Value>;
+    const asked = this.#hub.withLink((link) => link.others.questions.ask(question, timeout));
+    return ((await asked) ?? NO_REPLIES) as Replies<Value>;
   }
 
-  /** @throws TypeError, RangeError for another target than a room or a session. */
+  /**
+   * Copies a target.
+   *
+   * @throws TypeError, RangeError for another target than a room or a session.
+   */
   #checkTarget(target: CloseTarget): CloseTarget {
     if (typeof target !== 'object' || target === null) {
       throw new TypeError(
@@ -102,6 +105,6 @@ export class EverywhereCalls {
   }
 }
 
-function sum(replies: Replies<number>['of']): number {
-  return replies.reduce((total, { value }) => total + value, 0);
+function sum(answers: Replies<number>['answers']): number {
+  return answers.reduce((total, { value }) => total + value, 0);
 }

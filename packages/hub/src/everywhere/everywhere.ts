@@ -18,8 +18,8 @@ export interface AskOptions {
  * in the first 5 s of a hub first waits until it knows the other nodes.
  *
  * `silent` has the ids of nodes that live and have not answered in time: 5 s by default. A node that
- * has not been heard for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the hub
- * closes, and with a {@link BackplaneError} if the engine does not start within 10 s. A rejection that
+ * has not been heard for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the
+ * hub closes, and with a {@link BackplaneError} if the engine does not start within 10 s. A rejection that
  * is not awaited is not reported as unhandled. The event `error` reports it.
  *
  * @example
@@ -61,7 +61,7 @@ export class Everywhere {
    * Closes the sessions in a room, or the sessions with an id, as `Session.close` does.
    *
    * @param code - Default: 1000.
-   * @returns `sessions`: number of open sessions that were closed. It does not wait for their ends.
+   * @returns `sessions`: number of open sessions that were closed. The call does not wait for their ends.
    * @throws (rejects) TypeError, RangeError for a target without `room` or `session`, an invalid name, code
    *   or reason.
    */
@@ -122,9 +122,9 @@ export function addAskListener(
   if (askListeners.has(name)) {
     throw new TypeError(`hub.onAsk: ${JSON.stringify(name)} has a listener already`);
   }
-  const own = asyncContexts.bind((data: JSONValue) => listener(data));
-  askListeners.set(name, own);
+  const bound = asyncContexts.bind((data: JSONValue) => listener(data));
+  askListeners.set(name, bound);
   return () => {
-    if (askListeners.get(name) === own) askListeners.delete(name);
+    if (askListeners.get(name) === bound) askListeners.delete(name);
   };
 }

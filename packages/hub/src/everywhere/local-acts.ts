@@ -25,12 +25,12 @@ export async function closeHere(
 ): Promise<number> {
   const failed = (error: unknown): void => hub.failedOften('sessions could not be closed', error);
   let closed = 0;
-  for (const each of hub.targets(target)) {
-    if (each.state !== 'open') continue;
+  for (const session of hub.targets(target)) {
+    if (session.state !== 'open') continue;
     try {
-      onRejection(each.close(code, reason), failed);
+      onRejection(session.close(code, reason), failed);
     } catch (error) {
-      // The connection may be no Conn, and refuse the code.
+      // A connection that is no Conn may refuse the code.
       failed(error);
       continue;
     }
@@ -79,14 +79,14 @@ async function answerOf(
   }
 }
 
-/** The class of an error, without a word of its message. */
+/** The class of an error. The message stays on this node. */
 function classOf(error: unknown): string {
   if (!(error instanceof Error)) return 'Error';
   try {
     const { name } = error.constructor as { readonly name: unknown };
     if (typeof name === 'string' && name !== '' && name.length <= MAX_CLASS) return name;
   } catch {
-    // A getter of the application.
+    // A getter of the application may throw.
   }
   return 'Error';
 }

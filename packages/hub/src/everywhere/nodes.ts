@@ -8,42 +8,42 @@ import type { OtherNodes } from './other-nodes.ts';
 export const BEAT_MS = 5_000;
 /** Silence after which a node no longer counts, in ms. */
 const LIFE_MS = 15_000;
-/** Time after its last word in which a silent node may live beyond a split, in ms. */
+/** Time after its last word until a lost node is forgotten, in ms. */
 const LOST_MS = 60_000;
-/** Least wait for a node that is silent, in ms. */
+/** Shortest wait for the next node to expire, in ms. */
 const LEAST_MS = 250;
 /** Bound of the other nodes. */
 const MAX_NODES = 1_000;
-/** Matches the name of a node, which ends with the random word of its run. */
-const RUN = /[^]\/[0-9a-f]{16}$/;
+/** Matches the name of a node: its id, and random digits that are new at each start. */
+const NODE_NAME = /[^]\/[0-9a-f]{16}$/;
 
 /** Another node that lives. */
 export interface LiveNode {
-  /** The name of this run, which no other node has. */
+  /** Unique: the node has a new name after a restart. */
   readonly name: string;
   readonly id: string;
-  /** The number of the event of its start; undefined if this node missed the start. */
+  /** Number of the event of its start, see {@link Nodes.nextEvent}; undefined if it was not heard. */
   readonly started: number | undefined;
-  /** When it was heard last, by the platform's clock. */
+  /** Time of its last word, by the platform's clock. */
   heardAt: number;
   /** Id of its last question. */
-  question: number;
+  lastQuestion: number;
   /** Number of its questions with running listeners. */
-  running: number;
+  runningQuestions: number;
 }
 
-/** The other nodes of the backplane, by their words. This node sends a beat each 5 s. */
+/** The other nodes of the backplane, from their words. This node sends a beat each 5 s. */
 export class Nodes {
-  /** By name. The node that has been silent longest comes first. */
+  /** By name. The node with the oldest last word comes first. */
   readonly live: Map<string, LiveNode> = new Map();
   /** The nodes that fell silent, by name. They may live beyond a split. */
   readonly lost: Map<string, LiveNode> = new Map();
   readonly #link: BackplaneLink;
   readonly #others: OtherNodes;
-  /** Resolves when all nodes had the time for a beat. */
-  readonly round: Deferred<void> = new Deferred();
-  /** Whether {@link round} has resolved. */
-  hasRound = false;
+  /** Resolves after the interval in which each node sends a beat. */
+  readonly heardAll: Deferred<void> = new Deferred();
+  /** Whether {@link heardAll} has resolved. */
+  hasHeardAll = false;
   #isFull = false;
   #event = 0;
   #cancelBeat: (() => void) | undefined;
@@ -55,12 +55,12 @@ export class Nodes {
     this.#others = others;
   }
 
-  /** A number that grows with each event of a node. */
+  /** Returns a new number, larger than those of earlier events. */
   nextEvent(): number {
     return ++this.#event;
   }
 
-  /** Whether nodes beyond a split, or above the bound, may live that are not in `live`. */
+  /** Whether a node that is not in `live` may live: beyond a split, or above the bound. */
   get lacksSome(): boolean {
     return this.#isFull || this.lost.size > 0;
   }
@@ -82,9 +82,9 @@ export class Nodes {
     this.#cancelBeat = this.#link.platform.setTimer(BEAT_MS, () => {
       if (this.#stopped) return;
       this.#beatLater();
-      this.say();
-      this.hasRound = true;
-      this.round.resolve();
+      this.sendBeat();
+      this.hasHeardAll = true;
+      this.heardAll.resolve();
       this.#forgetLost();
       this.#isFull &&= this.live.size >= MAX_NODES;
       this.#others.beat();
@@ -92,7 +92,7 @@ export class Nodes {
   }
 
   #forgetLost(): void {
-    // In an outage their silence says nothing.
+    // During an outage no node is heard.
     if (this.#link.state !== 'up') return;
     const now = this.#link.platform.now();
     for (const { name, heardAt } of this.lost.values()) {
@@ -100,8 +100,8 @@ export class Nodes {
     }
   }
 
-  /** Sends a beat. */
-  say(): void {
+  /** Says that this node lives, if the beats have begun. */
+  sendBeat(): void {
     if (this.#cancelBeat === undefined || this.#stopped) return;
     void this.#link.say(undefined, { word: 'beat' });
   }
@@ -109,37 +109,37 @@ export class Nodes {
   /**
    * A word of another node has arrived.
    *
-   * @param starts - It says that it starts.
+   * @param isStart - Whether the word is `start`.
    * @returns Undefined for a name that no hub has, and above the bound.
    */
-  heard(name: string, starts: boolean): LiveNode | undefined {
+  heard(name: string, isStart: boolean): LiveNode | undefined {
     if (this.#stopped) return undefined;
     const known = this.live.get(name);
-    if (known === undefined) return this.#appear(name, starts);
+    if (known === undefined) return this.#appear(name, isStart);
     known.heardAt = this.#link.platform.now();
-    // To the end.
+    // Moves the node to the end of the Map.
     this.live.delete(name);
     this.live.set(name, known);
     return known;
   }
 
-  #appear(name: string, starts: boolean): LiveNode | undefined {
-    if (!RUN.test(name)) return undefined;
+  #appear(name: string, isStart: boolean): LiveNode | undefined {
+    if (!NODE_NAME.test(name)) return undefined;
     if (this.live.size >= MAX_NODES) {
       this.#isFull = true;
       return undefined;
     }
     const id = idOf(name);
     for (const lost of this.lost.keys()) if (idOf(lost) === id) this.lost.delete(lost);
-    // The process was started again with its id.
-    for (const node of starts ? this.live.values() : []) if (node.id === id) this.#remove(node);
+    // A restarted node has its former id. The node of the former name has ended.
+    for (const node of isStart ? this.live.values() : []) if (node.id === id) this.#remove(node);
     const node: LiveNode = {
       name,
       id,
-      started: starts ? this.nextEvent() : undefined,
+      started: isStart ? this.nextEvent() : undefined,
       heardAt: this.#link.platform.now(),
-      question: 0,
-      running: 0,
+      lastQuestion: 0,
+      runningQuestions: 0,
     };
     this.live.set(name, node);
     if (this.#cancelExpiry === undefined) this.#expireLater();
@@ -159,7 +159,7 @@ export class Nodes {
     this.#others.gone(node);
   }
 
-  /** Whether a later run of the same hub lives. */
+  /** Whether the node lives under a later name. */
   #hasStartedAgain({ id }: LiveNode): boolean {
     return [...this.live.values()].some((node) => node.id === id);
   }
@@ -168,14 +168,14 @@ export class Nodes {
     if (this.lost.size < MAX_NODES) this.lost.set(node.name, node);
   }
 
-  /** Waits for the node that has been silent longest. */
+  /** Waits until the first node of `live` expires. */
   #expireLater(): void {
     this.#cancelExpiry = undefined;
     const [first] = this.live.values();
     if (first === undefined || this.#stopped) return;
     const { platform } = this.#link;
     const ms = Math.max(first.heardAt + LIFE_MS - platform.now(), LEAST_MS);
-    // A process that was stopped first reads what has arrived meanwhile.
+    // A process that was suspended first reads the words that have arrived.
     this.#cancelExpiry = setAnswerTimer(platform, ms, () => {
       const now = platform.now();
       for (const node of this.live.values()) {

@@ -7,10 +7,10 @@ import { EverywhereCalls } from './everywhere-calls.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
-/** How long the last counters of a node are kept after it is gone, in ms. Messages may be late. */
+/** How long the counters of a node are kept after its end, in ms. Messages may be late. */
 const COUNTERS_MS = 60_000;
 
-/** Hears the words of the other nodes. */
+/** Passes the words of other nodes to presence, questions and the list of nodes. */
 export class OtherNodes {
   readonly calls: EverywhereCalls;
   /** Undefined without rooms with presence, and before its code is loaded. */
@@ -27,7 +27,7 @@ export class OtherNodes {
     this.calls = new EverywhereCalls(hub);
     this.questions = new Questions(link, this.#nodes, hub);
     if (!hub.settings.hasPresence) return;
-    if (loadedLink.PresenceLink !== undefined) this.#show(loadedLink.PresenceLink);
+    if (loadedLink.PresenceLink !== undefined) this.#createPresence(loadedLink.PresenceLink);
     else void this.#loadPresence();
   }
 
@@ -49,10 +49,10 @@ export class OtherNodes {
     this.#link.beat();
   }
 
-  /** Otherwise each room remembers each run of each node that has published in it. */
+  /** Without this, each room keeps the counters of all nodes that have ever published in it. */
   #forgetLater(name: string): void {
     this.#link.platform.setTimer(COUNTERS_MS, () => {
-      // In an outage the silence of a node says nothing.
+      // During an outage no node is heard, so this one may live.
       if (this.#link.state !== 'up') this.#forgetLater(name);
       else if (!this.#nodes.live.has(name)) {
         for (const channel of this.#link.channels.values()) channel.forgetNode(name);
@@ -63,24 +63,24 @@ export class OtherNodes {
   async #loadPresence(): Promise<void> {
     try {
       const { PresenceLink } = await import('../presence/presence-link.ts');
-      if (!this.#link.closed) this.#show(PresenceLink);
+      if (!this.#link.closed) this.#createPresence(PresenceLink);
     } catch (error) {
       this.#hub.failed(undefined, error);
     }
   }
 
-  #show(Link: typeof PresenceLink): void {
+  #createPresence(Link: typeof PresenceLink): void {
     this.presence = new Link(this.#link, this.#nodes, this.#hub.presence);
   }
 
-  /** The channel of broadcasts is subscribed. */
+  /** Called when the channel of broadcasts is subscribed. */
   start(): void {
     this.#nodes.start();
   }
 
   /** The engine has returned. */
   up(): void {
-    this.#nodes.say();
+    this.#nodes.sendBeat();
     this.presence?.up();
     this.questions.up();
   }
@@ -104,8 +104,8 @@ export class OtherNodes {
     const node = this.#nodes.heard(name, word.word === 'start');
     if (node === undefined) return;
     if (room !== undefined) return this.presence?.hear(node, room, word);
-    // The node that starts waits for the words of all others.
-    if (word.word === 'start') this.#nodes.say();
+    // The new node waits until it has heard all others.
+    if (word.word === 'start') this.#nodes.sendBeat();
     else if (word.word === 'need') this.#needed(node, word);
     else if (word.word === 'have') this.presence?.have(node, word);
     else if (word.word === 'question') this.questions.asked(node, word);
@@ -116,7 +116,7 @@ export class OtherNodes {
     this.presence?.need(node, word);
     const { of, full, rooms } = word;
     if (this.#hub.settings.hasPresence || (of !== undefined && of !== this.#link.node)) return;
-    const none = rooms.map((room) => [room, 0] as const);
-    void this.#link.say(undefined, { word: 'have', to: node.name, at: 0, full, rooms: none });
+    const noMembers = rooms.map((room) => [room, 0] as const);
+    void this.#link.say(undefined, { word: 'have', to: node.name, at: 0, full, rooms: noMembers });
   }
 }

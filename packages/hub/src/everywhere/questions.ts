@@ -14,17 +14,17 @@ const MAX_OPEN = 1_000;
  * but a listener may still run here after its question has timed out there.
  */
 const MAX_RUNNING = 2 * MAX_OPEN;
-/** Shorter waits than this one have one timer, in ms. */
+/** A timeout below this has a plain timer, in ms. A longer one uses `setAnswerTimer`. */
 const SHORT_MS = 1_000;
-/** Longest wait of a call for the start of the engine, in ms. */
+/** Longest wait of a call for the start of the engine, in ms, beside the time of the first beats. */
 const START_MS = 5_000;
 
 /** The answers of the other nodes to a question. */
 export interface Replies<Value> {
-  readonly of: readonly {
-    /** Id of the hub. */
+  readonly answers: readonly {
+    /** Id of the node. */
     readonly node: string;
-    /** The name of its run. */
+    /** Its name, which is new after a restart. */
     readonly name: string;
     readonly value: Value;
   }[];
@@ -51,8 +51,8 @@ export class Questions {
   readonly #nodes: Nodes;
   readonly #hub: LocalHub;
   readonly #open = new Map<number, OpenQuestion>();
-  /** Calls that wait for the first round. */
-  #early = 0;
+  /** Number of calls that wait until the other nodes are known. */
+  #waiting = 0;
   #lastId = 0;
   #stopped = false;
 
@@ -64,12 +64,12 @@ export class Questions {
 
   /** @throws (rejects) {@link HubClosedError}, {@link OverflowError}, {@link BackplaneError} */
   async ask(question: Question, timeout: number): Promise<Replies<Value>> {
-    if (this.#open.size + this.#early >= MAX_OPEN) {
+    if (this.#open.size + this.#waiting >= MAX_OPEN) {
       throw new OverflowError(
         `${MAX_OPEN} calls of everywhere wait for answers already; await them`,
       );
     }
-    if (!this.#nodes.hasRound) await this.#roundOrLate();
+    if (!this.#nodes.hasHeardAll) await this.#untilNodesKnown();
     if (this.#stopped) throw new HubClosedError('everywhere');
     const open = this.#create(question, timeout);
     if (this.#link.state === 'up') this.#send(open);
@@ -78,32 +78,32 @@ export class Questions {
   }
 
   /** @throws (rejects) {@link BackplaneError} when the engine does not start. */
-  async #roundOrLate(): Promise<void> {
-    this.#early++;
+  async #untilNodesKnown(): Promise<void> {
+    this.#waiting++;
     try {
-      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.round.promise, {
+      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.heardAll.promise, {
         text: 'the backplane has not started, so no other node is known',
       });
     } finally {
-      this.#early--;
+      this.#waiting--;
     }
   }
 
   #create(question: Question, timeout: number): OpenQuestion {
     const id = ++this.#lastId;
     const { platform, state } = this.#link;
-    const late = (): void => this.#finish(open);
+    const onTimeout = (): void => this.#finish(open);
     const open: OpenQuestion = {
       word: { word: 'question', id, question },
       isSent: false,
-      // In an outage the silence of a node says nothing.
+      // After an outage a lost node may answer.
       awaited: new Map([...this.#nodes.live, ...(state === 'up' ? [] : this.#nodes.lost)]),
       answers: new Map(),
       result: new Deferred(),
       cancelTimer:
         timeout < SHORT_MS
-          ? platform.setTimer(timeout, late)
-          : setAnswerTimer(platform, timeout, late),
+          ? platform.setTimer(timeout, onTimeout)
+          : setAnswerTimer(platform, timeout, onTimeout),
     };
     this.#open.set(id, open);
     return open;
@@ -131,8 +131,8 @@ export class Questions {
   answered({ name, id }: LiveNode, { id: question, value }: Word<'answer'>): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;
-    const isListener = open.word.question.act === 'ask';
-    if ((typeof value === 'number') === isListener) return;
+    const isCounted = open.word.question.act !== 'ask';
+    if ((typeof value === 'number') !== isCounted) return;
     open.awaited.delete(name);
     open.answers.set(name, { node: id, value });
     this.#finishIfAnswered(open);
@@ -145,16 +145,16 @@ export class Questions {
   #finish(open: OpenQuestion): void {
     if (!this.#open.delete(open.word.id)) return;
     open.cancelTimer();
-    const of = Array.from(open.answers, ([name, answer]) => ({ name, ...answer }));
+    const answers = Array.from(open.answers, ([name, answer]) => ({ name, ...answer }));
     const silent = new Set(Array.from(open.awaited.values(), ({ id }) => id));
-    open.result.resolve({ of, silent: [...silent] });
+    open.result.resolve({ answers, silent: [...silent] });
   }
 
   /** Rejects the open questions. */
   stop(): void {
     this.#stopped = true;
     const error = new HubClosedError('everywhere');
-    this.#nodes.round.resolve();
+    this.#nodes.heardAll.resolve();
     for (const open of this.#open.values()) {
       open.cancelTimer();
       open.result.reject(error);
@@ -162,20 +162,20 @@ export class Questions {
     this.#open.clear();
   }
 
-  /** Another node asks. An engine may deliver a question twice. The second has no new id. */
+  /** Another node asks. Ignores a question that the engine delivers twice: its id has not grown. */
   asked(node: LiveNode, { id, question }: Word<'question'>): void {
-    if (id <= node.question) return;
-    node.question = id;
+    if (id <= node.lastQuestion) return;
+    node.lastQuestion = id;
     void this.#answer(node, id, question);
   }
 
   async #answer(node: LiveNode, id: number, question: Question): Promise<void> {
-    const value = await this.#do(node, question);
+    const value = await this.#valueFor(node, question);
     if (value === undefined) return;
     void this.#link.say(undefined, { word: 'answer', to: node.name, id, value });
   }
 
-  #do(node: LiveNode, question: Question): Promise<Value | undefined> | Value {
+  #valueFor(node: LiveNode, question: Question): Promise<Value | undefined> | Value {
     switch (question.act) {
       case 'count':
         return this.#hub.membersOf(question.room).size;
@@ -186,17 +186,17 @@ export class Questions {
     }
   }
 
-  /** After `timeout`, a listener that has not settled no longer occupies a place. */
+  /** A listener counts as running until it has settled, but at most for `timeout` ms. */
   async #askListener(
     node: LiveNode,
     name: string,
     data: string | undefined,
     timeout: number,
   ): Promise<Value | undefined> {
-    if (node.running >= MAX_RUNNING) return { failed: 'OverflowError' };
-    node.running++;
+    if (node.runningQuestions >= MAX_RUNNING) return { failed: 'OverflowError' };
+    node.runningQuestions++;
     const answer = await askHere(this.#hub, name, data, timeout);
-    node.running--;
+    node.runningQuestions--;
     return answer;
   }
 }

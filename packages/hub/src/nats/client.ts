@@ -117,8 +117,8 @@ interface StoredMessage {
   readonly seq: number;
   readonly data: Uint8Array;
   /**
-   * Only of a message that a consumer delivers. `deliverySequence`: its number among those that the
-   * consumer has delivered, from 1 on. `pending`: later messages of the consumer.
+   * Only of a message from a consumer. `deliverySequence`: its number among all deliveries of the
+   * consumer, from 1 on. `pending`: number of later messages of the consumer.
    */
   readonly info?: { readonly deliverySequence: number; readonly pending: number };
 }

@@ -15,12 +15,12 @@ const MAX_TOKEN = 3_000;
 /** Pause before a failed call is tried again, in ms. */
 const RETRY_MS = 500;
 
-/** A channel that this node subscribes to. */
-interface Listening {
+/** A channel that the hub has subscribed to. */
+interface Subscribed {
   readonly subscription: NatsSubscription;
   /** The error with which the server refused the subscription. */
-  refusal: Error | undefined;
-  /** Position of the last message; undefined for none since the stream was opened. */
+  error: Error | undefined;
+  /** Position of the last message since the last outage; undefined without one. */
   last: Position | undefined;
 }
 
@@ -36,28 +36,28 @@ export class NatsBackplane implements Backplane {
   readonly history?: NonNullable<Backplane['history']>;
   readonly #connection: NatsConnection;
   /** Prefix of the subjects. */
-  readonly #live: string;
+  readonly #prefix: string;
   readonly #loadLog: (() => Promise<StreamLog>) | undefined;
   /** Undefined without JetStream, and before the start. */
   #log: StreamLog | undefined;
   readonly #statuses: AsyncIterable<NatsStatus> & { stop?(): void };
-  readonly #listening = new Map<string, Listening>();
+  readonly #channels = new Map<string, Subscribed>();
   readonly #pending = new Set<Pending>();
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'ended' = 'starting';
   #cancelCheck: (() => void) | undefined;
-  /** The server is being asked whether the stream was created again. */
-  #expectsStream = false;
+  /** Whether a request asks the server if the stream was created again. */
+  #isCheckingStream = false;
   /** The round trip that all calls of this turn share. */
   #roundTrip: Promise<void> | undefined;
 
   constructor(
     connection: NatsConnection,
-    live: string,
+    prefix: string,
     loadLog: (() => Promise<StreamLog>) | undefined,
   ) {
     this.#connection = connection;
-    this.#live = live;
+    this.#prefix = prefix;
     this.#loadLog = loadLog;
     this.#statuses = connection.status();
     if (loadLog !== undefined) {
@@ -67,7 +67,7 @@ export class NatsBackplane implements Backplane {
   }
 
   async start(sink: BackplaneSink): Promise<void> {
-    // The hub calls `start` again when it fails.
+    // The hub calls `start` again after a failure.
     if (this.#sink === undefined) void this.#watch();
     this.#sink = sink;
     this.#log ??= await this.#loadLog?.();
@@ -84,7 +84,7 @@ export class NatsBackplane implements Backplane {
     if (this.#log !== undefined && keep !== undefined) {
       return this.#store(this.#log, token, bytes, keep);
     }
-    const subject = `${this.#live}.${token}`;
+    const subject = `${this.#prefix}.${token}`;
     this.#connection.publish(subject, bytes);
     await this.#unlessLost(this.#flushed(), subject);
     return undefined;
@@ -92,12 +92,12 @@ export class NatsBackplane implements Backplane {
 
   async #store(log: StreamLog, token: string, bytes: Uint8Array, keep: Keep): Promise<Position> {
     try {
-      // A request of a disconnected client does not reject.
-      await this.#unlessLost(log.keep(keep), undefined);
+      // A disconnected client never rejects a request.
+      await this.#unlessLost(log.update(keep), undefined);
       return await this.#unlessLost(log.publish(token, bytes, keep.bytes), undefined);
     } catch (error) {
       const { name } = error as Error;
-      // The stream or its leader is away. Counts as an outage, so that messages do not pile up.
+      // The stream or its leader is away. This counts as an outage, so that messages do not pile up.
       if (name === 'TimeoutError' || name === 'JetStreamNotEnabled') this.#lost(error as Error);
       throw error;
     }
@@ -105,23 +105,23 @@ export class NatsBackplane implements Backplane {
 
   async subscribe(channel: string): Promise<void> {
     if (this.#connection.isClosed()) return;
-    const listening = this.#listen(channel);
-    // After an outage the hub reports a gap in every channel.
+    const subscribed = this.#open(channel);
+    // During an outage, no round trip is needed: later the hub reports a gap in every channel.
     if (this.#state === 'up') await this.#flushed().catch(() => {});
-    if (this.#listening.get(channel) !== listening) throw endOf(listening);
+    if (this.#channels.get(channel) !== subscribed) throw endError(subscribed);
   }
 
   unsubscribe(channel: string): Promise<void> {
-    const listening = this.#listening.get(channel);
-    this.#listening.delete(channel);
-    listening?.subscription.unsubscribe();
+    const subscribed = this.#channels.get(channel);
+    this.#channels.delete(channel);
+    subscribed?.subscription.unsubscribe();
     return Promise.resolve();
   }
 
   /** Drains the subscriptions of the hub. The connection stays open. */
   async close(): Promise<void> {
-    const subscriptions = [...this.#listening.values()].map(({ subscription }) => subscription);
-    this.#listening.clear();
+    const subscriptions = [...this.#channels.values()].map(({ subscription }) => subscription);
+    this.#channels.clear();
     if (this.#state === 'up') {
       for (const subscription of subscriptions) onRejection(subscription.drain(), () => {});
       await this.#flushed().catch(() => {});
@@ -136,60 +136,60 @@ export class NatsBackplane implements Backplane {
 
   // Subscriptions
 
-  #listen(channel: string): Listening {
-    const subscription = this.#connection.subscribe(`${this.#live}.${subjectToken(channel)}`, {
+  #open(channel: string): Subscribed {
+    const subscription = this.#connection.subscribe(`${this.#prefix}.${subjectToken(channel)}`, {
       callback: (error, message) => {
-        if (error === null) this.#receive(channel, listening, message);
-        else listening.refusal = error;
+        if (error === null) this.#receive(channel, subscribed, message);
+        else subscribed.error = error;
       },
     });
-    const listening: Listening = { subscription, refusal: undefined, last: undefined };
-    this.#listening.set(channel, listening);
-    const ended = (): void => this.#ended(channel, listening);
+    const subscribed: Subscribed = { subscription, error: undefined, last: undefined };
+    this.#channels.set(channel, subscribed);
+    const ended = (): void => this.#ended(channel, subscribed);
     subscription.closed.then(ended, ended);
-    return listening;
+    return subscribed;
   }
 
-  /** A subscription has ended. Unless the hub has ended it, the hub subscribes again. */
-  #ended(channel: string, listening: Listening): void {
-    if (this.#listening.get(channel) !== listening) return;
-    this.#listening.delete(channel);
-    this.#sink?.gap(channel, endOf(listening));
+  /** A subscription has ended. The hub subscribes again, unless it has unsubscribed. */
+  #ended(channel: string, subscribed: Subscribed): void {
+    if (this.#channels.get(channel) !== subscribed) return;
+    this.#channels.delete(channel);
+    this.#sink?.gap(channel, endError(subscribed));
   }
 
-  #receive(channel: string, listening: Listening, message: NatsMessage): void {
+  #receive(channel: string, subscribed: Subscribed, message: NatsMessage): void {
     // Drops a message that arrives during an outage. The gap of the outage reports it.
     if (this.#state !== 'up') return;
-    const found = this.#log?.positionOf(message);
+    const found = this.#log?.position(message);
     if (found === undefined) {
       this.#sink?.message(channel, message.data);
       return;
     }
     const { position, previous } = found;
-    const { last } = listening;
-    if (last !== undefined && position.offset <= last.offset) void this.#expectStream(last.epoch);
-    else listening.last = position;
+    const { last } = subscribed;
+    if (last !== undefined && position.offset <= last.offset) void this.#checkStream(last.epoch);
+    else subscribed.last = position;
     this.#sink?.message(channel, message.data, position, previous);
   }
 
   /**
-   * An offset has not grown. Either the stream was created again, or the server has republished two
-   * messages in the wrong order: nats-server 2.9 does so when two nodes publish at once.
+   * Called for an offset that has not grown. Either the stream was created again, or the server has
+   * republished two messages in the wrong order: nats-server 2.9 does so when two nodes publish at once.
    */
-  async #expectStream(epoch: string): Promise<void> {
-    if (this.#expectsStream) return;
-    this.#expectsStream = true;
+  async #checkStream(epoch: string): Promise<void> {
+    if (this.#isCheckingStream) return;
+    this.#isCheckingStream = true;
     try {
-      await this.#unlessLost(this.#log!.expect(epoch), undefined);
+      await this.#unlessLost(this.#log!.check(epoch), undefined);
     } catch (error) {
       this.#lost(error as Error);
     }
-    this.#expectsStream = false;
+    this.#isCheckingStream = false;
   }
 
   // The connection
 
-  /** Notices a silent network, also on a node that publishes nothing. */
+  /** Schedules a round trip. It notices a silent network on a node that publishes nothing. */
   #checkLater(): void {
     this.#cancelCheck = portablePlatform.setTimer(CHECK_MS, () => {
       if (this.#state === 'up') this.#flushed().catch(() => {});
@@ -240,11 +240,11 @@ export class NatsBackplane implements Backplane {
     }
     if (this.#state !== 'down') return;
     this.#state = 'up';
-    for (const listening of this.#listening.values()) listening.last = undefined;
+    for (const subscribed of this.#channels.values()) subscribed.last = undefined;
     this.#sink?.up();
   }
 
-  /** Resolves when the server has all subscriptions, and the stream exists. */
+  /** Resolves when the server has all subscriptions and the stream exists. */
   async #confirm(): Promise<void> {
     await this.#flushed();
     if (this.#log !== undefined) await this.#unlessLost(this.#log.open(), undefined);
@@ -259,15 +259,15 @@ export class NatsBackplane implements Backplane {
   async #flush(): Promise<void> {
     await RESOLVED;
     this.#roundTrip = undefined;
-    const answered = setAnswerTimer(portablePlatform, ANSWER_MS, () => {
+    const cancelTimer = setAnswerTimer(portablePlatform, ANSWER_MS, () => {
       this.#lost(new Error(`NATS has not answered for ${ANSWER_MS} ms`));
     });
     try {
       await this.#unlessLost(this.#connection.flush(), undefined);
     } finally {
-      answered();
+      cancelTimer();
     }
-    // An iterator reports a refusal some microtasks after the answer.
+    // The iterator of statuses reports a error some microtasks after the answer.
     await new Promise<void>((resolve) => portablePlatform.defer(resolve));
   }
 
@@ -289,12 +289,12 @@ export class NatsBackplane implements Backplane {
 }
 
 /** Why a subscription has ended. */
-function endOf({ refusal }: Listening): Error {
-  return refusal ?? new Error('the subscription has ended');
+function endError({ error }: Subscribed): Error {
+  return error ?? new Error('the subscription has ended');
 }
 
 /**
- * A channel as one token of a subject. Different channels have different tokens. A UTF-16 unit
+ * The name of a channel as one token of a subject. Different channels have different tokens. A UTF-16 unit
  * other than an ASCII letter, a digit or one of `_ / : @ -` becomes `=` and four hexadecimal
  * digits.
  *

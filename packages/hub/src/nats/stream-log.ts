@@ -15,13 +15,13 @@ import type {
 
 const NS_PER_MS = 1_000_000;
 /**
- * Pause before the bounds of the stream are read again, in ms, and up to twice that: longer than another
- * node takes to write bounds that it has read before. It doubles each time.
+ * Least pause before the bounds of the stream are read again, in ms. In the pause another node writes
+ * bounds that it has based on an earlier read. The pause doubles each time.
  */
 const PAUSE_MS = 20;
-/** Bound of the times that the bounds of the stream are raised. */
-const MAX_ROUNDS = 8;
-/** Most messages beyond the wanted ones that one read fetches. The surplus saves steps. */
+/** Largest number of attempts to raise the bounds of the stream. */
+const MAX_RAISES = 8;
+/** Part of the bound of unwanted messages in a read. A larger surplus saves steps of the search. */
 const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;
@@ -29,15 +29,15 @@ const FETCH_MS = 4_000;
 const MIB = 1_048_576;
 /** Default bound of the bytes of the stream. */
 const MAX_BYTES = 256 * MIB;
-/** Bytes after which a read ends. Another one continues. */
+/** Bytes after which a read ends. The hub continues with another read. */
 const PART_BYTES = 2 * MIB;
 /**
- * Most messages that one fetch gets, and bound of the fetches at a time. A message has at most 1 MiB by
+ * Most messages of one fetch, and bound of the fetches at a time. A message has at most 1 MiB by
  * default, and a server disconnects a client for which 64 MiB wait.
  */
 const MAX_FETCHED = 16;
 const MAX_FETCHES = 3;
-/** A room's messages are dropped in so many parts of its bound of bytes. */
+/** Number of parts in a room's bound of bytes. The oldest part is dropped at once. */
 const PARTS = 8;
 /** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;
@@ -50,7 +50,7 @@ type Stored = HistoryAnswer['messages'][number];
 /** Messages of a room in a row. */
 interface Part {
   readonly messages: readonly Stored[];
-  /** The room has no later ones. */
+  /** Whether the room has no later messages. */
   readonly isAll: boolean;
 }
 
@@ -59,7 +59,7 @@ const NO_PART: Part = { messages: [], isAll: true };
 /** The bytes that this node has stored for a room. */
 interface Counted {
   total: number;
-  /** The messages at which the total passed a part of the bound, with the total, in order. */
+  /** The last message of each part, with the total after it, in order. */
   readonly marks: { readonly seq: number; readonly total: number }[];
 }
 
@@ -72,55 +72,56 @@ export class StreamLog {
   readonly #client: JetStreamClient;
   readonly #manager: Promise<JetStreamManager>;
   readonly #name: string;
-  readonly #stored: string;
-  readonly #live: string;
+  readonly #storedPrefix: string;
+  readonly #livePrefix: string;
   #epoch: string | undefined;
   /** The largest sequence that this node has seen. */
-  #seen = 0;
+  #lastSeen = 0;
   /** The largest bounds of all rooms. */
   #size = 1;
   #ttl = 1_000;
   #bytes = MIB;
   readonly #counted = new Map<string, Counted>();
   readonly #fetches = new Limit(MAX_FETCHES);
-  /** Resolves when the stream has the bounds of all rooms; undefined if the attempt failed. */
-  #kept: Promise<unknown> | undefined;
-  /** See {@link #stateFromNow}: the last request, and the next one. */
+  /** Resolves when the stream has the bounds of all rooms; undefined after a failure. */
+  #ensured: Promise<unknown> | undefined;
+  /** For {@link #stateFromNow}: the last request, and the next one. */
   #state: Promise<StreamInfo> | undefined;
   #nextState: Promise<StreamInfo> | undefined;
 
   /**
-   * @param stored - Prefix of the subjects that the stream stores.
-   * @param live - Prefix of the subjects that it republishes to.
+   * @param name - The name of the stream.
+   * @param storedPrefix - Of the subjects that the stream stores.
+   * @param livePrefix - Of the subjects that the stream republishes to.
    */
-  constructor(client: JetStreamClient, name: string, stored: string, live: string) {
+  constructor(client: JetStreamClient, name: string, storedPrefix: string, livePrefix: string) {
     this.#client = client;
     this.#manager = client.jetstreamManager(false);
     onRejection(this.#manager, () => {});
     this.#name = name;
-    this.#stored = stored;
-    this.#live = live;
+    this.#storedPrefix = storedPrefix;
+    this.#livePrefix = livePrefix;
   }
 
   /**
    * Creates the stream or raises its bounds if needed, and reads its epoch.
    *
-   * @param subject - The answer has the number of its messages.
+   * @param subject - The answer then has the number of messages of this subject.
    */
   async open(subject?: string): Promise<StreamInfo> {
-    // The answer may lack messages that arrive before it, so compare with the earlier value.
-    const seen = this.#seen;
+    // Messages that arrive before the answer may be missing in it, so compare with the earlier value.
+    const seen = this.#lastSeen;
     const { streams } = await this.#manager;
     const ask = (): Promise<StreamInfo> =>
       subject === undefined
         ? streams.info(this.#name)
         : streams.info(this.#name, { subjects_filter: subject });
     let info = await this.#findOrCreate(streams, ask);
-    for (let round = 0; ; round++) {
+    for (let raises = 0; ; raises++) {
       const { config, state } = info;
-      if (config.republish?.dest !== `${this.#live}.>`) {
+      if (config.republish?.dest !== `${this.#livePrefix}.>`) {
         throw new Error(
-          `stream ${this.#name} does not republish to ${this.#live}.>; delete it, or change the option prefix`,
+          `stream ${this.#name} does not republish to ${this.#livePrefix}.>; delete it, or change the option prefix`,
         );
       }
       const lostItsEnd = epochOf(info) === this.#epoch && state.last_seq < seen;
@@ -139,20 +140,20 @@ export class StreamLog {
       ) {
         break;
       }
-      if (round === MAX_ROUNDS) throw new Error(`other nodes lower the bounds of ${this.#name}`);
+      if (raises === MAX_RAISES) throw new Error(`other nodes lower the bounds of ${this.#name}`);
       await streams.update(this.#name, changed);
       // Another node may have read the former bounds too, and may write lower ones after this update.
-      await sleep(portablePlatform, (1 + Math.random()) * PAUSE_MS * 2 ** round);
+      await sleep(portablePlatform, (1 + Math.random()) * PAUSE_MS * 2 ** raises);
       info = await ask();
     }
     const epoch = epochOf(info);
-    if (epoch !== this.#epoch) this.#seen = info.state.last_seq;
+    if (epoch !== this.#epoch) this.#lastSeen = info.state.last_seq;
     this.#epoch = epoch;
     return info;
   }
 
   /** Rejects if the stream no longer has this epoch. */
-  async expect(epoch: string): Promise<void> {
+  async check(epoch: string): Promise<void> {
     if (epochOf(await this.open()) !== epoch) throw new Error('the stream was created again');
   }
 
@@ -163,11 +164,11 @@ export class StreamLog {
     const config = {
       name: this.#name,
       description: '@ws/hub, numbering 1',
-      subjects: [`${this.#stored}.>`],
+      subjects: [`${this.#storedPrefix}.>`],
       max_msgs_per_subject: this.#size,
       max_age: this.#ttl * NS_PER_MS,
       max_bytes: this.#bytes,
-      republish: { src: `${this.#stored}.>`, dest: `${this.#live}.>` },
+      republish: { src: `${this.#storedPrefix}.>`, dest: `${this.#livePrefix}.>` },
     };
     return (
       ask()
@@ -182,43 +183,43 @@ export class StreamLog {
   }
 
   /**
-   * Resolves when the stream has at least these bounds, for all callers in the order of the calls.
+   * Resolves when the stream has at least these bounds. Calls resolve in their order.
    */
-  async keep({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
+  async update({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
     const isMore = size > this.#size || ttl > this.#ttl || total > this.#bytes;
-    if (isMore || this.#kept === undefined) {
+    if (isMore || this.#ensured === undefined) {
       this.#size = Math.max(size, this.#size);
       this.#ttl = Math.max(ttl, this.#ttl);
       this.#bytes = Math.max(total, this.#bytes);
-      // Runs after the earlier callers, because their messages come first.
-      const kept = Promise.resolve(this.#kept).then(
+      // Waits for the earlier calls, because their messages come first.
+      const ensured = Promise.resolve(this.#ensured).then(
         () => this.open(),
         () => this.open(),
       );
-      this.#kept = kept;
-      onRejection(kept, () => {
-        if (this.#kept === kept) this.#kept = undefined;
+      this.#ensured = ensured;
+      onRejection(ensured, () => {
+        if (this.#ensured === ensured) this.#ensured = undefined;
       });
     }
-    await this.#kept;
+    await this.#ensured;
   }
 
   /** The connection is lost. A request on it may get no answer. */
   lost(): void {
-    this.#kept = undefined;
+    this.#ensured = undefined;
   }
 
-  /** @param most - Bound of the bytes that this node stores for the room. */
-  async publish(token: string, bytes: Uint8Array, most?: number): Promise<Position> {
-    const subject = `${this.#stored}.${token}`;
+  /** @param maxBytes - Bound of the bytes that this node stores for the room. */
+  async publish(token: string, bytes: Uint8Array, maxBytes?: number): Promise<Position> {
+    const subject = `${this.#storedPrefix}.${token}`;
     const { seq } = await this.#client.publish(subject, bytes);
-    this.#seen = Math.max(seq, this.#seen);
-    if (most !== undefined) this.#count(subject, seq, bytes.length, most);
+    this.#lastSeen = Math.max(seq, this.#lastSeen);
+    if (maxBytes !== undefined) this.#count(subject, seq, bytes.length, maxBytes);
     return { epoch: this.#epoch!, offset: seq };
   }
 
   /** Counts a message, and drops the oldest ones of the room beyond its bound of bytes. */
-  #count(subject: string, seq: number, bytes: number, most: number): void {
+  #count(subject: string, seq: number, bytes: number, maxBytes: number): void {
     const counted = this.#counted.get(subject) ?? { total: 0, marks: [] };
     counted.total += bytes;
     this.#counted.delete(subject);
@@ -228,46 +229,46 @@ export class StreamLog {
       this.#counted.delete(oldest);
     }
     const { total, marks } = counted;
-    if (total - (marks.at(-1)?.total ?? 0) >= most / PARTS) marks.push({ seq, total });
-    const kept = marks.findIndex((mark) => total - mark.total <= most);
+    if (total - (marks.at(-1)?.total ?? 0) >= maxBytes / PARTS) marks.push({ seq, total });
+    const firstKept = marks.findIndex((mark) => total - mark.total <= maxBytes);
     // The last message stays.
-    const dropped = marks.splice(0, kept < 0 ? marks.length - 1 : kept);
+    const dropped = marks.splice(0, firstKept < 0 ? marks.length - 1 : firstKept);
     const first = marks[0];
     if (dropped.length === 0 || first === undefined) return;
     const before = first.seq === seq ? seq : first.seq + 1;
     const purged = this.#manager.then(({ streams }) =>
       streams.purge(this.#name, { filter: subject, seq: before }),
     );
-    // The bound of the messages and the stream's own bound stay.
+    // After a failure, the bound of messages and the stream's own bounds still apply.
     onRejection(purged, () => {});
   }
 
   /** The position of a republished message; undefined for other messages. */
-  positionOf({ headers }: NatsMessage): { position: Position; previous: number } | undefined {
+  position({ headers }: NatsMessage): { position: Position; previous: number } | undefined {
     const offset = Number(headers?.get('Nats-Sequence'));
     if (!(offset > 0)) return undefined;
-    this.#seen = Math.max(offset, this.#seen);
+    this.#lastSeen = Math.max(offset, this.#lastSeen);
     const previous = Number(headers!.get('Nats-Last-Sequence'));
     return { position: { epoch: this.#epoch!, offset }, previous };
   }
 
-  /** @param most - Bound of the bytes of the room. */
+  /** @param maxBytes - Bound of the bytes of the room. */
   async history(
     token: string,
     since: Position | undefined,
     limit: number,
-    most: number = Infinity,
+    maxBytes: number = Infinity,
   ): Promise<HistoryAnswer> {
-    const subject = `${this.#stored}.${token}`;
+    const subject = `${this.#storedPrefix}.${token}`;
     if (since !== undefined && since.epoch === this.#epoch) {
       const { epoch, offset } = since;
       const part = await this.#after(subject, offset, limit);
-      const follows = await this.#isWhole(subject, offset, epoch, part, most);
+      const follows = await this.#isWhole(subject, offset, epoch, part, maxBytes);
       return { ...resultOf(part, limit, epoch, follows), last: offset };
     }
     const info = await this.open(subject);
     const epoch = epochOf(info);
-    // The position of a room without messages.
+    // For a room without messages, this is the position.
     const end = { last: info.state.last_seq };
     if (since === undefined) {
       const last = await this.#lastOf(subject, limit, info);
@@ -275,11 +276,11 @@ export class StreamLog {
     }
     const hasNone = (info.state.subjects?.[subject] ?? 0) === 0;
     const part = hasNone ? NO_PART : await this.#from(subject, 1, limit);
-    const follows = since === undefined && (await this.#isWhole(subject, 0, epoch, part, most));
+    const follows = since === undefined && (await this.#isWhole(subject, 0, epoch, part, maxBytes));
     return { ...resultOf(part, limit, epoch, follows), ...end };
   }
 
-  /** Reads the first `limit` messages of a room after this sequence number. */
+  /** Reads the first `limit` messages of a room after a sequence, one by one or by a consumer. */
   async #after(subject: string, after: number, limit: number): Promise<Part> {
     const { streams } = await this.#manager;
     const messages: Stored[] = [];
@@ -306,16 +307,16 @@ export class StreamLog {
     return { messages, isAll: pending <= limit && messages.length === pending };
   }
 
-  /** The last `limit` messages of a room; undefined if it has no more than these. */
+  /** Searches the last `limit` messages of a room; undefined if it has no earlier ones. */
   async #lastOf(subject: string, limit: number, { state }: StreamInfo): Promise<Part | undefined> {
     const count = state.subjects?.[subject] ?? 0;
     if (count <= limit) return undefined;
     // The room has `count` messages from `low` on, and `rest` messages from `high` on.
     let [low, high] = [state.first_seq, state.last_seq + 1];
     let [from, rest] = [count, 0];
-    for (let round = 0; ; round++) {
-      // The messages of a busy room are spread evenly. Otherwise every second step halves the range.
-      const share = round % 2 === 0 ? (1.5 * limit + 1 - rest) / (from - rest) : 0.5;
+    for (let step = 0; ; step++) {
+      // The messages of a busy room are spread evenly. For other rooms every second step halves the range.
+      const share = step % 2 === 0 ? (1.5 * limit + 1 - rest) / (from - rest) : 0.5;
       const guess = high - Math.ceil((high - low) * share);
       const start = Math.min(Math.max(guess, low), high - 1);
       const consumer = await this.#consumer(subject, start);
@@ -327,12 +328,12 @@ export class StreamLog {
       this.#delete(consumer);
       if (pending >= limit) [low, from] = [start, pending];
       else [high, rest] = [start, pending];
-      // The room has lost messages meanwhile.
+      // The stream has dropped messages of the room meanwhile.
       if (high <= state.first_seq || from <= rest) return undefined;
     }
   }
 
-  /** Reads the first of `wanted` messages after `skipped` ones, and deletes the consumer. */
+  /** Skips `skipped` messages, reads at most `wanted`, and deletes the consumer. */
   async #read(
     consumer: ConsumerInfo,
     skipped: number,
@@ -343,14 +344,14 @@ export class StreamLog {
     let toSkip = skipped;
     try {
       while (found.length < wanted && bytes < PART_BYTES) {
-        const most = Math.min(toSkip + wanted - found.length, MAX_FETCHED);
+        const count = Math.min(toSkip + wanted - found.length, MAX_FETCHED);
         const delivered = skipped - toSkip + found.length;
-        const fetched = await this.#fetches.run(() => this.#fetch(consumer, delivered, most));
+        const fetched = await this.#fetches.run(() => this.#fetch(consumer, delivered, count));
         const kept = fetched.slice(toSkip);
         toSkip -= fetched.length - kept.length;
         found.push(...kept);
         for (const message of kept) bytes += message.bytes.length;
-        if (fetched.length < most) break;
+        if (fetched.length < count) break;
       }
       return found;
     } finally {
@@ -359,27 +360,27 @@ export class StreamLog {
   }
 
   /**
-   * Fetches the next messages of a consumer. Messages that it delivers while the connection breaks are
-   * lost. The fetch ends before the first of them.
+   * Fetches the next messages of a consumer. A consumer delivers no message twice. If the connection
+   * breaks, messages are lost, and the result ends before the first lost one.
    *
    * @param delivered - The number of messages that have arrived from this consumer.
    */
-  async #fetch(consumer: ConsumerInfo, delivered: number, most: number): Promise<Stored[]> {
+  async #fetch(consumer: ConsumerInfo, delivered: number, count: number): Promise<Stored[]> {
     const { consumers } = this.#client;
     const messages = await (
       consumers.getConsumerFromInfo?.(consumer) ?? (await consumers.get(this.#name, consumer.name))
-    ).fetch({ max_messages: most, expires: FETCH_MS });
+    ).fetch({ max_messages: count, expires: FETCH_MS });
     const found: Stored[] = [];
     for await (const { seq, data, info } of messages) {
       if (info !== undefined && info.deliverySequence > delivered + found.length + 1) break;
       found.push({ offset: seq, bytes: data });
-      // Messages were dropped meanwhile. The rest of the fetch would wait until it expires.
+      // The stream has dropped messages, so fewer than `count` remain. The fetch would wait for more.
       if (info?.pending === 0) break;
     }
     return found;
   }
 
-  /** Creates a consumer of a room from a sequence on, for one use. */
+  /** Creates a consumer of a room from a sequence on, for one read. */
   async #consumer(subject: string, from: number): Promise<ConsumerInfo> {
     const { consumers } = await this.#manager;
     return consumers.add(this.#name, {
@@ -399,20 +400,20 @@ export class StreamLog {
 
   /**
    * Whether the stream has all messages of the room after the offset `after`. A stream drops the
-   * oldest messages first. So it has all later messages while it has the message at `after`. The room
-   * may have had none there. Then no bound may have dropped a later one.
+   * oldest messages first. So it has all later messages while it has the message at `after`. If there
+   * was no message of the room at `after`, all bounds must show that none was dropped.
    */
   async #isWhole(
     subject: string,
     after: number,
     epoch: string,
     { messages: found, isAll }: Part,
-    most: number,
+    maxBytes: number,
   ): Promise<boolean> {
     const info = await this.#stateFromNow();
     if (epochOf(info) !== epoch) return false;
     const { messages, first_seq: first, last_seq: last } = info.state;
-    // A position from the future.
+    // The caller's position is from the future.
     if (after > last) return false;
     if (messages === last || last === after) return true;
     if (after === 0) return false;
@@ -421,14 +422,13 @@ export class StreamLog {
     if ((await streams.getMessage(this.#name, query))?.seq === after) return true;
     const { max_msgs_per_subject: size } = info.config;
     const bytes = found.reduce((sum, each) => sum + each.bytes.length, 0);
-    // A node that drops messages beyond `most` leaves at least half of it.
-    const hasRoom = (size <= 0 || found.length < size) && bytes < most / 2;
-    return isAll && first <= after + 1 && hasRoom;
+    // A node that drops messages beyond `maxBytes` leaves at least half of these bytes.
+    const isBelow = (size <= 0 || found.length < size) && bytes < maxBytes / 2;
+    return isAll && first <= after + 1 && isBelow;
   }
 
   /**
-   * The stream at a time after this call. The calls that wait for the same answer share the next
-   * one.
+   * The state of the stream after this call. Calls during a request share the next one.
    */
   #stateFromNow(): Promise<StreamInfo> {
     this.#nextState ??= (async () => {
@@ -456,7 +456,7 @@ function raised(current: number, wanted: number): number {
   return current <= 0 ? current : Math.max(current, wanted);
 }
 
-/** A stream that lost its last messages reuses their sequences: its description then changes. */
+/** A stream that lost its last messages reuses their sequences, so `open` changes its description. */
 function epochOf({ created, config }: StreamInfo): string {
   return `${created} ${config.description}`;
 }

@@ -2,22 +2,23 @@ import { idOf } from '../backplane/envelope.ts';
 import { parseInfo, type Shown, type Word } from '../backplane/words.ts';
 import type { RoomPresence } from './room-presence.ts';
 
-/** The parts of a state that have arrived. */
+/** The parts of a word `state` that have arrived. */
 interface Parts {
   readonly version: number;
+  /** Index of the next part. */
   next: number;
   readonly on: Shown[];
-  /** Members above the bound of the room were dropped. */
+  /** Whether members above the bound of the room were dropped. */
   isCut: boolean;
 }
 
-/** The members of another node in a room, as far as this node has heard. */
+/** The members of another node in a room, from the words of that node. */
 export class NodeMembers {
-  /** Whether no change is missing up to the last version that was heard. */
+  /** Whether this node has all changes up to the last version that it has heard of. */
   isKnown = false;
   /** Whether the bound of the room left members out. */
   isCut = false;
-  /** The node was asked for all members in the last 5 s. */
+  /** Whether the node was asked for all members in the last 5 s. */
   isAsked = false;
   #version = 0;
   #parts: Parts | undefined;
@@ -25,7 +26,7 @@ export class NodeMembers {
   readonly #id: string;
   readonly #room: RoomPresence;
 
-  /** @param name - Of the node. */
+  /** @param name - The name of the other node. */
   constructor(name: string, room: RoomPresence) {
     this.#name = name;
     this.#id = idOf(name);
@@ -38,48 +39,49 @@ export class NodeMembers {
 
   /** @returns False if members or changes are missing. */
   hear(word: Word<'change' | 'state' | 'version'>): boolean {
-    if (word.word === 'change') return this.#change(word);
-    if (word.word === 'state') return this.#state(word);
-    return this.#isAt(word.version, word.size);
+    if (word.word === 'change') return this.#applyChange(word);
+    if (word.word === 'state') return this.#applyState(word);
+    return this.#compare(word.version, word.size);
   }
 
-  #change({ from, version, on, off, size }: Word<'change'>): boolean {
+  #applyChange({ from, version, on, off, size }: Word<'change'>): boolean {
     if (version <= this.#version) return true;
     if (from === 0) this.#room.deleteOwner(this.#name);
-    else if (from !== this.#version) return this.#lack();
+    else if (from !== this.#version) return this.#markIncomplete();
     for (const session of off) this.#room.delete(this.#name, session);
     this.#add(on);
-    this.#is(version);
+    this.#reach(version);
     this.isCut &&= size !== this.#size;
     return true;
   }
 
-  #state({ version, part, parts, on }: Word<'state'>): boolean {
+  #applyState({ version, part, parts, on }: Word<'state'>): boolean {
     if (version < this.#version || (version === this.#version && this.isWhole)) return true;
     if (part === 0) this.#parts = { version, next: 0, on: [], isCut: false };
-    const found = this.#parts;
-    if (found?.version !== version || found.next !== part) return this.#lack();
-    found.next++;
-    if (found.on.length < this.#room.most) found.on.push(...on);
-    else if (on.length > 0) found.isCut = true;
-    if (found.next < parts) return true;
+    const arrived = this.#parts;
+    if (arrived?.version !== version || arrived.next !== part) return this.#markIncomplete();
+    arrived.next++;
+    if (arrived.on.length < this.#room.maxMembers) arrived.on.push(...on);
+    else if (on.length > 0) arrived.isCut = true;
+    if (arrived.next < parts) return true;
     this.#parts = undefined;
-    this.isCut = found.isCut;
-    this.#replace(found.on);
-    this.#is(version);
+    this.isCut = arrived.isCut;
+    this.#replace(arrived.on);
+    this.#reach(version);
     return true;
   }
 
   /**
-   * The last version of the node.
+   * Compares the node's last version with the one that this node has.
    *
-   * @param size - Number of its members, if the word has it.
+   * @param size - Number of the members, if the word has it.
+   * @returns False if members or changes are missing.
    */
-  #isAt(version: number, size: number | undefined): boolean {
+  #compare(version: number, size: number | undefined): boolean {
     if (version < this.#version) return true;
     this.isCut &&= size !== this.#size;
-    const isSame = version === this.#version && (size ?? this.#size) === this.#size;
-    if (!isSame && !this.isCut) return this.#lack();
+    const isCurrent = version === this.#version && (size ?? this.#size) === this.#size;
+    if (!isCurrent && !this.isCut) return this.#markIncomplete();
     this.isKnown = version === this.#version;
     return this.isKnown;
   }
@@ -89,24 +91,26 @@ export class NodeMembers {
   }
 
   /**
-   * The version of the node when its last version in any room was `at`; 0 without members.
+   * The node has answered with its version of the room.
    *
+   * @param version - 0 without members.
+   * @param at - The node's last version in any room, at the time of the answer.
    * @returns False if changes are missing.
    */
-  hearOf(version: number, at: number): boolean {
-    if (version > 0 || this.#version > at) return this.#isAt(version, undefined);
+  hearVersion(version: number, at: number): boolean {
+    if (version > 0 || this.#version > at) return this.#compare(version, undefined);
     this.#room.deleteOwner(this.#name);
-    this.#is(this.#version);
+    this.#reach(this.#version);
     return true;
   }
 
-  #is(version: number): void {
+  #reach(version: number): void {
     this.#version = version;
     this.isKnown = true;
     this.isAsked = false;
   }
 
-  #lack(): boolean {
+  #markIncomplete(): boolean {
     this.isKnown = false;
     return false;
   }

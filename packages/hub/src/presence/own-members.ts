@@ -6,22 +6,22 @@ import type { Presence } from './presence.ts';
 import { OWN, type Present } from './room-presence.ts';
 
 /**
- * Length of the sessions and infos in a word, in UTF-16 units. A control character of a session has 6
- * bytes there.
+ * Bound of the sessions and infos in a word, in UTF-16 units. JSON escapes a control character with 6
+ * bytes.
  */
 const MAX_LENGTH = 40_960;
-/** Number of beats, each 5 s, that repeat a version for a minute. */
-const ROUNDS = 12;
+/** Number of beats that repeat a version: for a minute, because a beat comes each 5 s. */
+const REPEATS = 12;
 /** Bound of the rooms without members that repeat their version. */
 const MAX_CLOSED = 100_000;
 /**
- * Bounds the states that a node sends, so that they do not occupy it. One state answers all nodes that
- * ask.
+ * Bound of the members in states that a node sends in a ms. More would occupy the node. One state
+ * answers all nodes that ask.
  */
 const MEMBERS_PER_MS = 10;
-/** Wait before states that were asked for too early, in ms. */
+/** Delay of states that were asked for too early, in ms. */
 const STATES_MS = 100;
-/** Words that wait for the engine at a time. */
+/** Bound of the words that wait for the engine at a time. */
 const BATCH = 100;
 
 const NONE: ReadonlyMap<string, Present> = /* @__PURE__ */ new Map();
@@ -30,15 +30,15 @@ const NONE: ReadonlyMap<string, Present> = /* @__PURE__ */ new Map();
 interface OwnRoom {
   /** 0 before the first word. */
   version: number;
-  /** Number of members of that version. */
+  /** Number of members at that version. */
   size: number;
   /** Number of beats that will repeat the version. */
-  rounds: number;
-  /** When its state may be sent; -Infinity before the first. */
+  repeats: number;
+  /** When the next state may be sent, in ms; -Infinity before the first. */
   stateFrom: number;
 }
 
-/** Tells the other nodes the members of this node. */
+/** Sends the members of this node to the other nodes. */
 export class OwnMembers {
   readonly #link: BackplaneLink;
   readonly #presence: Presence;
@@ -46,13 +46,13 @@ export class OwnMembers {
   /** The last version of any room. */
   #version = 0;
   /** The sessions that have changed in this turn, by room. */
-  #changed = new Map<string, Set<string>>();
+  #changedSessions = new Map<string, Set<string>>();
   readonly #turn = new TurnCallback(() => this.#sendChanges());
   /** The rooms of which other nodes need the state. */
   readonly #states = new Set<string>();
   #cancelStates: (() => void) | undefined;
-  #sendsStates = false;
-  #sendsVersions = false;
+  #isSendingStates = false;
+  #isSendingVersions = false;
   #stopped = false;
 
   constructor(link: BackplaneLink, presence: Presence) {
@@ -60,14 +60,14 @@ export class OwnMembers {
     this.#presence = presence;
   }
 
-  /** All members of a room are new. */
+  /** Shows the other nodes all members of a room. */
   addAll(room: string): void {
     for (const session of this.#membersOf(room).keys()) this.changed(room, session);
   }
 
   changed(room: string, session: string): void {
-    let sessions = this.#changed.get(room);
-    if (sessions === undefined) this.#changed.set(room, (sessions = new Set()));
+    let sessions = this.#changedSessions.get(room);
+    if (sessions === undefined) this.#changedSessions.set(room, (sessions = new Set()));
     sessions.add(session);
     this.#schedule();
   }
@@ -82,8 +82,8 @@ export class OwnMembers {
   }
 
   #sendChanges(): void {
-    const changed = this.#changed;
-    this.#changed = new Map();
+    const changed = this.#changedSessions;
+    this.#changedSessions = new Map();
     for (const [room, sessions] of changed) this.#sendChange(room, sessions);
     void this.#sendStates();
   }
@@ -97,9 +97,9 @@ export class OwnMembers {
       if (present !== undefined) on.push([session, JSON.stringify(present.info)]);
     }
     const known = this.#rooms.get(room);
-    // A session that has left in the turn of its join was not shown.
+    // A session that leaves in the turn of its join was never shown.
     if (known === undefined && on.length === 0) return;
-    const own = known ?? { version: 0, size: 0, rounds: 0, stateFrom: -Infinity };
+    const own = known ?? { version: 0, size: 0, repeats: 0, stateFrom: -Infinity };
     own.size = members.size;
     for (const part of inParts(
       [...off.map((session) => [session] as const), ...on],
@@ -117,8 +117,8 @@ export class OwnMembers {
         size: own.size,
       });
     }
-    own.rounds = ROUNDS;
-    // To the end.
+    own.repeats = REPEATS;
+    // Moves the room to the end of the Map.
     this.#rooms.delete(room);
     this.#rooms.set(room, own);
     if (this.#rooms.size > this.#presence.rooms.size + MAX_CLOSED) this.#forgetFirst();
@@ -139,13 +139,13 @@ export class OwnMembers {
 
   /** Repeats the versions of rooms that have changed in the last minute. */
   async sendVersions(): Promise<void> {
-    // During an outage they would be lost.
-    if (this.#sendsVersions || this.#link.state !== 'up') return;
-    this.#sendsVersions = true;
+    // An outage would lose the words.
+    if (this.#isSendingVersions || this.#link.state !== 'up') return;
+    this.#isSendingVersions = true;
     let batch: Promise<unknown>[] = [];
     for (const [room, own] of this.#rooms) {
-      if (own.rounds > 0) {
-        own.rounds--;
+      if (own.repeats > 0) {
+        own.repeats--;
         batch.push(this.#link.say(room, { word: 'version', version: own.version, size: own.size }));
       } else if (this.#membersOf(room).size === 0) this.#rooms.delete(room);
       if (batch.length < BATCH) continue;
@@ -153,10 +153,10 @@ export class OwnMembers {
       batch = [];
     }
     await Promise.all(batch);
-    this.#sendsVersions = false;
+    this.#isSendingVersions = false;
   }
 
-  /** Another node needs the versions of rooms and, with `full`, the members. */
+  /** Answers a node that needs the versions of rooms and, with `full`, their members. */
   answer(node: LiveNode, full: boolean, rooms: readonly string[]): void {
     const versions = rooms.map((room) => [room, this.#rooms.get(room)?.version ?? 0] as const);
     void this.#link.say(undefined, {
@@ -173,8 +173,8 @@ export class OwnMembers {
 
   /** Sends the states that are due, one room after the other. */
   async #sendStates(): Promise<void> {
-    if (this.#sendsStates || this.#stopped) return;
-    this.#sendsStates = true;
+    if (this.#isSendingStates || this.#stopped) return;
+    this.#isSendingStates = true;
     const now = this.#link.platform.now();
     for (const room of this.#states) {
       const own = this.#rooms.get(room);
@@ -184,7 +184,7 @@ export class OwnMembers {
       own.stateFrom = now + Math.floor(own.size / MEMBERS_PER_MS);
       await Promise.all(this.#sendState(room, own));
     }
-    this.#sendsStates = false;
+    this.#isSendingStates = false;
     if (this.#states.size === 0 || this.#cancelStates !== undefined) return;
     this.#cancelStates = this.#link.platform.setTimer(STATES_MS, () => {
       this.#cancelStates = undefined;
@@ -192,7 +192,7 @@ export class OwnMembers {
     });
   }
 
-  /** In one turn, so that no change is between its parts. */
+  /** Sends all parts in one turn, so that no change is between them. */
   #sendState(room: string, { version }: OwnRoom): Promise<unknown>[] {
     const on = Array.from(
       this.#membersOf(room).values(),

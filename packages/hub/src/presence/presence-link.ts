@@ -8,25 +8,26 @@ import { OwnMembers } from './own-members.ts';
 import type { Presence } from './presence.ts';
 
 /**
- * Length of the names of the rooms that one word asks for, in UTF-16 units. A control character has 6
- * bytes there, and the answer has the versions too.
+ * Bound of the names of rooms in one word, in UTF-16 units. JSON escapes a control character with 6
+ * bytes, and the answer also has the versions.
  */
 const MAX_NAMES = 32_768;
-/** Beats between two questions for versions. An engine may have lost all words of a room for long. */
+/** Number of beats between two audits. An engine may have lost the last words of a room. */
 const AUDIT_BEATS = 12;
 
 /** A room of which this node has a member. */
 interface OpenRoom {
-  /** The number of the event after which this node hears all changes of the room. */
-  opened: number;
-  /** The members of the other nodes in the room, by the name of the node. */
+  /** Number of the event since which this node hears all words of the room, see `Nodes.nextEvent`. */
+  heardSince: number;
+  /** The members of each other node, by the name of the node. */
   readonly nodes: Map<string, NodeMembers>;
 }
 
-/** A question of this node for the versions, or the members, of other nodes. */
+/** What this node asks of other nodes: versions of rooms, or members too. */
 interface Need {
-  /** The name of the node; undefined for all. */
+  /** The name of the node that is asked; undefined for all nodes. */
   readonly of: string | undefined;
+  /** Whether the members are asked for too. */
   readonly full: boolean;
   readonly rooms: Set<string>;
 }
@@ -41,12 +42,12 @@ export class PresenceLink {
   readonly #presence: Presence;
   readonly #own: OwnMembers;
   readonly #rooms = new Map<string, OpenRoom>();
-  /** By the name of the node, and whether its members are asked for. */
+  /** By `full` and the name of the node. They are sent at the end of the turn. */
   readonly #needs = new Map<string, Need>();
   /** The rooms in which this node may not know all members. */
   readonly #doubtful = new Set<string>();
-  /** The rooms that the next audit asks about. */
-  #audited: Iterator<string> = this.#rooms.keys();
+  /** The rooms for the next audits. */
+  #toAudit: Iterator<string> = this.#rooms.keys();
   #beats = 0;
   readonly #turn = new TurnCallback(() => this.#sendNeeds());
 
@@ -55,7 +56,7 @@ export class PresenceLink {
     this.#nodes = nodes;
     this.#presence = presence;
     this.#own = new OwnMembers(link, presence);
-    // The members that have joined before the code was loaded.
+    // Members may have joined before this code was loaded.
     for (const [room, { sessions }] of presence.rooms) {
       if (sessions === 0) continue;
       this.opened(room);
@@ -67,11 +68,11 @@ export class PresenceLink {
 
   /** The first session of this node is a member. */
   opened(room: string): void {
-    const open: OpenRoom = { opened: this.#nodes.nextEvent(), nodes: new Map() };
+    const open: OpenRoom = { heardSince: this.#nodes.nextEvent(), nodes: new Map() };
     this.#rooms.set(room, open);
     this.#link.whenSubscribed(channelOf(room), () => {
       if (this.#rooms.get(room) !== open) return;
-      open.opened = this.#nodes.nextEvent();
+      open.heardSince = this.#nodes.nextEvent();
       this.#need(undefined, true, room);
     });
   }
@@ -89,8 +90,8 @@ export class PresenceLink {
   /** Whether this node knows the members of all other nodes. */
   isComplete(room: string): boolean {
     const open = this.#rooms.get(room);
-    const { hasRound, lacksSome } = this.#nodes;
-    if (open === undefined || !hasRound || lacksSome) return false;
+    const { hasHeardAll, lacksSome } = this.#nodes;
+    if (open === undefined || !hasHeardAll || lacksSome) return false;
     if (!this.#link.hears(channelOf(room)) || !this.#link.hears(channelOf(undefined))) return false;
     for (const node of this.#nodes.live.values()) {
       const members = open.nodes.get(node.name);
@@ -108,7 +109,7 @@ export class PresenceLink {
     }
   }
 
-  /** A node no longer counts, so its members leave. */
+  /** A node has ended, or no longer counts. Its members leave. */
   gone({ name }: LiveNode): void {
     for (const [room, { nodes }] of this.#rooms) {
       if (nodes.delete(name)) this.#presence.rooms.get(room)?.deleteOwner(name);
@@ -124,8 +125,8 @@ export class PresenceLink {
   #doubt(room: string): void {
     const open = this.#rooms.get(room)!;
     for (const members of open.nodes.values()) members.isKnown = false;
-    // A node that has started meanwhile may have joined unheard.
-    open.opened = this.#nodes.nextEvent();
+    // This node may have missed the words of a node that has started meanwhile.
+    open.heardSince = this.#nodes.nextEvent();
     this.#need(undefined, false, room);
   }
 
@@ -146,19 +147,19 @@ export class PresenceLink {
     if (++this.#beats % AUDIT_BEATS === 0) this.#audit();
   }
 
-  /** Asks for the versions of the next rooms, as many as a word has. */
+  /** Asks all nodes for the versions of the next {@link MAX_ROOMS} rooms. */
   #audit(): void {
     for (let i = 0; i < MAX_ROOMS; i++) {
-      const { done, value } = this.#audited.next();
+      const { done, value } = this.#toAudit.next();
       if (done === true) {
-        this.#audited = this.#rooms.keys();
+        this.#toAudit = this.#rooms.keys();
         return;
       }
       this.#need(undefined, false, value);
     }
   }
 
-  /** Asks each node again if its members are not known, or did not all have a place. */
+  /** Asks a node again if its members are not known, or if cut members may have a place now. */
   #askAgain(room: string, open: OpenRoom): void {
     const isFull = this.#presence.rooms.get(room)?.isFull === true;
     for (const node of this.#nodes.live.values()) {
@@ -178,7 +179,7 @@ export class PresenceLink {
 
   // Called for words of another node
 
-  /** A word on the channel of a room, about the members of the node. */
+  /** A word of the node on the channel of a room has arrived. */
   hear({ name }: LiveNode, room: string, word: Word): void {
     if (word.word !== 'change' && word.word !== 'state' && word.word !== 'version') return;
     const members = this.#membersOf(name, room);
@@ -187,19 +188,20 @@ export class PresenceLink {
     if (members.isCut) this.#doubtful.add(room);
   }
 
-  /** The answer of a node, with the versions of rooms. */
+  /** A node has answered with its versions of rooms. */
   have(node: LiveNode, { to, at, full, rooms }: Word<'have'>): void {
     if (to !== this.#link.node) return;
     for (const [room, version] of rooms) {
       const members = this.#membersOf(node.name, room);
       if (members === undefined) continue;
-      if (members.hearOf(version, at)) continue;
-      // With `full` the members follow.
+      if (members.hearVersion(version, at)) continue;
+      // With `full`, the node sends its members too.
       if (full) members.isAsked = true;
       else this.#askFor(node.name, room, members);
     }
   }
 
+  /** A node asks for versions or members. */
   need(node: LiveNode, { of, full, rooms }: Word<'need'>): void {
     if (of === undefined || of === this.#link.node) this.#own.answer(node, full, rooms);
   }
@@ -243,7 +245,7 @@ export class PresenceLink {
   }
 }
 
-/** Whether the node started after this node began to hear the room. Then no word of it was missed. */
-function startedAfter({ started = 0 }: LiveNode, { opened }: OpenRoom): boolean {
-  return started > opened;
+/** Whether this node has heard the room since before the start of the other: it missed no word. */
+function startedAfter({ started = 0 }: LiveNode, { heardSince }: OpenRoom): boolean {
+  return started > heardSince;
 }

@@ -9,12 +9,12 @@ const MAX_INFO_BYTES = 1_024;
 /** Longest id of a session in a room with presence, in bytes. */
 export const MAX_SESSION_BYTES = 1_024;
 
-/** The members of each room with the option `presence`, if this node has a member of it. */
+/** The members of rooms with the option `presence`, on all nodes, while this node has a member. */
 export class Presence {
   readonly rooms: Map<string, RoomPresence> = new Map();
   readonly #hub: LocalHub;
   /** The rooms that have changed in this turn. */
-  readonly #changed = new Map<string, RoomPresence>();
+  readonly #changedRooms = new Map<string, RoomPresence>();
   readonly #turn = new TurnCallback(() => this.#endTurn());
 
   constructor(hub: LocalHub) {
@@ -38,13 +38,13 @@ export class Presence {
   /**
    * A session has joined.
    *
-   * @param info - JSON that the members see of it; undefined for a session that is not shown.
+   * @param info - JSON that members see of the session; undefined for a session that is not shown.
    */
   entered(session: string, room: string, info: string | undefined): void {
     let presence = this.rooms.get(room);
     if (presence === undefined) {
       const opened = new RoomPresence(this.#hub.settings.maxPresence, () =>
-        this.#changes(room, opened),
+        this.#scheduleChange(room, opened),
       );
       presence = opened;
       this.rooms.set(room, opened);
@@ -61,7 +61,7 @@ export class Presence {
     if (presence.sessions > 0) return;
     this.#link?.closed(room);
     presence.clear();
-    if (!this.#changed.has(room)) this.rooms.delete(room);
+    if (!this.#changedRooms.has(room)) this.rooms.delete(room);
   }
 
   show(session: string, room: string, info: unknown): void {
@@ -94,28 +94,28 @@ export class Presence {
     this.#link?.changed(room, session);
   }
 
-  #changes(room: string, presence: RoomPresence): void {
-    this.#changed.set(room, presence);
+  #scheduleChange(room: string, presence: RoomPresence): void {
+    this.#changedRooms.set(room, presence);
     schedulerOf(this.#hub.platform).endOfTurn.add(this.#turn);
   }
 
   #endTurn(): void {
-    const rooms = [...this.#changed];
-    this.#changed.clear();
+    const rooms = [...this.#changedRooms];
+    this.#changedRooms.clear();
     for (const [room, presence] of rooms) {
       presence.fill(({ session }) => this.#link?.changed(room, session));
       const change = presence.takeChange();
-      if (presence.sessions === 0 && !this.#changed.has(room)) this.rooms.delete(room);
+      if (presence.sessions === 0 && !this.#changedRooms.has(room)) this.rooms.delete(room);
       if (change !== undefined) this.#hub.presenceChanged(room, change);
     }
   }
 }
 
 /**
- * Checks what members of a room see of a session.
+ * Checks the `info` of a session.
  *
  * @returns JSON; undefined for undefined.
- * @throws TypeError for a promise, and for what JSON cannot hold, such as a Map; RangeError for a long
+ * @throws TypeError for a promise, and for a value that is no JSON, such as a Map; RangeError for a long
  *   text.
  */
 export function infoText(owner: string, info: unknown): string | undefined {

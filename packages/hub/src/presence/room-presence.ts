@@ -7,7 +7,7 @@ export type JSONValue =
   | readonly JSONValue[]
   | { readonly [key: string]: JSONValue };
 
-/** `T` after a way through JSON, for types that JSON can hold. */
+/** The type of `JSON.parse(JSON.stringify(value))` for a value of type `T`. */
 type AfterJSON<T> = unknown extends T
   ? unknown
   : T extends JSONValue | ((...args: never[]) => unknown)
@@ -67,27 +67,27 @@ export class RoomPresence {
   /** Members of this node beyond the bound, by session, in the order of their joins. */
   readonly waiting: Map<string, Present> = new Map();
   /** Largest number of members. */
-  readonly most: number;
-  /** Number of the sessions of this node in the room, also of those that are not shown. */
+  readonly maxMembers: number;
+  /** Number of the sessions of this node in the room, shown or not. */
   sessions = 0;
-  readonly #changed: () => void;
-  /** By the name of the node and by session. A name is of one run of a node. */
+  readonly #beforeChange: () => void;
+  /** By the name of the node, which is new after a restart, and by session. */
   readonly #owners = new Map<string, Map<string, Present>>();
   #size = 0;
   /** The entries of `shown` before the changes of this turn. */
   #before = new Map<string, Present | undefined>();
 
   /**
-   * @param most - See {@link most}.
-   * @param changed - Called before each change of `shown`.
+   * @param maxMembers - See {@link maxMembers}.
+   * @param beforeChange - Called before each change of `shown`.
    */
-  constructor(most: number, changed: () => void) {
-    this.most = most;
-    this.#changed = changed;
+  constructor(maxMembers: number, beforeChange: () => void) {
+    this.maxMembers = maxMembers;
+    this.#beforeChange = beforeChange;
   }
 
   get isFull(): boolean {
-    return this.#size >= this.most;
+    return this.#size >= this.maxMembers;
   }
 
   /** The members of a node, by session. */
@@ -107,7 +107,7 @@ export class RoomPresence {
     members.set(present.session, Object.freeze(present));
     const key = keyOf(present);
     const shown = this.shown.get(key);
-    // Two members may have one key: `a` and `b/c`, `a/b` and `c`. All nodes show the same of them.
+    // Two members may have one key: node `a` and session `b/c`, `a/b` and `c`. All nodes show the same.
     if (shown === undefined || shown === old || shown.node >= present.node)
       this.#show(key, present);
     return true;
@@ -121,7 +121,7 @@ export class RoomPresence {
     members!.delete(session);
     if (members!.size === 0) this.#owners.delete(owner);
     const key = keyOf(present);
-    if (this.shown.get(key) === present) this.#show(key, this.#find(key));
+    if (this.shown.get(key) === present) this.#show(key, this.#findByKey(key));
   }
 
   /** Removes all members of a node. */
@@ -134,12 +134,12 @@ export class RoomPresence {
     for (const owner of this.#owners.keys()) this.deleteOwner(owner);
   }
 
-  /** Shows members of this node that had no place. */
-  fill(shown: (present: Present) => void): void {
+  /** Shows waiting members of this node while the room has a place. */
+  fill(onShown: (present: Present) => void): void {
     for (const [session, present] of this.waiting) {
       if (!this.set(OWN, present)) return;
       this.waiting.delete(session);
-      shown(present);
+      onShown(present);
     }
   }
 
@@ -161,14 +161,14 @@ export class RoomPresence {
   }
 
   #show(key: string, present: Present | undefined): void {
-    this.#changed();
+    this.#beforeChange();
     if (!this.#before.has(key)) this.#before.set(key, this.shown.get(key));
     if (present === undefined) this.shown.delete(key);
     else this.shown.set(key, present);
   }
 
-  /** Another member with this key, of the first node by its id. */
-  #find(key: string): Present | undefined {
+  /** The member with this key to show. Of several, the one with the smallest id of its node. */
+  #findByKey(key: string): Present | undefined {
     let found: Present | undefined;
     for (const members of this.#owners.values()) {
       const [{ node }] = members.values() as Iterable<Present> as [Present];

@@ -7,8 +7,8 @@ import type { Position } from '../position.ts';
 import type { Discover, Topology } from './cluster-clients.ts';
 import type { RedisClient } from './driver.ts';
 import { escapeName } from './frame.ts';
-import { HeldPublications } from './held-publications.ts';
-import { FROM } from './scripts.ts';
+import { RetryQueues } from './retry-queues.ts';
+import { KEYS_FROM } from './scripts.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
 
@@ -18,7 +18,7 @@ const VIEW_MS = 300;
 const PAUSE_MS = 100;
 /** Longest time of a discovery, and of the first attempt to reach all shards, in ms. */
 const DISCOVER_MS = 3_000;
-/** Pause before a shard that cannot be reached at first is tried again, in ms. */
+/** Pause after a failed first attempt to reach a shard, and after a failed discovery, in ms. */
 const RETRY_MS = 500;
 /** Ms for which the connections to a server without slots stay open: it may get slots soon. */
 const SPARE_MS = 60_000;
@@ -26,17 +26,18 @@ const SPARE_MS = 60_000;
 const DRAIN_MS = 300;
 /** Bound of the channels that move at a time. */
 const MAX_MOVES = 1_000;
+
 /** A channel that the hub has subscribed to. */
 interface Subscribed {
   readonly channel: string;
   readonly slot: number;
   /** The shard that has the subscription, or that got the request for it. */
   shard: Shard | undefined;
-  /** Whether a call is subscribing to it at a shard. */
+  /** Whether a call of `#place` has not settled. */
   isMoving: boolean;
 }
 
-/** Runs at `shard`: the owner of a slot or, with `asking`, the server to which the slot moves. */
+/** Runs at `shard`: the owner of the slot or, with `asking`, the server to which the slot moves. */
 type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
 /** The backplane on a Redis cluster. Each primary has the channels and histories of its slots. */
@@ -46,24 +47,24 @@ export class ClusterBackplane implements Backplane {
   /** By address. */
   readonly #shards = new Map<string, Shard>();
   #owners: Topology['owners'] = [];
-  #server!: Topology['server'];
+  #locate!: Topology['locate'];
   /** For each slot that has moved: the replication id of its former primary at that time. */
   readonly #formerIds = new Map<number, string | undefined>();
-  /** For each slot that has just moved: resolves when its former primary has answered. */
+  /** For each slot that has just moved: resolves when its former primary has answered, see `drained`. */
   readonly #drains = new Map<number, Promise<void>>();
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
-  readonly #held = new HeldPublications(
+  readonly #retries = new RetryQueues(
     (channel, { bytes, keep }) => this.#send(channel, bytes, keep),
     () => this.#rediscover(),
   );
   /** Number of publications so far. */
-  #order = 0;
+  #publicationCount = 0;
   #sink!: BackplaneSink;
-  /** The hub knows that all shards are away. */
+  /** Whether `down` was the last report to the hub: all shards are away. */
   #isDown = false;
   #isClosed = false;
-  /** The current discovery, and the one after it. */
+  /** The current discovery, and the next one. */
   #discovery: Promise<void> = Promise.resolve();
   #nextDiscovery: Promise<void> | undefined;
   #viewTimer: unknown;
@@ -79,30 +80,31 @@ export class ClusterBackplane implements Backplane {
     this.#adopt(await this.#ask(undefined));
     if (this.#isClosed) throw new Error(CLOSED);
     if (this.#shards.size === 0) throw new Error(NO_SLOTS);
-    this.#viewTimer ??= setInterval(() => this.#lookAtViews(), VIEW_MS);
+    this.#viewTimer ??= setInterval(() => this.#checkViews(), VIEW_MS);
     const shards = [...this.#shards.values()];
-    const attempts = Promise.allSettled(shards.map(({ attempt }) => attempt.promise));
+    const attempts = Promise.allSettled(shards.map(({ tried }) => tried.promise));
     await Promise.race([attempts, sleep(portablePlatform, DISCOVER_MS)]);
     if (this.#isClosed) throw new Error(CLOSED);
     if (!this.#isAnyUp) throw new Error('no server of the cluster answers');
   }
 
   async publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined> {
-    const held = { order: ++this.#order, bytes, keep };
+    const publication = { order: ++this.#publicationCount, bytes, keep };
     const slot = this.#slot(channel);
     const shard = this.#owner(slot);
-    // The former primary may answer that it has not run an earlier publication.
+    // Wait then: the former primary may answer that it has not run an earlier publication.
     const drain = this.#drains.get(slot);
-    let why: unknown;
-    if (shard !== undefined && drain === undefined && !this.#held.has(channel)) {
+    let cause: unknown;
+    if (shard !== undefined && drain === undefined && !this.#retries.has(channel)) {
       try {
         return await shard.publish(channel, bytes, keep, false, this.#formerId(channel));
       } catch (error) {
         if (!hasNotRun(error)) throw error;
-        why = error;
+        cause = error;
       }
     }
-    return this.#held.add(channel, held, why, async () => drain ?? shard?.backplane.answered());
+    const answered = async (): Promise<void> => drain ?? shard?.backplane.answered();
+    return this.#retries.add(channel, publication, cause, answered);
   }
 
   async history(
@@ -170,12 +172,12 @@ export class ClusterBackplane implements Backplane {
   }
 
   /** The shards that have slots. */
-  get #members(): Shard[] {
-    return [...this.#shards.values()].filter(({ spareUntil }) => spareUntil === undefined);
+  get #primaries(): Shard[] {
+    return [...this.#shards.values()].filter(({ closeAt }) => closeAt === undefined);
   }
 
   get #isAnyUp(): boolean {
-    return this.#members.some(({ isUp }) => isUp);
+    return this.#primaries.some(({ isUp }) => isUp);
   }
 
   // Commands
@@ -184,12 +186,12 @@ export class ClusterBackplane implements Backplane {
     const { answer, owner, isImported } = await this.#run(channel, (shard, asking, source) =>
       shard.publish(channel, bytes, keep, asking, asking ? source.id : this.#formerId(channel)),
     );
-    // Until the slot has moved, the nodes are subscribed at its owner.
+    // The nodes subscribe at the owner until the whole slot has moved.
     if (isImported) await owner.backplane.announce(channel, bytes, answer!).catch(() => {});
     return answer;
   }
 
-  /** Runs a command at the owner of a channel or, if its keys have moved ahead of the slot, there. */
+  /** Runs a command at the owner of a channel. Follows keys that have moved before their slot. */
   async #run<T>(channel: string, command: Command<T>) {
     if (this.#isClosed) throw new Error(CLOSED);
     const owner = this.#owner(this.#slot(channel));
@@ -200,43 +202,43 @@ export class ClusterBackplane implements Backplane {
       const [, address] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
       if (address === undefined) throw error;
       const target = this.#importer(address, owner);
-      await target.attempt.promise;
+      await target.tried.promise;
       return { answer: await command(target, true, owner), owner, isImported: true };
     }
   }
 
   /**
-   * The replication id of the primary that a slot has come from. A read asks the primaries for it, and
-   * runs again. A publication that runs again could be overtaken by a later one.
+   * The replication id of the slot's former primary, for a publication. A read asks all primaries, see
+   * {@link #read}. During these requests a later publication would overtake this one.
    */
   #formerId(channel: string): string | undefined {
     return this.#formerIds.get(this.#slot(channel));
   }
 
   /**
-   * Reads keys that may have come from another shard. They are complete if a primary still has the
-   * replication id with which they were written: that primary has lost no message since.
+   * Reads keys that another shard may have written. They are complete if a primary still has the
+   * replication id in the keys: that primary has lost no message since.
    */
-  async #read<T>(read: (from: string) => Promise<T>): Promise<T> {
+  async #read<T>(readFrom: (id: string) => Promise<T>): Promise<T> {
     try {
-      return await read('?');
+      return await readFrom('?');
     } catch (error) {
       const [name, id = ''] = (error as Error).message.split(' ');
-      if (name !== FROM) throw error;
+      if (name !== KEYS_FROM) throw error;
       const shards = [...this.#shards.values()].filter(({ isUp }) => isUp);
-      const asked = shards.map(({ backplane }) => backplane.replicationId().catch(() => undefined));
-      const ids = await Promise.all(asked);
-      return read(ids.includes(id) ? id : '');
+      const found = shards.map(({ backplane }) => backplane.replicationId().catch(() => undefined));
+      const ids = await Promise.all(found);
+      return readFrom(ids.includes(id) ? id : '');
     }
   }
 
   /** The shard to which a slot moves. It may have no slots yet. */
-  #importer(named: string, owner: Shard): Shard {
-    const { address, client } = this.#server(named, owner.client);
+  #importer(name: string, owner: Shard): Shard {
+    const { address, duplicate } = this.#locate(name, owner.client);
     const found = this.#shards.get(address);
     if (found !== undefined) return found;
-    const opened = this.#open(address, client());
-    opened.spareUntil = portablePlatform.now() + SPARE_MS;
+    const opened = this.#open(address, duplicate());
+    opened.closeAt = portablePlatform.now() + SPARE_MS;
     return opened;
   }
 
@@ -284,7 +286,7 @@ export class ClusterBackplane implements Backplane {
     subscribed.isMoving = false;
   }
 
-  /** @returns False when the hub has unsubscribed, or has subscribed again. */
+  /** @returns False when the hub has unsubscribed or subscribed again meanwhile. */
   #forget(subscribed: Subscribed): boolean {
     const { channel } = subscribed;
     return this.#channels.get(channel) === subscribed && this.#channels.delete(channel);
@@ -327,17 +329,18 @@ export class ClusterBackplane implements Backplane {
           },
         });
         this.#up(shard, false);
-        return shard.attempt.resolve();
+        return shard.tried.resolve();
       } catch {
-        shard.attempt.resolve();
+        shard.tried.resolve();
         await sleep(portablePlatform, RETRY_MS);
       }
     }
   }
 
+  /** @param isWhole - The shard has delivered all messages of its channels. */
   #up(shard: Shard, isWhole = false): void {
     shard.isUp = !shard.isClosed;
-    shard.look(() => void this.#rediscover());
+    shard.check(() => void this.#rediscover());
     this.#upIfAny();
     if (isWhole) return;
     for (const subscribed of this.#channels.values()) {
@@ -354,7 +357,7 @@ export class ClusterBackplane implements Backplane {
   #down(shard: Shard, error: Error): void {
     shard.isUp = false;
     shard.id = undefined;
-    if (shard.spareUntil !== undefined) shard.spareUntil = 0;
+    if (shard.closeAt !== undefined) shard.closeAt = 0;
     else if (this.#isAnyUp) this.#sink.failed?.(error);
     else {
       this.#isDown = true;
@@ -365,12 +368,12 @@ export class ClusterBackplane implements Backplane {
 
   // Topology
 
-  /** Another view of a shard means that a slot has moved, or that a replica has taken over. */
-  #lookAtViews(): void {
-    for (const shard of this.#members) shard.look(() => void this.#rediscover());
+  /** A changed view means that a slot has moved, or that a replica has taken over. */
+  #checkViews(): void {
+    for (const shard of this.#primaries) shard.check(() => void this.#rediscover());
   }
 
-  /** Reads the topology again, after the current discovery: it may have missed the change. */
+  /** Reads the topology again. Waits for the current discovery, which may have missed the change. */
   #rediscover(): Promise<void> {
     this.#nextDiscovery ??= this.#discovery
       .then(() => sleep(portablePlatform, PAUSE_MS))
@@ -382,17 +385,17 @@ export class ClusterBackplane implements Backplane {
     return this.#nextDiscovery;
   }
 
-  /** Asks a random shard, if possible one that answers. So the next discovery may ask another. */
+  /** Asks a random shard, if possible one that answers. After a failure another one may be asked. */
   async #readTopology(): Promise<void> {
     if (this.#isClosed) return;
-    const all = this.#members;
-    const answering = all.filter(({ isUp, isAsked }) => isUp && !isAsked);
-    const candidates = answering.length > 0 ? answering : [...all, undefined];
+    const primaries = this.#primaries;
+    const answering = primaries.filter(({ isUp, isAsked }) => isUp && !isAsked);
+    const candidates = answering.length > 0 ? answering : [...primaries, undefined];
     const from = candidates[Math.floor(Math.random() * candidates.length)];
     try {
       this.#adopt(await this.#ask(from?.client));
     } catch {
-      // No event repeats a failed discovery, so a timer does.
+      // No event starts another discovery, so a timer does.
       void sleep(portablePlatform, RETRY_MS).then(() => this.#rediscover());
     }
   }
@@ -401,7 +404,8 @@ export class ClusterBackplane implements Backplane {
     return withTimeout(portablePlatform, DISCOVER_MS, this.#discover(from));
   }
 
-  #adopt({ owners, clients, server }: Topology): void {
+  /** Applies a topology: opens, closes and drains shards, and moves subscriptions. */
+  #adopt({ owners, clients, locate }: Topology): void {
     if (this.#isClosed) return;
     const drains = new Map<Shard, Promise<void>>();
     for (const [slot, address] of this.#owners.entries()) {
@@ -415,21 +419,21 @@ export class ClusterBackplane implements Backplane {
       void drain.then(() => this.#drains.get(slot) === drain && this.#drains.delete(slot));
     }
     this.#owners = owners;
-    this.#server = server;
+    this.#locate = locate;
     for (const [address, client] of clients) {
       if (!this.#shards.has(address)) this.#open(address, client);
     }
     for (const subscribed of this.#channels.values()) {
       const owner = this.#owner(subscribed.slot);
-      // Without a shard, the channel is being subscribed.
+      // Without a shard, a call of `#place` looks for one.
       if (subscribed.shard === undefined || owner === undefined) continue;
       if (subscribed.shard !== owner) void this.#move(subscribed);
     }
     const now = portablePlatform.now();
     for (const [address, shard] of this.#shards) {
-      if (clients.has(address)) shard.spareUntil = undefined;
-      else shard.spareUntil ??= shard.isUp ? now + SPARE_MS : now;
-      if (shard.spareUntil === undefined || shard.spareUntil > now) continue;
+      if (clients.has(address)) shard.closeAt = undefined;
+      else shard.closeAt ??= shard.isUp ? now + SPARE_MS : now;
+      if (shard.closeAt === undefined || shard.closeAt > now) continue;
       this.#shards.delete(address);
       void shard.close();
     }

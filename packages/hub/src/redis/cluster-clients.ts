@@ -2,26 +2,27 @@ import type { RedisClient } from './driver.ts';
 
 /** The slots of a cluster, and clients for its primaries. */
 export interface Topology {
-  /** By slot, the address of its primary: `host:port`. Undefined for a slot without one. */
+  /** By slot, the address of its primary: `host:port`. Undefined for a slot without a primary. */
   readonly owners: readonly (string | undefined)[];
-  /** Clients by address. The backplane duplicates them, and they do not connect themselves. */
+  /** By address. The clients do not connect. The backplane duplicates them. */
   readonly clients: ReadonlyMap<string, RedisClient>;
   /**
-   * Returns the address and a client of a server that has no slots yet.
+   * Describes a server that is not in `clients` yet: slots are moving to it.
    *
-   * @param named - The address of the server in an answer of another one.
-   * @param like - A client of another server.
+   * @param name - The address of the server in an answer of another server.
+   * @param model - A client of another server, to duplicate.
    */
-  readonly server: (named: string, like: RedisClient) => OtherServer;
+  readonly locate: (name: string, model: RedisClient) => NamedServer;
 }
 
-interface OtherServer {
+interface NamedServer {
+  /** The address for this hub. The application may map addresses. */
   readonly address: string;
-  readonly client: () => RedisClient;
+  readonly duplicate: () => RedisClient;
 }
 
 /**
- * Reads the topology with the help of the client, which knows the addresses, users and TLS.
+ * Reads the topology over a duplicate of the application's client, with its addresses, users and TLS.
  *
  * @param from - A client for the server to ask. Default: a server that the application names.
  */
@@ -82,24 +83,24 @@ export function discoverOf(client: RedisClient): Discover | undefined {
   ) as Partial<Record<string, unknown>>;
   if (typeof duplicate !== 'function') return undefined;
   if (isCluster === true && typeof nodes === 'function') {
-    return (from) => ofIoRedis(client as unknown as IoRedisCluster, from as IoRedisNode);
+    return (from) => readIoRedis(client as unknown as IoRedisCluster, from as IoRedisNode);
   }
   // Version 4 has no `destroy`.
   const isOfNodeRedis = typeof nodeClient === 'function' && typeof destroy === 'function';
   if (nodeByAddress !== undefined && isOfNodeRedis) {
-    return (from) => ofNodeRedis(client as unknown as NodeRedisCluster, from);
+    return (from) => readNodeRedis(client as unknown as NodeRedisCluster, from);
   }
   return undefined;
 }
 
-async function ofNodeRedis(
+async function readNodeRedis(
   app: NodeRedisCluster,
   from: RedisClient | undefined,
 ): Promise<Topology> {
   const socket = (from as NodeRedisClient | undefined)?.options.socket;
-  const asked = socket ? [{ socket }] : app._options?.rootNodes;
-  // A server that says nothing would keep the discovery, and its socket, forever.
-  const rootNodes = asked?.map((node) => {
+  const nodesToAsk = socket ? [{ socket }] : app._options?.rootNodes;
+  // Without a timeout, a silent server would keep the discovery and its socket forever.
+  const rootNodes = nodesToAsk?.map((node) => {
     return { ...node, socket: { ...node.socket, socketTimeout: DISCOVER_MS } };
   });
   const cluster = app.duplicate({
@@ -119,36 +120,37 @@ async function ofNodeRedis(
     const owners = Array.from(cluster.slots, (slot) => slot?.master.address);
     for (const node of new Set(cluster.slots.map((slot) => slot?.master))) {
       if (node === undefined) continue;
-      // Creates the client, which connects.
+      // Creates `node.client`, which connects.
       cluster.nodeClient(node).catch(() => {});
       const created = node.client!;
       clients.set(node.address, created.duplicate() as RedisClient);
-      // If `cluster.destroy` destroyed a client that connects, its socket would stay open.
+      // `cluster.destroy` must not have this client: its socket would stay open while it connects.
       node.client = undefined;
       for (const event of ['connect', 'error'] as const) {
-        created.once(event, () => end(() => created.destroy()));
+        created.once(event, () => ignoreErrors(() => created.destroy()));
       }
     }
-    return { owners, clients, server: (named, like) => ofNodeRedisAt(app, named, like) };
+    const locate: Topology['locate'] = (name, model) => nodeRedisServer(app, name, model);
+    return { owners, clients, locate };
   } finally {
-    end(() => cluster.destroy());
+    ignoreErrors(() => cluster.destroy());
   }
 }
 
-function ofNodeRedisAt(
+function nodeRedisServer(
   { _options: { nodeAddressMap } = {} }: NodeRedisCluster,
   address: string,
-  like: RedisClient,
-): OtherServer {
+  model: RedisClient,
+): NamedServer {
   const mapped =
     typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
   const [, host, port] = /^(.*):(\d+)$/.exec(address) ?? [];
-  const { options } = like as NodeRedisClient;
+  const { options } = model as NodeRedisClient;
   const socket = { ...options.socket, ...(mapped ?? { host, port: Number(port) }) };
-  return { address, client: () => like.duplicate({ socket }) as RedisClient };
+  return { address, duplicate: () => model.duplicate({ socket }) as RedisClient };
 }
 
-async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Promise<Topology> {
+async function readIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Promise<Topology> {
   const { host, port } = from?.options ?? {};
   const cluster = app.duplicate(from === undefined ? [] : [{ host, port }], {
     lazyConnect: true,
@@ -164,7 +166,7 @@ async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Pr
     failure = error;
   });
   try {
-    // The error of the cluster does not say why.
+    // The error of `connect` has no cause. The event has it.
     await cluster.connect().catch((error: unknown) => {
       throw failure ?? error;
     });
@@ -178,14 +180,14 @@ async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Pr
       const overrides = { retryStrategy, readOnly: false, lazyConnect: true };
       clients.set(address, node.duplicate(overrides) as RedisClient);
     }
-    const server: Topology['server'] = (named, like) => {
-      const { host, port } = app.natMapper(named);
+    const locate: Topology['locate'] = (name, model) => {
+      const { host, port } = app.natMapper(name);
       const address = `${host}:${port}`;
-      return { address, client: () => like.duplicate({ host, port }) as RedisClient };
+      return { address, duplicate: () => model.duplicate({ host, port }) as RedisClient };
     };
-    return { owners, clients, server };
+    return { owners, clients, locate };
   } finally {
-    end(() => cluster.disconnect());
+    ignoreErrors(() => cluster.disconnect());
   }
 }
 
@@ -194,7 +196,7 @@ function retryStrategy(attempts: number): number {
 }
 
 /** A client may throw when it has not connected. */
-function end(close: () => void): void {
+function ignoreErrors(close: () => void): void {
   try {
     close();
   } catch {}

@@ -6,40 +6,40 @@ import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
 
-/** Takes the reports of a {@link Connection}. */
+/** Receives the reports of a {@link Connection}. */
 type ConnectionEvents = Omit<DriverEvents, 'broken' | 'lost'> & {
-  lost(error: Error, forgotten: boolean): void;
+  lost(error: Error, isForgotten: boolean): void;
 };
 
-/** The message of the error of a command that was not sent. */
+/** Message of the error for a command that was not sent. */
 const NOT_CONNECTED = 'Redis is not connected';
 
-/** A connection to Redis. Commands reject at once while it is lost. */
+/** A connection to Redis. While the connection is lost, commands reject at once. */
 export class Connection {
   readonly #create: () => Driver;
   #driver: Driver;
   /** The `reject` functions of commands without an answer. */
   readonly #unanswered = new Set<(error: Error) => void>();
-  /** When Redis has answered last, in ms. */
+  /** Time of the last answer, in ms. */
   #answeredAt = -Infinity;
-  #cancelSilence = (): void => {};
+  #cancelSilenceTimer = (): void => {};
   readonly #events: ConnectionEvents;
-  #checks: unknown;
-  /** Whether the client was ready, or new, at the last check. */
+  #checkTimer: unknown;
+  /** Whether the client was ready at the last check, or was created there. */
   #wasReady = true;
 
   constructor(client: RedisClient, sharded: boolean, events: ConnectionEvents) {
-    const driverOf = recognize(client);
+    const createDriver = driverCreatorOf(client);
     this.#events = events;
     this.#create = () => {
       // Drops the events of a driver that another one has replaced.
       const isCurrent = (): boolean => driver === this.#driver;
-      const driver: Driver = driverOf(client, sharded, {
+      const driver: Driver = createDriver(client, sharded, {
         ready: () => isCurrent() && events.ready(),
         message: (channel, frame) => isCurrent() && events.message(channel, frame),
         broken: (error) => isCurrent() && this.#replace(error),
         moved: (channel) => isCurrent() && events.moved(channel),
-        lost: (error, forgotten) => isCurrent() && this.#lost(error, forgotten),
+        lost: (error, isForgotten) => isCurrent() && this.#lost(error, isForgotten),
       });
       return driver;
     };
@@ -54,7 +54,7 @@ export class Connection {
   connect(): void {
     // The event `lost` reports a failure.
     this.#driver.connect().catch(() => {});
-    this.#checks ??= setInterval(() => this.#check(), CHECK_MS);
+    this.#checkTimer ??= setInterval(() => this.#check(), CHECK_MS);
   }
 
   /**
@@ -62,50 +62,51 @@ export class Connection {
    */
   async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
     if (!this.ready) throw new Error(NOT_CONNECTED);
-    let lost!: (error: Error) => void;
+    let rejectLost!: (error: Error) => void;
     try {
       return await new Promise((resolve, reject) => {
-        lost = reject;
+        rejectLost = reject;
         if (this.#unanswered.size === 0) this.#watchSilence(ANSWER_MS);
-        this.#unanswered.add(lost);
+        this.#unanswered.add(rejectLost);
         command(this.#driver).then(resolve, reject);
       });
     } finally {
-      this.#unanswered.delete(lost);
+      this.#unanswered.delete(rejectLost);
       this.#answeredAt = portablePlatform.now();
-      if (this.#unanswered.size === 0) this.#cancelSilence();
+      if (this.#unanswered.size === 0) this.#cancelSilenceTimer();
     }
   }
 
   /**
-   * Replaces the driver when Redis answers nothing for {@link ANSWER_MS}. A command may wait for longer,
-   * for example after thousands of others.
+   * Replaces the driver when Redis has answered no command for {@link ANSWER_MS}. One command may take
+   * longer, for example after thousands of others.
    */
   #watchSilence(ms: number): void {
-    this.#cancelSilence();
-    this.#cancelSilence = setAnswerTimer(portablePlatform, ms, () => {
+    this.#cancelSilenceTimer();
+    this.#cancelSilenceTimer = setAnswerTimer(portablePlatform, ms, () => {
       const left = this.#answeredAt + ANSWER_MS - portablePlatform.now();
       if (left > 0) this.#watchSilence(left);
       else this.#replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
     });
   }
 
-  /** Resolves when Redis has answered to all earlier commands. */
+  /** Resolves when Redis has answered all earlier commands. */
   ping(): Promise<unknown> {
     return this.run((driver) => driver.ping());
   }
 
   /** Ends the connection at once. */
   destroy(): void {
-    clearInterval(this.#checks);
-    this.#cancelSilence();
+    clearInterval(this.#checkTimer);
+    this.#cancelSilenceTimer();
     this.#rejectAll(new Error('the connection to Redis was closed'));
     this.#driver.destroy();
   }
 
   /**
-   * Notices a silent network. Replaces a client that has given up to reconnect, or that cannot. The
-   * package `redis` does not become ready while the server refuses one of its subscriptions.
+   * Sends a ping, which notices a silent network. Replaces a client that no longer reconnects, or that
+   * is not ready at two checks: one of the package `redis` waits for a subscription that the server
+   * refuses.
    */
   #check(): void {
     const { ready } = this;
@@ -117,7 +118,7 @@ export class Connection {
   }
 
   #replace(error: Error | undefined): void {
-    this.#cancelSilence();
+    this.#cancelSilenceTimer();
     const old = this.#driver;
     this.#driver = this.#create();
     old.destroy();
@@ -125,9 +126,9 @@ export class Connection {
     this.connect();
   }
 
-  #lost(error: Error = new Error('the connection to Redis has ended'), forgotten: boolean): void {
+  #lost(error: Error = new Error('the connection to Redis has ended'), isForgotten: boolean): void {
     this.#rejectAll(error);
-    this.#events.lost(error, forgotten);
+    this.#events.lost(error, isForgotten);
   }
 
   #rejectAll(error: Error): void {
@@ -135,8 +136,8 @@ export class Connection {
   }
 }
 
-/** Recognizes a client by a method or property that the other one lacks. */
-function recognize(client: RedisClient): typeof ioredisDriver {
+/** Recognizes a client by a method or property that the other package lacks. */
+function driverCreatorOf(client: RedisClient): typeof ioredisDriver {
   const { evalBuffer, isPubSubActive } = Object(client) as Partial<Record<string, unknown>>;
   if (typeof evalBuffer === 'function') return ioredisDriver;
   if (typeof isPubSubActive === 'boolean') return nodeRedisDriver;

@@ -13,15 +13,15 @@ export type Argument = string | Uint8Array;
 /** A connection of one of the two clients. */
 export interface Driver {
   readonly ready: boolean;
-  /** The client has given up to reconnect. */
+  /** The client no longer tries to reconnect. */
   readonly ended: boolean;
   connect(): Promise<unknown>;
   /** Ends the connection at once. */
   destroy(): void;
   ping(): Promise<unknown>;
-  /** Looks for subscriptions that the server has ended. Absent: the client reports them itself. */
+  /** Reports subscriptions that the server has ended. Absent if events of the client do so. */
   check?(): void;
-  /** @param asking - For a slot that moves to this server: ASKING comes first. */
+  /** @param asking - Sends ASKING first, for a slot that moves to this server. */
   eval(script: string, keys: string[], args: Argument[], asking: boolean): Promise<unknown>;
   /** Runs a command without keys. */
   call(...args: string[]): Promise<unknown>;
@@ -30,15 +30,15 @@ export interface Driver {
   unsubscribe(channel: string): Promise<unknown>;
 }
 
-/** Takes the reports of a {@link Driver}. */
+/** Receives the reports of a {@link Driver}. */
 export interface DriverEvents {
   ready(): void;
   /**
    * The connection is lost. Also called for each failed attempt to connect.
    *
-   * @param forgotten - Whether the subscriptions are lost too. Otherwise the client restores them.
+   * @param isForgotten - Whether the client has lost its subscriptions. Otherwise it restores them.
    */
-  lost(error: Error | undefined, forgotten: boolean): void;
+  lost(error: Error | undefined, isForgotten: boolean): void;
   message(channel: string, frame: RedisBytes): void;
   /** The client no longer understands the server. A new client replaces it. */
   broken(error: Error): void;

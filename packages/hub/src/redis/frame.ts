@@ -9,34 +9,31 @@ const SPACE = 0x20;
 /** Bound of the bytes that are read as epoch and offset. A UUID and 16 digits fit. */
 const MAX_HEADER_BYTES = 64;
 
-/**
- * The bytes of a message without history on a channel of Redis: a space, then the message. With
- * history the script publishes `epoch offset message`, separated by spaces.
- */
+/** The bytes on a channel of Redis for a message without history: a space, then the message. */
 export function plainFrame(message: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.of(SPACE), message]);
 }
 
-/** The bytes that the script publishes. */
+/** The bytes for a message with history, as the script publishes them: `epoch offset message`. */
 export function keptFrame({ epoch, offset }: Position, message: Uint8Array): Uint8Array {
   return Buffer.concat([new TextEncoder().encode(`${epoch} ${offset} `), message]);
 }
 
-/** Reads both forms. Bytes of another program become a message without a position. */
+/** Reads a frame of either form. Bytes of another program become a message without a position. */
 export function parseFrame(
   frame: RedisBytes,
 ): [message: Uint8Array, position: Position | undefined] {
-  const space = frame.indexOf(SPACE);
-  const start = space <= 0 ? space + 1 : frame.indexOf(SPACE, space + 1) + 1;
+  const first = frame.indexOf(SPACE);
+  const start = first <= 0 ? first + 1 : frame.indexOf(SPACE, first + 1) + 1;
   const [epoch, offset] = frame.toString('latin1', 0, Math.min(start, MAX_HEADER_BYTES)).split(' ');
-  const kept = epoch !== '' && Number.isSafeInteger(Number(offset));
-  // A copy: the frame is a view on a larger buffer, which the message would keep in memory.
+  const hasPosition = epoch !== '' && Number.isSafeInteger(Number(offset));
+  // A copy, because a view would keep the larger buffer of the frame in memory.
   const message = new Uint8Array(frame.subarray(start));
-  return [message, kept ? { epoch: epoch!, offset: Number(offset) } : undefined];
+  return [message, hasPosition ? { epoch: epoch!, offset: Number(offset) } : undefined];
 }
 
 /**
- * Escapes braces, which would change the slot, lone surrogates, which have no UTF-8, and `%`.
+ * Escapes `%`, braces and lone surrogates. Braces would change the slot. Lone surrogates have no UTF-8.
  * Different names have different results.
  */
 export function escapeName(name: string): string {

@@ -53,7 +53,7 @@ export function redisBackplane(
 }
 
 function backplaneOf(client: RedisClient, options: RedisBackplaneOptions): Backplane {
-  // As the adapter of socket.io takes them.
+  // The adapter of socket.io takes two clients.
   if (typeof (options as { duplicate?: unknown } | null)?.duplicate === 'function') {
     throw new TypeError('redisBackplane: expected one client, got two; the hub duplicates it');
   }
@@ -75,7 +75,7 @@ function backplaneOf(client: RedisClient, options: RedisBackplaneOptions): Backp
   return clusterOnDemand(discover, prefix);
 }
 
-/** Loads the code for a cluster when the hub starts, so hubs on one server do without it. */
+/** Loads the code for a cluster when the hub starts. Hubs on one server do not load it. */
 function clusterOnDemand(discover: Discover, prefix: string): Backplane {
   let loaded: Promise<Required<Backplane>> | undefined;
   const load = (): Promise<Required<Backplane>> => {

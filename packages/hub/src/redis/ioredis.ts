@@ -4,7 +4,7 @@ import type { RedisBytes } from './frame.ts';
 /** The part of the package `ioredis` that this package uses. */
 interface IoRedis {
   readonly status: string;
-  /** The subscriptions that the server has confirmed and not ended. */
+  /** The confirmed subscriptions. One that the server has ended is missing. */
   readonly condition?: { readonly subscriber: false | { channels(kind: 'ssubscribe'): string[] } };
   on(event: string, listener: (...args: never[]) => void): unknown;
   connect(): Promise<unknown>;
@@ -20,7 +20,7 @@ interface IoRedis {
   sunsubscribe(channel: string): Promise<unknown>;
 }
 
-/** A command without an answer must not run again, and no command may wait for a connection. */
+/** The client must repeat no command without an answer, and keep none for the next connection. */
 const OVERRIDES = {
   keyPrefix: '',
   stringNumbers: false,
@@ -46,9 +46,9 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
     subscribed.clear();
     events.lost(failure, true);
   });
-  const s = sharded ? 's' : '';
-  /** Version 6 reports that the server has ended a subscription, but not which one. */
-  const check = (): void => {
+  const shardPrefix = sharded ? 's' : '';
+  /** Version 6 of the client reports that the server has ended a subscription, but not which one. */
+  const reportEnded = (): void => {
     if (subscribed.size === 0 || !sharded) return;
     const { subscriber = false } = client.condition ?? {};
     const current = new Set(subscriber === false ? [] : subscriber.channels('ssubscribe'));
@@ -56,17 +56,17 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
       if (!current.has(channel) && subscribed.delete(channel)) events.moved(channel);
     }
   };
-  let checks = false;
+  let isReportDue = false;
   client.on('moved', () => {
-    if (checks) return;
-    // A slot has many channels, and each ended subscription is an event. One check covers them.
-    checks = true;
+    if (isReportDue) return;
+    // A slot has many channels, and each has an event. One report covers all.
+    isReportDue = true;
     setTimeout(() => {
-      checks = false;
-      check();
+      isReportDue = false;
+      reportEnded();
     }, 0);
   });
-  client.on(`${s}messageBuffer`, (channel: RedisBytes, frame: RedisBytes) => {
+  client.on(`${shardPrefix}messageBuffer`, (channel: RedisBytes, frame: RedisBytes) => {
     events.message(channel.toString(), frame);
   });
   return {
@@ -79,20 +79,20 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
     connect: () => client.connect(),
     destroy: () => client.disconnect(),
     ping: () => client.ping(),
-    check,
+    check: reportEnded,
     eval(script, keys, args, asking) {
       if (asking) client.call('ASKING').catch(() => {});
       return client.evalBuffer(script, keys.length, ...keys, ...args);
     },
     call: (...args) => client.call(...args),
-    publish: (channel, frame) => client[`${s}publish`](channel, frame),
+    publish: (channel, frame) => client[`${shardPrefix}publish`](channel, frame),
     async subscribe(channel) {
-      await client[`${s}subscribe`](channel);
+      await client[`${shardPrefix}subscribe`](channel);
       subscribed.add(channel);
     },
     unsubscribe(channel) {
       subscribed.delete(channel);
-      return client[`${s}unsubscribe`](channel);
+      return client[`${shardPrefix}unsubscribe`](channel);
     },
   };
 }

@@ -33,20 +33,20 @@ const OVERRIDES = {
 
 export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: DriverEvents): Driver {
   const client = app.duplicate(OVERRIDES) as NodeRedis;
-  const lost = (error?: Error): void => {
+  const onErrorOrEnd = (error?: Error): void => {
     if (!client.isReady) {
-      // The client sends no more than 16 KiB of commands before it is ready, so it would wait for the
-      // answers to the rest of its sharded subscriptions forever.
+      // Before the client is ready, it sends at most 16 KiB of commands. It would wait forever for
+      // the answers to its other sharded subscriptions.
       if (sharded) client.getPubSubListeners('SHARDED').clear();
       events.lost(error, sharded);
     }
-    // The client takes the end of a subscription by the server for the answer to a command, and then
-    // drops messages.
+    // When the server ends a subscription, the client takes the report for the answer to a command.
+    // Later it drops messages.
     else if (sharded && error !== undefined) events.broken(error);
   };
   client.on('ready', () => events.ready());
-  client.on('error', lost);
-  client.on('end', lost);
+  client.on('error', onErrorOrEnd);
+  client.on('end', onErrorOrEnd);
   client.on('sharded-channel-moved', (channel: string) => events.moved(channel));
   const receive: Listener = (message, channel) => events.message(channel.toString(), message);
   return {

@@ -4,13 +4,16 @@
  * KEYS[2] is a stream of the messages. Their ids are the offsets.
  *
  * A restart or a failover changes the replication id. Messages may be lost then, so a new epoch
- * begins, and its offsets continue after the last known one. A room without keys starts at 1. It is
- * new, or its keys have expired.
+ * begins. Its offsets continue after the last known one. A room without keys is new, or its keys have
+ * expired. Its offsets start at 1.
  *
- * Uses EVAL instead of EVALSHA: after a flush of the scripts, a publication that falls back to EVAL
- * would be overtaken by the next one.
+ * Uses EVAL, not EVALSHA. After a flush of the scripts, a publication would fall back to EVAL, and the
+ * next one would overtake it.
+ *
+ * @param withoutKeys - Lua that runs for a room without keys.
+ * @param from - See {@link unlessMoved}; undefined outside of a cluster.
  */
-const read = (withoutKeys: string, from: string | undefined): string => `
+const readRoom = (withoutKeys: string, from: string | undefined): string => `
 local i = redis.call('INFO', 'replication')
 local r = i:match('master_replid:(%w+)') or ''
 local m = redis.call('HMGET', KEYS[1], 'e', 'o', 'r', 's')
@@ -24,35 +27,37 @@ if m[3] ~= r then
 end`;
 
 /**
- * The keys may have moved here whole, with their slot. ARGV has the replication id of a primary that
- * they may come from, or `?` to get the id in the keys. A server that has just taken over may have lost
- * messages after the move. Then a new epoch begins.
+ * Begins a new epoch, unless the keys have moved here complete, with their slot. A server that has just
+ * taken over from its primary may have lost messages after the move.
+ *
+ * @param from - Lua for the replication id of a primary that may have written the keys. For `?` the
+ *   script fails with the id in the keys.
  */
 const unlessMoved = (from: string): string => `
 local n = tonumber(i:match('second_repl_offset:(%d+)'))
 local late = n and i:match('master_repl_offset:(%d+)') - n < ${LATE_BYTES}
 local lost = not e or late or m[3] == i:match('master_replid2:(%w+)')
-if not lost and ${from} == '?' then return redis.error_reply('${FROM} ' .. m[3]) end
+if not lost and ${from} == '?' then return redis.error_reply('${KEYS_FROM} ' .. m[3]) end
 if lost or ${from} ~= m[3] then`;
 
-/** Begins the error of a command on keys that another server has written, before its replication id. */
-export const FROM = 'KEYSFROM';
-/** Bytes of replication until a server that has taken over counts as one that was always a primary. */
+/** Begins the error for keys of another server. The replication id in the keys follows. */
+export const KEYS_FROM = 'KEYSFROM';
+/** A server that has taken over counts as new for so many bytes of replication. */
 const LATE_BYTES = 1_048_576;
 
-/** Number of marks in the bytes that a history may have. It drops its oldest part, up to a mark. */
+/** Number of marks in a full history. The script drops the oldest messages up to a mark. */
 const MARKS = 32;
 
 /**
  * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history, ttl of the
  * epoch; in a cluster also a replication id.
  *
- * The hash counts the bytes of all messages in `t`. Each time that `t` passes a multiple of `step`, a
- * mark has the offset of that message. So the bound of the bytes reads no message. Another bound has
- * other marks.
+ * The field `t` of the hash counts the bytes of all messages. When `t` passes a multiple of `step`, a
+ * mark stores the offset of that message. So the script applies the bound `bytes` without reading
+ * messages. A different bound has different marks.
  */
 export function publishScript(command: 'PUBLISH' | 'SPUBLISH', isShard: boolean): string {
-  return `${read("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[8]' : undefined)}
+  return `${readRoom("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[8]' : undefined)}
 o = redis.call('HINCRBY', KEYS[1], 'o', 1)
 local n, bytes = #ARGV[2], tonumber(ARGV[6])
 local step = math.max(math.floor(bytes / ${MARKS}), 1)
@@ -78,25 +83,25 @@ redis.call('${command}', ARGV[3], e .. ' ' .. o .. ' ' .. ARGV[2])
 return {e, o}`;
 }
 
-/** Most messages that one call returns, and the bytes after which it ends. */
+/** Most messages that one call returns, and the bytes after which the call ends. */
 const PART_SIZE = 200;
 const PART_BYTES = 262_144;
-/** Messages that are read at a time while they are smaller than this on average, in bytes. */
+/** Number of messages in one XRANGE while their average is below SMALL_BYTES. Otherwise one. */
 const FEW = 4;
 const SMALL_BYTES = 16_384;
 
 /**
  * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings, the ttl of
- * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and the first of
- * the entries. With the epoch of another history, returns the first messages of the current epoch. A
- * room has an epoch from its first read on.
+ * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and the first
+ * entries after `since`; without `since`, the last entries; for another epoch, the first entries of the
+ * current one. The first read of a room creates its epoch.
  *
- * Redis serves no other client meanwhile, and needs 40 ms for a MiB. So the entries are read a few at a
- * time, until they have {@link PART_BYTES}.
+ * Redis serves no other client while the script runs. A MiB takes 40 ms. So the script reads a few
+ * entries at a time, until it has {@link PART_BYTES}.
  */
 export const historyScript = (
   isShard: boolean,
-): string => `${read("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[6]' : undefined)}
+): string => `${readRoom("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[6]' : undefined)}
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 local from = ARGV[4]
 if from == '' then from = math.max(o - ARGV[2], 0)

@@ -12,22 +12,22 @@ import type { Argument, RedisClient } from './driver.ts';
 import { escapeName, keptFrame, parseFrame, plainFrame, type RedisBytes } from './frame.ts';
 import { historyScript, publishScript } from './scripts.ts';
 
-/** Bound of the reads at a time. Other commands wait for them in Redis. */
+/** Bound of the reads of histories at a time. Other commands wait for them in Redis. */
 const MAX_READS = 8;
-/** The `ttl` of a read that does not say it, in ms. */
+/** Default `ttl` of a read, in ms. */
 const TTL_MS = 300_000;
 /** Bound of the channels that are subscribed at a time. */
 const MAX_CHANGES = 1_000;
 /** Longest wait of `close` for the answers to publications, in ms. */
 const CLOSE_MS = 1_000;
 
-/** Begins the error of a command, or of a channel, that belongs to another server. */
+/** Message of the error for a channel that another server has now. `hasNotRun` is true for it. */
 const MOVED = 'MOVED to another server';
 
 type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
 type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
 
-/** A hub on one server. A server of a cluster has only the channels of its slots. */
+/** The backplane on one server. A server of a cluster has only the channels of its slots. */
 export class ServerBackplane implements Backplane {
   readonly #prefix: string;
   readonly #publishScript: string;
@@ -36,19 +36,20 @@ export class ServerBackplane implements Backplane {
   readonly #subscriber: Connection;
   /** The channels that the hub has subscribed to, by their names in Redis. */
   readonly #wanted = new Map<string, string>();
-  /** The names of the channels that Redis sends. */
+  /** The names of the channels that Redis sends to this hub. */
   readonly #subscribed = new Set<string>();
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   #restoring = false;
-  /** The connection with the subscriptions was lost in this outage. */
-  #hasMissed = true;
+  /** Whether the connection with the subscriptions was lost in this outage. */
+  #mayHaveMissed = true;
   /** The names that were subscribed in this outage. */
-  readonly #late = new Set<string>();
+  readonly #subscribedLate = new Set<string>();
   readonly #reads = new Limit(MAX_READS);
-  #started: (error?: Error) => void = () => {};
+  /** Settles the promise of {@link start}. */
+  #settleStart: (error?: Error) => void = () => {};
 
-  /** @param isShard - The server is one primary of several. */
+  /** @param isShard - Whether the server is one primary of a cluster. */
   constructor(client: RedisClient, prefix: string, sharded: boolean, isShard = false) {
     this.#prefix = prefix;
     this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH', isShard);
@@ -56,16 +57,16 @@ export class ServerBackplane implements Backplane {
     const ready = (): void => void this.#restore();
     this.#commands = new Connection(client, sharded, {
       ready,
-      // The other connection has the subscriptions.
+      // This connection has no subscriptions.
       lost: (error) => this.#down(error),
       message: () => {},
       moved: () => {},
     });
     this.#subscriber = new Connection(client, sharded, {
       ready,
-      lost: (error, forgotten) => {
-        if (forgotten) this.#subscribed.clear();
-        this.#hasMissed = true;
+      lost: (error, isForgotten) => {
+        if (isForgotten) this.#subscribed.clear();
+        this.#mayHaveMissed = true;
         this.#down(error);
       },
       message: (name, frame) => this.#receive(name, frame),
@@ -77,12 +78,12 @@ export class ServerBackplane implements Backplane {
    * Rejects when an attempt to connect fails. The client tries again, so a later call may resolve.
    */
   start(sink: BackplaneSink): Promise<void> {
-    const first = this.#sink === undefined;
+    const isFirst = this.#sink === undefined;
     this.#sink = sink;
     return new Promise((resolve, reject) => {
       if (this.#state === 'up') return resolve();
-      this.#started = (error) => (error === undefined ? resolve() : reject(error));
-      if (!first) return;
+      this.#settleStart = (error) => (error === undefined ? resolve() : reject(error));
+      if (!isFirst) return;
       this.#commands.connect();
       this.#subscriber.connect();
     });
@@ -125,7 +126,7 @@ export class ServerBackplane implements Backplane {
     await this.#commands.run((driver) => driver.publish(this.#name(channel), frame));
   }
 
-  /** Resolves when Redis has answered to all earlier publications. It answers in order. */
+  /** Resolves when Redis has answered all earlier publications. Redis answers in order. */
   async answered(): Promise<void> {
     await this.#commands.ping().catch(() => {});
   }
@@ -151,18 +152,18 @@ export class ServerBackplane implements Backplane {
   ): Promise<HistoryAnswer> {
     const [epochOfSince, offset] = [since?.epoch ?? '', String(since?.offset ?? '')];
     const args = [String(limit), epochOfSince, offset, String(epochTtl(keep)), from];
-    const [found, last, entries] = (await this.#reads.run(() =>
+    const [epochBytes, last, entries] = (await this.#reads.run(() =>
       this.#eval(this.#historyScript, channel, args, asking),
     )) as [RedisBytes, number, Entry[]];
-    const epoch = found.toString();
+    const epoch = epochBytes.toString();
     const messages = entries.map(([id, fields]) => ({
       offset: Number.parseInt(id.toString(), 10),
       bytes: fields[1]!,
     }));
-    const known = since === undefined || since.epoch === epoch;
+    const isSameEpoch = since === undefined || since.epoch === epoch;
     const after = since?.offset ?? 0;
-    const complete = known && messages.length === last - after;
-    const follows = known && (messages[0]?.offset ?? last + 1) === after + 1;
+    const complete = isSameEpoch && messages.length === last - after;
+    const follows = isSameEpoch && (messages[0]?.offset ?? last + 1) === after + 1;
     const more = messages.length > 0 && messages.at(-1)!.offset < last;
     return { messages, epoch, complete, follows, more, last };
   }
@@ -189,7 +190,7 @@ export class ServerBackplane implements Backplane {
 
   async close(): Promise<void> {
     this.#state = 'closed';
-    this.#started(new Error('the connection to Redis was closed'));
+    this.#settleStart(new Error('the connection to Redis was closed'));
     const timer = setTimeout(() => this.#commands.destroy(), CLOSE_MS);
     await this.answered();
     clearTimeout(timer);
@@ -212,8 +213,8 @@ export class ServerBackplane implements Backplane {
   #receive(name: string, frame: RedisBytes): void {
     const channel = this.#wanted.get(name);
     if (channel === undefined || this.#state === 'closed') return;
-    // After a hole, drops a message that arrives before `up`. The gap of the outage reports it.
-    if (this.#hasMissed && this.#state !== 'up') return;
+    // Messages may be missing before this one. `up` reports a gap, so drop the message.
+    if (this.#mayHaveMissed && this.#state !== 'up') return;
     this.#sink!.message(channel, ...parseFrame(frame));
   }
 
@@ -232,7 +233,7 @@ export class ServerBackplane implements Backplane {
       this.#state = 'down';
       this.#sink!.down(error);
     }
-    this.#started(error);
+    this.#settleStart(error);
   }
 
   /** Subscribes to all channels when both connections are ready, then reports `up`. */
@@ -240,18 +241,18 @@ export class ServerBackplane implements Backplane {
     if (this.#restoring) return;
     this.#restoring = true;
     const refused = new Map<string, Error>();
-    // A silent network holds messages back. The older connection answers after them, or is lost too.
-    // Both belong to this outage. An earlier `up` would cause a second gap.
+    // After a silent network one connection may be older than the outage. Its ping is answered after
+    // delayed messages, or fails with the connection. An earlier `up` would cause a second gap.
     await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
-      // The hub may change its channels meanwhile. Then there is another round.
+      // The hub may change its channels meanwhile, so compare them again.
       const missing = missingIn(this.#subscribed, this.#wanted);
       const surplus = missingIn(this.#wanted, this.#subscribed);
       if (missing.length + surplus.length === 0) {
         this.#up();
         break;
       }
-      for (const name of missing) this.#late.add(name);
+      for (const name of missing) this.#subscribedLate.add(name);
       await this.#inBatches(missing, (name) => this.#resubscribe(name, refused));
       await this.#inBatches(surplus, (name) => this.#unsubscribeFrom(name));
     }
@@ -268,7 +269,7 @@ export class ServerBackplane implements Backplane {
     }
   }
 
-  /** Redis may refuse one of the channels. The hub then subscribes to it again. */
+  /** Redis may refuse a channel. The hub subscribes again after the gap that reports the refusal. */
   async #resubscribe(name: string, refused: Map<string, Error>): Promise<void> {
     if (!this.#wanted.has(name)) return;
     try {
@@ -287,16 +288,16 @@ export class ServerBackplane implements Backplane {
 
   #up(): void {
     const before = this.#state;
-    const isWhole = !this.#hasMissed;
+    const isWhole = !this.#mayHaveMissed;
     this.#state = 'up';
-    this.#hasMissed = false;
+    this.#mayHaveMissed = false;
     if (before === 'down') this.#sink!.up(isWhole);
-    for (const name of isWhole ? this.#late : []) {
+    for (const name of isWhole ? this.#subscribedLate : []) {
       const channel = this.#wanted.get(name);
       if (channel !== undefined) this.#sink!.gap(channel);
     }
-    this.#late.clear();
-    this.#started();
+    this.#subscribedLate.clear();
+    this.#settleStart();
   }
 
   async #subscribeTo(name: string): Promise<void> {
@@ -316,7 +317,7 @@ export class ServerBackplane implements Backplane {
     this.#subscribed.delete(name);
   }
 
-  /** Ignores the error of a lost connection. The next connection makes the change. */
+  /** Ignores the error when the connection is lost. `#restore` then makes the change. */
   async #unlessLost(change: Promise<void>): Promise<void> {
     try {
       await change;

@@ -5,7 +5,7 @@ import type { Position } from '../position.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
-/** Bound of the publications to a shard that is silent for so many ms. The others need the rest. */
+/** Bound of the unanswered publications to a shard that is silent for so many ms. */
 const MAX_UNANSWERED = 1_000;
 const SILENT_MS = 1_000;
 
@@ -13,7 +13,7 @@ const SILENT_MS = 1_000;
 const NOT_RUN =
   /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|Redis is not connected|Stream isn't writeable|The client is offline)\b/;
 
-/** Whether a command that failed with this error has not run. */
+/** Whether this error proves that no server has run the command. */
 export function hasNotRun(error: unknown): boolean {
   return NOT_RUN.test(String((error as Error | undefined)?.message));
 }
@@ -24,14 +24,14 @@ export class Shard {
   readonly backplane: ServerBackplane;
   isUp = false;
   isClosed = false;
-  /** The replication id that the server had a moment ago; undefined while it is away, or no primary. */
+  /** The last known replication id; undefined while the server is away, or is no primary. */
   id: string | undefined;
-  /** For a server without slots: until when its connections stay open, in ms. Otherwise undefined. */
-  spareUntil: number | undefined;
-  /** When the shard was asked for its view, in ms, if it has not answered. */
+  /** For a server without slots: when its connections are closed, in ms. Otherwise undefined. */
+  closeAt: number | undefined;
+  /** Time of the unanswered request for the view, in ms; undefined without one. */
   #askedAt: number | undefined;
-  /** Resolves when the first attempt to connect has ended. */
-  readonly attempt: Deferred<void> = new Deferred();
+  /** Resolves when the first attempt to connect has succeeded or failed. */
+  readonly tried: Deferred<void> = new Deferred();
   /** Number of publications that the server has not answered. */
   unanswered = 0;
   #view = '';
@@ -41,7 +41,7 @@ export class Shard {
     this.backplane = new ServerBackplane(client, prefix, true, true);
   }
 
-  /** The shard has not answered for its view. */
+  /** Whether the server has not answered the last request for its view. */
   get isAsked(): boolean {
     return this.#askedAt !== undefined;
   }
@@ -65,8 +65,8 @@ export class Shard {
     }
   }
 
-  /** Calls `changed` when the server has another view of its cluster than before. */
-  look(changed: () => void): void {
+  /** Asks the server for its view of the cluster. Calls `onChange` when the view has changed. */
+  check(onChange: () => void): void {
     if (!this.isUp || this.isAsked) return;
     this.#askedAt = portablePlatform.now();
     const answered = (view: string, id: string | undefined): void => {
@@ -74,7 +74,7 @@ export class Shard {
       this.id = this.isUp ? id : undefined;
       if (view === this.#view) return;
       this.#view = view;
-      changed();
+      onChange();
     };
     Promise.all([this.backplane.clusterSlots(), this.backplane.replicationId()]).then(
       ([view, id]) => answered(JSON.stringify(view), id),

@@ -9,56 +9,60 @@ import {
 import type { HandlerContext } from '@ws/rpc';
 import { Limit } from '../backplane/limit.ts';
 
-/** Questions of a client that wait for the application at a time. */
+/** Bound of the questions of a client that the application is asked at a time. */
 const MAX_ASKED = 16;
-/** Questions of a client that the application has not answered in time. */
+/** Bound of the questions of a client that the application has not answered in time. */
 const MAX_LATE = 256;
 
-/** A request of a client, as its handler gets it. */
-export type Asked = Pick<HandlerContext<unknown>, 'signal'>;
-type Signal = Asked['signal'];
+/** The part of a handler's context that this file uses. The signal aborts with the request. */
+export type Context = Pick<HandlerContext<unknown>, 'signal'>;
+type Signal = Context['signal'];
 
 /** A question to the application. */
 interface Question {
   readonly answer: Promise<unknown>;
-  /** Number of the last request when its time was up. */
+  /** Number of the last request when the question timed out; undefined before. */
   lateAt: number | undefined;
 }
 
 /** A join while the client gets missed messages. */
 export interface Joining {
   readonly ended: Deferred<void>;
-  /** The client has left the room. */
+  /** Whether the client has left the room. */
   isLeft: boolean;
 }
 
-/** A request in its turn. */
-export interface Turn {
+/** A request that runs, after the earlier ones of its room. */
+export interface Request {
   readonly requests: ClientRequests;
+  /** Grows with each request of the client. */
   readonly number: number;
-  readonly asked: Asked;
-  /** Lets the next request of the room begin. */
-  readonly giveBack: () => void;
+  readonly ctx: Context;
+  /** Lets the next request of the room begin before this one has ended. */
+  readonly letNextRun: () => void;
 }
+
+type Run<T> = (request: Request) => T | Promise<T>;
 
 /** The requests of one client, in order for each room. No room waits for another one. */
 export class ClientRequests {
   readonly joining: Map<string, Joining> = new Map();
-  /** The turn of the last request of each room. */
-  readonly #turns = new Map<string, Promise<void>>();
+  /** By room: resolves when the next request may begin. */
+  readonly #lastOf = new Map<string, Promise<void>>();
   readonly #questions = new Map<string, Question>();
   readonly #places = new Limit(MAX_ASKED);
-  #late = 0;
-  #last = 0;
-  readonly #settled: () => void;
+  /** Number of questions that have timed out, and have no answer yet. */
+  #lateCount = 0;
+  #lastNumber = 0;
+  readonly #onSettled: () => void;
 
-  /** @param settled - Called when a request has ended. The object may be idle then. */
-  constructor(settled: () => void) {
-    this.#settled = settled;
+  /** @param onSettled - Called when a request or question has ended. The object may be idle then. */
+  constructor(onSettled: () => void) {
+    this.#onSettled = onSettled;
   }
 
   get isIdle(): boolean {
-    return this.#turns.size === 0 && this.#questions.size === 0 && this.joining.size === 0;
+    return this.#lastOf.size === 0 && this.#questions.size === 0 && this.joining.size === 0;
   }
 
   /**
@@ -66,72 +70,73 @@ export class ClientRequests {
    *
    * @throws (rejects) the error of `run`; the reason of the signal, if it aborts before.
    */
-  async inTurn<T>(room: string, asked: Asked, run: (turn: Turn) => T | Promise<T>): Promise<T> {
-    const before = this.#turns.get(room);
+  async inOrder<T>(room: string, ctx: Context, run: Run<T>): Promise<T> {
+    const before = this.#lastOf.get(room);
     const ended = new Deferred<void>();
     const { promise } = ended;
-    this.#turns.set(room, promise);
-    const giveBack = (): void => {
+    this.#lastOf.set(room, promise);
+    const letNextRun = (): void => {
       ended.resolve();
-      if (this.#turns.get(room) === promise) this.#turns.delete(room);
+      if (this.#lastOf.get(room) === promise) this.#lastOf.delete(room);
     };
-    const number = ++this.#last;
+    const number = ++this.#lastNumber;
     try {
-      if (before !== undefined) await unlessAborted(before, asked.signal);
-      return await run({ requests: this, number, asked, giveBack });
+      if (before !== undefined) await unlessAborted(before, ctx.signal);
+      return await run({ requests: this, number, ctx, letNextRun });
     } finally {
-      const end = (): void => {
-        giveBack();
-        this.#settled();
+      const settle = (): void => {
+        letNextRun();
+        this.#onSettled();
       };
-      if (before === undefined) end();
-      else void before.then(end);
+      if (before === undefined) settle();
+      else void before.then(settle);
     }
   }
 
   /**
    * Asks the application. While a question is not answered, the same question is not asked again.
    *
-   * @param key - Of the question.
+   * @param key - Names the question, also in the error.
+   * @param ms - Longest time for the answer.
    * @returns The answer: at once, when it is no promise.
    * @throws (rejects) TimeoutError after `ms`; the error of the application; the reason of the signal.
    */
   async ask(
     key: string,
-    { number, asked }: Turn,
+    { number, ctx }: Request,
     ms: number,
     call: () => unknown,
   ): Promise<unknown> {
     return this.#places.run(async () => {
       const open = this.#questions.get(key);
-      // The request was already waiting when the time was up.
+      // The question timed out while this request was already waiting.
       const isLate = open?.lateAt !== undefined && number <= open.lateAt;
-      if (isLate || (open === undefined && this.#late >= MAX_LATE)) throw lateError(key, ms);
+      if (isLate || (open === undefined && this.#lateCount >= MAX_LATE)) throw lateError(key, ms);
       const answer = open === undefined ? call() : open.answer;
       if (!isThenable(answer)) return answer;
-      const question = open ?? this.#opened(key, answer);
-      return this.#inTime(key, question, asked.signal, ms);
-    }, asked.signal);
+      const question = open ?? this.#add(key, answer);
+      return this.#inTime(key, question, ctx.signal, ms);
+    }, ctx.signal);
   }
 
-  #opened(key: string, given: PromiseLike<unknown>): Question {
+  #add(key: string, given: PromiseLike<unknown>): Question {
     const answer = markHandled(Promise.resolve(given));
     const question: Question = { answer, lateAt: undefined };
     this.#questions.set(key, question);
-    const close = (): void => {
+    const onAnswer = (): void => {
       this.#questions.delete(key);
-      if (question.lateAt !== undefined) this.#late--;
-      this.#settled();
+      if (question.lateAt !== undefined) this.#lateCount--;
+      this.#onSettled();
     };
-    answer.then(close, close);
+    answer.then(onAnswer, onAnswer);
     return question;
   }
 
   async #inTime(key: string, question: Question, signal: Signal, ms: number): Promise<unknown> {
     const late = new Deferred<never>();
     const cancel = portablePlatform.setTimer(ms, () => {
-      if (question.lateAt === undefined) this.#late++;
-      question.lateAt = this.#last;
+      if (question.lateAt === undefined) this.#lateCount++;
+      question.lateAt = this.#lastNumber;
       late.reject(lateError(key, ms));
     });
     try {

@@ -57,7 +57,7 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
 /** Rooms that clients join, with their hub. */
 export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
   /**
-   * The hub, for all that the server does by itself. What it publishes in a room of the table is JSON:
+   * The hub, for calls of the server itself. In a room of the table the server publishes JSON:
    * `hub.room(name).publishJSON(value)`.
    */
   readonly hub: Hub<Data, Infos>;
@@ -66,8 +66,8 @@ export interface RoomsServer<Data, C extends Definitions, Infos = Record<string,
   /** The methods and events of your own contract, at the client of a session. */
   peer(session: Session<Data>): Peer<C>;
   /**
-   * Sends an event of your own contract to the members of a room, on all nodes. It is in order with the
-   * messages of the room, is not kept, and no loop gets it.
+   * Sends an event of your own contract to the members of a room, on all nodes. The event is in order
+   * with the messages of the room. The history does not keep it, and no loop of a client gets it.
    *
    * @param event - `contract.client.said`, for example.
    * @throws (rejects) JSONError when `value` does not fit; TypeError for another event, and for an
@@ -139,7 +139,7 @@ export function serveRooms<Data>(
   return {
     hub: server.hub,
     handler: server.hub.handler,
-    // `contract` may be of another copy of the package, which knows no connection of this one.
+    // `contract` may be of another copy of `@ws/rpc`, which knows no connection of this copy.
     peer: (session) => merged.peer(session) as never,
     emit: async (room, event, value) => {
       if (own.client[event?.name as never] !== event) {

@@ -12,11 +12,11 @@ const INTERVAL_MS = 1_000;
 /** Above so many members, or UTF-16 units of the list, clients get only the number of the members. */
 const MAX_SHOWN = 1_000;
 const MAX_LENGTH = 262_144;
-/** Share of these bounds below which clients get the list again. One client cannot cross both. */
+/** Share of these bounds below which clients get the list again. So one join or leave cannot cross both. */
 const SHOWN_AGAIN = 0.9;
 /** Bound of the lists that a room sends in an interval, in UTF-16 units. */
 const MAX_LISTS = 16 * 1_048_576;
-/** A shorter list is written anew in each turn. A longer one serves for an interval. */
+/** A shorter list is made again in each turn, a longer one once in an interval. In UTF-16 units. */
 const SHORT = 16_384;
 
 /** A room whose clients get its members. */
@@ -31,8 +31,8 @@ class MemberRoom<Data> {
   readonly lacking: Set<Session<Data>> = new Set();
   /** The sessions that got the list in this interval, also if they have left. */
   readonly recent: Set<Session<Data>> = new Set();
-  /** Length of the lists of this interval. */
-  listed = 0;
+  /** Length of the lists that were sent in this interval. */
+  listedLength = 0;
   /** Whether the sessions get only the number of the members. */
   isCounted = false;
   /** `complete` of the last event. */
@@ -47,7 +47,7 @@ class MemberRoom<Data> {
     return this.#list;
   }
 
-  /** The next list is a new one, unless this one has `length` or more units. */
+  /** Drops the list, unless it has `length` or more units. */
   forgetList(length = Infinity): void {
     if ((this.#list?.length ?? 0) < length) this.#list = undefined;
   }
@@ -81,8 +81,8 @@ export class MemberEvents<Data> {
   readonly #turn = new TurnCallback(() => this.#endTurn());
   /** Bound of the lists that a client gets in an interval, in UTF-16 units. The first may be longer. */
   readonly #maxListed: number;
-  /** Length of the lists that sessions got in this interval, in all rooms. */
-  readonly #listed = new Map<Session<Data>, number>();
+  /** Length of the lists that each session got in this interval, in all rooms. */
+  readonly #listedLengths = new Map<Session<Data>, number>();
 
   /** @param maxQueuedBytes - Option of the hub. Lists of many rooms must not exceed it. */
   constructor(hub: Hub<Data>, maxQueuedBytes: number) {
@@ -125,7 +125,7 @@ export class MemberEvents<Data> {
     return room;
   }
 
-  /** Forgets a room without members of this node. The event of the last one empties it. */
+  /** Forgets a room without members. The event after the last member of this node empties it. */
   #removeIfUnused(name: string, room: MemberRoom<Data>): boolean {
     if (room.members.size > 0 || this.#hub.room(name).members.size > 0) return false;
     return this.#rooms.delete(name);
@@ -137,12 +137,13 @@ export class MemberEvents<Data> {
     for (const name of due) this.#run(name);
   }
 
+  /** Sends what is due in a room. Called after events, at the end of a turn, and after each interval. */
   #run(name: string): void {
     const room = this.#rooms.get(name);
     if (room === undefined || this.#hub.closed) return;
     if (!room.isPaused) this.#sendChange(name, room);
     if (room.lacking.size > 0) this.#sendLists(name, room);
-    // No event of the hub says that the other nodes have answered.
+    // Not idle while `isComplete` is false: no event of the hub says when it becomes true.
     const isIdle = room.isComplete && room.lacking.size === 0 && room.recent.size === 0;
     if (!isIdle) this.#pause(name, room);
   }
@@ -155,7 +156,7 @@ export class MemberEvents<Data> {
     const keys = [...room.changed];
     room.changed.clear();
     room.forgetList();
-    this.#choose(room);
+    this.#chooseForm(room);
     if (room.informed.size > 0) {
       const change = room.changeOf(keys);
       const isLong = change.length > MAX_LENGTH;
@@ -164,12 +165,12 @@ export class MemberEvents<Data> {
     this.#pause(name, room);
   }
 
-  /** Decides whether the sessions get all members. */
-  #choose(room: MemberRoom<Data>): void {
+  /** Decides whether the sessions get all members or only their number. */
+  #chooseForm(room: MemberRoom<Data>): void {
     const share = room.isCounted ? SHOWN_AGAIN : 1;
     const isMany = room.members.size > MAX_SHOWN * share;
     const isCounted = isMany || room.list.length > MAX_LENGTH * share;
-    // The sessions know only the number so far.
+    // The informed sessions know only the number.
     if (room.isCounted && !isCounted) room.needList();
     room.isCounted = isCounted;
   }
@@ -177,14 +178,14 @@ export class MemberEvents<Data> {
   /** Sends the list to the sessions that need it, within the bounds of the interval. */
   #sendLists(name: string, room: MemberRoom<Data>): void {
     room.forgetList(SHORT);
-    this.#choose(room);
+    this.#chooseForm(room);
     const sessions = new Set<Session<Data>>();
     for (const session of room.lacking) {
       if (room.recent.has(session)) continue;
       const { length } = room.isCounted ? '' : room.list;
-      if (room.listed > 0 && room.listed + length > MAX_LISTS) break;
+      if (room.listedLength > 0 && room.listedLength + length > MAX_LISTS) break;
       if (!this.#mayList(session, length)) continue;
-      room.listed += length;
+      room.listedLength += length;
       sessions.add(session);
     }
     const members = room.isCounted ? '{}' : room.list;
@@ -199,18 +200,18 @@ export class MemberEvents<Data> {
 
   /** Counts a list for a session. Returns false when the session must wait for it. */
   #mayList(session: Session<Data>, length: number): boolean {
-    // The client has not read what it got before.
+    // The client has not read its earlier messages.
     if (session.untilWritable() !== undefined) return false;
-    const listed = this.#listed.get(session) ?? 0;
+    const listed = this.#listedLengths.get(session) ?? 0;
     if (listed > 0 && listed + length > this.#maxListed) return false;
-    if (this.#listed.size === 0) {
-      portablePlatform.setTimer(INTERVAL_MS, () => this.#listed.clear());
+    if (this.#listedLengths.size === 0) {
+      portablePlatform.setTimer(INTERVAL_MS, () => this.#listedLengths.clear());
     }
-    this.#listed.set(session, listed + length);
+    this.#listedLengths.set(session, listed + length);
     return true;
   }
 
-  /** Returns false when too many messages wait in the hub. The next interval tries again. */
+  /** Returns false when too many messages wait in the hub. `#run` sends the list in the next interval. */
   #send(sessions: ReadonlySet<Session<Data>>, text: string): boolean {
     try {
       this.#hub.multiple(sessions, text);
@@ -227,7 +228,7 @@ export class MemberEvents<Data> {
     portablePlatform.setTimer(INTERVAL_MS, () => {
       room.isPaused = false;
       room.recent.clear();
-      room.listed = 0;
+      room.listedLength = 0;
       room.forgetList();
       this.#run(name);
     });

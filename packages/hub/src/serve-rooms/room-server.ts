@@ -32,7 +32,7 @@ import type { JoinOptions } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { ClientRequests, type Joining, type Turn, unlessAborted } from './client-requests.ts';
+import { ClientRequests, type Joining, type Request, unlessAborted } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
 import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room-text.ts';
@@ -43,7 +43,7 @@ const MAX_STAMP_BYTES = 1_024;
 const MAX_ROOMS = 100;
 
 /** The second argument of a handler. */
-type AskedBy<Data> = SessionHandlerContext<Session<Data>, unknown>;
+type Context<Data> = SessionHandlerContext<Session<Data>, unknown>;
 type Input<Name extends keyof RoomMethods> = SchemaInput<RoomMethods[Name]['input']>;
 type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true; readonly state?: true };
 
@@ -51,11 +51,11 @@ type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true; readonly sta
 export class RoomServer<Data> {
   readonly hub: Hub<Data>;
   readonly handlers: object = {
-    'room.join': (input: Input<'room.join'>, asked: AskedBy<Data>) => this.#join(input, asked),
-    'room.leave': ({ room }: Input<'room.leave'>, asked: AskedBy<Data>) =>
-      this.#inTurn(room, asked, (turn) => this.#leave(asked.session, room, turn)),
-    'room.publish': (input: Input<'room.publish'>, asked: AskedBy<Data>) =>
-      this.#inTurn(input.room, asked, (turn) => this.#publish(asked.session, input, turn)),
+    'room.join': (input: Input<'room.join'>, ctx: Context<Data>) => this.#join(input, ctx),
+    'room.leave': ({ room }: Input<'room.leave'>, ctx: Context<Data>) =>
+      this.#inOrder(room, ctx, (request) => this.#leave(ctx.session, room, request)),
+    'room.publish': (input: Input<'room.publish'>, ctx: Context<Data>) =>
+      this.#inOrder(input.room, ctx, (request) => this.#publish(ctx.session, input, request)),
   };
   readonly #sessions: Sessions<Data>;
   readonly #members: MemberEvents<Data>;
@@ -63,11 +63,11 @@ export class RoomServer<Data> {
   readonly #rulesOf: (name: string) => KeyRules<Data> | undefined;
   /** The requests of clients that have some. */
   readonly #requests = new Map<Session<Data>, ClientRequests>();
-  /** Set during the leave that a client has asked for. */
+  /** The leave that a client has requested, during the call. */
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
-  /** The names of the events of clients. */
+  /** The events that the application's contract has for clients. */
   readonly #events: Named<Definitions>;
-  /** The mistakes of the application that were reported. */
+  /** The reported kinds of mistakes of the application. */
   readonly #mistakes = new Set<string>();
 
   constructor(
@@ -104,20 +104,20 @@ export class RoomServer<Data> {
     });
   }
 
-  #roomOptions(table: RoomTable<Data>, crosses: boolean): Record<string, RoomOptions<Data>> {
+  #roomOptions(table: RoomTable<Data>, hasBackplane: boolean): Record<string, RoomOptions<Data>> {
     const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
       messageText(message, room, position);
     return Object.fromEntries(
       Object.entries(table).map(([key, { history, presence, schema, state }]) => {
         const accept: RoomOptions['accept'] = (message, room) =>
           this.#accept(message, room, schema);
-        const delivery = crosses ? 'through' : 'local-first';
+        const delivery = hasBackplane ? 'through' : 'local-first';
         return [key, { history, presence, form, accept, delivery, state: state && stateOf(state) }];
       }),
     );
   }
 
-  /** Checks what the server publishes, as {@link #checked} checks it for a client. */
+  /** Checks a message that the server publishes, as {@link #checkedText} checks that of a client. */
   #accept(
     message: PreparedMessage,
     room: string,
@@ -132,7 +132,7 @@ export class RoomServer<Data> {
     }
     if (schema === undefined) return message;
     const result = check(schema, value);
-    // An asynchronous schema checks clients only. The order of the publications stays.
+    // An asynchronous schema checks clients only: it would change the order of the publications.
     if (result instanceof Promise) {
       result.catch(() => {});
       return message;
@@ -144,7 +144,7 @@ export class RoomServer<Data> {
     return prepare(formatJSON(result.value), 'publish');
   }
 
-  /** The name of the event that a value is, as a text or after JSON; undefined for another value. */
+  /** The name of the event, if the value is one: as a text, or parsed. */
   #eventOf(value: unknown): string | undefined {
     if (typeof value === 'string') return eventNameOf(value, this.#events);
     const { jsonrpc, method } = Object(value) as { jsonrpc?: unknown; method?: unknown };
@@ -157,16 +157,16 @@ export class RoomServer<Data> {
     return this.#sessions.rooms.emit(room, asIs(text), false);
   }
 
-  /** The option `mayJoin` of the hub: asks for the joins of the application. */
+  /** The option `mayJoin` of the hub, for joins that the application calls itself. */
   #mayJoin(session: Session<Data>, room: string): unknown {
-    // Only the server uses rooms outside of the table.
+    // Clients cannot join rooms outside of the table.
     const rules = this.#rulesOf(room);
     if (rules === undefined) return true;
     return typeof rules.mayJoin === 'function' ? rules.mayJoin(session, room) : rules.mayJoin;
   }
 
-  #inTurn<T>(room: string, asked: AskedBy<Data>, run: (turn: Turn) => T | Promise<T>): Promise<T> {
-    return this.#requestsOf(asked.session).inTurn(room, asked, run);
+  #inOrder<T>(room: string, ctx: Context<Data>, run: (request: Request) => T | Promise<T>) {
+    return this.#requestsOf(ctx.session).inOrder(room, ctx, run);
   }
 
   #requestsOf(session: Session<Data>): ClientRequests {
@@ -179,30 +179,30 @@ export class RoomServer<Data> {
     return requests;
   }
 
-  async #join(input: Input<'room.join'>, asked: AskedBy<Data>): Promise<JoinAnswer> {
+  async #join(input: Input<'room.join'>, ctx: Context<Data>): Promise<JoinAnswer> {
     const { room } = input;
     for (;;) {
-      const joined = await this.#inTurn(room, asked, (turn) => this.#joinNow(input, asked, turn));
-      if (!('ended' in joined)) return joined;
+      const reply = await this.#inOrder(room, ctx, (request) => this.#joinNow(input, ctx, request));
+      if (!('ended' in reply)) return reply;
       // A join sends missed messages. A second join at the same time would mix the messages of both.
-      await unlessAborted(joined.ended.promise, asked.signal);
-      if (joined.isLeft) throw left();
+      await unlessAborted(reply.ended.promise, ctx.signal);
+      if (reply.isLeft) throw leftError();
     }
   }
 
   /** @returns The earlier join of the room, if the client has one without an answer. */
   async #joinNow(
     { room, since, last }: Input<'room.join'>,
-    { session, signal }: AskedBy<Data>,
-    turn: Turn,
+    { session, signal }: Context<Data>,
+    request: Request,
   ): Promise<JoinAnswer | Joining> {
     const rules = this.#rulesFor(room);
-    const { joining } = turn.requests;
+    const { joining } = request.requests;
     const earlier = joining.get(room);
     if (earlier !== undefined) return earlier;
     if (!session.isIn(room)) {
       this.#checkCount(session);
-      await this.#ask('mayJoin', rules, session, room, turn);
+      await this.#ask('mayJoin', rules, session, room, request);
       this.#checkCount(session);
     }
     const join: Joining = { ended: new Deferred(), isLeft: false };
@@ -215,19 +215,19 @@ export class RoomServer<Data> {
         complete || since === undefined || hasState ? undefined : gapText(room, since, true);
       const limit = since === undefined && !hasState ? last : undefined;
       const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
-      // The rest takes as long as the client reads.
-      if (session.isIn(room)) turn.giveBack();
+      // From here, the join takes as long as the client reads.
+      if (session.isIn(room)) request.letNextRun();
       const { complete, missed, position } = await joined;
       const answer = { complete, missed, position, ...(hasState && { state: true as const }) };
       if (rules.members !== true) return answer;
       this.#members.joined(session, room);
       return { ...answer, members: true };
     } catch (error) {
-      // The hub reports it.
+      // The hub reports the error.
       if (signal.aborted) throw signal.reason;
-      if (join.isLeft) throw left();
+      if (join.isLeft) throw leftError();
       const { cause } = Object(error) as { cause?: unknown };
-      throw isRoomRefusal(error) && isRpcError(cause) ? cause : later();
+      throw isRoomRefusal(error) && isRpcError(cause) ? cause : busyError();
     } finally {
       removeAbortListener(signal, giveUp);
       joining.delete(room);
@@ -245,7 +245,7 @@ export class RoomServer<Data> {
     );
   }
 
-  #leave(session: Session<Data>, room: string, { requests }: Turn): null {
+  #leave(session: Session<Data>, room: string, { requests }: Request): null {
     this.#rulesFor(room);
     const joining = requests.joining.get(room);
     if (joining !== undefined) joining.isLeft = true;
@@ -262,7 +262,7 @@ export class RoomServer<Data> {
   async #publish(
     session: Session<Data>,
     { room, id, data }: Input<'room.publish'>,
-    turn: Turn,
+    request: Request,
   ): Promise<null> {
     const rules = this.#rulesFor(room);
     if (rules.mayPublish === undefined) {
@@ -272,22 +272,22 @@ export class RoomServer<Data> {
         `a client publishes in ${quoted(room)}: the key ${quoted(key)} has no mayPublish, so no client may`,
       );
     }
-    if (!session.isIn(room)) throw refused();
-    if (rules.mayPublish !== true) await this.#ask('mayPublish', rules, session, room, turn);
+    if (!session.isIn(room)) throw refusedError();
+    if (rules.mayPublish !== true) await this.#ask('mayPublish', rules, session, room, request);
     const text =
       rules.schema === undefined
-        ? this.#textOf(data, turn)
-        : await this.#checked(rules, session, { room, id, data }, turn);
+        ? this.#textOf(data, request)
+        : await this.#checkedText(rules, session, { room, id, data }, request);
     // The server may have ended the membership meanwhile.
-    if (!session.isIn(room)) throw refused();
+    if (!session.isIn(room)) throw refusedError();
     const kept = keptText(id, text, this.#stampOf(rules, session));
     try {
       const published = this.#sessions.rooms.publish(room, kept, {}, true);
-      turn.giveBack();
+      request.letNextRun();
       await published;
     } catch {
-      // The hub reports it.
-      throw later();
+      // The hub reports the error.
+      throw busyError();
     }
     return null;
   }
@@ -310,35 +310,35 @@ export class RoomServer<Data> {
   }
 
   /** The JSON of what the schema makes of the data of a client. */
-  async #checked(
+  async #checkedText(
     { key, schema }: KeyRules<Data>,
     session: Session<Data>,
     { room, id, data }: Input<'room.publish'>,
-    turn: Turn,
+    request: Request,
   ): Promise<string> {
     let result: Checked;
     try {
       const question = `the schema of ${quoted(key)} to ${id} in ${quoted(room)}`;
-      result = (await turn.requests.ask(question, turn, this.#timeout, () =>
+      result = (await request.requests.ask(question, request, this.#timeout, () =>
         check(schema!, data),
       )) as Checked;
     } catch (error) {
-      throw this.#failed('calls of a schema failed', error, turn);
+      throw this.#failed('calls of a schema failed', error, request);
     }
     const { value, issues } = result;
-    if (issues === undefined) return this.#textOf(value, turn);
+    if (issues === undefined) return this.#textOf(value, request);
     throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
   }
 
   /** @throws {@link RpcError} for a value that cannot be written as JSON. */
-  #textOf(value: unknown, turn: Turn): string {
+  #textOf(value: unknown, request: Request): string {
     try {
       return formatJSON(value);
     } catch (error) {
       // The value has too many levels.
       const isTooDeep = [error, (error as Error).cause].some((each) => each instanceof RangeError);
       if (isTooDeep) throw new RpcError(ErrorCode.InvalidParams, 'Invalid params');
-      throw this.#failed('results of a schema were no JSON', error, turn);
+      throw this.#failed('results of a schema were no JSON', error, request);
     }
   }
 
@@ -348,37 +348,37 @@ export class RoomServer<Data> {
     rules: KeyRules<Data>,
     session: Session<Data>,
     room: string,
-    turn: Turn,
+    request: Request,
   ): Promise<void> {
     const may = rules[name];
     let refusal: RoomRefusedError;
-    let isPlain = false;
+    let isIntended = false;
     try {
       const question = `${name} of ${quoted(room)}`;
       const answer =
         typeof may === 'function'
-          ? await turn.requests.ask(question, turn, this.#timeout, () =>
+          ? await request.requests.ask(question, request, this.#timeout, () =>
               this.#decision(name, session, room, may(session, room)),
             )
           : may;
       if (answer === true) return;
-      isPlain = answer === false;
-      const text = isPlain ? 'false' : kind(answer);
+      isIntended = answer === false;
+      const text = isIntended ? 'false' : kind(answer);
       refusal = new RoomRefusedError(room, `${name} returned ${text}, not true`);
     } catch (cause) {
-      isPlain = isRpcError(cause);
-      if (!isPlain && !isRoomRefusal(cause)) {
-        throw this.#failed(`calls of ${name} failed`, cause, turn);
+      isIntended = isRpcError(cause);
+      if (!isIntended && !isRoomRefusal(cause)) {
+        throw this.#failed(`calls of ${name} failed`, cause, request);
       }
-      if (turn.asked.signal.aborted) throw cause;
+      if (request.ctx.signal.aborted) throw cause;
       refusal = new RoomRefusedError(room, `${name} threw`, { cause });
     }
     if (name === 'mayJoin') this.#sessions.joinFailed(session, refusal);
-    else if (!isPlain) this.#sessions.failedOften('publications were refused', refusal);
-    throw refused();
+    else if (!isIntended) this.#sessions.failedOften('publications were refused', refusal);
+    throw refusedError();
   }
 
-  /** A logout of the room reaches a session that may be admitted. */
+  /** Registers a pending `mayJoin`, so that a logout of the room reaches the session. */
   #decision(name: string, session: Session<Data>, room: string, answer: unknown): unknown {
     if (name === 'mayJoin' && isThenable(answer)) {
       this.#sessions.rooms.joins.decideLater(session, room, answer);
@@ -390,12 +390,12 @@ export class RoomServer<Data> {
    * Reports an error of the application.
    *
    * @param what - What has happened to several calls.
-   * @returns The error for the client, who asks again.
+   * @returns The error for the client. The client asks again.
    */
-  #failed(what: string, error: unknown, { asked }: Turn): unknown {
-    if (asked.signal.aborted) return asked.signal.reason;
+  #failed(what: string, error: unknown, { ctx }: Request): unknown {
+    if (ctx.signal.aborted) return ctx.signal.reason;
     this.#sessions.failedOften(what, error);
-    return later();
+    return busyError();
   }
 
   /** @throws {@link RpcError} for a room outside of the table, and for a name that no room has. */
@@ -411,23 +411,23 @@ export class RoomServer<Data> {
   }
 
   /**
-   * Reports a request that may show a mistake of the application, once for each kind. A stranger may
-   * request anything.
+   * Reports a request that may show a mistake of the application. Reports each kind once, because a
+   * hostile client may request anything.
    *
    * @returns The error for the client.
    */
-  #mistake(which: string, text: string): RpcError {
-    if (!this.#mistakes.has(which)) {
-      this.#mistakes.add(which);
+  #mistake(category: string, text: string): RpcError {
+    if (!this.#mistakes.has(category)) {
+      this.#mistakes.add(category);
       this.#sessions.failed(undefined, new Error(`serveRooms: ${text}`));
     }
-    return refused();
+    return refusedError();
   }
 
   #gap(room: string | undefined, from: Position | undefined): void {
     if (room === undefined || this.#rulesOf(room) === undefined) return;
     const text = gapText(room, from, false);
-    // After the messages of this turn. Too many may wait.
+    // Members get the event after the messages of this turn. If too many wait, members get it at once.
     this.#sessions.rooms.emit(room, asIs(text), true).catch(() => {
       for (const session of this.hub.room(room).members) session.send(text);
     });
@@ -464,18 +464,18 @@ function isRoomRefusal(error: unknown): boolean {
   }
 }
 
-/** A final refusal. It has no reason. A client must not learn which rooms exist. */
-function refused(): RpcError {
+/** A final refusal. It has no reason, because a client must not learn which rooms exist. */
+function refusedError(): RpcError {
   return new RpcError(ROOM_REFUSED, 'room refused');
 }
 
 /** A refusal for now. The client asks again. */
-function later(): RpcError {
+function busyError(): RpcError {
   return new RpcError(ErrorCode.Busy, 'ask again later');
 }
 
 /** The client has left the room before it got an answer. */
-function left(): RpcError {
+function leftError(): RpcError {
   return new RpcError(ErrorCode.Cancelled, 'the client has left the room');
 }
 

@@ -5,7 +5,7 @@ import { checkFunction } from '../arguments.ts';
 import { byPattern, type RoomOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Who may: everyone, no session, or those for which the function returns `true` or a promise of it. */
+/** Who may: all sessions, none, or each for which the function returns `true` or a promise of it. */
 export type May<Data> =
   | boolean
   | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>);
@@ -15,17 +15,17 @@ export interface RoomRules<Data = unknown, Info = unknown> {
   /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
   readonly schema?: StandardSchema | undefined;
   /**
-   * Returns the state of a room, JSON of at most 1 MiB within 10 s, or a promise of it. Loops begin
-   * with it, and get it where they would get a gap. Joins of one room share a call, so it has nothing
-   * that a member may not see. `signal` aborts when no client waits. Store each change, then publish
-   * it. An RpcError ends the loops; after another error the clients ask again. Needs `history`.
+   * Returns the state of a room, JSON of at most 1 MiB within 10 s, or a promise of it. Loops of
+   * clients begin with the state, and get it instead of a gap. Joins of one room share a call, so the
+   * state has only what all members may see. `signal` aborts when no client waits. Store each change,
+   * then publish it. An RpcError ends the loops; after another error the clients ask again. Needs `history`.
    * Default: none.
    */
   readonly state?: ((room: string, run: { readonly signal: AbortSignal }) => unknown) | undefined;
   /**
    * Says who publishes: members get the result as `from` beside `data`. Called for each publication of
    * a client. Synchronous, JSON of at most 1 KiB; otherwise nothing is published, and the publisher
-   * gets the code -32603. Set it when all nodes know it: an older one has a gap for such a message.
+   * gets the code -32603. Set it when all nodes know this option: an older one has a gap for such a message.
    * Default: none.
    */
   readonly stamp?: ((session: Session<Data>) => unknown) | undefined;
@@ -64,6 +64,7 @@ const NAMES: readonly (keyof RoomRules)[] = [
   'stamp',
 ];
 
+/** The rules of one key of the table. */
 export interface KeyRules<Data> extends RoomRules<Data> {
   readonly key: string;
 }

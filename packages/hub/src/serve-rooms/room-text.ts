@@ -2,7 +2,7 @@ import type { Message } from '@ws/conn';
 import type { Position } from '../position.ts';
 
 // A message of a room is JSON, or begins as no JSON does: `@`, the id of a client's publication,
-// `:` and its JSON; `#`, the id, `:`, the length of the JSON of its publisher, `:`, that JSON and the
+// `:` and the JSON of its message; `#`, the id, `:`, the length of the JSON of its publisher, `:`, that JSON and the
 // JSON of the message; or `!` and a text that members get unchanged. A node that does not know a form
 // reports a gap.
 
@@ -12,7 +12,7 @@ const WITH_ID = /^(?:@([\w-]{22,36}):|#([\w-]{22,36}):(\d{1,5}):)/;
 /**
  * The message of a client's publication. Both texts are JSON.
  *
- * @param from - Its publisher; undefined without the option `stamp`.
+ * @param from - The result of the option `stamp`; undefined without it.
  */
 export function keptText(id: string, json: string, from: string | undefined): string {
   return from === undefined ? `@${id}:${json}` : `#${id}:${from.length}:${from}${json}`;
@@ -34,8 +34,8 @@ export function valueOf(message: Message, room: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const what = (cause as Error).message;
-    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON: ${what}`, { cause });
+    const { message: why } = cause as Error;
+    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON: ${why}`, { cause });
   }
 }
 
@@ -55,11 +55,11 @@ export function messageText(
   const start = prefix.length + Number(length);
   const from = text.slice(prefix.length, start);
   const json = text.slice(start);
-  // Another text would make the event unreadable, and its loss would be silent.
+  // A text that is no JSON would make the event unreadable, and its loss would be silent.
   JSON.parse(json);
   if (from !== '') JSON.parse(from);
-  const by = `${field('id', id ?? stampedId)}${from === '' ? '' : `,"from":${from}`}`;
-  const more = `${field('position', position)}${by},"data":${json}`;
+  const publisher = `${field('id', id ?? stampedId)}${from === '' ? '' : `,"from":${from}`}`;
+  const more = `${field('position', position)}${publisher},"data":${json}`;
   return eventText('room.message', `"room":${JSON.stringify(room)}${more}`);
 }
 

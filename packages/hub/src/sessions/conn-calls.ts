@@ -8,10 +8,10 @@ import {
 } from '@ws/conn';
 import { type ConnInternals, internalsOf, limitRate as limit } from '@ws/conn/internal';
 
-// The calls of the hub to a connection. A ConnLike that is no Conn, such as one of `@ws/fetch`,
-// shares no frames with others. So it gets each message by `writeMessage`.
+// The calls of the hub to a connection. A ConnLike that is no Conn, such as a connection of
+// `@ws/fetch`, cannot share frames. It gets each message by `writeMessage`.
 
-/** Caches the texts of prepared messages. Otherwise each member would decode them again. */
+/** The decoded texts of prepared messages. Without this cache each member decodes them again. */
 const texts = /* @__PURE__ */ new WeakMap<PreparedMessage, string>();
 
 export function platformOf(conn: ConnLike): Platform {
@@ -29,8 +29,8 @@ export function limitRate(conn: ConnLike, plan: Parameters<typeof limit>[1]): vo
 /**
  * See `ConnInternals.sendPrepared`.
  *
- * @param session - Its `lostMessage` is called when a connection that is no Conn has accepted the
- *   message, and refuses it later.
+ * @param session - Its `lostMessage` is called when a connection that is no Conn refuses the message
+ *   after this call.
  */
 export function sendPrepared(
   conn: ConnLike,
@@ -43,7 +43,7 @@ export function sendPrepared(
   if (conn.state !== 'open') return false;
   const { type, bytes } = message;
   const data = type === TextMessage ? decoded(message) : bytes;
-  // After other errors the connection ends, and its `closed` has the reason.
+  // Other errors end the connection. `conn.closed` has the reason.
   conn.writeMessage(type, data).catch(({ code }: { readonly code?: unknown }) => {
     if (code === 'WS_ERR_BACKPRESSURE') session.lostMessage();
   });

@@ -3,27 +3,28 @@ import { Deferred } from '@ws/conn/internal';
 
 /** The calls of listeners with a pending promise. */
 export class RunningListeners {
+  /** Number of pending calls. */
   count = 0;
-  /** The calls from before the close of the hub. */
+  /** Number of pending calls that began before the close of the hub. */
   early = 0;
-  /** Resolves when none is pending. */
+  /** Resolves when no call is pending. */
   #idle: Deferred<void> | undefined;
 
-  /** Counts `work`, which never rejects, until it settles. */
+  /** Counts `work` until it settles. `work` must not reject. */
   add(work: Promise<unknown>, isEarly: boolean): Promise<unknown> {
-    this.#count(1, isEarly);
+    this.#addToCounts(1, isEarly);
     return work.finally(() => {
-      this.#count(-1, isEarly);
+      this.#addToCounts(-1, isEarly);
       if (this.count === 0) this.#idle?.resolve();
     });
   }
 
-  #count(change: number, isEarly: boolean): void {
+  #addToCounts(change: number, isEarly: boolean): void {
     this.count += change;
     if (isEarly) this.early += change;
   }
 
-  /** Resolves when none is pending, or after `ms`. */
+  /** Resolves when no call is pending, or after `ms`. */
   async untilIdle(platform: Platform, ms: number): Promise<void> {
     if (this.count === 0 || ms <= 0) return;
     const idle = new Deferred<void>();
@@ -34,7 +35,7 @@ export class RunningListeners {
   }
 }
 
-/** The error that tells why a close waits. */
+/** The error that says why `hub.close()` waits. */
 export function waitError(count: number): Error {
   const what = count === 1 ? '1 listener that has' : `${count} listeners that have`;
   return new Error(

@@ -31,7 +31,7 @@ export interface SendOptions {
 }
 
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
-/** Bytes of memory that a waiting message is charged beside its payload. */
+/** Bytes of memory that a waiting message counts beside its payload. */
 const MESSAGE_COST = 64;
 
 /**
@@ -54,9 +54,9 @@ export class Session<Data = unknown> {
   /** Unique in this hub. */
   readonly id: string;
   /**
-   * The connection. The hub reads it. You may write to it. While a writer of yours is open, messages of
-   * the hub wait, up to `maxBufferedAmount`. One of `@ws/fetch` on Bun, Deno or Workers
-   * has the methods of a ConnLike.
+   * The connection. The hub reads it. You may write to it. While your writer is open, messages of the
+   * hub wait, up to `maxBufferedAmount`. A connection of `@ws/fetch` on Bun, Deno or Workers has only
+   * the methods of a ConnLike.
    */
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
@@ -65,19 +65,19 @@ export class Session<Data = unknown> {
   joining: Map<string, PendingJoin<Data>> | undefined = undefined;
   #held: { messages: number; bytes: number } | undefined;
   readonly #hub: Sessions<Data>;
-  /** Kept: a broadcast asks for them at each message. */
+  /** Cached, because each message of a broadcast needs them. */
   readonly #internals: ConnInternals;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
   #joined: string | Set<string> | undefined;
   #keys: Map<string, unknown> | undefined;
   #waiting: WaitingMessages | undefined;
-  /** Whether {@link #sendWaiting} will be called. */
-  #resumes = false;
-  /** Whether {@link #giveUpCompression} is due at the end of the turn. */
-  #givesUp = false;
+  /** Whether a call of {@link #sendWaiting} is scheduled. */
+  #isSendDue = false;
+  /** Whether the messages that wait for a compressor are sent at the end of the turn. */
+  #isGivingUpCompression = false;
   /** Resolves when no message waits only for a compressor. */
   #compressed: Deferred<void> | undefined;
-  /** Whether {@link close} sends what waits. */
+  /** Whether {@link close} is sending the waiting messages. */
   #closing = false;
   /** Whether the messages of the peer are dropped. */
   #dropsInput = false;
@@ -130,7 +130,7 @@ export class Session<Data = unknown> {
     else this.#joined?.delete(room);
   }
 
-  /** @internal The live messages that wait for the ends of resumes, in all rooms together. */
+  /** @internal The live messages that wait for resumes to end, in all rooms together. */
   get held(): { messages: number; bytes: number } {
     this.#held ??= { messages: 0, bytes: 0 };
     return this.#held;
@@ -284,14 +284,15 @@ export class Session<Data = unknown> {
     reason: string | undefined,
     options: ConnCloseOptions,
   ): Promise<CloseInfo> {
-    const isGone =
+    const isForced =
       code !== undefined && code !== CloseCode.NormalClosure && code !== CloseCode.GoingAway;
-    const discard = options?.discard ?? isGone;
+    const discard = options?.discard ?? isForced;
     const closed = this.conn.close(code, reason, { ...options, discard });
     this.#closeSent(discard);
     return closed;
   }
 
+  /** A close frame was sent, or the connection has ended. */
   #closeSent(discard: boolean): void {
     if (this.state !== 'closed') return;
     this.#dropsInput ||= discard;
@@ -339,15 +340,15 @@ export class Session<Data = unknown> {
     }
     if (this.#waiting === undefined) {
       const writable = this.#internals.untilWritable();
-      if (writable === undefined && this.#give(message, false)) {
+      if (writable === undefined && this.#tryToSend(message, false)) {
         this.#hub.delivered(this, message);
         return true;
       }
       if (this.conn.state !== 'open') return false;
       this.#waiting = new WaitingMessages();
-      this.#resumeAfter(writable);
+      this.#sendAfter(writable);
     }
-    return this.#wait(this.#waiting, message, key, dropped);
+    return this.#enqueue(this.#waiting, message, key, dropped);
   }
 
   /**
@@ -363,8 +364,8 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * @internal Resolves when no message waits and the connection takes more. Then a resume sends its next
-   * message. Undefined when it may send at once, and after the end. Never rejects.
+   * @internal Resolves when no message waits and the connection takes more, for a resume. Undefined
+   * when a message may be sent at once, and after the end. Never rejects.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.state === 'closed') return undefined;
@@ -383,8 +384,8 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * @internal Resolves when a compressor has taken the messages that wait for it. Undefined when none
-   * waits, or when the messages wait for the peer.
+   * @internal Resolves when a compressor has taken the messages that wait for it. Undefined when no
+   * message waits for a compressor.
    */
   get compressed(): Promise<void> | undefined {
     if (this.#waiting === undefined || !this.#encodesElsewhere(0)) return undefined;
@@ -392,7 +393,7 @@ export class Session<Data = unknown> {
     return this.#compressed.promise;
   }
 
-  #give(message: PreparedMessage, waited: boolean): boolean {
+  #tryToSend(message: PreparedMessage, waited: boolean): boolean {
     return sendPrepared(this.conn, this.#internals, message, waited, this);
   }
 
@@ -403,12 +404,12 @@ export class Session<Data = unknown> {
     if (policy === 'close') void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
   }
 
-  /** @internal A message that counts as delivered is above the bound of the connection. */
+  /** @internal The connection has refused a message that was counted as delivered. */
   lostMessage(): void {
     this.#hub.overflowed(this, 1, 'drop-new');
   }
 
-  /** See `Writer.encodesElsewhere`. */
+  /** Whether messages wait only for a compressor, and `size` more bytes may wait. */
   #encodesElsewhere(size: number): boolean {
     return this.#internals.encodesElsewhere?.(size) === true;
   }
@@ -426,28 +427,28 @@ export class Session<Data = unknown> {
   #flushWaiting(force: boolean): void {
     const waiting = this.#waiting;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
-      // The rest counts as dropped at the end of the connection. A listener of `sent` may end it.
-      if (this.state === 'closed' || !this.#give(first, force)) return;
+      // A listener of `sent` may end the connection. The rest then counts as dropped.
+      if (this.state === 'closed' || !this.#tryToSend(first, force)) return;
       waiting!.shift();
       this.#hub.delivered(this, first);
     }
   }
 
-  #wait(
+  #enqueue(
     waiting: WaitingMessages,
     message: PreparedMessage,
     key: string | undefined,
-    whenDropped: (() => void) | undefined,
+    onDrop: (() => void) | undefined,
   ): boolean {
     const hub = this.#hub;
     const { length } = message.bytes;
     const { maxQueuedBytes, overflow } = hub.settings;
     const tooLong = length > maxQueuedBytes;
-    const replaceable = overflow === 'latest' && !tooLong ? key : undefined;
-    let dropped = replaceable !== undefined && waiting.remove(replaceable) ? 1 : 0;
+    const latestKey = overflow === 'latest' && !tooLong ? key : undefined;
+    let dropped = latestKey !== undefined && waiting.remove(latestKey) ? 1 : 0;
     let policy: OverflowPolicy | 'latest' = 'latest';
-    let calls: (() => void)[] | undefined;
-    if (this.#hasRoom(waiting, length)) {
+    let dropCalls: (() => void)[] | undefined;
+    if (this.#fits(waiting, length)) {
       // Within the bounds.
     } else if (this.#encodesElsewhere(waiting.bytes + length)) {
       // The peer is not slow, so the bounds do not apply.
@@ -468,43 +469,47 @@ export class Session<Data = unknown> {
         hub.overflowed(this, 1, policy);
         return false;
       }
-      for (; !this.#hasRoom(waiting, length); dropped++) {
+      for (; !this.#fits(waiting, length); dropped++) {
         const call = waiting.dropFirst();
-        if (call !== undefined) (calls ??= []).push(call);
+        if (call !== undefined) (dropCalls ??= []).push(call);
       }
     }
-    waiting.add(message, replaceable, whenDropped);
-    // Last, because these and a listener of `overflow` may send too.
-    for (const call of calls ?? []) call();
+    waiting.add(message, latestKey, onDrop);
+    // Last, because these calls and a listener of `overflow` may send too.
+    for (const call of dropCalls ?? []) call();
     if (dropped > 0) hub.overflowed(this, dropped, policy);
     return true;
   }
 
   /**
-   * Sends what waits for a compressor without compression, at the end of the turn. The peer gets it as
-   * fast as it reads.
+   * At the end of the turn, sends the messages that wait for a compressor without compression, as fast
+   * as the peer reads.
    */
   #giveUpCompression(): void {
-    if (this.#givesUp) return;
-    this.#givesUp = true;
-    const sending = new TurnCallback(() => {
-      this.#givesUp = false;
+    if (this.#isGivingUpCompression) return;
+    this.#isGivingUpCompression = true;
+    const send = new TurnCallback(() => {
+      this.#isGivingUpCompression = false;
       if (!this.#encodesElsewhere(0)) return;
       this.#internals.sendUnencoded?.(() => this.#flushWaiting(false));
     });
-    schedulerOf(platformOf(this.conn)).endOfTurn.add(sending);
+    schedulerOf(platformOf(this.conn)).endOfTurn.add(send);
   }
 
-  #hasRoom(waiting: WaitingMessages, bytes: number): boolean {
+  #fits(waiting: WaitingMessages, bytes: number): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
     return waiting.messages < maxQueuedMessages && waiting.bytes + bytes <= maxQueuedBytes;
   }
 
-  /** @param writable - Resolves when the connection takes messages again, see `untilWritable`. */
-  #resumeAfter(writable: Promise<void> | undefined): void {
+  /**
+   * Schedules {@link #sendWaiting}.
+   *
+   * @param writable - Resolves when the connection takes messages again, see `untilWritable`.
+   */
+  #sendAfter(writable: Promise<void> | undefined): void {
     if (!this.#encodesElsewhere(0)) this.#settleCompressed();
-    if (this.#resumes) return;
-    this.#resumes = true;
+    if (this.#isSendDue) return;
+    this.#isSendDue = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
     if (writable === undefined) platformOf(this.conn).yield(() => this.#sendWaiting(true));
     // A rejection means that the connection has ended. The hub removes the session.
@@ -519,17 +524,17 @@ export class Session<Data = unknown> {
    * Sends the waiting messages until the connection accepts no more.
    *
    * @param afterTurn - The connection had a turn to send its bytes, so the first message is sent in
-   *   any case. This ends a connection with an expired write deadline.
+   *   any case. A connection with an expired write deadline then ends.
    */
   #sendWaiting(afterTurn: boolean): void {
-    this.#resumes = false;
+    this.#isSendDue = false;
     const waiting = this.#waiting;
     let force = afterTurn;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       if (this.state === 'closed') return;
       const writable = this.#internals.untilWritable();
-      if (writable !== undefined) return this.#resumeAfter(writable);
-      if (!this.#give(first, force)) return this.#refused(force);
+      if (writable !== undefined) return this.#sendAfter(writable);
+      if (!this.#tryToSend(first, force)) return this.#refused(force);
       // An expired write deadline has ended the connection.
       if (this.conn.state !== 'open') return;
       waiting!.shift();
@@ -540,9 +545,13 @@ export class Session<Data = unknown> {
     this.#settleCompressed();
   }
 
-  /** @param forced - The connection had a turn to send its bytes. It gets no memory for the message. */
+  /**
+   * The connection has not accepted a message.
+   *
+   * @param forced - Whether `maxBufferedAmount` did not apply, so the connection lacks memory.
+   */
   #refused(forced: boolean): void {
     if (forced) void this.#close(CloseCode.TryAgainLater, '', {});
-    else this.#resumeAfter(undefined);
+    else this.#sendAfter(undefined);
   }
 }

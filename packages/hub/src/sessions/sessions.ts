@@ -50,11 +50,11 @@ import { Session } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
-/** How much longer than their timeout `Hub.close` waits for the sessions, in ms. */
+/** Time beyond their timeout that `Hub.close` waits for the sessions, in ms. */
 const SLACK_MS = 1_000;
 
-/** The backplanes of all hubs. A second hub would take the messages of the first one. */
-const used = /* @__PURE__ */ new WeakSet<Backplane>();
+/** The backplanes of all hubs. Two hubs must not share one. */
+const usedBackplanes = /* @__PURE__ */ new WeakSet<Backplane>();
 
 /** The sessions of one hub, with its listeners and counters. */
 export class Sessions<Data> implements LocalHub {
@@ -68,13 +68,14 @@ export class Sessions<Data> implements LocalHub {
   readonly rooms: Rooms<Data>;
   /** Undefined without a backplane, and before its code is loaded. */
   link: BackplaneLink | undefined;
-  readonly #loaded: Promise<BackplaneLink> | undefined;
+  /** Resolves to {@link link} when its code is loaded. Undefined if the code is there already. */
+  readonly #linkLoaded: Promise<BackplaneLink> | undefined;
   readonly listeners: Listeners<Data> = new Listeners();
   /** The platform of the first connection. The hub uses its clock and timers. */
   platform: Platform = portablePlatform;
-  /** No session is added any more. */
+  /** Whether the hub is closed or closing. It adds no session then. */
   closed = false;
-  /** Whether publications are refused, because all sessions have ended. */
+  /** Whether publications are refused: `close` has waited for all sessions. */
   ended = false;
   publishedCount = 0;
   deliveredCount = 0;
@@ -83,18 +84,18 @@ export class Sessions<Data> implements LocalHub {
   /** See `HubStats.refused`. */
   refusedCount = 0;
   readonly #running = new RunningListeners();
-  /** Sessions that had not ended in time, since the start of {@link close}. */
-  #terminated = 0;
-  /** The sessions that {@link terminateAfter} has ended. Their connections have no TimeoutError. */
-  readonly #late = new Set<Session<Data>>();
-  readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
-  readonly #writesEnded = (conn: unknown): void =>
-    this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
-  /** One object for all connections, because a promise for each would cost more. */
-  readonly #readings = {
+  /** Number of sessions that {@link close} has terminated after their timeout. */
+  #terminatedCount = 0;
+  /** The sessions that {@link terminateAfter} has ended. Their `closed` has no TimeoutError. */
+  readonly #terminated = new Set<Session<Data>>();
+  readonly #byConn = new WeakMap<Conn<Data>, Session<Data>>();
+  readonly #onWritesEnded = (conn: unknown): void =>
+    this.#byConn.get(conn as Conn<Data>)?.writesEnded();
+  /** Observes the `receive` of each connection. A promise for each would cost more. */
+  readonly #receiveObserver = {
     fulfilled: () => {},
     rejected: (conn: Conn, error: unknown) => {
-      const session = this.#ofConn.get(conn as Conn<Data>);
+      const session = this.#byConn.get(conn as Conn<Data>);
       if (error instanceof ReadPendingError) this.listenerFailed(session, error);
       // The connection has ended, or has begun to end.
       else session?.writesEnded();
@@ -103,8 +104,8 @@ export class Sessions<Data> implements LocalHub {
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  /** By text. A listener of `error` may publish, and be refused each time. */
-  readonly #refusals: Reports<string, Fault<Data>> = new Reports(
+  /** By text. Together, because a listener of `error` may publish, and be refused each time. */
+  readonly #failures: Reports<string, Failure<Data>> = new Reports(
     (calls, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
       const text = `${count} ${calls}`;
@@ -115,7 +116,7 @@ export class Sessions<Data> implements LocalHub {
       this.failed(undefined, error);
     },
   );
-  /** The errors of publications and joins that were reported. */
+  /** The reported errors of publications and joins. */
   readonly #reported = new WeakSet<object>();
 
   constructor(settings: HubSettings<Data>) {
@@ -123,13 +124,13 @@ export class Sessions<Data> implements LocalHub {
     this.rooms = new Rooms(this);
     const { backplane } = settings;
     if (backplane === undefined) return;
-    if (used.has(backplane)) {
+    if (usedBackplanes.has(backplane)) {
       throw new TypeError('backplane: another hub has it; create one for each hub');
     }
-    used.add(backplane);
+    usedBackplanes.add(backplane);
     if (loadedLink.Link !== undefined) this.#connect(loadedLink.Link, backplane);
-    else this.#loaded = this.#load(backplane);
-    onRejection(this.#loaded, (error) => this.failed(undefined, error));
+    else this.#linkLoaded = this.#load(backplane);
+    onRejection(this.#linkLoaded, (error) => this.failed(undefined, error));
   }
 
   async #load(backplane: Backplane): Promise<BackplaneLink> {
@@ -145,7 +146,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined {
-    return this.link === undefined ? this.#loaded?.then(use) : use(this.link);
+    return this.link === undefined ? this.#linkLoaded?.then(use) : use(this.link);
   }
 
   /** Adds a session, and starts to read its connection. */
@@ -155,7 +156,7 @@ export class Sessions<Data> implements LocalHub {
     { data, request }: { readonly data?: Data; readonly request?: unknown },
     ctx: ConnectContext | undefined,
   ): Session<Data> {
-    if (this.#ofConn.has(conn))
+    if (this.#byConn.has(conn))
       throw new TypeError('hub.add: the connection already has a session');
     if (this.byId.has(id)) {
       throw new TypeError(`hub.add: another session has the id ${JSON.stringify(id)}`);
@@ -164,7 +165,7 @@ export class Sessions<Data> implements LocalHub {
     if (this.byId.size === 0) this.platform = platformOf(conn);
     if (this.settings.rate !== undefined) limitRate(conn, this.settings.rate);
     const session = new Session(this, conn, id, request);
-    this.#ofConn.set(conn, session);
+    this.#byConn.set(conn, session);
     this.byId.set(id, session);
     this.everyone.join(session);
     this.watchPongs(session);
@@ -175,10 +176,10 @@ export class Sessions<Data> implements LocalHub {
       connected === undefined ? receive : receiveAfter(connected, session, receive),
     );
     const internals = internalsOf(conn as ConnLike);
-    if (internals.observeReceive?.(reading, this.#readings) !== true) {
-      onRejection(reading, (error) => this.#readings.rejected(conn, error));
+    if (internals.observeReceive?.(reading, this.#receiveObserver) !== true) {
+      onRejection(reading, (error) => this.#receiveObserver.rejected(conn, error));
     }
-    internals.observeWrites?.(this.#writesEnded);
+    internals.observeWrites?.(this.#onWritesEnded);
     void conn.closed.then((info) => this.#remove(session, info));
     return session;
   }
@@ -197,15 +198,15 @@ export class Sessions<Data> implements LocalHub {
    */
   async close({ timeout, code, reason, over, discard }: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
-    // The constructor reports code that fails to load.
-    await this.#loaded?.catch(() => {});
-    await this.#delivered();
+    // The constructor reports a failure to load the code.
+    await this.#linkLoaded?.catch(() => {});
+    await this.#untilDelivered();
     const { size } = this.byId;
-    const step = over / Math.max(size - 1, 1);
+    const interval = over / Math.max(size - 1, 1);
     const start = this.platform.now();
     await this.#forEach((session, i) => {
       const close = (): void => session.closeWith(code, reason, { timeout, discard });
-      const ms = start + i * step - this.platform.now();
+      const ms = start + i * interval - this.platform.now();
       return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
     });
     const end = this.platform.now() + timeout;
@@ -216,17 +217,17 @@ export class Sessions<Data> implements LocalHub {
     cancel();
     if (size > 0) {
       await this.#untilIdle(end - this.platform.now());
-      await this.#delivered();
+      await this.#untilDelivered();
     }
     this.ended = true;
     await this.#stopLink();
-    this.#refusals.flushAll();
-    const terminated = this.#terminated;
+    this.#failures.flushAll();
+    const terminated = this.#terminatedCount;
     return { closed: size - terminated, terminated, handlersPending: this.#running.count };
   }
 
   /** Resolves when the members have all messages that were published. */
-  async #delivered(): Promise<void> {
+  async #untilDelivered(): Promise<void> {
     await this.link?.untilAllReturned();
     await this.fanOut.settled();
   }
@@ -271,7 +272,7 @@ export class Sessions<Data> implements LocalHub {
   terminateAfter(session: Session<Data>, ms: number): void {
     const { conn } = session;
     const cancel = this.platform.setTimer(ms, () => {
-      this.#late.add(session);
+      this.#terminated.add(session);
       conn.terminate();
     });
     void conn.closed.then(cancel);
@@ -290,8 +291,8 @@ export class Sessions<Data> implements LocalHub {
     this.stopped(session);
     this.#drops.flush(session);
     const { code, reason, error } = info;
-    const isLate = this.#late.delete(session) || error instanceof TimeoutError;
-    if (this.closed && isLate) this.#terminated++;
+    const isLate = this.#terminated.delete(session) || error instanceof TimeoutError;
+    if (this.closed && isLate) this.#terminatedCount++;
     if (code !== CloseCode.AbnormalClosure && error === undefined) {
       this.emit('close', session, session, code, reason);
     }
@@ -335,8 +336,8 @@ export class Sessions<Data> implements LocalHub {
   /** A listener threw or rejected. */
   listenerFailed(session: Session<Data> | undefined, error: unknown): void {
     // The session or the hub was closed while the listener ran. That is not a fault of the listener.
-    const ended = error instanceof SessionClosedError;
-    if ((ended && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
+    const isEnd = error instanceof SessionClosedError;
+    if ((isEnd && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
       return;
     }
     // A publication or a join was refused. That is not the fault of this session.
@@ -344,24 +345,24 @@ export class Sessions<Data> implements LocalHub {
     if (isRefusal) return this.refused(error);
     if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
-    // Another session has ended, so this one stays.
     const isFull = error instanceof BackpressureError;
     const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
-    if (!ended) void session?.close(code);
+    // The error is about the end of another session, so this one stays.
+    if (!isEnd) void session?.close(code);
   }
 
-  /** Reports an error. `session` is undefined for one that belongs to no session. */
+  /** Reports an error. `session` is undefined for an error that belongs to no session. */
   failed(session: Session<Data> | undefined, error: unknown): void {
     const listeners = this.listeners.of('error');
-    const report = (fault: unknown): void => {
-      reportError(undefined, this.platform, fault, { where: 'hub', conn: session?.conn });
+    const report = (unheard: unknown): void => {
+      reportError(undefined, this.platform, unheard, { where: 'hub', conn: session?.conn });
     };
     if (listeners.length === 0) report(error);
     for (const listener of listeners) {
       try {
         onRejection(listener(session, error), report);
-      } catch (fault) {
-        report(fault);
+      } catch (listenerError) {
+        report(listenerError);
       }
     }
   }
@@ -374,7 +375,7 @@ export class Sessions<Data> implements LocalHub {
     if (typeof overflow !== 'function') return overflow;
     try {
       const policy = overflow(session, session.queued);
-      // A promise is no policy, and its rejection must not end the process.
+      // A promise is no policy. Its rejection must not end the process.
       onRejection(policy, () => {});
       checkOneOf('result of overflow', policy, POLICIES);
       return policy;
@@ -413,22 +414,22 @@ export class Sessions<Data> implements LocalHub {
    * @param what - What has happened to several calls.
    */
   refused(error: unknown, what = 'publications were refused'): void {
-    const fault = Object(error);
-    if (error instanceof HubClosedError || this.#reported.has(fault)) return;
-    this.#reported.add(fault);
+    const key = Object(error);
+    if (error instanceof HubClosedError || this.#reported.has(key)) return;
+    this.#reported.add(key);
     this.failedOften(what, error);
   }
 
   /**
    * Reports the error of a join that the application may not await.
    *
-   * @param fault - The error to report.
+   * @param cause - The error to report. Default: `error`, with which the join has rejected.
    */
-  joinFailed(session: Session<Data> | undefined, error: unknown, fault: unknown = error): void {
+  joinFailed(session: Session<Data> | undefined, error: unknown, cause: unknown = error): void {
     if (error instanceof SessionClosedError || this.#reported.has(Object(error))) return;
     this.#reported.add(Object(error));
     if (error instanceof RoomRefusedError) this.refusedCount++;
-    this.#refusals.add('joins were refused', 1, { session, cause: fault }, this.platform);
+    this.#failures.add('joins were refused', 1, { session, cause }, this.platform);
   }
 
   /**
@@ -437,12 +438,12 @@ export class Sessions<Data> implements LocalHub {
    * @param what - What has happened to several calls.
    */
   failedOften(what: string, cause: unknown): void {
-    this.#refusals.add(what, 1, { session: undefined, cause }, this.platform);
+    this.#failures.add(what, 1, { session: undefined, cause }, this.platform);
   }
 
   /**
    * Delivers a message of another node, or of this node with `through`, to the members. Resolves
-   * when each of them has it, or has it waiting.
+   * when each member has the message, or has it waiting.
    */
   arrived(
     room: string | undefined,
@@ -488,19 +489,19 @@ function receiveAfter<Data>(
   session: Session<Data>,
   receive: (message: BorrowedMessage) => Promise<void> | undefined,
 ): (message: BorrowedMessage) => Promise<void> | undefined {
-  let waits = true;
+  let isConnecting = true;
   return (message) => {
-    if (!waits) return receive(message);
+    if (!isConnecting) return receive(message);
     return connected.then(() => {
-      waits = false;
+      isConnecting = false;
       // The session may have ended meanwhile.
       return session.takesInput ? receive(message) : undefined;
     });
   };
 }
 
-/** A refusal, and the session that called. */
-interface Fault<Data> {
+/** The error of a call, and the session that called. */
+interface Failure<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;
 }

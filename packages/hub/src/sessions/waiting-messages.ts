@@ -10,12 +10,12 @@ export interface Waiting {
 /** The queue of a slow session. Its messages share their bytes with other sessions. */
 export class WaitingMessages implements Waiting {
   bytes = 0;
-  /** The messages in order, by key. A message without a key has a number. */
+  /** In order, by key. A message without a key has a number instead. */
   readonly #messages = new Map<string | number, PreparedMessage>();
-  #number = 0;
-  /** Functions to call when a later message replaces their message. */
+  #nextNumber = 0;
+  /** Functions to call when the hub drops their message for a later one. */
   #onDrop: Map<PreparedMessage, () => void> | undefined;
-  /** Resolves when no message waits; undefined while no caller waits for that. */
+  /** Resolves when no message waits; undefined before {@link untilEmpty} is called. */
   #empty: Deferred<void> | undefined;
 
   get messages(): number {
@@ -31,19 +31,19 @@ export class WaitingMessages implements Waiting {
   /**
    * Appends a message. A message without a key cannot be replaced.
    *
-   * @param dropped - {@link dropFirst} returns it if it drops this message.
+   * @param onDrop - {@link dropFirst} returns this function when it drops the message.
    */
-  add(message: PreparedMessage, key: string | undefined, dropped?: () => void): void {
-    this.#messages.set(key ?? this.#number++, message);
-    if (dropped !== undefined) this.#onDrop = (this.#onDrop ?? new Map()).set(message, dropped);
+  add(message: PreparedMessage, key: string | undefined, onDrop?: () => void): void {
+    this.#messages.set(key ?? this.#nextNumber++, message);
+    if (onDrop !== undefined) this.#onDrop = (this.#onDrop ?? new Map()).set(message, onDrop);
     this.bytes += message.bytes.length;
   }
 
-  /** Drops the message that has waited longest. Returns the function to call then, if it has one. */
+  /** Drops the message that has waited longest. Returns its `onDrop`, for the caller to call. */
   dropFirst(): (() => void) | undefined {
-    const dropped = this.#onDrop?.get(this.first()!);
+    const onDrop = this.#onDrop?.get(this.first()!);
     this.shift();
-    return dropped;
+    return onDrop;
   }
 
   /** Removes the message of a key. Returns whether there was one. */

@@ -16,9 +16,9 @@ interface Node {
   readonly id: string;
   readonly sink: BackplaneSink;
   readonly channels: Set<string>;
-  /** Why the node is disconnected; undefined while it is not. */
+  /** Why the node is disconnected; undefined while it is connected. */
   away: Error | undefined;
-  /** Number of its next deliveries that are lost. */
+  /** Number of its next deliveries to lose. */
   dropNext: number;
 }
 
@@ -50,7 +50,7 @@ export class MemoryBroker {
   readonly #nodes = new Set<Node>();
   #dropNext = 0;
   #doubleNext = 0;
-  /** Why all nodes are disconnected; undefined while they are not. */
+  /** Why all nodes are disconnected, and none can join; undefined while they are connected. */
   #away: Error | undefined;
   /** Deliveries that wait for {@link release}. */
   #delayed: (() => void)[] | undefined;
@@ -178,7 +178,7 @@ export class MemoryBroker {
 /** Connects a hub to a {@link MemoryBroker}. Call it once for each hub. */
 export function memoryBackplane(broker: MemoryBroker): Backplane {
   let node: Node | undefined;
-  // The hub joins the broker at once: tests need not wait for code.
+  // Without loading code, the hub joins the broker at once. Tests need not wait.
   loadedLink.Link = BackplaneLink;
   loadedLink.PresenceLink = PresenceLink;
   const backplane: Backplane = {

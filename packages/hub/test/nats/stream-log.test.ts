@@ -26,7 +26,7 @@ function logOf() {
   } as unknown as JetStreamClient;
   const log = new StreamLog(client, 'stream', 'log', 'live');
   const publish = async (number: number): Promise<void> => {
-    await log.keep(keep);
+    await log.update(keep);
     await log.publish('r', Uint8Array.of(number));
   };
   return { log, infos, stored, publish };

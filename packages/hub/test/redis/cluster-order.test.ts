@@ -62,7 +62,7 @@ it('ClusterBackplane keeps the order of publications while the slot of their roo
     return {
       owners: Array.from({ length: 16_384 }, () => owner),
       clients: new Map(Object.entries(servers).map(([at, server]) => [at, server.client()])),
-      server: () => {
+      locate: () => {
         throw new Error('no other server');
       },
     };

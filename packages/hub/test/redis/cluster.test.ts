@@ -1,6 +1,6 @@
 import { redisBackplane } from '@ws/hub/redis';
 import { describe, expect, it } from 'vitest';
-import { HeldPublications } from '../../src/redis/held-publications.ts';
+import { RetryQueues } from '../../src/redis/retry-queues.ts';
 import { slotOf } from '../../src/redis/slots.ts';
 
 // As CLUSTER KEYSLOT of Redis 7 says.
@@ -33,13 +33,13 @@ describe('redisBackplane with the client of a cluster', () => {
   });
 });
 
-describe('HeldPublications', () => {
+describe('RetryQueues', () => {
   const moved = new Error('MOVED 1 127.0.0.1:7000');
 
   it('sends each channel in order, until a server has run all its publications', async () => {
     const sent: string[] = [];
     let refusals = 5;
-    const held = new HeldPublications(
+    const queues = new RetryQueues(
       async (channel, { order }) => {
         if (refusals-- > 0) throw moved;
         sent.push(`${channel} ${order}`);
@@ -49,44 +49,44 @@ describe('HeldPublications', () => {
     );
     // The answer to the second publication has arrived first.
     const orders = [2, 1, 3, 4];
-    const all = orders.map((order) => add(held, 'a', order));
-    await Promise.all([...all, add(held, 'b', 5)]);
+    const all = orders.map((order) => add(queues, 'a', order));
+    await Promise.all([...all, add(queues, 'b', 5)]);
     expect(sent.filter((text) => text.startsWith('a'))).toEqual(['a 1', 'a 2', 'a 3', 'a 4']);
     expect(sent).toContain('b 5');
-    expect(held.has('a')).toBe(false);
+    expect(queues.has('a')).toBe(false);
   });
 
   it('does not repeat a publication that a server may have run', async () => {
     let sends = 0;
-    const held = new HeldPublications(
+    const queues = new RetryQueues(
       async () => {
         sends++;
         throw new Error('write ECONNRESET');
       },
       () => Promise.resolve(),
     );
-    await expect(add(held, 'a', 1)).rejects.toThrow('ECONNRESET');
+    await expect(add(queues, 'a', 1)).rejects.toThrow('ECONNRESET');
     expect(sends).toBe(1);
   });
 
-  it('holds at most 1,000', async () => {
+  it('queues at most 1,000', async () => {
     let end = (): void => {};
-    const changed = new Promise<void>((resolve) => {
+    const rediscovered = new Promise<void>((resolve) => {
       end = resolve;
     });
-    const held = new HeldPublications(
+    const queues = new RetryQueues(
       async () => undefined,
-      () => changed,
+      () => rediscovered,
     );
-    const all = Array.from({ length: 1_000 }, (_, i) => add(held, `${i % 7}`, i));
-    await expect(add(held, 'a', 1_000)).rejects.toThrow('1000 messages already wait');
+    const all = Array.from({ length: 1_000 }, (_, i) => add(queues, `${i % 7}`, i));
+    await expect(add(queues, 'a', 1_000)).rejects.toThrow('1000 messages already wait');
     end();
     await Promise.all(all);
-    expect(held.has('1')).toBe(false);
+    expect(queues.has('1')).toBe(false);
   });
 
-  function add(held: HeldPublications, channel: string, order: number) {
+  function add(queues: RetryQueues, channel: string, order: number) {
     const publication = { order, bytes: Uint8Array.of(120), keep: undefined };
-    return held.add(channel, publication, moved, () => Promise.resolve());
+    return queues.add(channel, publication, moved, () => Promise.resolve());
   }
 });

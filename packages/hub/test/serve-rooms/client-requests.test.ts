@@ -10,8 +10,8 @@ function start() {
   const ask = async (room: string, { signal } = new AbortController()): Promise<unknown> => {
     isIdle = false;
     return requests
-      .inTurn(room, { signal }, (turn) =>
-        requests.ask(room, turn, 1_000, () => new Promise((resolve) => answers.push(resolve))),
+      .inOrder(room, { signal }, (request) =>
+        requests.ask(room, request, 1_000, () => new Promise((resolve) => answers.push(resolve))),
       )
       .catch((error: unknown) => error);
   };
