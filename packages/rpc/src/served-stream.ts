@@ -67,10 +67,10 @@ export class ServedStream implements TimerEntry {
         // Calls `next` only when an item may leave. So the iterator is at most one item ahead.
         if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
         if (request.isCancelled) return undefined;
-        request.isAsked = true;
+        request.awaitsItem = true;
         this.#next = this.#iterator.next();
         const { done, value } = await this.#next;
-        request.isAsked = false;
+        request.awaitsItem = false;
         if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
@@ -85,8 +85,8 @@ export class ServedStream implements TimerEntry {
       this.#hasEnded = true;
       return resultText(request.id!, undefined);
     } catch (error) {
-      this.#hasEnded = request.isAsked;
-      request.isAsked = false;
+      this.#hasEnded = request.awaitsItem;
+      request.awaitsItem = false;
       if (!this.#hasEnded) this.#fail(error);
       else if (!request.isCancelled) return this.#answerTo(error);
       else this.#report(error);
