@@ -17,7 +17,7 @@ import {
 } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
-import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
+import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
 import { CANCEL, callText, MORE, signalText, type WireMessage } from './wire.ts';
 
@@ -69,7 +69,7 @@ export class Call implements TimerEntry {
   timesSent = 0;
   /** Undefined for a call that is no stream. */
   readonly take: TakeItems | undefined;
-  /** The number that {@link Calls.wait} gave the waiting reader of a stream; 0 while it does not wait. */
+  /** The number of the current wait of a reader, by {@link Calls.wait}; 0 while no reader waits. */
   waitsSince = 0;
   readonly #calls: Calls;
 
@@ -143,16 +143,16 @@ export class Calls {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether a call waits for its answer, or a message waits for the transport. Streams do not count. */
+  /** Whether a call waits for its answer, or an event for the connection. Streams do not count. */
   get waits(): boolean {
     return this.#calls.size - this.#streams + this.#unaccepted > 0;
   }
 
   /**
-   * Whether an unanswered request was sent after the call `first`, or a reader of a stream began to wait
-   * after the call `callsOfHandler`. Both are numbers of calls. Waiting readers count only for handlers: a
-   * generator may run for long beside readers of other streams, and later requests would then overtake
-   * earlier ones.
+   * Whether an unanswered request was sent after the call `first`, or a reader of a stream began to
+   * wait after the call `callsOfHandler`. Both are numbers of calls. Waiting readers count only for
+   * handlers: a generator may run for long beside readers of other streams, and later requests
+   * would then overtake earlier ones.
    */
   hasRequestAfter(first: number, callsOfHandler: number): boolean {
     if (this.begun <= first) return false;
@@ -199,9 +199,9 @@ export class Calls {
    * Creates a call. {@link start} sends it.
    *
    * @param take - Takes the items, if the call is a stream.
-   * @throws TypeError or RangeError for an invalid option; JSONError for an input that JSON does not have;
-   *   the reason of an aborted signal; the error of a connection that has ended; BackpressureError when
-   *   too many calls wait.
+   * @throws TypeError or RangeError for an invalid option; JSONError for an input that JSON does
+   *   not have; the reason of an aborted signal; the error of a connection that has ended;
+   *   BackpressureError when too many calls wait.
    */
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
@@ -224,7 +224,7 @@ export class Calls {
     if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
   }
 
-  /** Called when the reader of a stream begins to wait for an item. The wait has a number, as a call. */
+  /** Called when the reader of a stream begins to wait. The wait gets a number as a call does. */
   wait(call: Call): void {
     call.waitsSince = ++this.begun;
     this.#onWait();
@@ -261,8 +261,8 @@ export class Calls {
   }
 
   /**
-   * Whether no other call must be sent before `call`. An event is sent before waiting requests, if these
-   * wait for answers to others.
+   * Whether no other call must be sent before `call`. An event is sent before waiting requests, if
+   * these wait for answers to others.
    *
    * @param own - 1 if `call` is counted as waiting, else 0.
    */
@@ -312,8 +312,8 @@ export class Calls {
   }
 
   /**
-   * Settles an event when the connection has accepted it. Many events may wait for that, so they are no
-   * longer in `#calls`, over which other methods loop.
+   * Settles an event when the connection has accepted it. Many events may wait for that, so they
+   * are no longer in `#calls`, over which other methods loop.
    */
   #settleWhenAccepted(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);
@@ -402,7 +402,7 @@ export class Calls {
     error: unknown,
     by: CallOptions,
   ): void {
-    const isOwn = isSo(() => by.signal!.aborted && by.signal!.reason === error);
+    const isOwn = isTrue(() => by.signal!.aborted && by.signal!.reason === error);
     if (kind === 'event' || isOwn) outcome.reject(error);
     else {
       outcome.reject(error, (what) =>
@@ -419,8 +419,8 @@ export class Calls {
   }
 
   /**
-   * Called when a connection has ended and another one follows. A request with `retry` waits for the next
-   * connection, and is sent before later calls.
+   * Called when a connection has ended and another one follows. A request with `retry` waits for
+   * the next connection, and is sent before later calls.
    */
   broke(connection: ConnLike, error: CloseError): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);

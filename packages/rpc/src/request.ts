@@ -10,14 +10,14 @@ export interface Handler {
 }
 
 /**
- * How a handler runs. An `ordered` handler runs in the order of the messages, and later ones wait for it.
- * A `nested` handler runs at once, because a running handler may wait for its answer. A handler `beside`
- * the others runs at once, and no handler waits for it. A `stream` sends its items after its handler has
- * returned.
+ * How a handler runs. An `ordered` handler runs in the order of the messages, and later ones wait
+ * for it. A `nested` handler runs at once, because a running handler may wait for its answer. A
+ * handler `beside` the others runs at once, and no handler waits for it. A `stream` sends its items
+ * after its handler has returned.
  */
 export type Place = 'ordered' | 'nested' | 'beside' | 'stream';
 
-/** A request or an event of the other end; or a refusal that waits until earlier messages are handled. */
+/** A request or an event of the other end, or a refusal that waits for earlier messages. */
 export class Request {
   /** Undefined for an event. */
   readonly id: Id | undefined;

@@ -58,7 +58,7 @@ export class Requests {
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
   readonly #running: Request[] = [];
-  /** Number of running handlers, and characters of their messages. At most `concurrency` are ordered. */
+  /** Number of running handlers, and characters of their messages. `concurrency` bounds `ordered`. */
   readonly #places: Readonly<Record<Place, { count: number; size: number }>> = {
     ordered: { count: 0, size: 0 },
     nested: { count: 0, size: 0 },
@@ -111,7 +111,7 @@ export class Requests {
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
     if (!isValid) {
-      // Without a method it may be an answer. Its id is one of this end.
+      // A message without a method may be an answer. Its id would be one of this end.
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
@@ -177,8 +177,9 @@ export class Requests {
   }
 
   /**
-   * Starts waiting requests on which a stream of the other end may depend. A reader of this end waits for
-   * an item of that stream. Its generator may have sent these requests, and wait for their answers.
+   * Starts waiting requests on which a stream of the other end may depend. A reader of this end
+   * waits for an item of that stream. Its generator may have sent these requests, and wait for
+   * their answers.
    */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasRoom('nested') && this.#mayBeAwaited()) {
@@ -192,8 +193,8 @@ export class Requests {
   }
 
   /**
-   * Whether a running handler or generator may depend on a request that arrives now: this end has called
-   * the other end since the handler started, and has no answer.
+   * Whether a running handler or generator may depend on a request that arrives now: this end has
+   * called the other end since the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
     const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;
@@ -231,10 +232,10 @@ export class Requests {
   }
 
   /**
-   * Reading continues while this end waits for an answer or an item, which a later message may bring. It
-   * also continues while this end waits for room to write, because the other end may read only after its
-   * own writes, and when a handler is stuck, because a cancel may follow. At their bound, kept events and
-   * unread refusals always pause reading.
+   * Reading continues while this end waits for an answer or an item, which a later message may
+   * bring. It also continues while this end waits for room to write, because the other end may read
+   * only after its own writes, and when a handler is stuck, because a cancel may follow. At their
+   * bound, kept events and unread refusals always pause reading.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
@@ -342,7 +343,7 @@ export class Requests {
     this.#running.push(request);
     // The handler was called first, because it may only listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#carrier.runs?.(done);
+    this.#carrier.onRun?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
       counts.count--;

@@ -415,8 +415,8 @@ export class Delays {
   #ms = LEAST_DELAY_MS;
 
   /**
-   * Calls `done` after a random time between half of the delay and the full delay, so that many clients
-   * do not send at the same time. The next delay is twice as long.
+   * Calls `done` after a random time between half of the delay and the full delay, so that many
+   * clients do not send at the same time. The next delay is twice as long.
    *
    * @returns A function that stops the wait.
    */

@@ -29,8 +29,8 @@ export type RoomMessage<Data, State = unknown> =
       /** Messages may be missing here. A room with a state has a state instead. */
       readonly kind: 'gap';
       /**
-       * Position of the last message before the gap, if it is known. If the gap replaces a message that
-       * does not fit its schema, the position of that message.
+       * Position of the last message before the gap, if it is known. If the gap replaces a message
+       * that does not fit its schema, the position of that message.
        */
       readonly position: Position | undefined;
     }
@@ -77,8 +77,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Whether the loop has ignored a message without a position. No join brings it again. */
   #hasLost = false;
   /**
-   * Whether a join is to bring messages that belong before the queue. Until then, the queue is sorted by
-   * position, and the reader gets nothing.
+   * Whether a join is to bring messages that belong before the queue. Until then, the queue is
+   * sorted by position, and the reader gets nothing.
    */
   isFilling: boolean;
   /** Whether {@link take} adds a gap, if the next message does not follow {@link position}. */
@@ -97,7 +97,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Resolves when there is something to read. */
   #readable: Deferred<void> | undefined;
 
-  /** @param mayGetOlder - Whether the room has sent a join. Its messages may arrive before the loop's. */
+  /** @param mayGetOlder - Whether messages of an earlier join of the room may arrive first. */
   constructor(
     room: ClientRoom,
     schemas: KeySchemas,

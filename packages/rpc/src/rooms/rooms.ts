@@ -93,20 +93,22 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. On each later connection the loop joins again, and
-   * yields the messages that it has missed. The loop yields no message twice, and a `gap` where messages
-   * may be missing. In a room with a state, the loop begins with the state, and yields a new state instead
-   * of a `gap`. After each join the loop yields the earlier messages, then `live`. The loops of a room
-   * share one join. A loop keeps up to 1,000 unread messages or 1 MiB, and requests later messages when
-   * its reader has read these. `break` ends the loop. The end of the last loop leaves the room.
+   * Joins a room, and begins a loop over its messages. On each later connection the loop joins
+   * again, and yields the messages that it has missed. The loop yields no message twice, and a
+   * `gap` where messages may be missing. In a room with a state, the loop begins with the state,
+   * and yields a new state instead of a `gap`. After each join the loop yields the earlier
+   * messages, then `live`. The loops of a room share one join. A loop keeps up to 1,000 unread
+   * messages or 1 MiB, and requests later messages when its reader has read these. `break` ends the
+   * loop. The end of the last loop leaves the room.
    *
-   * @returns The loop. When the ReconnectingConn ends, the loop ends too, and throws the same error. The
-   *   loop also throws an {@link RpcError} with the code -32001 when the server refuses the room; the
-   *   RpcError that the server's function `state` has thrown; a JSONError for a state that does not fit
-   *   its schema; a CloseError 1009 for a state that is longer than `readLimit`. A message that does not
-   *   fit its schema becomes a `gap`. The first such message of a room is reported.
-   * @throws TypeError for a name that is empty or longer than 256 bytes, an invalid `since`, an unknown
-   *   option, or `since` with `last`; RangeError for a `last` out of range.
+   * @returns The loop. When the ReconnectingConn ends, the loop ends too, and throws the same
+   *   error. The loop also throws an {@link RpcError} with the code -32001 when the server refuses
+   *   the room; the RpcError that the server's function `state` has thrown; a JSONError for a state
+   *   that does not fit its schema; a CloseError 1009 for a state that is longer than `readLimit`.
+   *   A message that does not fit its schema becomes a `gap`. The first such message of a room is
+   *   reported.
+   * @throws TypeError for a name that is empty or longer than 256 bytes, an invalid `since`, an
+   *   unknown option, or `since` with `last`; RangeError for a `last` out of range.
    */
   join<Name extends string>(
     room: Name,
@@ -126,20 +128,21 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. When the
-   * connection ends before the answer, the message is sent again on the next one, with the same id. While
-   * the server cannot serve the room, for example because the backplane is away, the message is sent again
-   * every 1 to 30 s. Loops drop the repetitions. Another call of `publish` has another id, so loops do not
-   * drop its message: call again only if a second copy does no harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. When
+   * the connection ends before the answer, the message is sent again on the next one, with the same
+   * id. While the server cannot serve the room, for example because the backplane is away, the
+   * message is sent again every 1 to 30 s. Loops drop the repetitions. Another call of `publish`
+   * has another id, so loops do not drop its message: call again only if a second copy does no
+   * harm.
    *
    * @param data - A value that JSON can express. It is serialized during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
-   * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when `data` does
-   *   not fit the schema of the server. TimeoutError, the reason of `signal`, the error that ended
-   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: after
-   *   these four, the room may have the message. BackpressureError when 1,000 wait. TypeError
-   *   without a loop of the room. TypeError or JSONError for bad arguments.
+   * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when
+   *   `data` does not fit the schema of the server. TimeoutError, the reason of `signal`, the error
+   *   that ended the ReconnectingConn, and the CloseError of a connection that ended with 1007 or
+   *   1009: after these four, the room may have the message. BackpressureError when 1,000 wait.
+   *   TypeError without a loop of the room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -261,8 +264,8 @@ type Attempts = {
 /**
  * Waits until `begin` calls `done`, or `signal` aborts.
  *
- * @param begin - Returns a function that releases what would call `done`. The function is called at the
- *   end of the wait.
+ * @param begin - Returns a function that releases what would call `done`. The function is called at
+ *   the end of the wait.
  * @throws (rejects) the reason of `signal`.
  */
 async function waitFor(
