@@ -230,7 +230,7 @@ export class Calls {
     this.#onWait();
   }
 
-  /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
+  /** Reports that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
   sendTaken({ connection, number }: Call, n: number): Promise<unknown> {
     return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }

@@ -409,7 +409,7 @@ export class Requests {
       request.id === id &&
       id !== undefined &&
       request.connection === source &&
-      // A peer may use an id again.
+      // A peer may reuse the id of a cancelled request.
       !request.isCancelled &&
       typeof request.handler !== 'string';
     const running = this.#running.find(isMeant);

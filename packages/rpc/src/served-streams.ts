@@ -91,7 +91,7 @@ export class ServedStreams {
   /** Called when the reader of the stream `id` has taken `n` items. `id` and `n` are unchecked. */
   taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
     const stream = this.#streams.find(
-      // A peer may use an id again.
+      // A peer may reuse the id of a cancelled request.
       ({ request }) => request.id === id && request.connection === source && !request.isCancelled,
     );
     stream?.window.take(n);
