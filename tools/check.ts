@@ -1,4 +1,4 @@
-// `pnpm check`: every check except the tests, in one table, two at once. `.ci/run` runs all rows.
+// `pnpm check`: every check except the tests, in one table, two at once. `.ci/run` runs all rows, two of them in `pnpm long`.
 import { resolve } from 'node:path';
 import process from 'node:process';
 import { allowClosedOutput, bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
@@ -100,6 +100,9 @@ const CHECKS: Readonly<Record<string, Task>> = {
   },
 };
 
+/** With `--ci` they are left to `pnpm long --ci`: beside the slow tests, which mostly wait as they do. */
+const BESIDE_SLOW = ['packages', 'runtimes'];
+
 /** Arguments of vitest for a suite that is not part of the test command. */
 function long(filter: string): string[] {
   return ['--config', '.config/vitest.long.ts', '--project', 'minutes', filter];
@@ -112,6 +115,8 @@ if (names.includes('--help')) {
     `usage: pnpm check [name]...\n\nRuns the named checks, or all of them. Times are about those of two idle cores.\n\n${list(CHECKS)}`,
   );
 } else {
-  const all = Object.keys(CHECKS).filter((name) => name !== 'release');
-  await runTasks(CHECKS, names.length > 0 ? names : all, 2);
+  const isCi = names.includes('--ci');
+  const left = isCi ? ['release', ...BESIDE_SLOW] : ['release'];
+  const all = Object.keys(CHECKS).filter((name) => !left.includes(name));
+  await runTasks(CHECKS, isCi || names.length === 0 ? all : names, 2);
 }

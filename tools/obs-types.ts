@@ -224,7 +224,18 @@ function constantsOf({ enums }: Protocol): string {
     const name = enumIdentifier.replaceAll(/(?<=[a-z])[A-Z]/g, '_$&').toUpperCase();
     return `export const ${name} = ${enumValue};\n`;
   });
-  return [HEAD, '\n', ...lines].join('');
+  return [HEAD, '\n', ...lines, executionTypes(enums)].join('');
+}
+
+/** The names of the option `execution`, each at the place of its number. */
+function executionTypes(enums: Protocol['enums']): string {
+  const { members } = enums.find(({ name }) => name === 'RequestBatchExecutionType')!;
+  const names: string[] = [];
+  for (const { enumIdentifier, enumValue } of members) {
+    const name = enumIdentifier.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+    if (name !== 'none') names[Number(enumValue)] = `'${name}'`;
+  }
+  return `export const EXECUTION_TYPES: readonly string[] = [${names.join(', ')}];\n`;
 }
 
 /** Evaluates `(1 << 3)` and `(A | B)`. */

@@ -51,7 +51,7 @@ const CLOSE = Buffer.from('88820000000003e8', 'hex');
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    bound: 112,
+    bound: 108,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -78,19 +78,19 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 142,
+    bound: 149,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   close: {
     what: "the peer's close frame, with a receive pending, until the end of the turn",
-    bound: 155,
+    bound: 153,
     ours: () => answer(ours((conn) => conn.receive(() => {}))),
     ws: () => answer(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    bound: 264,
+    bound: 260,
     ours: () =>
       dials(async (url) => {
         await dial(url);

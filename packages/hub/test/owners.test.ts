@@ -4,7 +4,6 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { connPair } from '@ws/conn';
 import { Hub, type Position } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
-import {} from '@ws/hub/testing';
 import { nodePlatform } from '@ws/node-io';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Channel } from '../src/backplane/channel.ts';

@@ -15,7 +15,6 @@ import { BadHandshakeError, dialError, isFunctionError } from './errors.ts';
 import { isAccepted } from './exchange.ts';
 import { GuardedStream } from './guarded-stream.ts';
 import { responseOf, sendRequest, Unprocessed } from './http2/on-demand.ts';
-import type { Carrier } from './http2/session-pool.ts';
 import { openCarrier } from './open-carrier.ts';
 import type { DialerPlan } from './options.ts';
 import { redirected, redirectOf, sameServer } from './redirects.ts';

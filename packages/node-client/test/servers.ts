@@ -2,7 +2,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { acceptOf, selfSigned, switchingProtocols } from '@ws/tests';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
+import type { Dialer } from '../src/index.ts';
 
 /** A request as a raw server sees it. */
 export interface SeenRequest {
@@ -95,3 +96,13 @@ export function closing(stream: Duplex): Promise<void> {
 }
 
 export { selfSigned as certificate } from '@ws/tests';
+
+/** Accepts, and sends the message `hi`. */
+export const greets: Reply = says((request) => `${request.ok()}\x81\x02hi`);
+
+/** Dials, reads the greeting, and drops the connection. */
+export async function greeted(dialer: Dialer, url: string, headers = {}): Promise<void> {
+  const conn = await dialer.dial(url, { headers });
+  expect((await conn.readMessage()).text()).toBe('hi');
+  conn.terminate();
+}

@@ -11,10 +11,9 @@ import {
   TransportError,
   type TransportSink,
 } from '../src/index.ts';
-import { certificate, closing, rawServer, rawTlsServer, says, seen } from './servers.ts';
+import { certificate, closing, greets, rawServer, rawTlsServer, says, seen } from './servers.ts';
 
 const dialer = new Dialer();
-const greets = says((request) => `${request.ok()}\x81\x02hi`);
 
 /** Answers a handshake on the other end of a pair, then sends a greeting. */
 function greet(theirs: Duplex): void {

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { checked } from '@ws/codec/internal';
-import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
+import { type CloseInfo, Conn, type Observer, type Platform } from '@ws/conn';
 import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { addressOf, inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { addressOf, inScope, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
 import {
   type CloseOptions,
@@ -25,7 +25,6 @@ import { PendingWork } from './pending-work.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';
-import type { Responder } from './responder/responder.ts';
 import { checkHandler, type HandlerOrRoutes, HandlerRunner, planRoute, Route } from './route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';

@@ -2,6 +2,7 @@ import { type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError, ObsRequestError } from './errors.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
+import { EXECUTION_TYPES } from './generated/wire.ts';
 import { type CallOptions, checkCall, expect, expectType } from './options.ts';
 
 /** One request of a batch. */
@@ -52,9 +53,6 @@ export interface BatchOptions extends CallOptions {
    */
   readonly execution?: 'serial-realtime' | 'serial-frame' | 'parallel' | undefined;
 }
-
-/** The place of a name is its number in the protocol: RequestBatchExecutionType. */
-const EXECUTION_TYPES: readonly string[] = ['serial-realtime', 'serial-frame', 'parallel'];
 
 /** Returns the fields of a RequestBatch. @throws TypeError for a wrong argument. */
 export function batchOf(

@@ -25,7 +25,7 @@ async function unanswered<T>(call: (obs: Obs) => Promise<T>) {
 /** As {@link unanswered}, and OBS answers with `results`. */
 async function batchOf(count: number, results: string) {
   const { fake, result } = await unanswered((obs) =>
-    obs.batch(Array<{ requestType: 'GetStats' }>(count).fill({ requestType: 'GetStats' })),
+    obs.batch(Array.from({ length: count }, () => ({ requestType: 'GetStats' }))),
   );
   fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${results}]}}`);
   return result;

@@ -387,16 +387,14 @@ export class FrameDecoder {
     if (this.#state === ON_TAIL) this.#endTail(AT_HEADER);
     const held = this.#memory;
     const { chunk, chunkPos } = held;
-    if (chunkPos < chunk.length) {
-      const rest = chunk.subarray(chunkPos);
-      memory.set(rest);
-      held.chunk = memory.subarray(0, rest.length);
-      held.chunkPos = 0;
-    } else {
-      const rest = this.#bytes.subarray(this.#pos, this.#inputEnd);
-      memory.set(rest);
-      this.#setInput(memory, 0, rest.length);
-    }
+    const inTail = chunkPos < chunk.length;
+    const rest = inTail
+      ? chunk.subarray(chunkPos)
+      : this.#bytes.subarray(this.#pos, this.#inputEnd);
+    memory.set(rest);
+    if (!inTail) return this.#setInput(memory, 0, rest.length);
+    held.chunk = memory.subarray(0, rest.length);
+    held.chunkPos = 0;
   }
 
   /**
@@ -544,12 +542,9 @@ export class FrameDecoder {
    * lacks bytes takes them of the chunk first.
    */
   #keepTail(need: number): DecodeEvent {
-    const memory = this.#memory;
-    // A masked header has at least six bytes: one pass over them is faster than two.
-    const least = this.#masked ? Math.max(need, 6) : need;
-    if (this.#state === AT_HEADER) memory.keep(this.#bytes, this.#pos, this.#inputEnd, least);
-    else memory.need = least;
-    if (this.#state === ON_TAIL && memory.chunkPos < memory.chunk.length) {
+    if (this.#state === AT_HEADER) {
+      this.#memory.keep(this.#bytes, this.#pos, this.#inputEnd, need);
+    } else if (this.#memory.canGrow(need)) {
       this.#state = IN_TAIL;
       return this.next();
     }
@@ -564,10 +559,8 @@ export class FrameDecoder {
    */
   #ready(): boolean {
     if (this.#state === FAULTED) return false;
-    const ended = this.#state === IN_PAYLOAD && this.#remaining === 0;
-    const { chunk, chunkPos } = this.#memory;
-    const isPending = ended || this.#state === BEGUN;
-    if (this.#pos < this.#inputEnd || chunkPos < chunk.length || isPending) {
+    const isEnded = this.#state === IN_PAYLOAD && this.#remaining === 0;
+    if (this.unread > 0 || isEnded || this.#state === BEGUN) {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
     if (this.#state === ON_TAIL) {
@@ -615,8 +608,7 @@ export class FrameDecoder {
   #dropInput(): void {
     this.#memory.chunk = NO_BYTES;
     this.#setInput(NO_BYTES, 0, 0);
-    this.buf = NO_BYTES;
-    this.start = this.end = 0;
+    this.#show(NO_BYTES, 0, 0);
   }
 
   #show(buf: Uint8Array, start: number, end: number): void {

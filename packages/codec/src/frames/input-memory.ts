@@ -42,8 +42,8 @@ export class InputMemory {
   base = 0;
   /** Length of the tail in bytes. */
   size = 0;
-  /** Length in bytes up to which the tail has to grow, as far as its frame is known. */
-  need = 0;
+  /** Length in bytes up to which the tail has to grow. */
+  #need = 0;
   /** The chunk that completes the tail. Its bytes from {@link chunkPos} on are unread. */
   chunk: Uint8Array = NO_BYTES;
   chunkPos = 0;
@@ -97,22 +97,33 @@ export class InputMemory {
   /**
    * Keeps `bytes[pos, lim)` as the tail. They are in this memory already, or they follow the tail.
    *
-   * @param need - Becomes {@link need}.
+   * @param need - Length in bytes up to which the tail has to grow, as far as its frame is known.
    * @throws TypeError when the buffer of `bytes` was detached.
    */
   keep(bytes: Uint8Array, pos: number, lim: number, need: number): void {
     if (pos === lim) return;
-    this.need = need;
+    this.#require(need);
     if (bytes[pos] === undefined) throw detachedChunk();
     if (bytes !== this.bytes) return this.#append(bytes, pos, lim);
     this.size = lim - pos;
     this.bytes.copyWithin(this.base - this.size, pos, lim);
   }
 
-  /** Takes bytes of the chunk until the tail has {@link need} of them, or the chunk ends. */
+  /** As {@link keep}, for the tail as it is. Returns whether the chunk has bytes for it. */
+  canGrow(need: number): boolean {
+    this.#require(need);
+    return this.chunkPos < this.chunk.length;
+  }
+
+  /** A masked header has at least six bytes: one pass over them is faster than two. */
+  #require(need: number): void {
+    this.#need = this.#masked ? Math.max(need, 6) : need;
+  }
+
+  /** Takes bytes of the chunk until the tail has all that its frame needs, or the chunk ends. */
   fill(): void {
     const from = this.chunkPos;
-    const to = Math.min(from + this.need - this.size, this.chunk.length);
+    const to = Math.min(from + this.#need - this.size, this.chunk.length);
     this.#append(this.chunk, from, to);
     this.chunkPos = to;
   }
@@ -121,7 +132,7 @@ export class InputMemory {
   #append(from: Uint8Array, start: number, end: number): void {
     const n = end - start;
     if (n === 0) return;
-    if (this.base < this.need) this.#move(this.need, -1);
+    if (this.base < this.#need) this.#move(this.#need, -1);
     const { bytes, base, size } = this;
     if (size !== 0) bytes.copyWithin(base - size - n, base - size, base);
     if (n < VIEW_FROM) {

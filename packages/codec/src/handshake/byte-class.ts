@@ -31,7 +31,7 @@ export function isOf(byteClass: number, byte: number): boolean {
 /** Returns the index after the bytes of `bytes[at, end)` that are of the class. */
 export function endOf(byteClass: number, bytes: Uint8Array, at: number, end: number): number {
   let next = at;
-  while (next < end && isOf(byteClass, bytes[next]!)) next++;
+  while (next < end && (CLASSES[bytes[next]!]! & byteClass) !== 0) next++;
   return next;
 }
 

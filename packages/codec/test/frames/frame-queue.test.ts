@@ -66,14 +66,14 @@ describe.each(['server', 'client'] as const)('the release of a copied payload, a
     expect(sent).toEqual([naive(role, 2, bytes(20, 1)), naive(role, 2, bytes(20, 2))]);
   });
 
-  it('that appends a large frame and throws leaves both frames', () => {
+  it.each([3, 80_000])('that appends a frame of %d bytes and throws leaves both', (length) => {
     const encoder = make(role);
     const release = (): never => {
-      encoder.frame(2, true, 0, bytes(80_000));
+      encoder.frame(2, true, 0, bytes(length));
       throw MINE;
     };
     expect(() => encoder.frame(2, true, 0, bytes(20), 0, 20, release)).toThrow(MINE);
-    const expected = join([naive(role, 2, bytes(20)), naive(role, 2, bytes(80_000))]);
+    const expected = join([naive(role, 2, bytes(20)), naive(role, 2, bytes(length))]);
     expect(encoder.pending).toBe(expected.length);
     expect(Buffer.compare(flush(encoder), expected)).toBe(0);
     expect(pool.lent).toBe(0);
@@ -222,7 +222,8 @@ describe('FrameQueue', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('encodes a long ASCII text in one piece of memory', () => {
+  /** A queue, and the sizes of the memory that it takes for large frames. */
+  function largeOf(): { queue: FrameQueue; takes: number[] } {
     const takes: number[] = [];
     const source = {
       take(size: number) {
@@ -231,9 +232,24 @@ describe('FrameQueue', () => {
       },
     };
     const coding = { masks: false, nextKey: () => KEY, writeUtf8 };
-    const queue = new FrameQueue(new FrameSlab(pool, 4_096, false, source), coding);
+    return { queue: new FrameQueue(new FrameSlab(pool, 4_096, false, source), coding), takes };
+  }
+
+  it('encodes a long ASCII text in one piece of memory', () => {
+    const { queue, takes } = largeOf();
     expect(queue.addText(0x81, 'x'.repeat(6 * 4_096))).toBe(6 * 4_096 + 4);
     expect(takes.length).toBe(1);
+  });
+
+  it('takes memory for a frame that no slab has room for: of its size, and of 16 bytes before', () => {
+    const { queue, takes } = largeOf();
+    queue.addCopy(0x82, bytes(80_000), 10_000, 75_520);
+    queue.addText(0x81, 'x'.repeat(21_840));
+    expect(takes).toEqual([]);
+    queue.addCopy(0x82, bytes(80_000), 10_000, 75_521);
+    expect(takes).toEqual([65_521 + 16]);
+    queue.discard();
+    expect(pool.lent).toBe(0);
   });
 
   it('calls every release of dropped frames, and throws the first error', () => {

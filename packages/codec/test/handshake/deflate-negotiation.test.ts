@@ -122,7 +122,9 @@ describe('negotiateDeflate', () => {
     ...'s_bits s_bits=7 s_bits=16 s_bits=08 s_bits=1e1 s_bits=true s_bits=-1 s_bits=+9'.split(' '),
     ...'s_bits=1000 c_bits=7 c_bits=16 c_bits=010 s_reset=1 c_reset=true unknown'.split(' '),
     ...'__proto__ constructor=1 Server_No_Context_Takeover'.split(' '),
-    ...['s_bits=10; s_bits=10', 'c_bits; c_bits=10', 'c_reset; c_reset'],
+    's_bits=10; s_bits=10',
+    'c_bits; c_bits=10',
+    'c_reset; c_reset',
   ])('skips an offer with %s', (params) => {
     expect(negotiate(`pmd; ${params}`)).toBeUndefined();
     expect(negotiate(`pmd; ${params}, pmd; c_bits`)).toBe('pmd');

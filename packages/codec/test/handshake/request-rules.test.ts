@@ -90,15 +90,15 @@ describe('checkRequest', () => {
 describe('parseHostPort', () => {
   const isHost = (text: string): boolean => parseHostPort(text) !== undefined;
 
-  it.each([
-    ...['a%41', 'example.org:', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'],
-    ...['example.org', 'example.org:65535', '127.0.0.1:80', '[::1]:80'],
-  ])('accepts %s, which the grammar of RFC 3986 allows', (host) => expect(isHost(host)).toBe(true));
+  const HOSTS = ['example.org', 'example.org:', 'example.org:65535', '127.0.0.1:80', '[::1]:80'];
+  const STRANGE = ['a%41', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'];
+  const BAD = ['%', 'a%4', 'a%zz', '', ':80', 'a b', 'a@b', '[v1.x]', 'a:65536', '::1', 'a/b'];
 
-  it.each([...['%', 'a%4', 'a%zz', '', ':80', 'a b', 'a@b', '[v1.x]', 'a:65536', '::1', 'a/b']])(
-    'rejects %j',
-    (host) => expect(isHost(host)).toBe(false),
-  );
+  it.each([...HOSTS, ...STRANGE])('accepts %s, which the grammar of RFC 3986 allows', (host) => {
+    expect(isHost(host)).toBe(true);
+  });
+
+  it.each(BAD)('rejects %j', (host) => expect(isHost(host)).toBe(false));
 
   it('agrees with node:net about addresses in brackets', () => {
     const group = fc.constantFrom('', '', '0', 'f', 'ffff', '12345', 'g', '1.2.3.4', '256.1.1.1');

@@ -1,4 +1,5 @@
-import { SlabPool, sharedSlabPool } from '@ws/codec';
+import { SlabPool } from '@ws/codec';
+import { poolsAreDebugged } from '@ws/codec/internal';
 import { describe, expect, it } from 'vitest';
 import { simd } from '../../src/masking/simd.ts';
 
@@ -59,7 +60,8 @@ describe('SlabPool', () => {
     const pool = new SlabPool({ maxFreeBytes: 0 });
     const slabs = Array.from({ length: 1100 }, () => pool.take(65536, true));
     const inside = slabs.filter((slab) => slab.bytes.buffer === simd()!.buffer);
-    expect(inside.length).toBeGreaterThan(500);
+    // `debugPools` gives it a quarter of its size.
+    expect(inside.length).toBeGreaterThan(poolsAreDebugged() ? 100 : 500);
     expect(inside.length).toBeLessThan(1100);
     for (const slab of slabs) slab.release();
     const plain = new SlabPool({ simd: false }).take(1, true);

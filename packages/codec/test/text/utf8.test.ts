@@ -141,7 +141,7 @@ describe('bytes that look like ASCII', () => {
 
 describe('utf8Length and writeUtf8', () => {
   it('agree with TextEncoder, also about lone surrogates', () => {
-    const unit = fc.constantFrom(...'aé語\u07ff\u0800\uffff', '😀', '\ud83d', '\ude00');
+    const unit = fc.constantFrom(...'a é 語 \u07ff \u0800 \uffff 😀 \ud83d \ude00'.split(' '));
     fc.assert(
       fc.property(fc.array(unit), (units) => {
         const text = units.join('');

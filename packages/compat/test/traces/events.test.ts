@@ -80,7 +80,7 @@ describe('addEventListener', () => {
   );
 
   for (const wrong of [undefined, null, 'x', 1]) {
-    samePair(`the handler ${String(wrong)}`, ({ server, client }, scene) => {
+    samePair(`the handler ${String(wrong)}`, ({ client }, scene) => {
       scene.attempt('client', 'add', () => client.addEventListener('open', wrong as never));
       scene.attempt('client', 'remove', () => client.removeEventListener('open', wrong as never));
       client.close();
@@ -114,7 +114,7 @@ describe('onopen, onmessage, onerror and onclose', () => {
     server.close(4000, 'reason');
   });
 
-  samePair('a listener of on() is no attribute', ({ server, client }, scene) => {
+  samePair('a listener of on() is no attribute', ({ client }, scene) => {
     client.on('close', () => {});
     scene.log('client', client.onclose);
     client.close();

@@ -81,7 +81,7 @@ describe('a fault of the server', () => {
     ['a close of one byte', hex('88 01 00')],
     ['close code 1006', hex('88 02 03ee')],
   ] as const) {
-    samePair(name, ({ server, client }) => {
+    samePair(name, ({ server }) => {
       (server as never as { _socket: Socket })._socket.write(bytes);
     });
   }

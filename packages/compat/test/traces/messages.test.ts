@@ -208,7 +208,7 @@ describe('binaryType', () => {
     server.close();
   });
 
-  samePair('ignores an unknown type', ({ server, client }, scene) => {
+  samePair('ignores an unknown type', ({ client }, scene) => {
     client.binaryType = 'foo' as never;
     scene.log('client', client.binaryType);
     client.close();
@@ -241,11 +241,11 @@ describe('ping and pong', () => {
     server.on('pong', () => server.close());
   });
 
-  samePair('are not masked when the argument is null', ({ server, client }) => {
+  samePair('are not masked when the argument is null', ({ client }) => {
     client.ping('data', null as never);
   });
 
-  samePair('take a Blob, and keep their place', ({ server, client }, scene) => {
+  samePair('take a Blob, and keep their place', ({ server }, scene) => {
     const blob = (text: string): never => new Blob([text]) as never;
     server.ping(blob('one'), false, scene.callback('server', 'ping') as never);
     server.send('two');
@@ -256,7 +256,7 @@ describe('ping and pong', () => {
     server.close();
   });
 
-  samePair('reject more than 125 bytes', ({ server, client }, scene) => {
+  samePair('reject more than 125 bytes', ({ client }, scene) => {
     for (const party of ['ping', 'pong'] as const) {
       scene.attempt('client', party, () => client[party]('x'.repeat(126)));
       scene.attempt('client', party, () => client[party]({} as never));
@@ -323,7 +323,7 @@ describe('before and after the open state', () => {
 });
 
 describe('callbacks of messages before and after the close', () => {
-  samePair('come in the order of the calls', ({ server, client }, scene) => {
+  samePair('come in the order of the calls', ({ server }, scene) => {
     for (const data of ['one', 'two']) server.send(data, scene.callback('server', data));
     server.close();
     server.send('three', scene.callback('server', 'three'));

@@ -105,7 +105,7 @@ describe('other references to the socket', () => {
 });
 
 describe('bufferedAmount', () => {
-  samePair('is that of a socket which takes all bytes', ({ server, client }, scene) => {
+  samePair('is that of a socket which takes all bytes', ({ server }, scene) => {
     for (const size of [0, 1, 1000, 10_000]) {
       server.send(Buffer.alloc(size));
       scene.log('server', 'buffered', server.bufferedAmount);

@@ -39,9 +39,11 @@ export class Expiry implements TimerEntry {
     if (this.#at !== Infinity) this.fire();
   }
 
-  /** Looks at the time of day, for each chunk. */
-  check(): void {
-    if (Date.now() >= this.#at) this.#expire();
+  /** Looks at the time of day, for each chunk. Returns whether the login expires with this call. */
+  check(): boolean {
+    if (Date.now() < this.#at) return false;
+    this.#expire();
+    return true;
   }
 
   fire(): void {

@@ -68,6 +68,28 @@ class SlowTransport extends TestTransport {
 }
 
 describe('a ping of the heartbeat', () => {
+  it('waits for a compressed message that stays open for its timeout at most', async () => {
+    const { conn, platform } = wired(
+      'server',
+      {
+        deflate: NO_TAKEOVER,
+        compression: 'shared',
+        heartbeat: { interval: 1_000, timeout: 2_000 },
+      },
+      0,
+      Object.assign(new FakePlatform(), { deflate: nodeDeflate }),
+    );
+    const writer = await conn.nextWriter(BinaryMessage, { compress: true });
+    await writer.write(randomBytes(10_000));
+    const pings: number[] = [];
+    for (const ms of [1_500, 1_000, 1_000]) {
+      await platform.advance(ms);
+      pings.push(conn.stats.pingsOut);
+    }
+    expect(pings).toEqual([0, 0, 1]);
+    conn.terminate();
+  });
+
   it('waits for the last frame of a compressed message, also on a slow transport', async () => {
     const platform = Object.assign(new FakePlatform(), { deflate: nodeDeflate });
     const transport = new SlowTransport({ highWaterMark: 0 });

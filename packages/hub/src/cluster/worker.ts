@@ -92,7 +92,7 @@ function reportFailure(reason: unknown): void {
   const error = reason instanceof Error ? reason : new Error(inspect(reason));
   try {
     // Between processes an error loses its fields, such as `code`.
-    send(['failed', error, { ...error }], end);
+    send(['failed', error, Object.assign({}, error)], end);
   } catch {
     // A field, or the cause, cannot be copied.
     send(['failed', new Error(error.message), { stack: inspect(error) }], end);

@@ -3,7 +3,7 @@ import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
 import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
 import type { Question, Word } from '../backplane/words.ts';
-import { BackplaneError, HubClosedError, OverflowError } from '../errors.ts';
+import { HubClosedError, OverflowError } from '../errors.ts';
 import { askHere, closeHere } from './local-acts.ts';
 import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
 

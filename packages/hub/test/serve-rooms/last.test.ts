@@ -1,6 +1,4 @@
 // A loop that begins with the last messages of its room.
-import { type Conn, connPair } from '@ws/conn';
-import {} from '@ws/reconnect';
 import { START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';

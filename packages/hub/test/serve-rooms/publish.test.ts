@@ -1,5 +1,4 @@
 // Publications of clients, over breaks and while a room takes no messages.
-import { type Conn, connPair } from '@ws/conn';
 import { BackplaneError } from '@ws/hub';
 import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';

@@ -1,8 +1,6 @@
 // The state of a room, then what follows.
-import { type Conn, connPair } from '@ws/conn';
 import type { RoomRules, RoomTable } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import {} from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
 import { type RoomMessage } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';

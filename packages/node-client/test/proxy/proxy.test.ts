@@ -21,19 +21,19 @@ import {
 } from '../../src/index.ts';
 import { inVain } from '../leftovers.ts';
 import { dialsTo, grants, socksServer, tunnelProxy } from '../proxies.ts';
-import { certificate, closing, rawServer, rawTlsServer, says, seen } from '../servers.ts';
+import {
+  certificate,
+  closing,
+  greeted,
+  greets,
+  rawServer,
+  rawTlsServer,
+  says,
+  seen,
+} from '../servers.ts';
 
-const greets = says((request) => `${request.ok()}\x81\x02hi`);
 const silent = (): void => {};
 const forever = (): Promise<never> => new Promise(() => {});
-
-/** Dials, reads the greeting, and drops the connection. */
-async function greeted(dialer: Dialer, url: string, headers = {}): Promise<void> {
-  const conn = await dialer.dial(url, { headers });
-  const message = await conn.readMessage();
-  expect(message.text()).toBe('hi');
-  conn.terminate();
-}
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;

@@ -3,20 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { BadHandshakeError, Dialer, TimeoutError, TransportError } from '../../src/index.ts';
 import { inVain } from '../leftovers.ts';
 import { dialsTo, grants, socksServer } from '../proxies.ts';
-import { certificate, rawServer, rawTlsServer, says } from '../servers.ts';
+import { certificate, greeted, greets, rawServer, rawTlsServer } from '../servers.ts';
 
-const greets = says((request) => `${request.ok()}\x81\x02hi`);
 const NO_AUTH = '05 00';
 const AUTH = '05 02';
 const AUTH_OK = '01 00';
 const hex = (text: string): string => Buffer.from(text).toString('hex');
-
-/** Dials and reads the greeting. */
-async function greeted(dialer: Dialer, url: string): Promise<void> {
-  const conn = await dialer.dial(url);
-  expect((await conn.readMessage()).text()).toBe('hi');
-  conn.terminate();
-}
 
 describe('a dial through a SOCKS 5 proxy', () => {
   it.each<[url: string, request: string]>([

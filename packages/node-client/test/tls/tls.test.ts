@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Dialer, dial } from '../../src/index.ts';
 import { inVain } from '../leftovers.ts';
-import { certificate, rawTlsServer, says } from '../servers.ts';
+import { certificate, greets, rawTlsServer } from '../servers.ts';
 
-const greets = says((request) => `${request.ok()}\x81\x02hi`);
 const plain = { netDial: undefined };
 
 describe('a dial over TLS', () => {

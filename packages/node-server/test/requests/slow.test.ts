@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { serve, Upgrader } from '../../src/index.ts';
-import { connectRaw, RawPeer, request, serving, trapLeftovers } from '../raw.ts';
+import { connectRaw, RawPeer, request, trapLeftovers } from '../raw.ts';
 
 trapLeftovers();
 
@@ -62,8 +62,9 @@ describe('serve ends a peer that sends', () => {
   const withTimeToStart = 400;
 
   it.concurrent.for(PEERS)('$says', async (peer, { onTestFinished }) => {
-    const server = await serving({ handshakeTimeout }, () => {});
-    const client = await connectRaw(server.port);
+    const server = await serve({ handshakeTimeout, host: '127.0.0.1' }, () => {});
+    onTestFinished(async () => void (await server.close()));
+    const client = await connectRaw(Number(new URL(server.url).port));
     expect(await exhaust(client, peer)).toMatch(
       /^(?:HTTP\/1\.1 408 [^]*request took too long\n)?$/,
     );
@@ -71,11 +72,12 @@ describe('serve ends a peer that sends', () => {
   });
 
   it.concurrent.for(PEERS)('over TLS $says', async (peer, { onTestFinished }) => {
-    const server = await serving(
-      { handshakeTimeout: withTimeToStart, tls: await selfSigned() },
+    const server = await serve(
+      { handshakeTimeout: withTimeToStart, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
     );
-    const client = await secured(server.port);
+    onTestFinished(async () => void (await server.close()));
+    const client = await secured(Number(new URL(server.url).port));
     expect(await exhaust(client, peer)).toMatch(
       /^(?:HTTP\/1\.1 408 [^]*request took too long\n)?$/,
     );
@@ -91,23 +93,29 @@ describe('serve ends a peer that sends', () => {
       trickles: '\0'.repeat(5_000),
     },
   ])('$says', async (peer, { onTestFinished }) => {
-    const server = await serving({ handshakeTimeout, tls: await selfSigned() }, () => {});
-    const client = await connectRaw(server.port);
+    const server = await serve(
+      { handshakeTimeout, host: '127.0.0.1', tls: await selfSigned() },
+      () => {},
+    );
+    onTestFinished(async () => void (await server.close()));
+    const client = await connectRaw(Number(new URL(server.url).port));
     // TLS may send an alert first.
     expect(await exhaust(client, peer)).not.toContain('HTTP');
   });
 
   it.concurrent('plain HTTP where TLS is spoken', async ({ onTestFinished }) => {
-    const server = await serving({ tls: await selfSigned() }, () => {});
-    const client = await connectRaw(server.port);
+    const server = await serve({ host: '127.0.0.1', tls: await selfSigned() }, () => {});
+    onTestFinished(async () => void (await server.close()));
+    const client = await connectRaw(Number(new URL(server.url).port));
     expect(await exhaust(client, { says: '', sends: HEAD })).not.toContain('101');
   });
 
   it.concurrent.for(PEERS.filter(({ sends }) => String(sends).startsWith('G')))(
     'an end after $says, and answers 400',
     async ({ sends }, { onTestFinished }) => {
-      const server = await serving({}, () => {});
-      const client = await connectRaw(server.port);
+      const server = await serve({ host: '127.0.0.1' }, () => {});
+      onTestFinished(async () => void (await server.close()));
+      const client = await connectRaw(Number(new URL(server.url).port));
       client.stream.end(sends);
       await client.closed;
       expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 [^]*not an HTTP request/);
@@ -115,14 +123,16 @@ describe('serve ends a peer that sends', () => {
   );
 
   it.concurrent('nothing after an answered plain request', async ({ onTestFinished }) => {
-    const server = await serving(
+    const server = await serve(
       {
         handshakeTimeout: withTimeToStart,
+        host: '127.0.0.1',
         request: (_req, res) => res.end('a page'),
       },
       () => {},
     );
-    const client = await connectRaw(server.port);
+    onTestFinished(async () => void (await server.close()));
+    const client = await connectRaw(Number(new URL(server.url).port));
     client.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until(() => client.received.includes('a page'));
     expect(await exhaust(client, { says: '', sends: 'GET /2 HTTP/1.1\r\n' })).toMatch(
@@ -176,11 +186,12 @@ describe('after its request a peer', () => {
         [check]: () => new Promise<never>(() => {}),
       };
       for (const secure of [false, true]) {
-        const server = await serving(
+        const server = await serve(
           { ...options, tls: secure ? await selfSigned() : undefined },
           () => {},
         );
-        const { port } = server;
+        onTestFinished(async () => void (await server.close()));
+        const port = Number(new URL(server.url).port);
         const client = secure ? await secured(port) : await connectRaw(port);
         expect(await exhaust(client, { says: '', sends: HEAD })).toMatch(
           /^HTTP\/1\.1 503 [^]*handshake timed out\n$/,

@@ -5,16 +5,14 @@ import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve } from '../../src/index.ts';
-import { parseAnswer, RawPeer, request, trapLeftovers } from '../raw.ts';
+import { parseAnswer, RawPeer, request, serving, trapLeftovers } from '../raw.ts';
 
 trapLeftovers();
 
 const BIG = Buffer.alloc(600_000, 'x');
 
-async function serving(options: ServeOptions): Promise<number> {
-  const server = await serve({ host: '127.0.0.1', ...options }, () => {});
-  onTestFinished(async () => void (await server.close({ timeout: 1 })));
-  return Number(new URL(server.url).port);
+async function portOf(options: ServeOptions): Promise<number> {
+  return (await serving(options, () => {})).port;
 }
 
 async function clientOf(port: number, secure = false): Promise<RawPeer> {
@@ -31,7 +29,7 @@ async function keeping(options: ServeOptions = {}): Promise<{
   next: (path: string) => Promise<ServerResponse>;
 }> {
   const arrived = new EventEmitter();
-  const port = await serving({
+  const port = await portOf({
     ...options,
     request: (req: IncomingMessage, res) => void arrived.emit(req.url!, res),
   });
@@ -58,7 +56,7 @@ describe.each([
       status: 417,
     },
   ])('$says is not lost when the client continues to send', async ({ head, status }) => {
-    const port = await serving({ tls: secure ? await selfSigned() : undefined });
+    const port = await portOf({ tls: secure ? await selfSigned() : undefined });
     const client = await clientOf(port, secure);
     let reset: unknown;
     client.stream.on('error', (error) => {
@@ -83,7 +81,7 @@ describe.each([
   });
 
   it('reaches a client that has half-closed within its head', async () => {
-    const port = await serving({ tls: secure ? await selfSigned() : undefined });
+    const port = await portOf({ tls: secure ? await selfSigned() : undefined });
     const client = await clientOf(port, secure);
     client.stream.end('GET / HTTP/1.1\r\nHo');
     await client.closed;
@@ -156,7 +154,7 @@ describe.each([
   it('has a bound when it comes byte by byte', async () => {
     // The time of the head is short, that of TLS is not.
     const tls = secure ? { ...(await selfSigned()), handshakeTimeout: 10_000 } : undefined;
-    const port = await serving({ tls, handshakeTimeout: 20 });
+    const port = await portOf({ tls, handshakeTimeout: 20 });
     const client = await clientOf(port, secure);
     client.stream.on('error', () => {});
     client.stream.write('GET / HTTP/1.1\r\nHost: a\r\nX: ');
@@ -209,7 +207,7 @@ describe('after a refused request', () => {
     },
   ])('$says no request is served', async ({ head, status }) => {
     const served: unknown[] = [];
-    const port = await serving({
+    const port = await portOf({
       request: (req, res) => {
         served.push(req.url);
         res.end();
@@ -230,7 +228,7 @@ describe('after a refused request', () => {
   });
 
   it('HTTP/1.0 needs no Host', async () => {
-    const port = await serving({ request: (_req, res) => res.end('a page') });
+    const port = await portOf({ request: (_req, res) => res.end('a page') });
     const client = await clientOf(port);
     client.stream.end('GET / HTTP/1.0\r\n\r\n');
     await client.closed;

@@ -1,14 +1,16 @@
 import { EventEmitter, once } from 'node:events';
 import { turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type CloseOptions, type Conn, type ServeOptions, Upgrader } from '../../src/index.ts';
 import {
-  type CloseOptions,
-  type Conn,
-  type ServeOptions,
-  serve,
-  Upgrader,
-} from '../../src/index.ts';
-import { connectRaw, exchange, masked, type RawPeer, request, TestServer } from '../raw.ts';
+  connectRaw,
+  exchange,
+  masked,
+  type RawPeer,
+  request,
+  serving,
+  TestServer,
+} from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
@@ -31,18 +33,16 @@ interface Running {
 
 type Handler = (conn: Conn) => unknown;
 
-async function upgrading(options: ServeOptions, handler: Handler): Promise<Running> {
+async function ofUpgrader(options: ServeOptions, handler: Handler): Promise<Running> {
   const closing = new Upgrader(options);
   const server = await listening(closing.handler(handler) as () => void);
   onTestFinished(async () => void (await closing.close()));
   return { closing, port: server.port, open: () => opened(server.port) };
 }
 
-async function serving(options: ServeOptions, handler: Handler): Promise<Running> {
-  const closing = await serve({ host: '127.0.0.1', ...options }, handler);
-  onTestFinished(async () => void (await closing.close()));
-  const port = Number(new URL(closing.url).port);
-  return { closing, port, open: () => opened(port) };
+async function ofServe(options: ServeOptions, handler: Handler): Promise<Running> {
+  const closing = await serving(options, handler);
+  return { closing, port: closing.port, open: () => opened(closing.port) };
 }
 
 async function opened(port: number): Promise<RawPeer> {
@@ -56,8 +56,8 @@ async function opened(port: number): Promise<RawPeer> {
 const read: Handler = (conn) => conn.discardReads();
 
 describe.each([
-  ['Upgrader', upgrading],
-  ['serve', serving],
+  ['Upgrader', ofUpgrader],
+  ['serve', ofServe],
 ])('close of %s', (_, run) => {
   it('sends 1001 to each connection, and counts them', async () => {
     const { closing, open } = await run({}, read);
@@ -174,7 +174,7 @@ describe('close of an Upgrader', () => {
   it('refuses later requests with 503, and calls no function of the application', async () => {
     let calls = 0;
     const count = (): boolean => ++calls > 0;
-    const { closing, port } = await upgrading(
+    const { closing, port } = await ofUpgrader(
       { authenticate: count as () => never, checkOrigin: count },
       read,
     );

@@ -1,11 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import {
-  type Conn,
-  type HandshakeError,
-  TimeoutError,
-  Upgrader,
-  type UpgraderOptions,
-} from '../../src/index.ts';
+import { type Conn, type HandshakeError, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { exchange, request } from '../raw.ts';
 import { connected, endAfterEach, listening, withHeaders } from '../upgrade-server.ts';
 

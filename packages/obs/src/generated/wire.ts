@@ -13,3 +13,4 @@ export const REQUEST = 6;
 export const REQUEST_RESPONSE = 7;
 export const REQUEST_BATCH = 8;
 export const REQUEST_BATCH_RESPONSE = 9;
+export const EXECUTION_TYPES: readonly string[] = ['serial-realtime', 'serial-frame', 'parallel'];

@@ -39,7 +39,7 @@ describe('the mode bytes', () => {
   });
 
   it('ends both by a FIN at proxy.close', async () => {
-    const { client, target, front, finish } = await pair({ mode: 'bytes' });
+    const { front, finish } = await pair({ mode: 'bytes' });
     const closing = front.proxy.close({ timeout: 60_000 });
     await finish();
     await closing;
