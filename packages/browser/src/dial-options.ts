@@ -47,7 +47,7 @@ export interface AliveOptions {
 export interface DialOptions extends BrowserConnOptions {
   /** Subprotocols to offer, in order of preference (RFC 6455, section 1.9). Default: none. */
   readonly subprotocols?: string | readonly string[] | undefined;
-  /** Its abort ends the dial. No effect after the dial has settled. */
+  /** An abort ends the dial. No effect after the dial has settled. */
   readonly signal?: AbortSignal | undefined;
   /** The longest time of the dial in ms; `false` for no bound. Default: 45,000. */
   readonly handshakeTimeout?: number | false | undefined;

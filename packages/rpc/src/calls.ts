@@ -35,7 +35,7 @@ const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
-  /** Its abort rejects the call with the reason, and aborts the `signal` of the handler. */
+  /** An abort rejects the call with the reason, and aborts the `signal` of the handler. */
   readonly signal?: AbortSignal | undefined;
   /**
    * The longest wait for the answer in ms; false for no bound. After this time the call rejects with a
