@@ -68,7 +68,7 @@ export class ClientRoom {
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
   /** Whether a message that does not fit its schema was reported. */
-  #hasReportedMisfit = false;
+  #reportedMisfit = false;
   /** When the last state arrived, in ms. */
   #stateAt = -Infinity;
 
@@ -132,9 +132,8 @@ export class ClientRoom {
     this.#stateAt = portablePlatform.now();
     this.#position = position;
     // The application changes the state with each message. So each loop needs a copy.
-    const isShared = this.#loops.size > 1;
-    for (const loop of this.#loops)
-      loop.takeState(isShared ? structuredClone(data) : data, position);
+    const copies = this.#loops.size > 1;
+    for (const loop of this.#loops) loop.takeState(copies ? structuredClone(data) : data, position);
   }
 
   takeGap({ position, joining }: WireGap): void {
@@ -211,8 +210,8 @@ export class ClientRoom {
 
   /** Reports the first message that does not fit its schema. */
   reportMisfit(error: unknown): void {
-    if (!this.#hasReportedMisfit) reportFor(this.name, error);
-    this.#hasReportedMisfit = true;
+    if (!this.#reportedMisfit) reportFor(this.name, error);
+    this.#reportedMisfit = true;
   }
 
   /** Requests a join for a loop that lacks messages or a state. */
@@ -220,9 +219,7 @@ export class ClientRoom {
     // The pending join was sent earlier. Its answer does not bring all that the loop lacks.
     this.#joining.delete(loop);
     // After messages that do not fit, the client requests at most one state a second.
-    const ms = this.#hasReportedMisfit
-      ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now()
-      : 0;
+    const ms = this.#reportedMisfit ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now() : 0;
     if (ms > 0) portablePlatform.setTimer(ms, () => this.#schedule());
     else this.#schedule();
   }

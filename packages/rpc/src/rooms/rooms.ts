@@ -344,7 +344,7 @@ export function roomsOf(
   }
   const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
     options;
-  checkOptionNames('roomsOf', given, OPTION_NAMES, 'ignore');
+  checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
@@ -356,13 +356,7 @@ export function roomsOf(
   return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
-const OPTION_NAMES: readonly string[] = [
-  'contract',
-  'handlers',
-  'schemas',
-  'concurrency',
-  'streams',
-];
+const OPTIONS: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
 
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);
