@@ -99,7 +99,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
         if (isForLibrary?.(data)) this.#reads.serve();
         else this.#reads.add(data);
       },
-      drain: () => this.writes.checkRoom(),
+      drain: () => this.writes.check(),
       error: ({ error }) => {
         this.#cause = error;
         // A close event comes in the same turn, if at all. There is none in workers after a fault of the

@@ -23,7 +23,7 @@ export class WriteSide {
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
   /** Lets a waiting write check `bufferedAmount` now. The `drain` event of Bun calls it. */
-  checkRoom: () => void = nothing;
+  check: () => void = nothing;
   /** Called when no message is accepted any more. May be called twice. */
   onStop: () => void = nothing;
   /** Why no message is accepted any more. */
@@ -111,7 +111,7 @@ export class WriteSide {
       while (!this.#isLow) {
         if (this.#failed) throw this.#failed.reason;
         await new Promise<void>((resolve) => {
-          this.checkRoom = resolve;
+          this.check = resolve;
           turns.next(resolve);
         });
       }
@@ -135,6 +135,6 @@ export class WriteSide {
   fail(reason: unknown): void {
     this.stop(reason);
     this.#failed ??= { reason };
-    this.checkRoom();
+    this.check();
   }
 }

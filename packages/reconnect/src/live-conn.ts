@@ -166,7 +166,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         // When the connection breaks, the next one gets the message.
         void markHandled(internalsOf(conn).sendWaiting(entry.message));
       }
-      if (id !== undefined) this.#readAhead?.onWaitingSend();
+      if (id !== undefined) this.#readAhead?.onSend();
       return entry.sent;
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#badArgument(error, 'send');

@@ -111,7 +111,7 @@ export class ReadAhead {
   }
 
   /** Called when another message waits for its acknowledgement. */
-  onWaitingSend(): void {
+  onSend(): void {
     if (this.#pause === undefined || this.#standstillTimer !== undefined) return;
     if (this.#isFarAhead) this.#startStandstill();
     else this.#continueReading();

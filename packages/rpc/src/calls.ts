@@ -231,7 +231,7 @@ export class Calls {
   }
 
   /** Reports that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
-  sendTaken({ connection, number }: Call, n: number): Promise<unknown> {
+  report({ connection, number }: Call, n: number): Promise<unknown> {
     return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }
 

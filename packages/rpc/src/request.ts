@@ -32,7 +32,7 @@ export class Request {
   /** Whether the handler has settled. The answer may still wait for a peer that reads slowly. */
   isHandled = false;
   /** Whether a stream waits for `next()` of its iterator, which may wait for a request. */
-  awaitsItem = false;
+  awaits = false;
   /** Whether the connection has ended without a normal close, so that waiting requests are dropped. */
   isDropped = false;
   /** How the handler runs; undefined before. */

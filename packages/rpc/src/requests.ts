@@ -198,7 +198,7 @@ export class Requests {
    */
   #mayBeAwaited(): boolean {
     const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;
-    const generator = this.#running.find(({ awaitsItem }) => awaitsItem);
+    const generator = this.#running.find(({ awaits }) => awaits);
     const callsOfHandler = handler?.callsBefore ?? Infinity;
     const first = Math.min(callsOfHandler, generator?.callsBefore ?? Infinity);
     return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;

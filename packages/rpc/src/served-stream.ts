@@ -67,10 +67,10 @@ export class ServedStream implements TimerEntry {
         // Calls `next` only when an item may be sent. So the iterator is at most one item ahead.
         if (!this.#maySend(1)) await this.#untilItMaySend(1);
         if (request.isCancelled) return undefined;
-        request.awaitsItem = true;
+        request.awaits = true;
         this.#nextItem = this.#iterator.next();
         const { done, value } = await this.#nextItem;
-        request.awaitsItem = false;
+        request.awaits = false;
         if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
@@ -85,8 +85,8 @@ export class ServedStream implements TimerEntry {
       this.#hasEnded = true;
       return resultText(request.id!, undefined);
     } catch (error) {
-      this.#hasEnded = request.awaitsItem;
-      request.awaitsItem = false;
+      this.#hasEnded = request.awaits;
+      request.awaits = false;
       if (!this.#hasEnded) this.#fail(error);
       else if (!request.isCancelled) return this.#answerTo(error);
       else this.#report(error);

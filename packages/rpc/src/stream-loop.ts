@@ -186,7 +186,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
       const n = this.#taken;
       this.#taken = 0;
       this.#takenSize = 0;
-      const reason = await this.#calls!.sendTaken(this.#call!, n);
+      const reason = await this.#calls!.report(this.#call!, n);
       if (reason !== undefined) this.#stop(reason);
     }
     this.#isReporting = false;

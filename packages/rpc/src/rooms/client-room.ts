@@ -62,7 +62,7 @@ export class ClientRoom {
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
   /** Joins in a row that ended with their connection, because a message exceeded `readLimit`. */
-  readLimitEnds = 0;
+  limitEnds = 0;
   /** Whether the server shows members, as the last join says; undefined before the first. */
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
@@ -209,13 +209,13 @@ export class ClientRoom {
   }
 
   /** Reports the first message that does not fit its schema. */
-  reportMisfit(error: unknown): void {
+  report(error: unknown): void {
     if (!this.#reportedMisfit) reportFor(this.name, error);
     this.#reportedMisfit = true;
   }
 
-  /** Requests a join for a loop that lacks messages or a state. */
-  requestJoin(loop: RoomLoop): void {
+  /** Joins again for a loop that lacks messages or a state. */
+  rejoin(loop: RoomLoop): void {
     // The pending join was sent earlier. Its answer does not bring all that the loop lacks.
     this.#joining.delete(loop);
     // After messages that do not fit, the client requests at most one state a second.
@@ -287,9 +287,9 @@ export class ClientRoom {
   }
 
   async #tryJoin(conn: ConnLike): Promise<void> {
-    const { joinsOneByOne } = this.#rooms;
-    const join = (): Promise<boolean> => this.#join(conn, joinsOneByOne);
-    if (await (joinsOneByOne ? this.#rooms.oneByOne(join) : join())) return;
+    const { isSerial } = this.#rooms;
+    const join = (): Promise<boolean> => this.#join(conn, isSerial);
+    if (await (isSerial ? this.#rooms.oneByOne(join) : join())) return;
     // The server or this end was too busy. Try again later.
     this.#isDue = true;
     await this.#pause(this.#delays);
@@ -317,7 +317,7 @@ export class ClientRoom {
     this.#hasAsked = true;
     for (const loop of lacking) this.#joining.add(loop);
     this.#joinHasGap = false;
-    const positions = lacking.map((loop) => loop.prepareJoin());
+    const positions = lacking.map((loop) => loop.beginJoin());
     const since = oldest(positions);
     const control = new AbortController();
     const { signal } = control;
@@ -350,8 +350,8 @@ export class ClientRoom {
 
   /** Called when a message that is too long has ended the connection during a join. */
   #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
-    this.readLimitEnds++;
-    if (isOfState && this.readLimitEnds > 1 && this.hasState !== false) {
+    this.limitEnds++;
+    if (isOfState && this.limitEnds > 1 && this.hasState !== false) {
       const note = 'the state of the room is longer than readLimit';
       return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
     }
@@ -370,7 +370,7 @@ export class ClientRoom {
     this.#memberOn = conn;
     this.changes++;
     this.#delays = new Delays();
-    this.readLimitEnds = 0;
+    this.limitEnds = 0;
     const { complete, missed, position, members = false, state = false } = answer;
     this.hasState = state;
     if (missed > 0) this.#missedOn = conn;

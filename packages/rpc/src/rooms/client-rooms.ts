@@ -47,7 +47,7 @@ export class ClientRooms {
   /** How the ReconnectingConn has ended; undefined before. */
   #end: { readonly error: unknown } | undefined;
   /** Connections in a row that ended because a message was longer than `readLimit`. */
-  #readLimitEnds = 0;
+  #limitEnds = 0;
   /** Times of the last ends, in ms, because this client read too slowly. */
   #slowEnds: readonly number[] = [];
   /** The last connection with an answered join. */
@@ -113,14 +113,14 @@ export class ClientRooms {
 
   #opened(conn: ConnLike): void {
     void endedByReadLimit(conn).then(
-      (isByLimit) => (this.#readLimitEnds = isByLimit ? this.#readLimitEnds + 1 : 0),
+      (isByLimit) => (this.#limitEnds = isByLimit ? this.#limitEnds + 1 : 0),
     );
     void internalsOf(conn).closed.then(({ code }) => {
       if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#endedTooSlow(conn);
     });
     // A room that may have ended the last connection joins first. No other room has messages then.
     const rooms = Array.from(this.#rooms.values()).toSorted(
-      (one, two) => two.readLimitEnds - one.readLimitEnds,
+      (one, two) => two.limitEnds - one.limitEnds,
     );
     for (const room of rooms) room.opened();
   }
@@ -135,8 +135,8 @@ export class ClientRooms {
   }
 
   /** Whether rooms join one after the other: a join may bring a message that is too long. */
-  get joinsOneByOne(): boolean {
-    return this.#readLimitEnds >= 2;
+  get isSerial(): boolean {
+    return this.#limitEnds >= 2;
   }
 
   /** Calls `join` after the joins of earlier calls. Returns its result. */
@@ -149,7 +149,7 @@ export class ClientRooms {
   /** Called when a room was joined on the connection `conn`. */
   joined(conn: ConnLike): void {
     this.answeredOn = conn;
-    if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#readLimitEnds = 0;
+    if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#limitEnds = 0;
   }
 
   /** Whether a call on the connection `conn` failed because that connection broke. */

@@ -120,8 +120,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return !this.#hasBegun && this.position === undefined;
   }
 
-  /** Prepares a join, and returns its `since`. If that is undefined, a gap or a state follows. */
-  prepareJoin(): Position | undefined {
+  /** Begins a join, and returns its `since`. If that is undefined, a gap or a state follows. */
+  beginJoin(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
     if (!this.restarts) return this.position;
@@ -269,7 +269,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #needState(): void {
     this.restarts = true;
     this.isFilling = true;
-    this.#room.requestJoin(this);
+    this.#room.rejoin(this);
   }
 
   /** Takes a state. The state replaces the queue. */
@@ -313,7 +313,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     else if (this.#queue.length > 0 && !this.isFilling) this.isBehind = true;
     else {
       this.isFilling = true;
-      this.#room.requestJoin(this);
+      this.#room.rejoin(this);
     }
   }
 
@@ -421,7 +421,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     // Without a position no join brings the ignored messages.
     if (position !== undefined) {
       this.isFilling = true;
-      this.#room.requestJoin(this);
+      this.#room.rejoin(this);
     }
     return hasLost ? { kind: 'gap', position } : undefined;
   }
@@ -441,7 +441,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
       const data = await checkedValue(this.#schemas.message, entry.data, 'a message of the room');
       return { kind, data, id, from, position };
     } catch (error) {
-      this.#room.reportMisfit(error);
+      this.#room.report(error);
       if (this.#room.hasState !== true) return { kind: 'gap', position };
       this.#needState();
       return undefined;
