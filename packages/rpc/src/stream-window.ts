@@ -8,8 +8,8 @@ const MAX_SIZE = 128 * 1024;
 const LEAST_SHARE = 8 * 1024;
 
 /**
- * A reader reports how many items it has taken after so many items, or so many characters: half of the
- * smallest window. With a rarer report, both ends would wait for each other.
+ * A reader reports taken items after so many items, or so many characters: half of the smallest
+ * window. With rarer reports, both ends would wait for each other.
  */
 export const REPORT_ITEMS = 32;
 export const REPORT_SIZE = 4_096;

@@ -41,8 +41,8 @@ export function parse(text: string): WireMessage | string {
 }
 
 /**
- * Whether a request may have this `id`. JavaScript rounds larger numbers, so the answer would have
- * another id.
+ * Whether a request may have this `id`. JavaScript rounds numbers of 2^53 and more, so the
+ * answer would have another id.
  */
 export function isId(id: unknown): id is Id {
   if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;

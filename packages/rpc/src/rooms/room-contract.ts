@@ -23,13 +23,14 @@ export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset
 /** The options of `Rooms.join`. */
 export interface JoinOptions {
   /**
-   * Position of the last message that you have. The loop begins with the message after it. Default:
-   * none, the loop begins with the next publication.
+   * Position of the last message that you have. The loop begins with the message after that position.
+   * Default: none, the loop begins with the next publication.
    */
   readonly since?: Position | undefined;
   /**
    * Number of the last messages with which the loop begins, 1 to 1,000. The room may keep fewer. No
-   * `gap` precedes them. Not with `since`. No effect in a room with a state, or without history.
+   * `gap` precedes these messages. Not with `since`. No effect in a room with a state, or without
+   * history.
    */
   readonly last?: number | undefined;
 }
