@@ -20,14 +20,14 @@ const VERBS: Readonly<Record<string, string>> = {
     Decompressor PerMessageDeflate`,
   drop: 'Batches PieceQueue MemoryBroker',
   held: 'ClusterBackplane',
-  hold: 'Resume RoomStates',
+  hold: 'Resume',
   own: 'BorrowedMessage WaitingMessage',
   pass: 'Resume',
-  run: `Inbox YieldQueue TaskQueue Audience Due Limit HistoryReads MissedSends MemberEvents RoomStates
+  run: `Inbox YieldQueue TaskQueue Audience DeliverySource Limit HistoryReads MissedSends MemberEvents RoomStates
     ClusterBackplane Connection HeldPublications WorkerPool
     DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
-  take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartTurns Resume
+  take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartQueues Resume
     Batches RemoteHub WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,
   // Called at the end of a turn of the event loop.
   turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',

@@ -24,7 +24,7 @@ import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 import { encodeWord, type Word } from './words.ts';
 
-/** Longest wait before a read of a history, for the engine's end, and for the answer to a word, in ms. */
+/** Longest wait before a read of a history, for `Backplane.close`, and for a word's answer, in ms. */
 const ANSWER_MS = 5_000;
 /** Bound of the words that the engine has not answered. */
 const MAX_WORDS = 10_000;
@@ -35,7 +35,7 @@ const RETURN_CHECK_MS = 10;
 const LAST_DIGESTS_MS = 1_000;
 /** Pause before a failed start is tried again, in ms. */
 const RETRY_MS = 1_000;
-/** Bound of the repairs at a time. After an outage all rooms with history need one. */
+/** Most repairs at a time. After an outage, each room with history needs one. */
 const MAX_REPAIRS = 64;
 
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
@@ -55,13 +55,13 @@ export class BackplaneLink {
   readonly #digests = new Digests(this, this.#publications);
   readonly #repairs = new Limit(MAX_REPAIRS);
   readonly reads: HistoryReads = new HistoryReads(this);
-  /** The other nodes, by their words. */
+  /** The other nodes, as their words describe them. */
   readonly others: OtherNodes;
   #unansweredWords = 0;
-  /** Resolves when the engine returns; undefined before its start and while it is up. */
-  #returned: Deferred<void> | undefined;
-  /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
-  #isSilent = false;
+  /** Resolves when the engine is up again; defined only while the engine is away. */
+  #engineBack: Deferred<void> | undefined;
+  /** Whether messages with `through` have not returned within {@link RETURN_MS}. */
+  #hasUnreturned = false;
   /** Number of messages of the current outage that reached only this node. */
   #localOnly = 0;
   readonly faults: LinkFaults;
@@ -100,7 +100,7 @@ export class BackplaneLink {
       try {
         await this.backplane.start(sink, this.#id);
         if (this.closed) break;
-        // Members that joined before the first start have missed the messages of the other nodes.
+        // After a failed start, members may have missed messages of the other nodes.
         this.#up(first);
         return;
       } catch (error) {
@@ -158,11 +158,11 @@ export class BackplaneLink {
   }
 
   /**
-   * As {@link publish}, for a message that the members of this node already have. During an outage
-   * it does not reject. Messages that do not reach the engine are counted, and reported at its
-   * return.
+   * As {@link publish}, for a message that this node delivers to its own members. Does not reject
+   * during an outage: the link counts messages that do not reach the engine, and reports their number
+   * when the engine is up again.
    *
-   * @param delivered - Settles when the members of this node have it.
+   * @param delivered - Settles when the members of this node have the message.
    */
   async publishToOthers(
     room: string | undefined,
@@ -170,16 +170,16 @@ export class BackplaneLink {
     key?: string,
     delivered?: Promise<unknown>,
   ): Promise<undefined> {
-    const away = this.#returned !== undefined;
+    const wasAway = this.isAway;
     const sent = this.publish(room, message, key, undefined, undefined).catch((error: unknown) => {
-      if (this.#returned !== undefined) this.#localOnly++;
-      else if (away) this.#hub.refused(error);
+      if (this.isAway) this.#localOnly++;
+      else if (wasAway) this.#hub.refused(error);
       else throw error;
     });
-    await (away ? delivered : Promise.all([sent, delivered]));
+    await (wasAway ? delivered : Promise.all([sent, delivered]));
   }
 
-  /** The position of the last message that the members of a room have got; undefined before it. */
+  /** The position of the last message that the members of a room have got, if it is known. */
   positionOf(room: string): Position | undefined {
     return this.state === 'up' ? this.channels.get(channelOf(room))?.last : undefined;
   }
@@ -195,28 +195,29 @@ export class BackplaneLink {
       await this.started;
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
       // Earlier messages of this node may wait for the end of an outage too.
-      await this.#returned?.promise;
-      // An engine may read before it has stored them, and later copies of them are dropped.
-      await this.#publications.answered(channel, this.channels.get(channel)?.ownBefore ?? 0);
+      await this.#engineBack?.promise;
+      // The engine may read before it stores the messages from before the first member. This node
+      // would drop their later copies.
+      await this.#publications.untilAnswered(channel, this.channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
   }
 
   /** Resolves when the messages with `through` have returned, after {@link RETURN_MS} at most. */
-  async returned(): Promise<void> {
-    if (this.#isSilent) return;
+  async untilAllReturned(): Promise<void> {
+    if (this.#hasUnreturned) return;
     const end = this.platform.now() + RETURN_MS;
     while (this.#publications.awaitsReturn && this.platform.now() < end) {
       await sleep(this.platform, RETURN_CHECK_MS);
     }
-    this.#isSilent = this.#publications.awaitsReturn;
+    this.#hasUnreturned = this.#publications.awaitsReturn;
   }
 
   async stop(): Promise<void> {
     this.closed = true;
     this.others.stop();
-    this.#returned?.reject(new Error('the hub was closed'));
-    if (!this.#isSilent) {
+    this.#engineBack?.reject(new Error('the hub was closed'));
+    if (!this.#hasUnreturned) {
       await withTimeout(this.platform, LAST_DIGESTS_MS, this.#sendLastDigests()).catch(() => {});
     }
     this.#digests.stop();
@@ -226,28 +227,28 @@ export class BackplaneLink {
     } finally {
       this.#publications.rejectGiven();
     }
-    // Waits until the pending publications have rejected, so that they are counted.
+    // Lets the pending publications reject. `#localOnly` counts them.
     await new Promise<void>((resolve) => this.platform.yield(resolve));
     this.#reportLocalOnly();
     this.faults.flushAll();
   }
 
   async #sendLastDigests(): Promise<void> {
-    if (this.state === 'up') await this.#publications.answered();
+    if (this.state === 'up') await this.#publications.untilAnswered();
     await Promise.all([this.#digests.sendLast(), this.say(undefined, { word: 'end' })]);
   }
 
-  /** Called each 5 s. */
+  /** Called every 5 s. */
   beat(): void {
     if (this.state !== 'up') return;
     for (const channel of this.channels.values()) channel.beat(this.reads);
   }
 
   /**
-   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. Words of an
-   * outage are lost. After it the nodes ask each other.
+   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. During an
+   * outage words are lost. After the outage the nodes ask each other.
    *
-   * @returns Resolves when the engine has the word: to false if it does not take it.
+   * @returns Resolves to true when the engine has the word, or to false if the word is lost.
    */
   async say(room: string | undefined, word: Word): Promise<boolean> {
     const { node, platform, backplane } = this;
@@ -259,8 +260,8 @@ export class BackplaneLink {
       return true;
     } catch (cause) {
       // A refused beat needs no report. The refusal of a message reports the same cause.
-      const isLife = word.word === 'start' || word.word === 'beat' || word.word === 'end';
-      if (!isLife && this.state === 'up') this.faults.wordRefused(cause);
+      const isLifeSign = word.word === 'start' || word.word === 'beat' || word.word === 'end';
+      if (!isLifeSign && this.state === 'up') this.faults.wordRefused(cause);
       return false;
     } finally {
       this.#unansweredWords--;
@@ -271,7 +272,7 @@ export class BackplaneLink {
 
   /** Whether the engine has gone away. */
   get isAway(): boolean {
-    return this.#returned !== undefined;
+    return this.#engineBack !== undefined;
   }
 
   /**
@@ -286,7 +287,7 @@ export class BackplaneLink {
   /** Resolves when the engine is up. Rejects when the hub closes before. */
   async untilBack(): Promise<void> {
     await this.started;
-    await this.#returned?.promise;
+    await this.#engineBack?.promise;
   }
 
   /** Delivers a message to the members of this node. */
@@ -298,26 +299,26 @@ export class BackplaneLink {
     if (origin !== undefined) {
       const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
       origin.returned?.resolve(arrived);
-      // Without its origin, a message could reach a session that its publisher has left out. A message
-      // from before the first member is no loss.
+      // Without its origin, the message could reach a session of `except`, so the members get a gap
+      // instead. A message from before the first member is no loss.
     } else if (through && counter > channel.ownBefore) this.gap(channel, undefined);
   }
 
   /**
-   * Reads a part of the history when it is the channel's turn, after the end of an outage. A read
-   * that fails is not repeated. It may have caused the outage that made it fail.
+   * Reads a part of the history, when there is a place for one more repair and the engine is up. Does
+   * not repeat a read that fails: the read may have caused an outage.
    */
   repair(channel: Channel, since: Position): Promise<Found> {
     const { name, history } = channel;
     return this.#repairs.run(async () => {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
-      await this.#returned?.promise;
+      await this.#engineBack?.promise;
       try {
         await this.untilReadable(name);
         return await this.reads.readNow(name, since, history!.size);
       } catch (error) {
-        // The gap of the failed read reports this outage too.
-        if (!this.closed) await this.#returned?.promise;
+        // After the outage, one gap reports the failed read and the outage.
+        if (!this.closed) await this.#engineBack?.promise;
         throw error;
       }
     });
@@ -328,7 +329,7 @@ export class BackplaneLink {
     if (this.#isOpen(channel)) this.#hub.missed(channel.room, from);
   }
 
-  /** False after the last member of a channel has left. A repair of the channel may still run. */
+  /** False after the last member of a channel has left, while a repair may still run. */
   #isOpen(channel: Channel): boolean {
     return this.channels.get(channel.name) === channel;
   }
@@ -336,12 +337,11 @@ export class BackplaneLink {
   /**
    * The engine sends the messages of a channel from now on.
    *
-   * @param late - It has refused before, so messages may be missing.
+   * @param wasRefused - The engine refused the subscription before, so messages may be missing.
    */
-  subscribed(name: string, late: boolean): void {
-    const channel = this.channels.get(name);
-    if (late) return this.#interrupted(name);
-    channel?.subscribed();
+  subscribed(name: string, wasRefused: boolean): void {
+    if (wasRefused) return this.#interrupted(name);
+    this.channels.get(name)?.subscribed();
   }
 
   /** Calls `ready` when the engine has answered to the subscription to a channel. */
@@ -394,7 +394,7 @@ export class BackplaneLink {
     return this.#hub.settings.room(roomOf(channel)).history;
   }
 
-  /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
+  /** @returns Undefined for bytes that this version cannot read. The event `error` reports them. */
   decode(bytes: Uint8Array): Envelope | undefined {
     try {
       const envelope = decodeEnvelope(bytes);
@@ -413,12 +413,11 @@ export class BackplaneLink {
     if (!isWhole) this.#interrupted(undefined);
   }
 
-  /** Sends the waiting publications, and reports those that have waited too long. */
   #engineReturned(): void {
     this.state = 'up';
     this.#publications.sendWaiting();
-    this.#returned?.resolve();
-    this.#returned = undefined;
+    this.#engineBack?.resolve();
+    this.#engineBack = undefined;
     this.#reportLocalOnly();
   }
 
@@ -431,10 +430,11 @@ export class BackplaneLink {
 
   #down(error: unknown): void {
     this.state = 'down';
-    this.#returned ??= new Deferred();
+    this.#engineBack ??= new Deferred();
     this.faults.report('the backplane is away', { cause: error });
   }
 
+  /** Messages may be missing in a channel; undefined for all channels. */
   #interrupted(name: string | undefined): void {
     const channel = name === undefined ? undefined : this.channels.get(name);
     channel?.interrupted();

@@ -8,9 +8,9 @@ import { OUTAGE, RepairQueue } from './repair-queue.ts';
 /** Bound of the nodes with remembered counters. */
 const MAX_NODES = 1_000;
 /**
- * A message is missing if its node published it after the subscription. Both times contain the delays
- * of two machines, so a busy node needs the margin, in ms. A node that was quiet for `QUIET_MS` needs
- * none.
+ * A message is missing if its node published it after the subscription of this node. Delays make both
+ * times inexact, so the message must be later by this margin, in ms. A message older than `QUIET_MS`
+ * needs no margin.
  */
 const MARGIN_MS = 1_000;
 const QUIET_MS = 2_500;
@@ -20,14 +20,14 @@ const COVERED_MS = 500;
 /** The last message of a node. */
 interface Known {
   counter: number;
-  /** How many gaps the channel had before this message. */
+  /** Value of `#gaps` when this message was counted. */
   gaps: number;
 }
 
 /** The settings of a channel's room. */
 export interface ChannelSettings {
   readonly history: Keep | undefined;
-  /** The members of this node get its messages when they return from the engine. */
+  /** As in `delivery: 'through'`: the members get this node's own messages from the engine. */
   readonly through: boolean;
 }
 
@@ -44,7 +44,6 @@ export class Channel {
   /** The room; undefined for the channel of all sessions. */
   readonly room: string | undefined;
   readonly history: Keep | undefined;
-  /** The members of this node get its messages when they return from the engine. */
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
@@ -56,13 +55,14 @@ export class Channel {
    * subscription or of the last gap, in ms of the platform's clock.
    */
   #since: number;
+  /** By the name of the node, the quietest one first. */
   readonly #known = new Map<string, Known>();
   /** Number of gaps that this channel has reported. */
   #gaps = 0;
   /** Value of `#gaps` at the last gap that covers messages of every node. */
   #allLost = 0;
   #last: Position | undefined;
-  /** The last message before a gap of unknown size. Any other message follows it. */
+  /** The last message before a gap of unknown size. Any later message may follow that gap. */
   #beforeGap: Position | undefined;
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
@@ -82,7 +82,7 @@ export class Channel {
     this.history = history;
     this.through = through;
     this.ownBefore = ownBefore;
-    // This node misses none of its own messages before.
+    // This node's members need none of its messages from before the first member.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
     this.#since = link.platform.now();
     this.#heardAt = this.#since;
@@ -105,8 +105,8 @@ export class Channel {
   }
 
   /**
-   * Reads the end of the history. A room without messages has a position too, and its epoch outlives
-   * the last member.
+   * Reads the end of the history: its position, and the epoch, which a room without messages has too.
+   * The read also keeps the epoch from expiring.
    */
   async readEnd(reads: HistoryReads): Promise<void> {
     if (this.history === undefined) return;
@@ -115,7 +115,7 @@ export class Channel {
       const { arrivals, epoch, last = 0 } = await reads.read(this.room, undefined, 1);
       if (arrivals.length === 0 && epoch !== undefined) this.#foundNone({ epoch, offset: last });
     } catch {
-      // The engine is away. Its return shows what is missing.
+      // The engine is away. Its return shows which messages are missing.
     }
   }
 
@@ -140,9 +140,9 @@ export class Channel {
     // During a repair the next digest is early enough.
     if (counter <= this.lastOf(node) || this.#repair !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
-    // With history the digest may overtake the message, and the message must not look like a duplicate.
-    // Near the time of the subscription a later digest decides.
-    else if (this.history === undefined && this.#headStart(digest) < 0) this.#count(node, counter);
+    // A counter that is stored too early makes its message a duplicate. With history the digest may
+    // overtake the message. A message as old as the subscription waits for a later digest.
+    else if (this.history === undefined && this.#msSince(digest) < 0) this.#count(node, counter);
   }
 
   /** Repairs or reports the loss of messages of a node, up to this counter. */
@@ -152,7 +152,7 @@ export class Channel {
       // Another repair may have started. Then the next digest checks again.
       if (!isWhole || this.#repair !== undefined || this.lastOf(node) >= counter) return;
     }
-    // A message that the history lacks too has never reached the engine.
+    // The history lacks the message too, so the message has never reached the engine.
     this.#gap(this.#last);
     this.#count(node, counter);
   }
@@ -165,18 +165,18 @@ export class Channel {
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
-    // The last gap covers all earlier messages. An outage may cost each node a message.
+    // The last gap covers the messages before it. Only a message after it is missing.
     const isCurrent = known !== undefined && known.gaps >= this.#allLost;
     const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
-    return this.#headStart(envelope) >= margin;
+    return this.#msSince(envelope) >= margin;
   }
 
-  /** Ms from the subscription to the previous message of a node; negative if it came before. */
-  #headStart({ previousMs = 0 }: Envelope): number {
+  /** Ms from `#since` to the node's previous message; negative for an earlier message. */
+  #msSince({ previousMs = 0 }: Envelope): number {
     return this.#link.platform.now() - this.#since - previousMs;
   }
 
-  /** After an outage of the engine, messages may be missing. */
+  /** Called after an outage of the engine. Messages may be missing. */
   interrupted(): void {
     if (this.#repair !== undefined) this.#repair.addOutage();
     else if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
@@ -206,8 +206,8 @@ export class Channel {
   }
 
   /**
-   * Whether no message is missing before `arrival`. A new epoch without an outage means that the
-   * history has expired. No message is missing. After an outage {@link interrupted} reports a gap.
+   * Whether no message is missing before this one. The start of a new epoch is no loss: the history
+   * has expired, or {@link interrupted} has reported the outage.
    */
   #follows({ position: { epoch, offset }, previous = offset - 1 }: Placed): boolean {
     const last = this.#last;
@@ -216,17 +216,17 @@ export class Channel {
   }
 
   #deliverNext(arrival: Placed): void {
-    const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
+    const followsAny = this.#last === undefined || this.#last === this.#beforeGap;
     this.#heardAt = this.#link.platform.now();
     this.#deliver(arrival);
-    // Where every position follows, unreadable bytes may come from another program.
-    if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;
+    // Unreadable bytes may come from another program. They set no position where any may follow.
+    if (arrival.envelope !== undefined || !followsAny) this.#last = arrival.position;
   }
 
   /**
-   * Delivers a message, unless a later one of its node was delivered. Reports missing messages
-   * before it. With history, its offset follows, so they never reached the engine. A digest has no
-   * message, and repeats the counter of a lost one.
+   * Delivers a message, unless a later message of its node was delivered. Reports the messages that
+   * are missing before. In a history no offset is missing, so these never reached the engine. A digest
+   * has no message. Its counter is the counter of a lost message.
    */
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;
@@ -250,7 +250,7 @@ export class Channel {
     this.#unreadableReported = true;
   }
 
-  /** The node publishes no more. */
+  /** Called when a node publishes no more. */
   forgetNode(name: string): void {
     this.#known.delete(name);
   }
@@ -283,25 +283,25 @@ export class Channel {
    * @returns Whether no message is missing.
    */
   async #fetchMissing(first?: Arrival): Promise<boolean> {
-    const gaps = this.#gaps;
+    const gapsBefore = this.#gaps;
     const queue = new RepairQueue(this.#last!.epoch, first);
     this.#repair = queue;
     let mayFindMore: boolean;
     do mayFindMore = await this.#readMissing(queue);
     while (mayFindMore);
     this.#repair = undefined;
-    // Each of them may start the next repair.
+    // Each event may start the next repair.
     for (const event of queue.later) {
       if (event === OUTAGE) this.interrupted();
       else this.arrive(event);
     }
-    return gaps === this.#gaps;
+    return gapsBefore === this.#gaps;
   }
 
-  /** @returns Whether the history may have more of the missing messages. It is read again. */
+  /** @returns Whether the history may have more of the missing messages. The caller reads again. */
   async #readMissing(queue: RepairQueue): Promise<boolean> {
     const since = this.#last!;
-    const searched = queue.beginRead(since);
+    const searchedTo = queue.beginRead(since);
     let hasFailed = false;
     const { arrivals, complete } = await this.#link.repair(this, since).catch((): Found => {
       hasFailed = true;
@@ -312,12 +312,12 @@ export class Channel {
       .filter(isPlaced)
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
-    // No second read after one without a result. It would only delay the messages that wait.
-    const isFailed = !complete && lastFound === undefined;
+    // No second read after a read without a result: it would only delay the waiting messages.
+    const foundNothing = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
-    const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
-    // The engine does not keep these. Another program has sent them.
-    const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searched) : [];
+    const end = complete ? Math.max(searchedTo, lastFound ?? -1) : (lastFound ?? Infinity);
+    // The engine does not keep these messages. Another program has sent them.
+    const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searchedTo) : [];
     // A waiting message may be late, and the history may have dropped it meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
@@ -331,8 +331,8 @@ export class Channel {
     const last = this.#last!;
     if (!queue.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.
-      const isPart = !isFailed && last !== since;
-      // A read that fails is not repeated, even after an outage. It may have caused the outage.
+      const isPart = !foundNothing && last !== since;
+      // No second read after a read that rejects, even after an outage: it may have caused the outage.
       const mayReadOn = queue.next === undefined && !hasFailed;
       if (mayReadOn && (isPart || queue.isInterrupted)) return true;
       this.#loseAll(last);
@@ -345,7 +345,7 @@ function byOffset(a: Placed, b: Placed): number {
   return a.position.offset - b.position.offset;
 }
 
-/** The channel of a room; `all` for broadcasts, which no room's channel can be. */
+/** The channel of a room, or of broadcasts without a room. The prefix keeps a room `all` apart. */
 export function channelOf(room: string | undefined): string {
   return room === undefined ? 'all' : `room/${room}`;
 }

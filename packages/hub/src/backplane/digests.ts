@@ -4,7 +4,7 @@ import { withTimeout } from './with-timeout.ts';
 
 /** Interval of digests, and longest wait for the engine's answer to one, in ms. */
 const DIGEST_MS = 5_000;
-/** Digests that wait for the engine at a time, so that they do not delay messages. */
+/** Most digests that wait for the engine at a time. More would delay messages. */
 const BATCH = 100;
 
 /**
@@ -22,7 +22,7 @@ export class Digests {
     this.#publications = publications;
   }
 
-  /** A message was published. */
+  /** Called when a message is published. */
   schedule(): void {
     if (this.#stopped) return;
     this.#cancel ??= this.#link.platform.setTimer(DIGEST_MS, () => void this.#sendAll());
@@ -35,7 +35,7 @@ export class Digests {
 
   /**
    * Sends the next digests now, so that the other nodes learn what this node has lost. Channels with
-   * a loss come first, because the end of the hub does not wait for long.
+   * a loss come first, because the hub closes after a second at most.
    */
   async sendLast(): Promise<void> {
     this.stop();
@@ -51,11 +51,11 @@ export class Digests {
 
   async #sendSome(isDue: (entry: Sent) => boolean): Promise<void> {
     const { sent } = this.#publications;
-    // A channel that starts meanwhile waits for the next time.
+    // A channel that is added meanwhile waits for the next interval.
     let left = sent.size;
     let batch: Promise<unknown>[] = [];
     for (const [channel, entry] of sent) {
-      // During an outage digests would be lost. After it the nodes report a gap anyway.
+      // During an outage digests would be lost. After the outage the nodes report a gap anyway.
       if (this.#link.state !== 'up' || left-- === 0) break;
       const digest = isDue(entry) ? this.#next(channel, entry) : undefined;
       if (digest !== undefined) batch.push(this.#send(channel, digest));
@@ -75,7 +75,7 @@ export class Digests {
       const { counter, publishedAt } = entry;
       return this.#publications.encode(entry, counter + 1, publishedAt, undefined);
     }
-    if (entry.through.size === 0) this.#publications.markQuiet(channel, entry);
+    if (entry.origins.size === 0) this.#publications.markQuiet(channel, entry);
     return undefined;
   }
 

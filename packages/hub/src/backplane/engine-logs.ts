@@ -1,11 +1,11 @@
 import type { Position } from '../position.ts';
 import { epochTtl, type HistoryAnswer, type Keep } from './backplane.ts';
 
-/** Bytes of memory that a message is charged beside its payload. */
+/** Bytes of memory that a message costs beside its payload. */
 const ENTRY_COST = 256;
 /** Interval between two removals of expired histories, in ms. */
 const SWEEP_MS = 10_000;
-/** The `ttl` of a read that does not say it, in ms. */
+/** Default `ttl` of a read, in ms. */
 const TTL_MS = 300_000;
 
 /** The history of one channel. */
@@ -30,11 +30,11 @@ class Log {
     return this.bytes + this.length * ENTRY_COST;
   }
 
-  add(bytes: Uint8Array, { size, bytes: most = Infinity }: Keep): void {
+  add(bytes: Uint8Array, { size, bytes: maxBytes = Infinity }: Keep): void {
     this.#messages.push(bytes);
     this.last++;
     this.bytes += bytes.length;
-    while (this.length > size || (this.bytes > most && this.length > 1)) this.dropFirst();
+    while (this.length > size || (this.bytes > maxBytes && this.length > 1)) this.dropFirst();
   }
 
   dropFirst(): void {
@@ -53,20 +53,21 @@ class Log {
 
   read(since: Position | undefined, limit: number, maxBytes: number): HistoryAnswer {
     const { epoch, last } = this;
-    const known = since === undefined || since.epoch === epoch;
-    const after = known ? (since?.offset ?? 0) : 0;
-    const oldest = last - this.length;
-    const from = since === undefined ? Math.max(last - limit, oldest) : Math.max(after, oldest);
+    const isKnown = since === undefined || since.epoch === epoch;
+    const after = isKnown ? (since?.offset ?? 0) : 0;
+    // Messages up to this offset are dropped.
+    const dropped = last - this.length;
+    const from = Math.max(since === undefined ? last - limit : after, dropped);
     const end = Math.min(from + limit, last);
     const messages: { offset: number; bytes: Uint8Array }[] = [];
     let bytes = 0;
     for (let offset = from + 1; offset <= end; offset++) {
-      const message = this.#messages[this.#first + offset - oldest - 1]!;
+      const message = this.#messages[this.#first + offset - dropped - 1]!;
       bytes += message.length;
       if (bytes > maxBytes && messages.length > 0) break;
       messages.push({ offset, bytes: message });
     }
-    const follows = known && from === after && from <= last;
+    const follows = isKnown && from === after && from <= last;
     const to = from + messages.length;
     return { messages, epoch, last, follows, complete: follows && to === last, more: to < end };
   }
@@ -79,13 +80,13 @@ export class EngineLogs {
   readonly #logs = new Map<string, Log>();
   /** The logs with messages, in the order of their last publication. */
   readonly #used = new Set<Log>();
-  /** Of all messages, in bytes. */
+  /** Sum of the costs of all logs. */
   #cost = 0;
   #sweepAt = 0;
 
   /**
    * @param now - A clock in ms.
-   * @param maxAnswer - Bytes of the messages of an answer, which has at least one.
+   * @param maxAnswer - Largest answer, in bytes of its messages. One message may be larger.
    */
   constructor(now: () => number, maxAnswer: number = Infinity) {
     this.#now = now;
@@ -132,14 +133,14 @@ export class EngineLogs {
     const now = this.#now();
     if (now >= this.#sweepAt) this.#sweep(now);
     const found = this.#logs.get(channel);
-    if (found !== undefined && !this.#hasExpired(channel, found, now)) return found;
+    if (found !== undefined && !this.#expire(channel, found, now)) return found;
     const log = new Log();
     this.#logs.set(channel, log);
     return log;
   }
 
-  /** Drops the messages of a log that have expired. */
-  #hasExpired(channel: string, log: Log, now: number): boolean {
+  /** Drops the messages and the epoch if they have expired. Returns whether the epoch has. */
+  #expire(channel: string, log: Log, now: number): boolean {
     if (log.until <= now) this.#empty(log);
     if (log.epochUntil > now) return false;
     this.#empty(log);
@@ -148,7 +149,7 @@ export class EngineLogs {
 
   #sweep(now: number): void {
     this.#sweepAt = now + SWEEP_MS;
-    for (const [channel, log] of this.#logs) this.#hasExpired(channel, log, now);
+    for (const [channel, log] of this.#logs) this.#expire(channel, log, now);
   }
 
   /** Drops the oldest message of the channel that has been quiet longest. */

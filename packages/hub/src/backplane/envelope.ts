@@ -25,7 +25,7 @@ const KEYED = 0x80;
 const FIRST = 0x40;
 const EXACT = 0x20;
 const MAX_MS = 2 ** 32 - 1;
-/** Longest id of a hub, in bytes: with the run it fits into one byte of length. */
+/** Longest id of a hub, in bytes. The length of a {@link nodeName} must fit into one byte. */
 export const MAX_ID_BYTES = 200;
 
 /** A message of a node, or its digest. */
@@ -43,13 +43,13 @@ export interface Envelope {
   readonly key: string | undefined;
   /** Undefined in a digest. */
   readonly message: PreparedMessage | undefined;
-  /** The payload of a digest. Older nodes ignore it, and a digest that starts to count at 0. */
+  /** The payload of a digest. Older nodes ignore the payload, and the fields of {@link NO_COUNT}. */
   readonly word?: Uint8Array | undefined;
 }
 
 /**
- * A message that has arrived from the engine, of another node or of this one. With a digest it is
- * the record of a loss in a history.
+ * A message that has arrived from the engine, of another node or of this one. Or a digest with a
+ * position: the record of a loss in a history.
  */
 export interface Arrival {
   /** Undefined for a message that this version cannot read. */
@@ -84,8 +84,8 @@ const encoder = /* @__PURE__ */ new TextEncoder();
 const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * The name of a node in its messages: the id of its hub, and a random word for this run. A node
- * that starts again with the same id has another name, and so has another node with this id.
+ * The name of a node in its messages: the id of its hub, and a random part. A node that restarts with
+ * the same id has another name. Two nodes with one id have different names.
  */
 export function nodeName(id: string): string {
   return `${id}/${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`;
@@ -99,18 +99,18 @@ export function idOf(node: string): string {
 /** Encodes an envelope. Its id and key must be within their bounds. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   const { node, counter, previousMs, exact, key, message, word } = envelope;
-  const id = encoder.encode(node);
+  const name = encoder.encode(node);
   const keyBytes = key === undefined ? undefined : encoder.encode(key);
   const payload = message?.bytes ?? word ?? new Uint8Array(0);
   const keySize = keyBytes === undefined ? 0 : 2 + keyBytes.length;
   const msSize = previousMs === undefined ? 0 : 4;
-  const bytes = new Uint8Array(11 + id.length + msSize + keySize + payload.length);
+  const bytes = new Uint8Array(11 + name.length + msSize + keySize + payload.length);
   const view = new DataView(bytes.buffer);
   bytes[0] = VERSION;
   bytes[1] = message?.type ?? DIGEST;
-  bytes[2] = id.length;
-  bytes.set(id, 3);
-  let at = 3 + id.length;
+  bytes[2] = name.length;
+  bytes.set(name, 3);
+  let at = 3 + name.length;
   view.setBigUint64(at, BigInt(counter));
   at += 8;
   if (exact) bytes[1] |= EXACT;
@@ -129,13 +129,13 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
 
 /** @throws TypeError or RangeError for bytes that are no envelope. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope | NewerEnvelope {
-  const [version = 0, kind = 0, idLength = 0] = bytes;
+  const [version = 0, kind = 0, nameLength = 0] = bytes;
   if (version > VERSION) return { version };
-  // Throws for a number that is truncated.
+  // A DataView throws for a truncated number.
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const idEnd = 3 + idLength;
-  const counter = Number(view.getBigUint64(idEnd));
-  let at = idEnd + 8;
+  const nameEnd = 3 + nameLength;
+  const counter = Number(view.getBigUint64(nameEnd));
+  let at = nameEnd + 8;
   let previousMs: number | undefined;
   if ((kind & FIRST) === 0) {
     previousMs = view.getUint32(at);
@@ -148,11 +148,11 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope | NewerEnvelope {
     key = decoder.decode(bytes.subarray(keyStart, at));
   }
   const type = kind & ~(KEYED | FIRST | EXACT);
-  const isKnown = version === VERSION && idLength > 0 && type >= TextMessage && type <= DIGEST;
+  const isKnown = version === VERSION && nameLength > 0 && type >= TextMessage && type <= DIGEST;
   if (!isKnown || at > bytes.length || !Number.isSafeInteger(counter)) {
     throw new TypeError('not an envelope of a hub');
   }
-  const node = decoder.decode(bytes.subarray(3, idEnd));
+  const node = decoder.decode(bytes.subarray(3, nameEnd));
   const exact = (kind & EXACT) !== 0;
   const payload = bytes.subarray(at);
   const message = messageOf(type, payload);

@@ -12,29 +12,30 @@ import { withTimeout } from './with-timeout.ts';
 const MAX_READS = 32;
 /** Longest time without an answer of the engine to a read, in ms. */
 const ANSWER_MS = 5_000;
+/** Most such waits for one read, while the engine answers others. */
 const MOST_WAITS = 12;
 
 /** A part of a history. */
 export interface Found {
   readonly arrivals: readonly Arrival[];
-  /** No message after the position is missing; without a position, no message at all. */
+  /** No message after `since` is missing; without `since`, no message at all. */
   readonly complete: boolean;
   /** Of the history that the engine has now. */
   readonly epoch?: string;
-  /** Offset of its end. */
+  /** Offset of the end of that history. */
   readonly last?: number | undefined;
 }
 
-/** A part of a history that the engine returns at once. */
+/** One answer of the engine to a read. */
 export interface Part extends Found {
   readonly epoch: string;
-  /** No message is missing before the first one. */
+  /** No message is missing between `since` and the first one. */
   readonly follows: boolean;
-  /** Later messages of the read follow. */
+  /** The engine has more messages for this read. */
   readonly more: boolean;
 }
 
-/** A read of the application. */
+/** A read that waits for its answer. */
 interface Read {
   readonly since: Position | undefined;
   readonly limit: number;
@@ -42,14 +43,14 @@ interface Read {
 }
 
 /**
- * Reads the histories that the engine keeps, with the records of losses, a few at a time. After an outage
- * or a restart all clients ask at once. Reads of the same room share one answer of the engine. It begins
- * at the earliest position that they ask for.
+ * Reads the histories that the engine keeps, with the records of losses. Runs a few reads at a time,
+ * because after an outage or a restart all clients ask at once. Reads of the same room share one read
+ * of the engine, after the earliest of their positions.
  */
 export class HistoryReads {
   readonly #link: BackplaneLink;
   readonly #limit = new Limit(MAX_READS);
-  /** The reads that have not begun, by room, epoch and kind. */
+  /** The reads that have not begun, by room and epoch. */
   readonly #waiting = new Map<string, Read[]>();
   /** Number of reads that the engine has answered. */
   #answers = 0;
@@ -59,8 +60,8 @@ export class HistoryReads {
   }
 
   /**
-   * Reads the first `limit` messages after `since`, or the last ones without it. If this node receives
-   * the messages of the room, later ones arrive.
+   * Reads the first `limit` messages after `since`, or the last ones without it. If this node is
+   * subscribed to the room, later messages arrive by the subscription.
    */
   read(room: string | undefined, since: Position | undefined, limit: number): Promise<Found> {
     const read = { since, limit, answer: new Deferred<Found>() };
@@ -69,9 +70,9 @@ export class HistoryReads {
   }
 
   /**
-   * Reads what the engine returns at once.
+   * As {@link read}, but resolves to one answer of the engine, which may have only the first messages.
    *
-   * @param begins - Called when the read begins, which may have to wait.
+   * @param begins - Called when the read begins. Before that, the read may wait.
    */
   async readPart(
     room: string,
@@ -92,16 +93,17 @@ export class HistoryReads {
   }
 
   /**
-   * Runs a read when it is its turn. A read takes no place of the limit during an outage.
+   * Runs a read when the engine is up and the limit has a place. A read that waits for the engine takes
+   * no place.
    *
    * @param read - Resolves to false when the engine has gone away before the read began. Then the
-   *   read waits for its return, for 5 s in all.
+   *   read waits for the engine again, for 5 s in all.
    */
   async #whenUp(read: () => Promise<boolean>): Promise<void> {
     const { platform } = this.#link;
-    const began = platform.now();
+    const startedAt = platform.now();
     do {
-      await this.#link.untilUp(platform.now() - began);
+      await this.#link.untilUp(platform.now() - startedAt);
     } while (!(await this.#limit.run(read)));
   }
 
@@ -137,12 +139,12 @@ export class HistoryReads {
     const channel = channelOf(room);
     await this.#link.untilReadable(channel);
     const found = await this.#readAll(channel, earliest.since, limit);
-    // Every position of a lost history gets the first messages of the next history.
+    // After the loss of a history, every read gets the first messages of the next history.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
       const isSame = isLost || offsetOf(read) === offsetOf(earliest);
-      const part = isSame ? first(found, read) : partOf(found, read);
-      // The read of the next earliest position answers the rest.
+      const part = isSame ? limited(found, read) : laterPart(found, read);
+      // Another read, after the earliest position of the rest, answers the rest.
       if (part === undefined) this.#add(room, read);
       else read.answer.resolve(part);
     }
@@ -155,8 +157,8 @@ export class HistoryReads {
     const arrivals = [...part.arrivals];
     let isWhole = part.follows;
     while (part.more) {
-      const read = arrivals.at(-1)!.position!;
-      part = await this.readNow(channel, read, limit - arrivals.length);
+      const lastRead = arrivals.at(-1)!.position!;
+      part = await this.readNow(channel, lastRead, limit - arrivals.length);
       if (part.epoch !== epoch) return { arrivals, complete: false, epoch, last };
       isWhole &&= part.follows;
       arrivals.push(...part.arrivals);
@@ -164,7 +166,7 @@ export class HistoryReads {
     return { arrivals, complete: isWhole && part.complete, epoch, last };
   }
 
-  /** Reads the messages that the engine returns at once, without a wait for its turn. */
+  /** Reads one answer of the engine, without a wait for a place. */
   async readNow(channel: string, since: Position | undefined, limit: number): Promise<Part> {
     const found = await this.#whileAnswers(this.#ask(channel, since, limit));
     const { epoch, complete, messages, last } = found;
@@ -212,18 +214,18 @@ function offsetOf({ since }: Read): number {
 }
 
 /** The answer to a read from the earliest position. */
-function first(found: Found, { since, limit }: Read): Found {
+function limited(found: Found, { since, limit }: Read): Found {
   const { arrivals } = found;
   if (arrivals.length <= limit) return found;
   const part = since === undefined ? arrivals.slice(-limit) : arrivals.slice(0, limit);
   return { ...found, arrivals: part, complete: false };
 }
 
-/** The answer to a read from a later position; undefined if it is not known. */
-function partOf(found: Found, { since, limit }: Read): Found | undefined {
+/** The answer to a read from a later position; undefined if `found` has too little for it. */
+function laterPart(found: Found, { since, limit }: Read): Found | undefined {
   const { arrivals, complete } = found;
   const { offset } = since!;
-  // No message has a position from the future.
+  // The position is after all that was found. A read after this position may find more.
   if (offset > (arrivals.at(-1)?.position!.offset ?? 0)) return undefined;
   const start = arrivals.findIndex(({ position }) => position!.offset > offset);
   const later = start < 0 ? [] : arrivals.slice(start);

@@ -25,7 +25,7 @@ export class Limit {
   #untilPlace(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.add(resolve);
-      // Removes it at once. An aborted task that got a place would never return it.
+      // Removes the task at once. An aborted task that got a place would never give the place back.
       const giveUp = (): void => {
         if (this.#waiting.delete(resolve)) reject(signal!.reason);
       };

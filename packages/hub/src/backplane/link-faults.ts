@@ -6,18 +6,18 @@ import type { LocalHub } from './local-hub.ts';
 const MAX_TWINS = 100;
 
 /** A fault that is reported together with others of its kind. */
-interface FaultOf {
+interface RepeatedFault {
   readonly text: (count: number) => string;
   readonly cause: unknown;
 }
 
-/** Reports the faults of a backplane, those that another program can repeat at most once a second. */
+/** Reports the faults of a backplane: faults that repeat, at most once a second. */
 export class LinkFaults {
   readonly #hub: LocalHub;
-  readonly #newerNodes = new Set<number>();
-  /** The first nodes with the id of this one. Each is reported once. */
+  readonly #newerVersions = new Set<number>();
+  /** The names of other nodes with the id of this node. Each is reported once. */
   readonly #twins = new Set<string>();
-  readonly #floods: Reports<string, FaultOf> = new Reports((_, count, { text, cause }) =>
+  readonly #repeated: Reports<string, RepeatedFault> = new Reports((_, count, { text, cause }) =>
     this.report(text(count), { cause }),
   );
 
@@ -29,10 +29,10 @@ export class LinkFaults {
     this.#hub.failed(undefined, new BackplaneError(message, options));
   }
 
-  /** The engine has refused a channel, which is tried again. */
+  /** The engine has refused a channel. The node subscribes again later. */
   channelRefused(channel: string, cause: unknown): void {
     const name = JSON.stringify(channel);
-    this.#flood('channel', {
+    this.#reportRepeated('channel', {
       text: (count) =>
         count === 1
           ? `the backplane refused channel ${name}`
@@ -42,22 +42,22 @@ export class LinkFaults {
   }
 
   wordRefused(cause: unknown): void {
-    this.#flood('word', { text: () => 'the backplane refused words of this node', cause });
+    this.#reportRepeated('word', { text: () => 'the backplane refused words of this node', cause });
   }
 
   invalid(cause: unknown): void {
     const text = (count: number): string =>
       `${count === 1 ? 'invalid bytes' : `${count} invalid messages`} on the backplane`;
-    this.#flood('invalid', { text, cause });
+    this.#reportRepeated('invalid', { text, cause });
   }
 
   newer(version: number): void {
-    if (this.#newerNodes.has(version)) return;
-    this.#newerNodes.add(version);
+    if (this.#newerVersions.has(version)) return;
+    this.#newerVersions.add(version);
     this.report(`another node sends format version ${version}, this node reads version ${VERSION}`);
   }
 
-  /** @param id - Of this node and of another one. */
+  /** @param id - The id of this node, and of the other one. */
   twin(node: string, id: string): void {
     if (this.#twins.has(node) || this.#twins.size === MAX_TWINS) return;
     this.#twins.add(node);
@@ -65,10 +65,10 @@ export class LinkFaults {
   }
 
   flushAll(): void {
-    this.#floods.flushAll();
+    this.#repeated.flushAll();
   }
 
-  #flood(kind: string, fault: FaultOf): void {
-    this.#floods.add(kind, 1, fault, this.#hub.platform);
+  #reportRepeated(kind: string, fault: RepeatedFault): void {
+    this.#repeated.add(kind, 1, fault, this.#hub.platform);
   }
 }

@@ -17,8 +17,8 @@ interface LocalSession {
 }
 
 /**
- * The hub of this node, as its backplane, its presence and `hub.everywhere` use it. They know no
- * session and no room. Both are in the folders that implement this interface.
+ * The hub of this node, for the folders `backplane`, `presence` and `everywhere`. These import no session
+ * and no room.
  */
 export interface LocalHub {
   readonly settings: {
@@ -38,7 +38,7 @@ export interface LocalHub {
   /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined;
   membersOf(room: string): ReadonlySet<LocalSession>;
-  /** The sessions of this node with the id, or in the room, or waiting for its decision. */
+  /** The sessions of this node with the id, or in the room, or waiting for a decision to join it. */
   targets(target: CloseTarget): Iterable<LocalSession>;
   /**
    * Delivers a message of another node, or of this node with `through`, to the members. Resolves
@@ -61,7 +61,7 @@ export interface LocalHub {
   /**
    * Reports an error together with others of its kind.
    *
-   * @param what - What has happened to several calls.
+   * @param what - The failure of several calls, in words.
    */
   failedOften(what: string, cause: unknown): void;
   /** As {@link failedOften}, for a promise that the application may not await. */

@@ -9,7 +9,7 @@ import { setAnswerTimer } from './with-timeout.ts';
 
 /** Longest wait of a publication for the engine, in ms. */
 const PUBLISH_TIMEOUT_MS = 5_000;
-/** Bound of the publications that wait for the return of the engine. */
+/** Bound of the publications that wait while the engine is away. */
 const MAX_WAITING = 1_000;
 /** Bounds of the publications that the engine has not answered. */
 const MAX_UNANSWERED = 10_000;
@@ -18,29 +18,29 @@ const MAX_UNANSWERED_BYTES = 134_217_728;
 const MAX_CHANNELS = 1_000_000;
 /** Bound of the quiet channels with remembered counters. Each costs about 150 bytes. */
 const MAX_QUIET = 100_000;
-/** Digests after the last message of a channel. A digest may be lost too, so there are several. */
+/** Number of digests after the last message of a channel. A digest may be lost too. */
 const DIGESTS = 3;
 /**
- * Number of digests after a message that is missing in its history: one every 5 s for a minute. A
- * node that reads the history after an outage learns of the loss by a digest.
+ * Number of digests after a message that did not reach its history: one every 5 s for a minute. So
+ * a node that reads the history after an outage learns of the loss.
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** When a promise rejects. Refusals without a wait use `LATER`: the caller may retry in a loop. */
+/** When the promise of a publication rejects. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
-/** In a later turn of the event loop. */
+/** In a later turn of the event loop. A loop that retries then lets timers and sockets run. */
 const LATER = 'later';
 
-/** The sessions that do not get a message. An envelope does not contain them. */
+/** The sessions that do not get a message. The other nodes never learn of them. */
 export type Except = ReadonlySet<object> | undefined;
 
-/** A message with `delivery: 'through'` that has not returned from the engine. */
+/** The data of a message with `through` that only this node has. Kept until the message returns. */
 export interface Origin {
   readonly except: Except;
   /**
    * Resolves when the members of this node have the message, or when the message is lost. Undefined
-   * for a message from before the first member.
+   * for a message that was published before the first member joined.
    */
   readonly returned: Deferred<void> | undefined;
 }
@@ -56,19 +56,20 @@ export interface Outgoing {
 
 /** The publications of this node on one channel. */
 export interface Sent {
+  /** Counter of the first message. */
   readonly first: number;
   /** Counter of the last message, and the time of its publication by the platform's clock. */
   counter: number;
   publishedAt: number;
   /** Counter of the last message that did not reach the engine. */
   lost: number;
-  /** Number of messages without an answer of the engine. A message counts until its timeout. */
+  /** Number of messages without an answer of the engine, except those that have timed out. */
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
-  /** Messages with `through` that have not returned from the engine, by counter. */
-  readonly through: Map<number, Origin>;
-  /** The members that joined while messages were under way, in order, with the counter before each. */
+  /** Of the messages with `through` that have not returned from the engine, by counter. */
+  readonly origins: Map<number, Origin>;
+  /** The members that joined while `origins` had entries, in order, with the last counter before. */
   readonly joined: Map<object, number>;
 }
 
@@ -82,13 +83,14 @@ export class Publications {
   readonly #link: BackplaneLink;
   /** The publications that the engine does not have yet, in order. */
   readonly #waiting = new Set<Publication>();
-  /** The publications that the engine has not answered. */
+  /** The publications that the engine has, and has not answered. */
   readonly #given = new Set<Publication>();
+  /** Number of the publications in both sets, and their bytes. */
   #unanswered = 0;
   #unansweredBytes = 0;
   /**
    * Channels without a message in the last 20 s, in the order of their last one. Their next message
-   * continues the count, so that a node that missed the last message and its digests learns of it.
+   * continues the count: it shows the loss to a node that missed the last message and its digests.
    */
   readonly #quiet = new Map<string, Counted>();
   /** The largest counter of the channels that were dropped from `#quiet`. */
@@ -109,7 +111,7 @@ export class Publications {
     const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
     this.#unansweredBytes += outgoing.message.bytes.length;
     publication.cancelTimer = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () => {
-      this.#late(publication);
+      this.#timedOut(publication);
     });
     const isUp = this.#link.state === 'up';
     const isTooMuch = this.#unansweredBytes > MAX_UNANSWERED_BYTES && messages > 0;
@@ -131,8 +133,8 @@ export class Publications {
     returned: Deferred<void>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const late = (): void => returned.resolve();
-    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, late);
+    const giveUp = (): void => returned.resolve();
+    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, giveUp);
     await returned.promise;
     cancel();
     return position;
@@ -149,31 +151,28 @@ export class Publications {
   }
 
   /** Resolves when the engine has answered all publications, or those of a channel up to a counter. */
-  async answered(channel?: string, counter: number = Infinity): Promise<void> {
+  async untilAnswered(channel?: string, counter: number = Infinity): Promise<void> {
     const given = [...this.#given].filter(
-      (of) => of.channel === (channel ?? of.channel) && of.counter <= counter,
+      (each) => each.channel === (channel ?? each.channel) && each.counter <= counter,
     );
     await Promise.allSettled(given.map(({ result }) => result.promise));
   }
 
-  /** Rejects the publications that the engine has not answered before its end. */
+  /** Rejects the publications that the engine has not answered. The engine is closed. */
   rejectGiven(): void {
     for (const publication of this.#given) this.#fail(publication, CLOSED, AT_ONCE);
   }
 
   /** Whether messages with `through` have not returned from the engine. */
   get awaitsReturn(): boolean {
-    return [...this.sent.values()].some(({ through }) =>
-      [...through.values()].some(({ returned }) => returned !== undefined),
+    return [...this.sent.values()].some(({ origins }) =>
+      [...origins.values()].some(({ returned }) => returned !== undefined),
     );
   }
 
-  /**
-   * Resolves when the messages with `through` that are under way on a channel have returned, or are
-   * lost.
-   */
+  /** Resolves when each message with `through` under way on a channel has returned or is lost. */
   async untilReturned(channel: string): Promise<void> {
-    const underWay = [...(this.sent.get(channel)?.through.values() ?? [])];
+    const underWay = [...(this.sent.get(channel)?.origins.values() ?? [])];
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
   }
 
@@ -182,60 +181,60 @@ export class Publications {
   }
 
   /**
-   * The first member of this node has joined. A session that resumes gets the unanswered messages
-   * when they return: its read of the history may miss them.
+   * Called when the first member of this node has joined. A session that resumes gets the unanswered
+   * messages when they return, because its read of the history may miss them.
    */
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
     if (sent === undefined || sent.unanswered === 0) return;
-    for (const { channel: of, origin, counter } of [...this.#given, ...this.#waiting]) {
-      if (of === channel && origin !== undefined) {
-        sent.through.set(counter, { ...origin, returned: undefined });
+    for (const { channel: name, origin, counter } of [...this.#given, ...this.#waiting]) {
+      if (name === channel && origin !== undefined) {
+        sent.origins.set(counter, { ...origin, returned: undefined });
       }
     }
   }
 
-  /** A session has joined. It gets messages after this call; if it resumes, also earlier ones. */
+  /** Called when a session has joined. Only a session that resumes also gets earlier messages. */
   joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
-    // Moves it to the end, because `forgetOrigins` needs the order of the counters.
+    // Moves the session to the end, because `forgetOrigins` needs the order of the counters.
     sent?.joined.delete(session);
-    if (!resumes && sent && sent.through.size > 0) sent.joined.set(session, sent.counter);
+    if (!resumes && sent && sent.origins.size > 0) sent.joined.set(session, sent.counter);
   }
 
   /** Takes the origin of a message that has returned from the engine. */
   takeOrigin(channel: string, counter: number): Origin | undefined {
     const sent = this.sent.get(channel);
-    const origin = sent?.through.get(counter);
+    const origin = sent?.origins.get(counter);
     if (sent === undefined || origin === undefined) return undefined;
     this.forgetOrigins(channel, counter - 1);
-    sent.through.delete(counter);
-    // These sessions joined after the message.
+    sent.origins.delete(counter);
     if (sent.joined.size === 0) return origin;
+    // The sessions of `joined` joined after the message.
     return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
   }
 
   /**
-   * Forgets the origins up to this counter. The engine keeps the order, so these messages have returned
-   * or are lost. Or the members have left.
+   * Forgets the origins up to this counter. Called when a later message or digest has returned: the
+   * engine keeps the order, so these messages are lost. Also called when all members have left.
    */
   forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);
     if (sent === undefined) return;
-    for (const earlier of sent.through.keys()) {
+    for (const earlier of sent.origins.keys()) {
       if (earlier > counter) break;
       forgetOrigin(sent, earlier);
     }
-    // Forgets sessions one by one: in a busy room `through` is never empty.
-    for (const [session, before] of sent.joined) {
-      if (before > counter && sent.through.size > 0) break;
+    // Forgets sessions one by one: in a busy room `origins` is never empty.
+    for (const [session, lastBefore] of sent.joined) {
+      if (lastBefore > counter && sent.origins.size > 0) break;
       sent.joined.delete(session);
     }
   }
 
   /**
-   * The channel has no message in the last 20 s. Its next message continues the count. If the
-   * channel was dropped from `#quiet`, the new count starts above the old one.
+   * Called when the channel had no message in the last 20 s. Its next message continues the count. If
+   * the channel was dropped from `#quiet` meanwhile, the new count starts above the old one.
    */
   markQuiet(channel: string, { first, counter, publishedAt, lost }: Sent): void {
     this.sent.delete(channel);
@@ -269,7 +268,7 @@ export class Publications {
     });
   }
 
-  /** Gives the message its number. A refused message has one too, so that others see the hole. */
+  /** Gives the message its counter. A refused message has one too, so that other nodes see the loss. */
   #number(outgoing: Outgoing): Publication {
     const { channel, origin } = outgoing;
     const sent = this.sent.get(channel) ?? this.#createSent(channel);
@@ -282,9 +281,9 @@ export class Publications {
     let returned: Deferred<void> | undefined;
     if (origin !== undefined && this.#link.channels.has(channel)) {
       returned = new Deferred();
-      sent.through.set(counter, { ...origin, returned });
+      sent.origins.set(counter, { ...origin, returned });
     }
-    const own = { sent, counter, previousAt, result, returned, counts: true };
+    const own = { sent, counter, previousAt, result, returned, isUnanswered: true };
     return { ...outgoing, ...own, cancelTimer: undefined };
   }
 
@@ -300,7 +299,7 @@ export class Publications {
       ...counted,
       unanswered: 0,
       digests: 0,
-      through: new Map(),
+      origins: new Map(),
       joined: new Map(),
     };
     this.sent.set(channel, sent);
@@ -308,8 +307,8 @@ export class Publications {
   }
 
   /**
-   * Sends a message to the engine. A room with `through` first waits for all changes of the
-   * subscription. Its members then get what the engine returns, in order.
+   * Sends a message to the engine. With `through`, first waits for all changes of the subscription,
+   * so that the members get the returning messages in order.
    */
   #sendWhenSubscribed(publication: Publication): void {
     const { channel, origin } = publication;
@@ -336,15 +335,15 @@ export class Publications {
     this.#settle(publication);
   }
 
-  /** The publication has waited too long. A message that the engine has may still arrive. */
-  #late(publication: Publication): void {
+  /** Rejects a publication after its timeout. A message that the engine has may still arrive. */
+  #timedOut(publication: Publication): void {
     const why = `the backplane has not answered for ${PUBLISH_TIMEOUT_MS} ms`;
     if (this.#waiting.delete(publication)) return this.#refuse(publication, why, AT_ONCE);
     publication.result.reject(new BackplaneError(why));
-    this.#answered(publication);
+    this.#countAnswered(publication);
   }
 
-  /** Rejects a publication that was not sent. The engine will not return it, so no origin is kept. */
+  /** Rejects a publication that the engine does not have. */
   #refuse(publication: Publication, why: string, when: When): void {
     forgetOrigin(publication.sent, publication.counter);
     this.#fail(publication, why, when);
@@ -368,23 +367,23 @@ export class Publications {
     publication.cancelTimer?.();
     this.#unanswered--;
     this.#unansweredBytes -= publication.message.bytes.length;
-    this.#answered(publication);
+    this.#countAnswered(publication);
   }
 
-  #answered(publication: Publication): void {
-    if (publication.counts) publication.sent.unanswered--;
-    publication.counts = false;
+  #countAnswered(publication: Publication): void {
+    if (publication.isUnanswered) publication.sent.unanswered--;
+    publication.isUnanswered = false;
   }
 }
 
 const CLOSED = 'the hub was closed';
 
-function forgetOrigin({ through }: Sent, counter: number): void {
-  through.get(counter)?.returned?.resolve();
-  through.delete(counter);
+function forgetOrigin({ origins }: Sent, counter: number): void {
+  origins.get(counter)?.returned?.resolve();
+  origins.delete(counter);
 }
 
-/** A message with its number. */
+/** A message with its counter. */
 interface Publication extends Outgoing {
   readonly sent: Sent;
   readonly counter: number;
@@ -394,7 +393,7 @@ interface Publication extends Outgoing {
   readonly result: Deferred<Position | undefined>;
   /** See {@link Origin}. */
   readonly returned: Deferred<void> | undefined;
-  /** Whether it counts as unanswered. */
-  counts: boolean;
+  /** Whether `sent.unanswered` counts this message. */
+  isUnanswered: boolean;
   cancelTimer: (() => void) | undefined;
 }

@@ -11,11 +11,11 @@ export const OUTAGE = 'outage';
 export class RepairQueue {
   /** The messages of the epoch. */
   messages: Placed[] = [];
-  /** The first message of a new epoch. Nothing can be read of the old one any more. */
+  /** The first message of a new epoch. Then no read finds messages of the old one. */
   next: Placed | undefined;
-  /** Messages without a position, and all events from the first message of a new epoch on. */
+  /** Messages without a position or of a new epoch, and the outages among them. */
   readonly later: (Arrival | typeof OUTAGE)[] = [];
-  /** An outage of the epoch came since {@link beginRead}. */
+  /** An outage came since {@link beginRead}. */
   isInterrupted = false;
   readonly #epoch: string;
   /** Messages after {@link #highest} may be missing. */
@@ -33,7 +33,7 @@ export class RepairQueue {
     if (first !== undefined) this.add(first);
   }
 
-  /** Adds a message, or drops it beyond the bounds. Then it counts as missing. */
+  /** Adds a message, or drops it beyond the bounds. A dropped message counts as missing. */
   add(arrival: Arrival): void {
     const isFull =
       this.messages.length + this.later.length >= MAX_MESSAGES || this.#bytes > MAX_BYTES;
@@ -60,10 +60,10 @@ export class RepairQueue {
   }
 
   /**
-   * The history is read after `since`, up to which all messages are delivered.
+   * Called before a read of the history after `since`. All messages up to `since` are delivered.
    *
-   * @returns Highest offset of the messages that wait when the same read is repeated: it finds no
-   *   more before them. The first read may miss them, if a replica of the engine is late.
+   * @returns An offset up to which the read finds all messages. When a read is repeated, the highest
+   *   offset of the waiting messages. Else -1, because a replica of the engine may be late.
    */
   beginRead(since: Position): number {
     const isRepeated = since === this.#since;
@@ -93,8 +93,7 @@ export class RepairQueue {
   }
 
   /**
-   * Whether no message of the epoch is missing after the offset `last`, up to which all messages
-   * are delivered.
+   * Whether no message of the epoch is missing. All messages up to the offset `last` are delivered.
    *
    * @param complete - The read has found all messages.
    */

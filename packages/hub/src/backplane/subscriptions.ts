@@ -25,31 +25,32 @@ export class Subscriptions {
     return this.#subscribed.has(channel);
   }
 
-  /** Members of this node have come to a channel, or all have left. */
+  /** Called when the first member of this node has joined a channel, or the last one has left. */
   update(channel: string): void {
     if (!this.#changing.has(channel) && !this.#refused.has(channel)) void this.#change(channel);
   }
 
+  /** Called when the engine has ended a subscription. */
   ended(channel: string, error: Error): void {
     if (!this.#subscribed.delete(channel)) return;
     if (!this.#changing.has(channel)) void this.#retry(channel, error);
   }
 
-  /** Calls `ready`, in order, when the engine has answered to the current change of a channel. */
+  /** Calls `ready` after the current change of a channel. Keeps the order of the calls. */
   whenSettled(channel: string, ready: () => void): void {
     const waiting = this.#changing.get(channel);
     if (waiting === undefined) ready();
     else waiting.push(ready);
   }
 
-  /** Changes the subscription until it is right, however often members come and leave meanwhile. */
+  /** Changes the subscription until it fits the members, who may join and leave meanwhile. */
   async #change(channel: string): Promise<void> {
     const waiting: (() => void)[] = [];
     this.#changing.set(channel, waiting);
     let refusal: unknown;
     try {
       await this.#link.started;
-      while (this.#isWrong(channel)) await this.#correct(channel);
+      while (this.#isDue(channel)) await this.#changeOnce(channel);
     } catch (error) {
       refusal = error;
     }
@@ -57,14 +58,14 @@ export class Subscriptions {
     for (const ready of waiting) ready();
     this.#changing.delete(channel);
     if (refusal !== undefined) await this.#retry(channel, refusal);
-    else if (this.#isWrong(channel)) this.update(channel);
+    else if (this.#isDue(channel)) this.update(channel);
   }
 
-  #isWrong(channel: string): boolean {
+  #isDue(channel: string): boolean {
     return this.#link.channels.has(channel) !== this.#subscribed.has(channel);
   }
 
-  async #correct(channel: string): Promise<void> {
+  async #changeOnce(channel: string): Promise<void> {
     const { backplane, platform } = this.#link;
     if (this.#subscribed.has(channel)) {
       await withTimeout(platform, ANSWER_MS, backplane.unsubscribe(channel));
@@ -81,11 +82,11 @@ export class Subscriptions {
     if (this.#link.closed) return;
     this.#link.faults.channelRefused(channel, refusal);
     this.#refused.add(channel);
-    for (let pause = RETRY_MS; this.#isWrong(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
+    for (let pause = RETRY_MS; this.#isDue(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
       await sleep(this.#link.platform, pause);
       if (this.#link.closed) return;
       // The pause grows, and the first refusal was reported.
-      if (this.#isWrong(channel)) await this.#correct(channel).catch(() => {});
+      if (this.#isDue(channel)) await this.#changeOnce(channel).catch(() => {});
     }
     this.#refused.delete(channel);
   }

@@ -6,17 +6,17 @@ import { BackplaneError } from '../errors.ts';
 const GRACE_MS = 200;
 
 /**
- * Calls `late` after `ms`, unless the returned function is called before. A process that was
+ * Calls `expired` after `ms`, unless the returned function is called before. A process that was
  * suspended runs its timers before it reads from its sockets. So the last part of the wait is a
- * second timer, which starts when the process runs again.
+ * second timer: it lets such a process read the answers first.
  */
 export function setAnswerTimer(
   platform: Pick<Platform, 'setTimer'>,
   ms: number,
-  late: () => void,
+  expired: () => void,
 ): () => void {
   let cancel = platform.setTimer(ms - GRACE_MS, () => {
-    cancel = platform.setTimer(GRACE_MS, late);
+    cancel = platform.setTimer(GRACE_MS, expired);
   });
   return () => cancel();
 }
@@ -24,7 +24,7 @@ export function setAnswerTimer(
 /**
  * Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`.
  *
- * @param options - `waited`: so many of these ms have passed. `text`: of the error.
+ * @param options - `waited`: ms of the wait that have passed already. `text`: message of the error.
  */
 export async function withTimeout<T>(
   platform: Platform,
@@ -35,12 +35,12 @@ export async function withTimeout<T>(
     text = `the backplane has not answered for ${ms} ms`,
   }: { readonly waited?: number; readonly text?: string } = {},
 ): Promise<T> {
-  const late = new Deferred<never>();
+  const timeout = new Deferred<never>();
   const cancel = setAnswerTimer(platform, Math.max(ms - waited, GRACE_MS), () => {
-    late.reject(new BackplaneError(text));
+    timeout.reject(new BackplaneError(text));
   });
   try {
-    return await Promise.race([promise, late.promise]);
+    return await Promise.race([promise, timeout.promise]);
   } finally {
     cancel();
   }

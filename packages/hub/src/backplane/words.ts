@@ -2,9 +2,9 @@ import { checkClose, MAX_ROOM_NAME } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 
 /**
- * The messages that nodes send each other for themselves, by name: JSON in UTF-8, in the payload of a
- * digest. Nodes of an older version ignore that payload. A word is about its sender. The envelope
- * contains the name of the sender, so no word names members of another node.
+ * Words, by name: messages between nodes that no client gets. A word is JSON in UTF-8, in the payload
+ * of a digest. Nodes of an older version ignore that payload. A word is about its sender only. The
+ * envelope contains the name of the sender.
  *
  * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `question` and `answer`.
  * On the channel of a room: `change`, `state` and `version`.
@@ -31,14 +31,14 @@ interface Words {
     readonly full: boolean;
     readonly rooms: readonly (readonly [room: string, version: number])[];
   };
-  /** Members of the room have come, have changed and have left. */
+  /** Members that have joined the room or changed (`on`), and the ids of members that have left. */
   readonly change: {
     /** The version before, 0 for a room without members. */
     readonly from: number;
     readonly version: number;
     readonly on: readonly Shown[];
     readonly off: readonly string[];
-    /** Number of all members after the changes of the turn. */
+    /** Number of all members, after all changes of this turn of the event loop. */
     readonly size: number;
   };
   /** A part of all members of this node in the room. */
@@ -54,9 +54,9 @@ interface Words {
     /** Number of all members. */
     readonly size: number;
   };
-  /** A question to all other nodes. Its ids grow. */
+  /** A question to all other nodes. Later questions have higher ids. */
   readonly question: { readonly id: number; readonly question: Question };
-  /** The answer to a question. Its value is a number of sessions, JSON, or the class of an error. */
+  /** The answer to a question: a number of sessions, JSON, or the class of an error. */
   readonly answer: {
     /** The name of the node that has asked. */
     readonly to: string;
@@ -78,7 +78,7 @@ export interface CloseTarget {
   readonly session?: string | undefined;
 }
 
-/** An act of `hub.everywhere` that a node is asked for. */
+/** A call of `hub.everywhere`, as the other nodes get it. */
 export type Question =
   | { readonly act: 'count'; readonly room: string }
   | ({ readonly act: 'close'; readonly code: number; readonly reason: string } & CloseTarget)
@@ -92,7 +92,7 @@ export type Question =
 
 /** Largest word, in bytes. Nodes of this version send smaller words. */
 const MAX_WORD_BYTES = 262_144;
-/** Longest name, id, text of `info` and error's class, in UTF-16 units. */
+/** Longest name, id, `info` as JSON, or class of an error, in UTF-16 units. */
 const MAX_TEXT = 1_024;
 /** Longest JSON of a question or an answer, in UTF-16 units. */
 const MAX_JSON = 65_536;

@@ -1,14 +1,14 @@
 /** Largest batch of more than one item, in bytes. A larger one would block its reader for too long. */
 const MAX_BATCH_BYTES = 1_048_576;
-/** Bytes that an item counts beside its messages. */
+/** Bytes that an item costs beside its messages. */
 const ITEM_COST = 128;
 
 /** Sends a batch to the other process. Calls `sent` when the operating system has it. */
 export type Send<Item> = (batch: readonly Item[], sent: () => void) => void;
 
 /**
- * Items for another process, in their order. They leave in batches: at most one in each turn of the event
- * loop, and the next one when the last one is sent.
+ * Sends items to another process, in order and in batches: at most one batch in each turn of the event
+ * loop, and none before the last one is sent.
  */
 export class Batches<Item> {
   /** Bytes of the waiting items that {@link drop} drops. */

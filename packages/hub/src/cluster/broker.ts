@@ -54,7 +54,7 @@ export class RemoteHub {
     this.#batches.add(['message', channel, bytes, position], bytes.length, true);
   }
 
-  /** Closes a hub whose process has ended, and tells the other hubs. */
+  /** Called when the process of the hub has ended. The other hubs get the word `end` for it. */
   ended(): void {
     this.close();
     if (this.#node === undefined) return;
@@ -98,7 +98,7 @@ function nodeOf(bytes: Uint8Array): string | undefined {
   try {
     return (decodeEnvelope(bytes) as Partial<Envelope>).node;
   } catch {
-    // It is no envelope. The hubs that receive it report that.
+    // Not an envelope. The hubs that receive the bytes report that.
     return undefined;
   }
 }

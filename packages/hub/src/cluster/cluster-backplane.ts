@@ -39,7 +39,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   #link: Link | undefined;
   #sink: BackplaneSink | undefined;
   #started: Promise<void> | undefined;
-  #isStarted = false;
+  #hasBroker = false;
   /** The requests without an answer, the oldest one first. */
   #requests: Deferred<unknown>[] = [];
   readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
@@ -57,7 +57,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     await started.catch((cause) => {
       throw new BackplaneError(NO_BROKER, { cause });
     });
-    this.#isStarted = true;
+    this.#hasBroker = true;
   }
 
   readonly publish: Requests['publish'] = (...args) =>
@@ -69,8 +69,8 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   async close(): Promise<void> {
     if (this.#link === undefined) return;
     const closed = this.#ask(['close']);
-    // Without a broker there is no answer.
-    if (this.#isStarted) await closed;
+    // Without a broker the request gets no answer.
+    if (this.#hasBroker) await closed;
     this.#link.disconnect();
   }
 

@@ -14,24 +14,24 @@ const REPEAT_MS = 2_000;
 export interface RunClusterOptions {
   /** Number of workers. With 1, this process is the only one. Default: `availableParallelism()`. */
   readonly workers?: number | undefined;
-  /** Whether SIGTERM and SIGINT close all, and SIGUSR2 replaces the workers. Default: true. */
+  /** Whether SIGTERM and SIGINT close all workers, and SIGUSR2 replaces them. Default: true. */
   readonly signals?: boolean | undefined;
 }
 
-/** What {@link runCluster} returns in the primary. */
+/** The result of {@link runCluster} in the primary. */
 export interface RunningCluster {
   /** Number of workers. */
   readonly workers: number;
   /**
    * Replaces the workers one by one: a new one starts, then the old one closes its connections over 10 s.
-   * Resolves after the last one. A call during a replacement starts another one after it.
+   * Resolves after the last one. A call during a replacement starts another replacement after it.
    *
    * With one worker it does nothing, and warns once.
    *
    * @throws (rejects) The error of a new worker that does not start. The old one continues.
    */
   replace(): Promise<void>;
-  /** Closes all workers. Resolves when they have ended. Then nothing here keeps the process alive. */
+  /** Closes all workers. Resolves when they have ended. The cluster then keeps no process alive. */
   close(options?: ClusterCloseOptions): Promise<void>;
 }
 
@@ -41,8 +41,9 @@ let isRunning = false;
 
 /**
  * Runs a server on all cores of one machine: in each worker of `node:cluster`, on the same port. The
- * primary connects the hubs that have a {@link clusterBackplane}, replaces workers that end, and closes all
- * on SIGTERM and SIGINT, with exit code 0. A second signal more than 2 s after the first ends all at once.
+ * primary connects the hubs that have a {@link clusterBackplane}, and replaces workers that end. On SIGTERM
+ * and SIGINT it closes all workers, and exits with code 0. A second signal more than 2 s after the first
+ * ends all processes at once.
  *
  * Code outside of `start` runs in the primary as well: create hubs and pools in `start`. When the primary
  * dies, the workers end. `process.on('message')` also gets the batches of the hubs.
@@ -140,14 +141,14 @@ function runningCluster(workers: number, processes: Processes, signals: boolean)
   return running;
 }
 
-/** Closes and replaces on the signals of the process that the user has started. */
+/** Handles the signals in the process that the user has started. */
 function onSignals(running: RunningCluster): void {
   let first: number | undefined;
-  const end = (): void => {
+  const closeAll = (): void => {
     if (first !== undefined && performance.now() - first > REPEAT_MS) process.exit(1);
     first ??= performance.now();
     void running.close().then(() => process.exit());
   };
-  process.on('SIGTERM', end).on('SIGINT', end);
+  process.on('SIGTERM', closeAll).on('SIGINT', closeAll);
   process.on('SIGUSR2', () => void running.replace().catch((error) => console.error(error)));
 }

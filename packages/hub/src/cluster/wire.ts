@@ -4,7 +4,7 @@ import type { Send } from './batches.ts';
 
 /** The default of `timeout` of a close, in ms. */
 const TIMEOUT_MS = 30_000;
-/** Time for what a close does beside its connections, in ms. */
+/** Time that a close takes beside its connections, in ms. */
 const GRACE_MS = 5_000;
 /** The longest delay of a timer, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -12,12 +12,12 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The methods of a backplane that the broker answers. */
 export type Requests = Required<Omit<Backplane, 'start'>> & { start(): Promise<void> };
 
-/** A call of such a method. The broker answers the requests of a hub in their order. */
+/** A call of one of the {@link Requests}. The broker answers the requests of a hub in their order. */
 export type Request = {
   [Name in keyof Requests]: readonly [name: Name, ...args: Parameters<Requests[Name]>];
 }[keyof Requests];
 
-/** What the broker sends to a hub. */
+/** A message of the broker to a hub. */
 export type Reply =
   | readonly [name: 'answer', value: unknown]
   | readonly [name: 'message', ...message: Parameters<BackplaneSink['message']>]
@@ -58,7 +58,7 @@ export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
   return isOurs ? packet : undefined;
 }
 
-/** How a process closes. */
+/** The options of a close. */
 export interface ClusterCloseOptions {
   /** Ms that a connection has to end after its close frame. Then it is terminated. Default: 30,000. */
   readonly timeout?: number | undefined;
@@ -67,7 +67,7 @@ export interface ClusterCloseOptions {
 }
 
 /**
- * The longest that a close may take, in ms. The hub and the server may each take `timeout`.
+ * Longest time of a close, in ms. The hub and the server may each take `timeout`.
  *
  * @throws TypeError, RangeError that names the option.
  */

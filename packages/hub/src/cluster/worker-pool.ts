@@ -6,7 +6,7 @@ import { type ClusterCloseOptions, type Control, longestClose } from './wire.ts'
 
 /**
  * The environment variable with the number of workers, by which `@ws/node-server` divides memory. The pid of
- * the primary is in its name: children of a worker inherit it, and must ignore it.
+ * the primary is in its name: children of a worker inherit the variable, and must ignore it.
  */
 export function workersVariable(primary: number): string {
   return `WS_WORKERS_${primary}`;
@@ -17,13 +17,13 @@ const MIN_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 /** After a worker that has lived so long, in ms, the pause is the shortest one again. */
 const LIVED_MS = 10_000;
-/** All processes end after so many workers in a row that ended before they had started. */
+/** All processes end when so many workers in a row have ended before they had started. */
 const MAX_FAILURES = 5;
 /** Ms over which a replaced worker spreads its close frames. */
 const OVER_MS = 10_000;
 
 /** A worker that has not ended. */
-interface Member {
+interface LiveWorker {
   readonly worker: Worker;
   readonly started: Deferred<void>;
   readonly ended: Deferred<void>;
@@ -35,9 +35,9 @@ interface Member {
 export class WorkerPool {
   readonly #size: number;
   /** The oldest one is first. */
-  readonly #members = new Set<Member>();
+  readonly #live = new Set<LiveWorker>();
   /** Resolves when all workers have started. */
-  readonly #up = new Deferred<void>();
+  readonly #allStarted = new Deferred<void>();
   /** Whether any worker has started. */
   #hasServed = false;
   readonly #closing = new AbortController();
@@ -53,10 +53,10 @@ export class WorkerPool {
   /** Resolves when all workers have started. Rejects with the error of `start`. */
   run(): Promise<void> {
     process.on('exit', () => {
-      for (const { worker } of this.#members) worker.process.kill('SIGKILL');
+      for (const { worker } of this.#live) worker.process.kill('SIGKILL');
     });
     for (let i = 0; i < this.#size; i++) this.#fork();
-    return this.#up.promise;
+    return this.#allStarted.promise;
   }
 
   /**
@@ -70,17 +70,17 @@ export class WorkerPool {
   /** Closes all workers. */
   async close(options: ClusterCloseOptions = {}): Promise<void> {
     this.#closing.abort();
-    await Promise.all(Array.from(this.#members, (member) => this.#stop(member, options)));
+    await Promise.all(Array.from(this.#live, (live) => this.#stop(live, options)));
   }
 
-  /** The members that are not closing. */
-  get #active(): Member[] {
-    return [...this.#members].filter(({ isClosing }) => !isClosing);
+  /** The workers that are not closing. */
+  get #active(): LiveWorker[] {
+    return [...this.#live].filter(({ isClosing }) => !isClosing);
   }
 
   async #renew(): Promise<void> {
-    const old = new Set(this.#members);
-    while (!this.#closing.signal.aborted && this.#active.some((member) => old.has(member))) {
+    const old = new Set(this.#live);
+    while (!this.#closing.signal.aborted && this.#active.some((live) => old.has(live))) {
       await this.#fork().started.promise;
       // If an old one has ended meanwhile, the new one takes its place.
       const [oldest, ...others] = this.#active;
@@ -88,53 +88,53 @@ export class WorkerPool {
     }
   }
 
-  #fork(): Member {
+  #fork(): LiveWorker {
     const worker = cluster.fork({ [workersVariable(process.pid)]: this.#size });
-    const member: Member = {
+    const live: LiveWorker = {
       worker,
       started: new Deferred(),
       ended: new Deferred(),
       hasStarted: false,
       isClosing: false,
     };
-    this.#members.add(member);
+    this.#live.add(live);
     const bornAt = performance.now();
     worker.on('message', (message) => {
       const act = (message as Control | null)?.['@ws/hub/cluster'];
-      if (act?.[0] === 'ready') this.#serve(member);
-      else if (act?.[0] === 'failed') member.started.reject(Object.assign(act[1], act[2]));
+      if (act?.[0] === 'ready') this.#workerStarted(live);
+      else if (act?.[0] === 'failed') live.started.reject(Object.assign(act[1], act[2]));
     });
     // The system may be unable to create a process. Then there is no event 'exit'.
     worker.on('error', (error) => {
-      if (worker.process.pid === undefined) void this.#ended(member, error.message);
+      if (worker.process.pid === undefined) void this.#ended(live, error.message);
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      // Its close has failed, or has taken too long.
-      const hasFailed = member.hasStarted && code !== 0;
+      // The close of the worker has failed, or has taken too long.
+      const hasFailed = live.hasStarted && code !== 0;
       if (this.#closing.signal.aborted && hasFailed) process.exitCode = 1;
-      void this.#ended(member, signal ?? `exit code ${code}`);
+      void this.#ended(live, signal ?? `exit code ${code}`);
     });
-    return member;
+    return live;
   }
 
-  #serve(member: Member): void {
-    if (member.isClosing) return;
-    member.hasStarted = true;
-    member.started.resolve();
+  #workerStarted(live: LiveWorker): void {
+    if (live.isClosing) return;
+    live.hasStarted = true;
+    live.started.resolve();
     this.#hasServed = true;
     this.#failures = 0;
     const serving = this.#active.filter(({ hasStarted }) => hasStarted);
-    if (serving.length >= this.#size) this.#up.resolve();
+    if (serving.length >= this.#size) this.#allStarted.resolve();
   }
 
-  async #ended(member: Member, how: string): Promise<void> {
-    const { worker, hasStarted, isClosing } = member;
-    this.#members.delete(member);
-    member.ended.resolve();
-    if (this.#closing.signal.aborted || isClosing) return member.started.resolve();
+  async #ended(live: LiveWorker, how: string): Promise<void> {
+    const { worker, hasStarted, isClosing } = live;
+    this.#live.delete(live);
+    live.ended.resolve();
+    if (this.#closing.signal.aborted || isClosing) return live.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
-    member.started.reject(new Error(`${why} before it had started`));
+    live.started.reject(new Error(`${why} before it had started`));
     // A replacement has one worker more than needed.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
@@ -143,13 +143,13 @@ export class WorkerPool {
     }
     if (!isMissing) return;
     if (!hasStarted) {
-      const error: unknown = await member.started.promise.catch((reason: unknown) => reason);
+      const error: unknown = await live.started.promise.catch((reason: unknown) => reason);
       if (this.#hasServed) console.error(error);
       if (!this.#hasServed || ++this.#failures >= MAX_FAILURES) {
         process.exitCode = 1;
         await this.close();
         if (this.#hasServed) process.exit();
-        return this.#up.reject(error);
+        return this.#allStarted.reject(error);
       }
     }
     this.#delay = Math.min(2 * delay, MAX_DELAY_MS);
@@ -158,17 +158,17 @@ export class WorkerPool {
   }
 
   /** Closes a worker. Resolves when it has ended. */
-  async #stop(member: Member, options: ClusterCloseOptions, isReplaced = false): Promise<void> {
-    const { worker, hasStarted, isClosing } = member;
-    if (isClosing) return member.ended.promise;
-    member.isClosing = true;
+  async #stop(live: LiveWorker, options: ClusterCloseOptions, isReplaced = false): Promise<void> {
+    const { worker, hasStarted, isClosing } = live;
+    if (isClosing) return live.ended.promise;
+    live.isClosing = true;
     // A worker that has not started has no clients. It may also miss the message below.
     const ms = hasStarted ? longestClose(options) : 0;
     const timer = setTimeout(() => worker.process.kill('SIGKILL'), ms);
     const control: Control = { '@ws/hub/cluster': ['close', options, isReplaced] };
     // With a callback, there is no event 'error' for a worker that has just ended.
     worker.send(control, () => {});
-    await member.ended.promise;
+    await live.ended.promise;
     clearTimeout(timer);
   }
 }

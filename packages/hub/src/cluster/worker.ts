@@ -6,7 +6,7 @@ import { inspect } from 'node:util';
 import { kind } from '@ws/conn/internal';
 import { type Act, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
-/** What `start` of {@link runCluster} returns. */
+/** The result of `start` of {@link runCluster}. */
 export interface ClusterApp {
   /** Closes the hub first, then the server. */
   close(options: ClusterCloseOptions): unknown;
@@ -60,8 +60,8 @@ export async function runWorker<App extends ClusterApp>(
     if (act[2]) refuseConnections();
     void close(act[1]);
   });
-  // A terminal and systemd send signals to all processes. On these two, the workers wait for the primary.
   if (signals) process.on('SIGTERM', () => void close());
+  // A terminal sends these signals to all processes. The worker waits for the primary to act.
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);

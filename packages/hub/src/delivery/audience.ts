@@ -4,7 +4,7 @@ import { OverflowError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Resume } from '../rooms/resume.ts';
 import type { Session } from '../sessions/session.ts';
-import { type Due, type FanOut, WRITE_COST } from './fan-out.ts';
+import { type DeliverySource, type FanOut, WRITE_COST } from './fan-out.ts';
 
 /** Bounds of the publications that wait for the next pass. */
 const MAX_WAITING_MESSAGES = 10_000;
@@ -20,11 +20,11 @@ export interface Publication<Data> {
   readonly only: ReadonlySet<Session<Data>> | undefined;
   /** In the history of the room, if the message is kept and its position is known. */
   readonly position: Position | undefined;
-  /** Offset of the message before it, if the engine's offsets have holes. */
+  /** Offset of the previous message, if the engine's offsets have holes. */
   readonly previous: number | undefined;
 }
 
-/** The fields of a publication without a room. */
+/** Default fields of a publication: for all members, without a position. */
 export const TO_ALL = { only: undefined, position: undefined, previous: undefined } as const;
 
 export function isFor<Data>({ except, only }: Publication<Data>, member: Session<Data>): boolean {
@@ -34,23 +34,24 @@ export function isFor<Data>({ except, only }: Publication<Data>, member: Session
 /** One pass over the members. */
 interface Pass<Data> {
   readonly publications: readonly Publication<Data>[];
-  /** Their messages, if every member gets all of them. */
+  /** The messages of all publications, if every member gets all of them. */
   readonly messages: readonly PreparedMessage[] | undefined;
+  /** Number of the first publication. */
   readonly first: number;
   readonly ended: Deferred<void>;
   /** Resolve when the compressors of members have taken all messages. */
   readonly compressed: Promise<void>[];
   /** The members that the pass has not visited. */
   readonly members: Iterator<Session<Data>>;
-  /** Which publications the members get; undefined if they get all, unless they are excepted. */
+  /** The publications by their receivers; undefined if none has `only`. */
   readonly selection: Selection<Data> | undefined;
 }
 
-/** Publications by their receivers. A pass then asks no publication about each member. */
+/** Publications by their receivers. A pass then need not check each publication for each member. */
 interface Selection<Data> {
-  /** Numbers of the publications for all members, in order. */
+  /** Indexes of the publications for all members, in order. */
   readonly common: readonly number[];
-  /** Numbers of the publications for selected members, in order. */
+  /** Indexes of the publications for selected members, in order. */
   readonly own: ReadonlyMap<Session<Data>, readonly number[]>;
 }
 
@@ -59,7 +60,7 @@ interface Selection<Data> {
  * over the members sends each one all waiting messages, so its connection writes once. A long pass
  * continues in later turns. Publications that arrive during a pass wait for the next one.
  */
-export class Audience<Data> implements Due {
+export class Audience<Data> implements DeliverySource {
   readonly members: Set<Session<Data>> = new Set();
   readonly #fanOut: FanOut;
   #waiting: Publication<Data>[] = [];
@@ -69,36 +70,36 @@ export class Audience<Data> implements Due {
   /** The pass that has begun. */
   #pass: Pass<Data> | undefined;
   /** Number of the first waiting publication, counted from the start of the audience. */
-  #number = 0;
+  #firstWaiting = 0;
   /**
-   * Members that do not get all publications of the present or the next pass, with the number of
-   * their first one.
+   * Members that do not get all publications of the present or the next pass. The value is the number
+   * of the first publication that they get.
    */
   #firsts: Map<Session<Data>, number> | undefined;
   /** The members that resume. A resume takes the messages of its member. */
   #resumes: Map<Session<Data>, Resume<Data>> | undefined;
   /** The last message from the backplane was refused. */
-  #refuses = false;
+  #hasRefused = false;
 
   constructor(fanOut: FanOut) {
     this.#fanOut = fanOut;
   }
 
-  /** Adds a member. It gets the publications after this call. */
+  /** Adds a member. The member gets the publications after this call. */
   join(session: Session<Data>): void {
     this.members.add(session);
     if (this.#pass === undefined && this.#delivered === undefined) return;
     this.#firsts ??= new Map();
-    this.#firsts.set(session, this.#number + this.#waiting.length);
+    this.#firsts.set(session, this.#firstWaiting + this.#waiting.length);
   }
 
-  /** Removes a member. It gets the publications of this turn at once, see {@link flush}. */
+  /** Removes a member, and sends it the waiting publications, see {@link flush}. */
   leave(session: Session<Data>): void {
     if (this.members.delete(session)) this.#sendWaiting(session);
     this.setResume(session, undefined);
   }
 
-  /** The resume of a member. It stays after its end, until a message arrives that the member lacks. */
+  /** The resume of a member. Remains after its end, until a message arrives that the member lacks. */
   resumeOf(session: Session<Data>): Resume<Data> | undefined {
     return this.#resumes?.get(session);
   }
@@ -114,14 +115,14 @@ export class Audience<Data> implements Due {
     }
   }
 
-  /** No member gets the message at a position. */
+  /** Called when `form` has failed for the message at a position. No member gets the message. */
   skip(position: Position, previous: number | undefined): void {
     for (const resume of this.#resumes?.values() ?? []) resume.skip(position, previous);
   }
 
   /**
-   * Sends the waiting publications to a member that leaves or closes. No effect during a pass. The
-   * pass may not have visited the member, and its publications come first.
+   * Sends the waiting publications to a member that leaves or closes. No effect during a pass: its
+   * publications come first, and the pass may not have visited the member.
    */
   flush(session: Session<Data>): void {
     if (this.members.has(session)) this.#sendWaiting(session);
@@ -130,13 +131,13 @@ export class Audience<Data> implements Due {
   #sendWaiting(session: Session<Data>): void {
     if (this.#waiting.length === 0 || this.#pass !== undefined) return;
     this.#firsts ??= new Map();
-    const end = this.#number + this.#waiting.length;
+    const end = this.#firstWaiting + this.#waiting.length;
     for (;;) {
-      const next = Math.max(this.#firsts.get(session) ?? 0, this.#number);
+      const next = Math.max(this.#firsts.get(session) ?? 0, this.#firstWaiting);
       if (next >= end) return;
-      // First, because a listener of `sent` may leave or close too.
+      // Set before the delivery, because a listener of `sent` may leave or close too.
       this.#firsts.set(session, next + 1);
-      this.#deliver(session, this.#waiting[next - this.#number]!);
+      this.#deliver(session, this.#waiting[next - this.#firstWaiting]!);
     }
   }
 
@@ -172,11 +173,11 @@ export class Audience<Data> implements Due {
   arrive(publication: Publication<Data>, refused: () => void): Promise<void> {
     try {
       const delivered = this.publish(publication);
-      this.#refuses = false;
+      this.#hasRefused = false;
       return delivered;
     } catch {
-      if (!this.#refuses) refused();
-      this.#refuses = true;
+      if (!this.#hasRefused) refused();
+      this.#hasRefused = true;
       return RESOLVED;
     }
   }
@@ -204,13 +205,13 @@ export class Audience<Data> implements Due {
       const isUsual = from === undefined && this.#resumes?.has(member) !== true;
       if (messages !== undefined && isUsual && member.deliverAll(messages)) continue;
       const start = Math.max((from ?? 0) - first, 0);
-      // A listener of `sent` may publish. That is for the next pass.
+      // Publications of a listener of `sent` wait for the next pass.
       if (selection === undefined) {
         for (let i = start; i < publications.length; i++) this.#deliver(member, publications[i]!);
       } else {
-        const numbers = numbersOf(selection, member);
-        cost = WRITE_COST + numbers.length;
-        for (const i of numbers) if (i >= start) this.#deliver(member, publications[i]!);
+        const indexes = indexesOf(selection, member);
+        cost = WRITE_COST + indexes.length;
+        for (const i of indexes) if (i >= start) this.#deliver(member, publications[i]!);
       }
       const { compressed } = member;
       if (compressed !== undefined) this.#pass.compressed.push(compressed);
@@ -225,7 +226,7 @@ export class Audience<Data> implements Due {
 
   #begin(): Pass<Data> {
     const publications = this.#waiting;
-    const first = this.#number;
+    const first = this.#firstWaiting;
     for (const [session, number] of this.#firsts ?? []) {
       if (number <= first) this.#firsts!.delete(session);
     }
@@ -243,7 +244,7 @@ export class Audience<Data> implements Due {
       members,
       selection,
     };
-    this.#number += publications.length;
+    this.#firstWaiting += publications.length;
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#delivered = undefined;
@@ -252,7 +253,7 @@ export class Audience<Data> implements Due {
 
   #finish({ ended, compressed }: Pass<Data>): void {
     this.#pass = undefined;
-    // Paces a loop that awaits its publications.
+    // So a loop that awaits its publications waits for the compressors.
     if (compressed.length === 0) ended.resolve();
     else ended.resolve(Promise.all(compressed).then(() => {}));
     if (this.#delivered === undefined) this.#firsts = undefined;
@@ -268,20 +269,20 @@ function selectionOf<Data>(
   for (const [i, { only }] of publications.entries()) {
     if (only === undefined) common.push(i);
     for (const member of only ?? []) {
-      const numbers = own.get(member);
-      if (numbers === undefined) own.set(member, [i]);
-      else numbers.push(i);
+      const indexes = own.get(member);
+      if (indexes === undefined) own.set(member, [i]);
+      else indexes.push(i);
     }
   }
   return { common, own };
 }
 
-/** Numbers of the publications for a member, in order. */
-function numbersOf<Data>(
+/** Indexes of the publications for a member, in order. */
+function indexesOf<Data>(
   { common, own }: Selection<Data>,
   member: Session<Data>,
 ): readonly number[] {
-  const numbers = own.get(member);
-  if (numbers === undefined) return common;
-  return common.length === 0 ? numbers : [...common, ...numbers].toSorted((a, b) => a - b);
+  const indexes = own.get(member);
+  if (indexes === undefined) return common;
+  return common.length === 0 ? indexes : [...common, ...indexes].toSorted((a, b) => a - b);
 }

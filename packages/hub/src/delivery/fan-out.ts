@@ -11,8 +11,8 @@ export const WRITE_COST = 32;
  */
 const BATCH = 2_048;
 
-/** Deliveries of one source, for example of a room. A {@link FanOut} runs them in slices. */
-export interface Due {
+/** A source of deliveries, for example a room. A {@link FanOut} runs the deliveries in slices. */
+export interface DeliverySource {
   /** Resolves when all deliveries that are due now are done; undefined when none is due. */
   readonly done: Promise<void> | undefined;
   /**
@@ -30,10 +30,10 @@ export interface Due {
  */
 export class FanOut {
   readonly #hub: { readonly platform: Platform };
-  /** In the order in which they run. A source that has run and is not done moves to the end. */
-  readonly #due = new Set<Due>();
-  /** Iterates over `#due`. It also reaches sources that are added later. */
-  #next: Iterator<Due> | undefined;
+  /** In the order of their next batch. A source that has run and is not done moves to the end. */
+  readonly #due = new Set<DeliverySource>();
+  /** Iterates over `#due`, and reaches sources that are added later too. */
+  #next: Iterator<DeliverySource> | undefined;
   /**
    * Time at which deliveries stop in this turn of the event loop, in ms of the platform's clock.
    * Undefined before the first delivery of the turn.
@@ -57,12 +57,12 @@ export class FanOut {
 
   /** Resolves when all deliveries that are due now are done. */
   async settled(): Promise<void> {
-    for (const done of Array.from(this.#due, (due) => due.done)) await done;
+    for (const done of Array.from(this.#due, (source) => source.done)) await done;
   }
 
-  /** Runs `due` at the end of the turn. */
-  add(due: Due): void {
-    this.#due.add(due);
+  /** Runs a source at the end of the turn. */
+  add(source: DeliverySource): void {
+    this.#due.add(source);
     if (this.#sliceEnd === undefined) this.#beginTurn(this.#afterTurn);
     this.#scheduler.endOfTurn.add(this.#batch);
   }
@@ -96,7 +96,7 @@ export class FanOut {
   }
 
   /**
-   * Runs a batch, and defers the next one. Between the two, Node runs the callbacks of the writes: so
+   * Runs a batch, and defers the next one. Before that, Node runs the callbacks of the writes, so
    * their time counts for this turn.
    */
   #runBatches(): void {
@@ -108,14 +108,14 @@ export class FanOut {
   #runBatch(): void {
     this.#next ??= this.#due.values();
     for (let budget = BATCH; budget > 0; budget -= WRITE_COST) {
-      const { done, value: due } = this.#next.next();
+      const { done, value: source } = this.#next.next();
       if (done === true) {
         this.#next = undefined;
         return;
       }
-      budget = due.run(budget);
-      this.#due.delete(due);
-      if (due.done !== undefined) this.#due.add(due);
+      budget = source.run(budget);
+      this.#due.delete(source);
+      if (source.done !== undefined) this.#due.add(source);
     }
   }
 }

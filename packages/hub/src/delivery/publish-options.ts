@@ -75,7 +75,7 @@ export function chosen<Data>(
   return passed;
 }
 
-/** Rejects a promise. It is truthy, so an async filter would select every session. */
+/** @throws TypeError for a promise: it is truthy, so an async filter would select every session. */
 function passes<Data>(
   filter: (session: Session<Data>) => boolean,
   session: Session<Data>,

@@ -1,7 +1,7 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
 import type { RoomHistory } from './room-history.ts';
 
-/** Bytes of memory that a message is charged beside its payload. */
+/** Bytes of memory that a message costs beside its payload. */
 const ENTRY_COST = 256;
 /** Interval between two removals of expired messages, in ms. */
 const SWEEP_MS = 10_000;
@@ -22,9 +22,9 @@ export class Histories {
    * its history becomes empty.
    */
   readonly #used = new Map<RoomHistory, () => void>();
-  /** Histories of rooms that have ended, without messages, and until when they are kept, by room. */
+  /** Histories of ended rooms, by room. They have no messages left, but their positions remain. */
   readonly #ended = new Map<string, Ended>();
-  /** Histories of ended rooms that had no message. They are dropped first. */
+  /** Histories of ended rooms that never had a message. These are dropped first. */
   readonly #unused = new Map<string, Ended>();
   #bytes = 0;
   #sweeping = false;
@@ -54,15 +54,15 @@ export class Histories {
     if (!this.#sweeping) this.#sweepLater(platform);
   }
 
-  /** A room has ended. A client may return with a position of its history. */
+  /** Called when a room has ended. A client may return with a position of its history. */
   roomEnded(name: string, history: RoomHistory, platform: Platform): void {
     const ended = history.last === 0 ? this.#unused : this.#ended;
     ended.set(name, { history, until: platform.now() + history.ttl });
     if (!this.#sweeping) this.#sweepLater(platform);
     if (this.#ended.size + this.#unused.size <= MAX_ENDED) return;
-    const first = this.#unused.size > 0 ? this.#unused : this.#ended;
-    const [oldest] = first.keys();
-    first.delete(oldest!);
+    const droppable = this.#unused.size > 0 ? this.#unused : this.#ended;
+    const [oldest] = droppable.keys();
+    droppable.delete(oldest!);
   }
 
   /** Takes the history of a room that has ended. */

@@ -34,7 +34,7 @@ export function checkQuery(query: HistoryQuery): HistoryQuery {
   return { since: since === undefined ? undefined : checkPosition(since), limit };
 }
 
-/** A message that a history has stored. */
+/** An entry of a history. */
 interface Stored {
   readonly position: Position;
   /** Undefined for a message that cannot be read, and for the record of a loss. */
@@ -44,13 +44,13 @@ interface Stored {
 /** Messages of a history, one after the other. */
 export interface HistoryPart {
   readonly messages: readonly Stored[];
-  /** No message after the position is missing; without a position, no message at all. */
+  /** No message after `since` is missing; without `since`, no message at all. */
   readonly complete: boolean;
   /** The same, up to the last of these messages. */
   readonly follows: boolean;
-  /** Of the last message, or of the start of the history. */
+  /** Of the last message. Without messages, the position up to which the history was read. */
   readonly position: Position;
-  /** Later messages follow, as far as the reader knows. */
+  /** Whether another read after `position` may find later messages. */
   readonly more: boolean;
 }
 
@@ -113,14 +113,15 @@ export class RoomHistory {
 
   /** The first `limit` messages after `since`, or the last `limit` messages without it. */
   read(since: Position | undefined, limit: number): HistoryPart {
-    const oldest = this.last - this.length;
-    const known = since === undefined || since.epoch === this.epoch;
-    const after = since === undefined ? this.last - limit : known ? since.offset : 0;
-    const from = Math.max(after, oldest);
-    const start = this.#first + from - oldest;
+    // Messages up to this offset are dropped.
+    const dropped = this.last - this.length;
+    const isKnown = since === undefined || since.epoch === this.epoch;
+    const after = since === undefined ? this.last - limit : isKnown ? since.offset : 0;
+    const from = Math.max(after, dropped);
+    const start = this.#first + from - dropped;
     const entries = this.#entries.slice(start, start + limit);
     const end = from + entries.length;
-    const follows = known && from === (since?.offset ?? 0);
+    const follows = isKnown && from === (since?.offset ?? 0);
     return {
       messages: entries.map(({ message, offset }) => ({
         message,

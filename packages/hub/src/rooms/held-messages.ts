@@ -6,13 +6,13 @@ import type { Session } from '../sessions/session.ts';
 /** Bound of the live messages for which `form` has failed while a session resumes. */
 const MAX_SKIPPED = 256;
 
-/** The live messages during one resume: those that wait for its end, and those that `form` has skipped. */
+/** The live messages that wait for the end of one resume, and those for which `form` has failed. */
 export class HeldMessages<Data> {
   readonly #settings: HubSettings<Data>;
   readonly #session: Session<Data>;
-  /** In order. */
+  /** The messages that wait, in order. */
   #publications: Publication<Data>[] = [];
-  /** Offsets of messages for which `form` has failed, each with the offset before it. */
+  /** Offsets of messages for which `form` has failed, each with the offset of the message before. */
   #skipped: Map<number, number> | undefined;
 
   constructor(settings: HubSettings<Data>, session: Session<Data>) {
@@ -53,20 +53,21 @@ export class HeldMessages<Data> {
   /**
    * Drops the messages of older histories. They have another epoch, and arrived before the read.
    *
-   * @param before - {@link count} when the read began.
+   * @param countBefore - {@link count} when the read began.
    * @param epoch - Of the history that was read.
    */
-  dropOthers(before: number, epoch: string): void {
+  dropOlder(countBefore: number, epoch: string): void {
     for (const [i, publication] of this.takeAll().entries()) {
       const { position } = publication;
-      if (i >= before || position === undefined || position.epoch === epoch) this.add(publication);
+      const isOlder = i < countBefore && position !== undefined && position.epoch !== epoch;
+      if (!isOlder) this.add(publication);
     }
   }
 
-  /** @param before - The offset of the message before. */
-  skip(offset: number, before: number): void {
+  /** @param previous - The offset of the message before. */
+  skip(offset: number, previous: number): void {
     this.#skipped ??= new Map();
-    if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, before);
+    if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, previous);
   }
 
   hasSkipped(offset: number): boolean {

@@ -26,15 +26,15 @@ const JOIN_OPTION_NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'fi
 const MAX_DECIDING = 64;
 
 /**
- * The options of `Session.join`. With one of them the session resumes; in a room with a state also with
- * an empty object.
+ * The options of `Session.join`. With any of them the session resumes. In a room with the option
+ * `state`, an empty object is enough.
  */
 export interface JoinOptions<Data = unknown> {
   /** Position of the last message that the client has. Default: none, for a first visit. */
   readonly since?: Position | undefined;
   /**
-   * Largest number of missed messages, the last ones; `complete` is false if there are more. Default:
-   * 0 without `since`, and all that the history has with it.
+   * Largest number of missed messages. If there are more, the session gets the last ones, and
+   * `complete` is false. Default: 0 without `since`; with it, all messages that the history has.
    */
   readonly limit?: number | undefined;
   /**
@@ -44,7 +44,7 @@ export interface JoinOptions<Data = unknown> {
   readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
 }
 
-/** A join that waits for a promise of `mayJoin`, or of a member for a state. */
+/** A join that waits for a promise of `mayJoin`. Or the join of a member that waits for a state. */
 export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
   /** Undefined for a join without options. */
@@ -57,11 +57,11 @@ export interface AskedJoin<Data> {
   readonly room: string;
 }
 
-/** Decides joins: by their arguments, the bounds of rooms, and the option `mayJoin`. */
+/** Admits or refuses joins: by their arguments, the bounds of rooms, and the option `mayJoin`. */
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The joins that wait for a decision. A logout of the room reaches their sessions. */
+  /** The joins that wait for a decision. `everywhere.close` of a room closes their sessions too. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 
@@ -98,7 +98,7 @@ export class Joins<Data> {
       const isMember = session.isIn(name);
       if (!isMember) this.checkBounds(session, name);
       const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
-      // Until its state comes, a member gets its messages, and stays one if none comes.
+      // A member still gets messages while it waits for a state. Without a state it remains a member.
       const decision = isMember ? resume?.askForState() : admitted;
       return decision === undefined
         ? this.#enterAdmitted(session, name, resume)
@@ -110,7 +110,7 @@ export class Joins<Data> {
   }
 
   /**
-   * Calls an option that decides a join. It may join other rooms.
+   * Calls an option that decides a join. The option may join other rooms.
    *
    * @throws {@link RoomRefusedError} when the option throws, or joins rooms in a circle.
    */
@@ -190,7 +190,7 @@ export class Joins<Data> {
   #checkJoin(name: string, options: JoinOptions<Data>): JoinOptions<Data> | undefined {
     const copy = checkJoinOptions(options);
     const { state, through } = this.#rooms.settingsOf(name);
-    // Options without a value are a first visit too: it gets a state.
+    // Options without a value are a first visit too. With the option `state`, it gets a state.
     if ((state ?? copy.since ?? copy.limit ?? copy.first) === undefined) return undefined;
     if (!this.#rooms.crosses || through) return copy;
     throw new TypeError(`session.join: since, limit or first: ${NEEDS_POSITIONS}`);
@@ -208,14 +208,14 @@ export class Joins<Data> {
     return this.#rooms.enter(session, name, resume);
   }
 
-  /** Enters after `admitted`, unless the session leaves or ends before. */
+  /** Enters after `decision`, unless the session leaves or ends before. */
   #enterLater(
     session: Session<Data>,
     name: string,
-    admitted: Promise<void>,
+    decision: Promise<void>,
     resume: Resume<Data> | undefined,
   ): Promise<Joined<Data>> {
-    // `mayJoin` may have joined this room too. No decision would settle that join.
+    // `mayJoin` may have joined this room too. That join would never settle.
     this.cancel(session, name, () => new RoomRefusedError(name, 'joined within mayJoin'));
     session.joining ??= new Map();
     const { joining } = session;
@@ -235,8 +235,8 @@ export class Joins<Data> {
         result.reject(error);
       }
     };
-    this.decideLater(session, name, admitted);
-    admitted.then(
+    this.decideLater(session, name, decision);
+    decision.then(
       () => decided(() => this.#enterAdmitted(session, name, resume)),
       (error) =>
         decided(() => {
@@ -284,7 +284,7 @@ export class Joins<Data> {
 }
 
 /**
- * Asks the option `mayJoin`. Returns a promise when it does.
+ * Asks the option `mayJoin`. Returns a promise if the option returns one.
  *
  * @throws (also rejects) {@link RoomRefusedError}
  */

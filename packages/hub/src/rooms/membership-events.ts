@@ -3,14 +3,14 @@ import type { Sessions } from '../sessions/sessions.ts';
 
 type MembershipEvent = 'entered' | 'left';
 
-/** Events of one membership after which listeners that leave and join are in a circle. */
+/** After so many events of one membership in a row, its listeners leave and join in a circle. */
 const MAX_EVENTS = 100;
 
 /** An event of a membership, while its listeners are called. */
 interface RunningEvent<Data> {
   readonly session: Session<Data>;
   readonly room: string;
-  /** Later events of this membership. */
+  /** Events of this membership that its listeners have caused. */
   readonly next: MembershipEvent[];
 }
 
@@ -42,7 +42,7 @@ export class MembershipEvents<Data> {
     this.#running.splice(this.#running.indexOf(running), 1);
   }
 
-  /** Whether a listener of `left` joins each time that one of `entered` leaves, without an end. */
+  /** Whether listeners of `entered` and `left` cause each other without an end. */
   inCircle(session: Session<Data>, room: string): boolean {
     const running = this.#runningOf(session, room);
     return running !== undefined && running.next.length >= MAX_EVENTS;

@@ -4,14 +4,14 @@ import type { HistoryPart } from '../history/room-history.ts';
 import type { Position } from '../position.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Most messages of a part, and the bytes, as members get them, after which it ends. */
+/** Bounds of a part: its messages, and their bytes after `form`. The last one may exceed the bytes. */
 const PART_SIZE = 100;
 const PART_BYTES = 262_144;
 
 /** Missed messages of a room in a row, in the form that members get. */
 export interface MissedPart {
   readonly messages: readonly PreparedMessage[];
-  /** No message is missing after the position that was asked for, up to the last of these. */
+  /** No message is missing between `since` and the last of these messages. */
   readonly isWhole: boolean;
   /** The room may have later messages. */
   readonly hasMore: boolean;
@@ -25,20 +25,21 @@ export interface MissedPart {
 /** A part that resumes share. */
 export interface SharedPart {
   readonly key: string;
-  /** Number of resumes that hold it. */
+  /** Number of resumes that have acquired this part. */
   users: number;
   part: Promise<MissedPart>;
 }
 
 /**
  * Parts of the missed messages of sessions, after `form`. Resumes of one room at one position share a
- * part while one of them holds it. Parts end at the same offsets, so that resumes from different
- * positions share the later ones.
+ * part until all of them have released it. Parts end at multiples of `PART_SIZE`, so that resumes from
+ * different positions share the later parts.
  */
 export class MissedParts<Data> {
   readonly #rooms: Rooms<Data>;
-  readonly #held = new Map<string, SharedPart>();
-  /** Parts that the engine is reading. */
+  /** The parts that a later resume may share. */
+  readonly #parts = new Map<string, SharedPart>();
+  /** The parts that the engine is reading. */
   readonly #begun = new Map<string, SharedPart>();
 
   constructor(rooms: Rooms<Data>) {
@@ -52,28 +53,28 @@ export class MissedParts<Data> {
   acquire(name: string, since: Position | undefined, limit: number): SharedPart {
     const size = since === undefined ? limit : Math.min(limit, sizeAfter(since));
     const here = this.#rooms.reads.readHere(name, since, size);
-    const { messages: _, ...state } = here ?? {};
-    const key = JSON.stringify([name, since, size, state]);
-    const found = this.#held.get(key);
+    const { messages: _, ...version } = here ?? {};
+    const key = JSON.stringify([name, since, size, version]);
+    const found = this.#parts.get(key);
     if (found !== undefined) {
       found.users++;
       return found;
     }
-    const held: SharedPart = { key, users: 1, part: undefined! };
+    const shared: SharedPart = { key, users: 1, part: undefined! };
     const begun = this.#begun.get(key);
     if (begun !== undefined) {
-      held.part = markHandled(this.#share(begun, name, since, limit));
-      return held;
+      shared.part = markHandled(this.#share(begun, name, since, limit));
+      return shared;
     }
-    this.#held.set(key, held);
-    held.part =
+    this.#parts.set(key, shared);
+    shared.part =
       here === undefined
-        ? markHandled(this.#read(held, name, since, size))
+        ? markHandled(this.#read(shared, name, since, size))
         : Promise.resolve(this.#formed(name, here));
-    return held;
+    return shared;
   }
 
-  /** A later resume may have missed more messages. It can share only a part that is full. */
+  /** Shares a read that has begun before. Only a full part has all that a later resume has missed. */
   async #share(
     begun: SharedPart,
     name: string,
@@ -90,42 +91,42 @@ export class MissedParts<Data> {
     }
   }
 
-  release(held: SharedPart): void {
-    held.users--;
-    if (held.users === 0) this.#forget(held);
+  release(shared: SharedPart): void {
+    shared.users--;
+    if (shared.users === 0) this.#unshare(shared);
   }
 
-  /** No later resume shares it. */
-  #forget(held: SharedPart): void {
-    if (this.#held.get(held.key) === held) this.#held.delete(held.key);
+  /** No later resume shares the part. */
+  #unshare(shared: SharedPart): void {
+    if (this.#parts.get(shared.key) === shared) this.#parts.delete(shared.key);
   }
 
   async #read(
-    held: SharedPart,
+    shared: SharedPart,
     name: string,
     since: Position | undefined,
     size: number,
   ): Promise<MissedPart> {
     const begins = (): void => {
-      this.#forget(held);
+      this.#unshare(shared);
       // Otherwise a client that joins and leaves in a loop delays the reads of others.
-      if (held.users === 0) throw new Error('all its sessions have left');
-      this.#begun.set(held.key, held);
+      if (shared.users === 0) throw new Error('all its sessions have left');
+      this.#begun.set(shared.key, shared);
     };
     try {
       const found = await this.#rooms.reads.readPart(name, since, size, begins);
       const turn = this.#rooms.sends.turn();
       if (turn !== undefined) await turn;
       const part = this.#formed(name, found);
-      if (part.hasMore && held.users > 0 && !this.#held.has(held.key)) {
-        this.#held.set(held.key, held);
+      if (part.hasMore && shared.users > 0 && !this.#parts.has(shared.key)) {
+        this.#parts.set(shared.key, shared);
       }
       return part;
     } catch (error) {
-      this.#forget(held);
+      this.#unshare(shared);
       throw error;
     } finally {
-      if (this.#begun.get(held.key) === held) this.#begun.delete(held.key);
+      if (this.#begun.get(shared.key) === shared) this.#begun.delete(shared.key);
     }
   }
 
@@ -161,7 +162,7 @@ function sizeAfter({ offset }: Position): number {
   return PART_SIZE - (offset % PART_SIZE);
 }
 
-/** Whether a part begins after a position, in its history. It may still lack messages of other nodes. */
+/** Whether a part begins with the offset after a position. It may lack messages even then. */
 export function isNext(
   { firstOffset, position }: MissedPart,
   { epoch, offset }: Position,

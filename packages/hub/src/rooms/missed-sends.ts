@@ -1,27 +1,27 @@
 import type { PreparedMessage } from '@ws/conn';
 import { Deferred, sharedFrames } from '@ws/conn/internal';
-import type { Due, FanOut } from '../delivery/fan-out.ts';
+import type { DeliverySource, FanOut } from '../delivery/fan-out.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 
 /** Cost of a part of a resume, with `form`, in deliveries of a short message. */
 const COST = 1_024;
-/** Bytes of missed messages in a turn, and the bytes that each message counts for itself. */
+/** Bytes that one resume sends in a turn of the event loop, and bytes that each message adds. */
 const TURN_COST = 32_768;
 const MESSAGE_COST = 32;
 
-/** Resumes that wait to read or send their next messages, within the turns of all deliveries. */
-export class MissedSends implements Due {
+/** Sends the missed messages of resumes, in the time that a {@link FanOut} has for all deliveries. */
+export class MissedSends implements DeliverySource {
   readonly #fanOut: FanOut;
   readonly #waiting = new Set<Deferred<void>>();
-  /** Resolves when none waits. */
+  /** Resolves when no resume waits. */
   #done: Deferred<void> | undefined;
 
   constructor(fanOut: FanOut) {
     this.#fanOut = fanOut;
   }
 
-  /** Resolves when there is time for a resume; undefined when there is now, and no other waits. */
+  /** Resolves when there is time for a resume; undefined if there is time now and no resume waits. */
   turn(): Promise<void> | undefined {
     if (this.#waiting.size === 0 && this.#fanOut.hasTime()) return undefined;
     const turn = new Deferred<void>();
@@ -48,7 +48,7 @@ export class MissedSends implements Due {
       cost += message.bytes.length + MESSAGE_COST;
       if (cost > TURN_COST) {
         cost = 0;
-        // The connection knows whether it takes more when it has written.
+        // Only after the write does the connection know whether it takes more.
         sharedFrames(platform).flush();
         await new Promise<void>((resolve) => platform.yield(resolve));
         turn = this.turn();

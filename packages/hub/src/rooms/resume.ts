@@ -7,15 +7,15 @@ import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { HeldMessages } from './held-messages.ts';
+import { JoinStates } from './join-states.ts';
 import type { JoinOptions } from './joins.ts';
 import { isNext, type MissedPart, type SharedPart } from './missed-parts.ts';
-import type { PartTurn } from './part-turns.ts';
+import type { PartPlace } from './part-queues.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
-import { StateTurn } from './state-turn.ts';
 
-/** States that the history cannot follow, after which a join is refused. */
+/** A join is refused after so many states that its history does not follow. */
 const MAX_STATES = 3;
 /** A position of no history. All messages of a history come after it. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
@@ -26,13 +26,13 @@ const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
  *
  * The resume reads the history in parts. It reads the next part when the connection has taken the last
  * one. Meanwhile live messages wait in a queue. If they are too many, the resume empties the queue and
- * reads on from the position of the session until it has caught up. It also reads on when the next live
- * message leaves a hole. The first message of a channel cannot report one.
+ * reads on from the position of the session until it has caught up. It also reads on when messages are
+ * missing before the next live one: a channel reports no loss before its first message.
  */
 export class Resume<Data> {
   /**
-   * `reading`: missed messages are still to come. `passing`: a live message may still arrive that the
-   * session already has from the history. The first one that it lacks ends this: `over`.
+   * `reading`: the session still lacks missed messages. `passing`: it gets live messages, except those
+   * that it already has from the history. `over`: the resume has ended.
    */
   #state: 'reading' | 'passing' | 'over' = 'reading';
   readonly #hub: Sessions<Data>;
@@ -43,14 +43,14 @@ export class Resume<Data> {
   readonly #result = new Deferred<Joined<Data>>();
   #audience: Audience<Data> | undefined;
   readonly #live: HeldMessages<Data>;
-  /** Of a first visit: the first live message, which the first read may find too. */
+  /** On a first visit, the first live message. The first read may find it too. */
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
-  #hasForgotten = false;
-  /** Parts are read in the turn of this resume. A session holds one of them at a time. */
-  #turn: PartTurn | undefined;
+  #wasEmptied = false;
+  /** The place among the resumes of the session, from before a part is read until it is sent. */
+  #place: PartPlace | undefined;
   /** The part that is being sent. */
-  #held: SharedPart | undefined;
+  #part: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
   /** The history may have more messages than the latest part. */
   #hasMore = false;
@@ -59,7 +59,7 @@ export class Resume<Data> {
   /** The history could not be read. The session lacks messages after `#last`. */
   #isUnread = false;
   /** More messages were missed than the option `limit` allows. */
-  #isTooMany = false;
+  #exceedsLimit = false;
   /** The session lacks a missed message, or `form` has failed for one. */
   #hasLost = false;
   /** `first`, or the result of the join, has reported that no message is missing. */
@@ -68,12 +68,12 @@ export class Resume<Data> {
   #position: Position | undefined;
   readonly #hasState: boolean;
   /** Of a join that gets a state. */
-  #states: StateTurn<Data> | undefined;
+  #states: JoinStates<Data> | undefined;
   /** A loss leads to another state, not to the end of the connection. */
-  #retries = false;
+  #retriesState = false;
   /** The history does not follow the last state. */
   #isBehind = false;
-  /** The `info` of a member. No other session sees the member before its state is sent. */
+  /** The `info` of a member that other sessions do not see yet, because its state is not sent. */
   hidden: { shown: string | undefined } | undefined;
 
   constructor(
@@ -91,7 +91,7 @@ export class Resume<Data> {
     this.#live = new HeldMessages(hub.settings, session);
   }
 
-  /** Whether missed messages are still to come. */
+  /** Whether the session still lacks missed messages. */
   get isReading(): boolean {
     return this.#state === 'reading';
   }
@@ -102,17 +102,17 @@ export class Resume<Data> {
     if (hidden !== undefined) this.#rooms.announce(this.#session, this.#name, hidden.shown);
   }
 
-  /** From now on the live messages of the member wait. */
+  /** From now on the live messages of the member wait in the queue. */
   hold(audience: Audience<Data>): void {
     this.#audience = audience;
     audience.setResume(this.#session, this);
     this.#hub.link?.joined(this.#name, this.#session, true);
   }
 
-  /** Asks for the state with which the join begins, if it does. Call {@link cancel} or {@link hold}. */
+  /** Asks for a state, if the join begins with one. Call {@link hold} or {@link cancel} after it. */
   askForState(): Promise<void> | undefined {
     if (!this.#hasState || this.#options.since !== undefined) return undefined;
-    this.#states = new StateTurn(this.#rooms.states, this.#session, this.#name);
+    this.#states = new JoinStates(this.#rooms.states, this.#session, this.#name);
     return this.#states.ask();
   }
 
@@ -122,25 +122,24 @@ export class Resume<Data> {
     return this.#result.promise;
   }
 
-  /** The session has left the room, or has ended. It has the messages from before. */
+  /** Called when the session has left the room, or has ended. */
   cancel(): void {
     if (!this.isReading) this.#state = 'over';
     else if (this.#session.state === 'closed') this.#fail(new SessionClosedError('session.join'));
     else this.#fail(new RoomRefusedError(this.#name, 'left'));
   }
 
-  /** `form` failed for a live message. The room has reported a gap to its members. */
-  skip({ epoch, offset }: Position, before: number | undefined): void {
-    const previous = before ?? offset - 1;
-    if (this.#state === 'passing' && this.#last?.epoch === epoch && this.#leads(previous)) {
+  /** Called when `form` has failed for a live message. The room has reported a gap to its members. */
+  skip({ epoch, offset }: Position, previous: number = offset - 1): void {
+    if (this.#state === 'passing' && this.#last?.epoch === epoch && this.#hasUpTo(previous)) {
       this.#last = { epoch, offset };
       return;
     }
     this.#live.skip(offset, previous);
   }
 
-  /** Whether the session has all messages up to this offset, except those of {@link skip}. */
-  #leads(offset: number): boolean {
+  /** Whether the session has all messages up to an offset, except the skipped ones. */
+  #hasUpTo(offset: number): boolean {
     return this.#live.hasSkippedAll(this.#last!.offset, offset);
   }
 
@@ -154,7 +153,7 @@ export class Resume<Data> {
     // A live message was lost, and no earlier message showed it.
     this.#state = 'reading';
     this.#hold(publication);
-    this.#hasForgotten = true;
+    this.#wasEmptied = true;
     void this.#catchUp();
   }
 
@@ -162,10 +161,10 @@ export class Resume<Data> {
   #lacksBefore({ position, previous }: Publication<Data>): boolean {
     const last = this.#last;
     if (position === undefined || position.epoch !== last?.epoch || this.#isUnread) return false;
-    return !this.#leads(previous ?? position.offset - 1);
+    return !this.#hasUpTo(previous ?? position.offset - 1);
   }
 
-  /** Whether the session may lack a message before those that wait. */
+  /** Whether the session may lack a message before the waiting live messages. */
   #queueLacks(): boolean {
     const next = this.#live.nextAfter(this.#last);
     return next !== undefined && this.#lacksBefore(next);
@@ -216,17 +215,17 @@ export class Resume<Data> {
     this.#result.resolve(joined);
   }
 
-  /** The session is no member. */
+  /** Refuses the join, and ends the membership. */
   #refuse(error: unknown): void {
-    // A function of the application may have left, and joined again.
+    // A function of the application may have left the room, and joined it again.
     if (!this.isReading) return;
     this.#fail(error);
     this.#rooms.leave(this.#session, this.#name);
   }
 
-  /** Sends the state of the room, and what comes after its position. */
+  /** Sends the state of the room, and the messages after its position. */
   async #joinWithState(): Promise<void> {
-    this.#states ??= new StateTurn(this.#rooms.states, this.#session, this.#name);
+    this.#states ??= new JoinStates(this.#rooms.states, this.#session, this.#name);
     try {
       for (let i = 0; i < MAX_STATES; i++) {
         this.#release(undefined);
@@ -244,22 +243,22 @@ export class Resume<Data> {
   }
 
   /**
-   * Sends a state, and what comes after it.
+   * Sends a state, and the messages after it.
    *
-   * @returns False when the history no longer has all that comes after it.
+   * @returns False when the history no longer has all of these messages.
    */
   async #sendState({ message, position }: RoomState, isFirst: boolean): Promise<boolean> {
     const isKnown = position !== undefined;
     const first = isFirst ? this.#first(this.#joined(isKnown, 0)) : undefined;
     await this.#send(first === undefined ? [message] : [first, message]);
-    this.#states!.left();
+    this.#states!.sent();
     if (this.isReading) this.#announce();
-    this.#hasPromised = this.#retries = true;
+    this.#hasPromised = this.#retriesState = true;
     const sent = (await this.#sendPart()) + (isKnown ? await this.#catchUp() : 0);
-    this.#retries = false;
+    this.#retriesState = false;
     if (this.isReading && this.#isBehind) return false;
     if (this.isReading) {
-      this.#rooms.states.isUnsure(this.#name);
+      this.#rooms.states.markUnsure(this.#name);
       this.#pass();
     }
     this.#result.resolve(this.#joined(isKnown, sent));
@@ -272,18 +271,18 @@ export class Resume<Data> {
     this.#isUnread = position === undefined;
     this.#last = this.#position = position;
     if (position === undefined) return true;
-    const before = this.#live.count;
+    const countBefore = this.#live.count;
     try {
       const { isWhole, leftOut } = await this.#read(position);
       if (!this.isReading) return false;
       if (isWhole && leftOut.length === 0) {
-        this.#live.dropOthers(before, position.epoch);
+        this.#live.dropOlder(countBefore, position.epoch);
         return true;
       }
     } catch (error) {
       this.#readFailed(error);
     }
-    if (this.isReading) this.#rooms.states.notFollowed(this.#name);
+    if (this.isReading) this.#rooms.states.markStale(this.#name);
     return false;
   }
 
@@ -294,14 +293,14 @@ export class Resume<Data> {
    */
   async #catchUp(): Promise<number> {
     let missed = 0;
-    let before: number | undefined;
+    let lastBefore: number | undefined;
     while (this.isReading && !this.#isBehind) {
-      const isDue = this.#hasMore || this.#hasForgotten;
+      const isDue = this.#hasMore || this.#wasEmptied;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
-      // The history lacks that message. Another read would not find it.
-      if (!isDue && last === before) this.#lose();
-      before = last;
+      // The last read has found nothing new. Another one would not find the message either.
+      if (!isDue && last === lastBefore) this.#lose();
+      lastBefore = last;
       if (this.isReading && !this.#isBehind) missed += await this.#readOn();
     }
     if (this.isReading && !this.#isBehind) this.#pass();
@@ -321,8 +320,8 @@ export class Resume<Data> {
   }
 
   /**
-   * Reads the first part of what the session has missed before it joined. A history that cannot be read
-   * is not complete.
+   * Reads the first part of the messages before the join. The result for a history that cannot be read
+   * is not whole.
    */
   async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
@@ -332,14 +331,14 @@ export class Resume<Data> {
     try {
       const part =
         since === undefined ? await this.#readLast(limit ?? 0) : await this.#readSince(since);
-      if (part === undefined) return { isWhole: !this.#isTooMany, missed: 0 };
+      if (part === undefined) return { isWhole: !this.#exceedsLimit, missed: 0 };
       const { isWhole, messages, hasMore, position } = part;
       const later = hasMore ? this.#rooms.reads.countAfter(this.#name, position) : 0;
       this.#position = { ...position, offset: position.offset + later };
-      return { isWhole: isWhole && !this.#isTooMany, missed: messages.length + later };
+      return { isWhole: isWhole && !this.#exceedsLimit, missed: messages.length + later };
     } catch (error) {
       this.#readFailed(error);
-      // Late copies of what the session has may still arrive.
+      // Late copies of messages up to `since` may still arrive.
       this.#last = since;
       this.#isUnread = true;
       return { isWhole: false, missed: 0 };
@@ -359,9 +358,9 @@ export class Resume<Data> {
     this.#hasMore = false;
     const position = this.#rooms.reads.knownPosition(this.#name) ?? (await this.#readPosition());
     const { since } = this.#options;
-    // This node may be behind the one that the client comes from.
-    const isBehind = since?.epoch === position.epoch && since.offset > position.offset;
-    this.#last = this.#position = isBehind ? since : position;
+    // The client may come from a node that already has later messages than this one.
+    const isLater = since?.epoch === position.epoch && since.offset > position.offset;
+    this.#last = this.#position = isLater ? since : position;
     return undefined;
   }
 
@@ -374,7 +373,7 @@ export class Resume<Data> {
     return before ?? last;
   }
 
-  /** Resolves when the members have this node's own messages. A read may find them before that. */
+  /** Waits until the members have this node's earlier messages, which the read may have found. */
   async #untilReturned(): Promise<void> {
     await this.#hub.link?.untilReturned(this.#name);
     await this.#audience?.done;
@@ -393,30 +392,31 @@ export class Resume<Data> {
     const start = since.epoch === '' ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
-    // The history has not reached this position. It is a position of another history.
+    // The history has not reached this position. So the position is of another history.
     const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;
     const last = await this.#readLast(limit);
     const hasAll = part.isWhole && last !== undefined && last.firstOffset! <= part.firstOffset!;
     if (hasAll) return this.#read(start);
-    this.#isTooMany = true;
+    this.#exceedsLimit = true;
     return last;
   }
 
   /** Reads on after an earlier read. Returns the number of messages that were sent. */
   async #readOn(): Promise<number> {
-    this.#hasForgotten = false;
+    this.#wasEmptied = false;
     const since = this.#last;
     try {
       const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      const isToldOf = (offset: number): boolean => this.#live.hasSkipped(offset);
+      // The room has reported a gap for a live message that was skipped.
+      const isReported = (offset: number): boolean => this.#live.hasSkipped(offset);
       const isWhole =
-        part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isToldOf));
-      // The client knows of the loss.
-      const isTold = part !== undefined && !this.#hasPromised && isNext(part, since!);
-      if (isWhole || isTold) {
+        part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isReported));
+      // The client gets `complete: false` in the result of the join.
+      const mayLose = part !== undefined && !this.#hasPromised && isNext(part, since!);
+      if (isWhole || mayLose) {
         this.#hasLost ||= !isWhole;
         return await this.#sendPart();
       }
@@ -432,27 +432,27 @@ export class Resume<Data> {
     if (this.isReading) this.#hub.failedOften('reads of missed messages failed', error);
   }
 
-  /** The session lacks a message after `first`. The client must resume again. */
+  /** The session lacks a message that it should have got. The client must resume again. */
   #lose(): void {
-    if (this.#retries) this.#isBehind = true;
+    if (this.#retriesState) this.#isBehind = true;
     else void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = Number.MAX_SAFE_INTEGER): Promise<MissedPart> {
     this.#release(undefined);
-    // The session has left. No later call would give the turn back.
+    // The session has left. No later call would release the place.
     if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
-    this.#turn = this.#rooms.turns.take(this.#session);
-    if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
-    // A history of this node is read at once.
-    const read = this.#rooms.crosses ? undefined : this.#rooms.sends.turn();
-    if (read !== undefined) await read;
+    this.#place = this.#rooms.partQueues.take(this.#session);
+    if (this.#place.begins !== undefined) await this.#place.begins.promise;
+    // A history of this node is read in this process, so the read waits until there is time for it.
+    const turn = this.#rooms.crosses ? undefined : this.#rooms.sends.turn();
+    if (turn !== undefined) await turn;
     // The session may have left meanwhile.
     if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
-    const held = this.#rooms.missed.acquire(this.#name, since, limit);
-    this.#held = held;
-    const part = await held.part;
+    const shared = this.#rooms.missed.acquire(this.#name, since, limit);
+    this.#part = shared;
+    const part = await shared.part;
     if (!this.isReading) return part;
     const { messages, position } = part;
     this.#unsent = messages;
@@ -463,12 +463,12 @@ export class Resume<Data> {
     return part;
   }
 
-  /** @param error - Why the part could not be read, if so. */
+  /** @param error - Of a failed read. Undefined if the read did not fail. */
   #release(error: unknown): void {
-    if (this.#turn !== undefined) this.#rooms.turns.leave(this.#session, this.#turn, error);
-    this.#turn = undefined;
-    if (this.#held !== undefined) this.#rooms.missed.release(this.#held);
-    this.#held = undefined;
+    if (this.#place !== undefined) this.#rooms.partQueues.leave(this.#session, this.#place, error);
+    this.#place = undefined;
+    if (this.#part !== undefined) this.#rooms.missed.release(this.#part);
+    this.#part = undefined;
     this.#unsent = [];
   }
 
@@ -493,11 +493,11 @@ export class Resume<Data> {
     // The history has the rest.
     const queue = this.#live.takeAll();
     const lost = queue.filter((each) => !each.position && isFor(each, this.#session)).length;
-    this.#hasForgotten ||= lost < queue.length;
+    this.#wasEmptied ||= lost < queue.length;
     if (lost > 0) this.#session.overflowHeld(lost);
   }
 
-  /** The session has all missed messages: sends it the live ones. */
+  /** Sends the waiting live messages. The session has all missed ones. */
   #pass(): void {
     const queue = this.#live.takeAll();
     this.#state = 'passing';
@@ -514,7 +514,7 @@ export class Resume<Data> {
     return last === undefined || known?.epoch !== last.epoch || known.offset < last.offset;
   }
 
-  /** The next pass delivers what was published before the read of the history. */
+  /** After the next pass, the members have all messages from before the read of the history. */
   async #endAfterPass(): Promise<void> {
     await this.#audience?.done;
     if (this.#state !== 'passing') return;

@@ -15,7 +15,7 @@ import type { Rooms } from './rooms.ts';
 export class RoomReads<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** Whether a read of a history that no room has was reported. */
+  /** Whether a read of a room without history was reported. */
   #missingReported = false;
 
   constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
@@ -57,7 +57,7 @@ export class RoomReads<Data> {
   /**
    * Reads the history that the engine keeps. The engine may return only the first of these messages.
    *
-   * @param begins - Called when the read begins: messages from then on may be missing.
+   * @param begins - Called when the read begins. The result may lack later messages.
    * @throws (rejects) {@link BackplaneError}
    */
   async readPart(
@@ -92,7 +92,7 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
-  /** Reads the history on this node. Undefined with a backplane. Its engine has the history. */
+  /** Reads the history on this node. Undefined with a backplane: the engine has the history. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
     if (this.#rooms.crosses) return undefined;
     const history = this.#rooms.historyOf(name);

@@ -11,19 +11,19 @@ import type { Sessions } from '../sessions/sessions.ts';
 const MAX_CALLS = 32;
 /** Longest time of a call, in ms. */
 const CALL_MS = 10_000;
-/** A call that is too late keeps its place until it settles, or for this time in ms. */
+/** Longest time that a call keeps its place, in ms. A call that is too late may still run. */
 const PLACE_MS = 60_000;
 /** Longest state, in bytes. */
 const MAX_BYTES = 1_048_576;
-/** Bound of the rooms whose known position the history cannot follow. */
-const MAX_UNKNOWN = 1_000;
-/** Bound of the states that wait for a session, in bytes. One state may be longer. */
+/** Bound of the rooms with a stale position. */
+const MAX_STALE = 1_000;
+/** Bound of the states that wait for a session, in bytes. A single state may be longer. */
 const MAX_WAITING_BYTES = 262_144;
 
 /** The state of a room, as its members get it. */
 export interface RoomState {
   readonly message: PreparedMessage;
-  /** The messages after this one follow; undefined while the engine is away. */
+  /** The members get the messages after this position; undefined while the engine is away. */
   readonly position: Position | undefined;
 }
 
@@ -32,35 +32,35 @@ export interface StateRun {
   readonly room: string;
   readonly result: Deferred<RoomState>;
   readonly control: AbortController;
-  /** Resumes that wait for it. */
+  /** Number of the joins that wait for the result. */
   users: number;
   isRunning: boolean;
 }
 
-/** The states that wait for a session, or are being sent to it. */
-interface Waiting {
+/** The bytes that are reserved for the states of one session. */
+interface Reserved {
   bytes: number;
-  /** Resumes that wait until the session holds no state. */
+  /** Joins that wait until no bytes are reserved. */
   readonly next: Deferred<void>[];
 }
 
 /**
  * Calls the option `state` of rooms, once for many joins. A run first takes the position of the room,
- * then calls the function. The state may have later messages, but lacks none of the earlier ones.
+ * then calls the function. So the state lacks no message up to the position. It may have later ones.
  */
 export class RoomStates<Data> {
   readonly #hub: Sessions<Data>;
-  /** By the function of the option. A function that hangs delays no other. */
+  /** The running calls, by the function of the option. A function that hangs delays no other. */
   readonly #calls = new Map<unknown, Limit>();
   /** The runs that have not ended, by room. Joins share them. */
   readonly #runs = new Map<string, StateRun>();
   /** Resolves when the last run of a room has given its place back. */
   readonly #places = new Map<string, Promise<void>>();
-  /** The rooms for which this node knows a position that the history cannot follow. */
-  readonly #unknown = new Set<string>();
-  /** The rooms with members that have a state without a position. */
+  /** The rooms where this node knows a position that is too old for the history. */
+  readonly #stale = new Set<string>();
+  /** The rooms where a member has got a state without a position. */
   readonly #unsure = new Set<string>();
-  readonly #waiting = new Map<Session<Data>, Waiting>();
+  readonly #reserved = new Map<Session<Data>, Reserved>();
 
   constructor(hub: Sessions<Data>) {
     this.#hub = hub;
@@ -93,11 +93,11 @@ export class RoomStates<Data> {
     if (this.#runs.get(run.room) === run) this.#runs.delete(run.room);
   }
 
-  /** The history cannot follow the last state. The next run reads the position. */
-  notFollowed(room: string): void {
+  /** The history lacks messages after the last state. The next run reads the position. */
+  markStale(room: string): void {
     // A room that is forgotten fails once more.
-    if (this.#unknown.size === MAX_UNKNOWN) this.#unknown.clear();
-    this.#unknown.add(room);
+    if (this.#stale.size === MAX_STALE) this.#stale.clear();
+    this.#stale.add(room);
   }
 
   async #run(run: StateRun): Promise<void> {
@@ -158,7 +158,7 @@ export class RoomStates<Data> {
 
   #failed(run: StateRun, error: unknown): void {
     this.#unshare(run);
-    // No join waits for it.
+    // No join waits for the run any more.
     if (run.control.signal.aborted) return;
     // The joins report a refusal.
     if (!(error instanceof RoomRefusedError)) this.#hub.refused(error, 'calls of state failed');
@@ -166,11 +166,11 @@ export class RoomStates<Data> {
     run.result.reject(error);
   }
 
-  /** @throws (rejects) {@link BackplaneError} when an engine that is there does not answer. */
+  /** @throws (rejects) {@link BackplaneError} when the engine is up and does not answer. */
   async #positionOf(room: string): Promise<Position | undefined> {
     const { reads } = this.#hub.rooms;
-    const isUnknown = this.#unknown.delete(room);
-    const known = isUnknown ? undefined : reads.knownPosition(room);
+    const isStale = this.#stale.delete(room);
+    const known = isStale ? undefined : reads.knownPosition(room);
     if (known !== undefined) return known;
     if (this.#hub.link?.isAway === true) return undefined;
     try {
@@ -181,60 +181,59 @@ export class RoomStates<Data> {
     }
   }
 
-  /** A member has got a state without a position. It learns of a gap when the engine is back. */
-  isUnsure(room: string): void {
+  /** A member has got a state without a position. When the engine is back, the hub reports a gap. */
+  markUnsure(room: string): void {
     if (this.#unsure.size === 0) {
-      const tell = (): void => {
+      const reportGaps = (): void => {
         for (const each of this.#unsure) {
           if (this.#hub.membersOf(each).size > 0) this.#hub.missed(each, undefined);
         }
         this.#unsure.clear();
       };
-      // The hub closes.
-      const forget = (): void => this.#unsure.clear();
-      void this.#hub.withLink((link) => link.untilBack())?.then(tell, forget);
+      const hubClosed = (): void => this.#unsure.clear();
+      void this.#hub.withLink((link) => link.untilBack())?.then(reportGaps, hubClosed);
     }
     this.#unsure.add(room);
   }
 
-  /** The members of a room know of a gap. */
-  told(room: string): void {
+  /** Called when the hub reports a gap to the members of a room. */
+  gapReported(room: string): void {
     this.#unsure.delete(room);
   }
 
-  /** Whether a session may hold a state of `bytes` until it is sent. Call {@link leaves} then. */
-  hold(session: Session<Data>, bytes: number): boolean {
-    const waiting = this.#waiting.get(session);
-    if (waiting === undefined) this.#waiting.set(session, { bytes, next: [] });
-    else if (waiting.next.length > 0 || waiting.bytes + bytes > MAX_WAITING_BYTES) return false;
-    else waiting.bytes += bytes;
+  /** Reserves the bytes of a state, until {@link giveBack}. Returns false beyond the bound. */
+  reserve(session: Session<Data>, bytes: number): boolean {
+    const reserved = this.#reserved.get(session);
+    if (reserved === undefined) this.#reserved.set(session, { bytes, next: [] });
+    else if (reserved.next.length > 0 || reserved.bytes + bytes > MAX_WAITING_BYTES) return false;
+    else reserved.bytes += bytes;
     return true;
   }
 
   /**
-   * Resolves when a session holds no state, and reserves the place of one.
+   * Waits until no bytes are reserved for a session. Then reserves the bytes of the longest state.
    *
-   * @returns The bytes for {@link leaves}.
+   * @returns The bytes for {@link giveBack}.
    */
-  async untilFree(session: Session<Data>): Promise<number> {
-    const waiting = this.#waiting.get(session);
-    if (waiting === undefined) this.#waiting.set(session, { bytes: MAX_BYTES, next: [] });
+  async reserveLater(session: Session<Data>): Promise<number> {
+    const reserved = this.#reserved.get(session);
+    if (reserved === undefined) this.#reserved.set(session, { bytes: MAX_BYTES, next: [] });
     else {
-      const turn = new Deferred<void>();
-      waiting.next.push(turn);
-      await turn.promise;
+      const begins = new Deferred<void>();
+      reserved.next.push(begins);
+      await begins.promise;
     }
     return MAX_BYTES;
   }
 
-  /** A state of `bytes` was sent to the session, or will not be sent. */
-  leaves(session: Session<Data>, bytes: number): void {
-    const waiting = this.#waiting.get(session)!;
-    waiting.bytes -= bytes;
-    if (waiting.bytes > 0) return;
-    const next = waiting.next.shift();
-    if (next === undefined) return void this.#waiting.delete(session);
-    waiting.bytes = MAX_BYTES;
+  /** Called when a state was sent to the session, or will not be sent. */
+  giveBack(session: Session<Data>, bytes: number): void {
+    const reserved = this.#reserved.get(session)!;
+    reserved.bytes -= bytes;
+    if (reserved.bytes > 0) return;
+    const next = reserved.next.shift();
+    if (next === undefined) return void this.#reserved.delete(session);
+    reserved.bytes = MAX_BYTES;
     next.resolve();
   }
 }

@@ -16,13 +16,14 @@ export interface Joined<Data = unknown> {
    */
   readonly complete: boolean;
   /**
-   * Number of missed messages that the session got first. For the option `first`, when the engine of a
-   * backplane keeps the history: of those in the first part, at most 100.
+   * Number of missed messages that the session got before the live ones. The option `first` with a
+   * backplane: only the number in the first part of the history, at most 100.
    */
   readonly missed: number;
   /**
-   * Position of the last message before the live ones; for the option `first` as for `missed`.
-   * Undefined without options, in a room without history, and when the history could not be read.
+   * Position of the last message before the live ones. The option `first` with a backplane: of the last
+   * one in that part. Undefined without options, in a room without history, and when the history could
+   * not be read.
    */
   readonly position: Position | undefined;
 }

@@ -22,19 +22,19 @@ import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
 import { MissedSends } from './missed-sends.ts';
-import { PartTurns } from './part-turns.ts';
+import { PartQueues } from './part-queues.ts';
 import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
 import { RoomReads } from './room-reads.ts';
 import { RoomStates } from './room-states.ts';
 
 /** A room with members or history. */
-interface RoomState<Data> {
+interface RoomRecord<Data> {
   readonly room: Room<Data>;
   readonly settings: RoomSettings<Data>;
   readonly audience: Audience<Data>;
   readonly history: RoomHistory | undefined;
-  /** The result of joins; undefined before the first. */
+  /** The result of joins that do not resume; undefined before the first. */
   joined: Promise<Joined<Data>> | undefined;
 }
 
@@ -46,16 +46,16 @@ export class Rooms<Data> {
   readonly joins: Joins<Data>;
   readonly reads: RoomReads<Data>;
   readonly missed: MissedParts<Data>;
-  readonly turns: PartTurns<Data>;
+  readonly partQueues: PartQueues<Data>;
   readonly sends: MissedSends;
   readonly states: RoomStates<Data>;
   readonly #hub: Sessions<Data>;
-  readonly #states = new Map<string, RoomState<Data>>();
-  /** The rooms without members but with history, by their last use. */
-  readonly #unattended = new Set<RoomState<Data>>();
+  readonly #records = new Map<string, RoomRecord<Data>>();
+  /** The rooms without members but with history, in the order of their last use. */
+  readonly #unattended = new Set<RoomRecord<Data>>();
   readonly #histories: Histories;
   readonly #events: MembershipEvents<Data>;
-  /** The option `form` runs. */
+  /** Whether a call of the option `form` is in progress. */
   #forming = false;
 
   constructor(hub: Sessions<Data>) {
@@ -63,7 +63,7 @@ export class Rooms<Data> {
     this.joins = new Joins(hub, this);
     this.reads = new RoomReads(hub, this);
     this.missed = new MissedParts(this);
-    this.turns = new PartTurns(hub);
+    this.partQueues = new PartQueues(hub);
     this.sends = new MissedSends(hub.fanOut);
     this.states = new RoomStates(hub);
     this.#events = new MembershipEvents(hub);
@@ -71,7 +71,7 @@ export class Rooms<Data> {
   }
 
   get size(): number {
-    return this.#states.size;
+    return this.#records.size;
   }
 
   /** Whether messages cross nodes. Then the engine keeps the histories of rooms. */
@@ -79,7 +79,7 @@ export class Rooms<Data> {
     return this.#hub.settings.backplane !== undefined;
   }
 
-  /** Another node may have the policy that keys are for. */
+  /** Whether a message may have a key. Another node may have the policy `latest`, which uses it. */
   get #takesKey(): boolean {
     return this.crosses || this.#hub.settings.overflow === 'latest';
   }
@@ -88,20 +88,20 @@ export class Rooms<Data> {
     return this.#hub.presence;
   }
 
-  /** Whether the room exists, or may begin to. */
+  /** Whether the room exists, or may be created. */
   hasPlace(name: string): boolean {
     const attended = this.size - this.#unattended.size;
-    return this.#states.has(name) || attended < this.#hub.settings.maxRooms;
+    return this.#records.has(name) || attended < this.#hub.settings.maxRooms;
   }
 
   /** @throws TypeError, RangeError for an invalid name. */
   room(name: string): Room<Data> {
     checkRoomName(name);
-    return this.#states.get(name)?.room ?? new Room(this, name);
+    return this.#records.get(name)?.room ?? new Room(this, name);
   }
 
   membersOf(name: string): ReadonlySet<Session<Data>> {
-    return this.#states.get(name)?.audience.members ?? NO_MEMBERS;
+    return this.#records.get(name)?.audience.members ?? NO_MEMBERS;
   }
 
   /** The members of a room, and the sessions that it may admit. */
@@ -115,21 +115,21 @@ export class Rooms<Data> {
     this.joins.cancel(session, name, () => new RoomRefusedError(name, 'left before the decision'));
     if (!session.isIn(name)) return;
     session.left(name);
-    const state = this.#states.get(name)!;
-    const resume = state.audience.resumeOf(session);
+    const record = this.#records.get(name)!;
+    const resume = record.audience.resumeOf(session);
     const isHidden = resume?.hidden !== undefined;
-    state.audience.leave(session);
+    record.audience.leave(session);
     resume?.cancel();
-    this.#removeIfUnused(name, state);
+    this.#removeIfUnused(name, record);
     if (isHidden) return;
-    if (state.settings.presence !== undefined) this.#hub.presence.left(session.id, name);
+    if (record.settings.presence !== undefined) this.#hub.presence.left(session.id, name);
     this.#events.add('left', session, name);
   }
 
   show(session: Session<Data>, name: string, info: unknown): void {
     checkRoomName(name);
     if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
-    const { audience, settings } = this.#states.get(name)!;
+    const { audience, settings } = this.#records.get(name)!;
     const resume = audience.resumeOf(session);
     if (resume?.hidden !== undefined && settings.presence !== undefined) {
       resume.hidden.shown = infoText('session.show', info);
@@ -143,15 +143,15 @@ export class Rooms<Data> {
     for (const name of session.roomNames()) this.leave(session, name);
   }
 
-  /** Receives the messages of other nodes, for the rooms that have members already. */
+  /** Called when the link is loaded. Receives the messages of the rooms that have members already. */
   addChannels(link: BackplaneLink): void {
-    for (const [name, { audience, settings }] of this.#states) {
+    for (const [name, { audience, settings }] of this.#records) {
       if (audience.members.size > 0) link.addChannel(name, settings);
     }
   }
 
   flush(session: Session<Data>): void {
-    for (const name of session.roomNames()) this.#states.get(name)?.audience.flush(session);
+    for (const name of session.roomNames()) this.#records.get(name)?.audience.flush(session);
   }
 
   /**
@@ -218,7 +218,7 @@ export class Rooms<Data> {
       Room.prototype,
       'publish',
     );
-    // The next message has no position before this one has its form.
+    // A publication within `form` would get the position of the message that is formed.
     if (this.#forming) throw new TypeError('publish: not allowed within form; publish after it');
     const settings = this.settingsOf(name);
     if (settings.through && options.filter !== undefined) {
@@ -250,20 +250,20 @@ export class Rooms<Data> {
     except: Publication<Data>['except'],
     { position, previous }: Arrival,
   ): Promise<void> {
-    const state = this.#states.get(name);
-    if (state === undefined) return RESOLVED;
-    const formed = this.#formOrMiss(name, state.settings, message, position, previous);
+    const record = this.#records.get(name);
+    if (record === undefined) return RESOLVED;
+    const formed = this.#formOrMiss(name, record.settings, message, position, previous);
     if (formed === undefined) return RESOLVED;
     const publication = { message: formed, key, except, only: undefined, position, previous };
-    return state.audience.arrive(publication, () => this.#missed(name, undefined));
+    return record.audience.arrive(publication, () => this.#missed(name, undefined));
   }
 
-  /** A message, of a position if it is known, does not reach the members. */
+  /** Reports a gap: the message does not reach the members. Its position may be unknown. */
   #missed(name: string, position: Position | undefined): void {
     this.#hub.missed(name, position && { ...position, offset: position.offset - 1 });
   }
 
-  /** As {@link form}, with a gap if it fails. */
+  /** As {@link form}. Reports a gap if the option fails. */
   #formOrMiss(
     name: string,
     settings: Pick<RoomSettings, 'form'>,
@@ -273,7 +273,7 @@ export class Rooms<Data> {
   ): PreparedMessage | undefined {
     const formed = this.form(name, message, position, settings);
     if (formed !== undefined) return formed;
-    if (position !== undefined) this.#states.get(name)?.audience.skip(position, previous);
+    if (position !== undefined) this.#records.get(name)?.audience.skip(position, previous);
     this.#missed(name, position);
     return undefined;
   }
@@ -300,7 +300,7 @@ export class Rooms<Data> {
 
   /** The history of a room that this node keeps, without what has expired. */
   historyOf(name: string): RoomHistory | undefined {
-    const history = this.#states.get(name)?.history;
+    const history = this.#records.get(name)?.history;
     if (history !== undefined) this.#histories.expire(history, this.#hub.platform.now());
     return history;
   }
@@ -325,15 +325,15 @@ export class Rooms<Data> {
   ): Promise<Position | undefined> {
     // A filter selects members, and a history is for all members.
     const keeps = isKept && this.#keepsHere(settings) && only === undefined;
-    const state = keeps ? this.#state(name, settings) : this.#states.get(name);
-    if (state === undefined) return NO_POSITION;
-    const position = keeps ? state.history!.nextPosition() : undefined;
+    const record = keeps ? this.#recordOf(name, settings) : this.#records.get(name);
+    if (record === undefined) return NO_POSITION;
+    const position = keeps ? record.history!.nextPosition() : undefined;
     const formed = this.#formOrMiss(name, settings, message, position);
     const delivered =
       formed === undefined
         ? RESOLVED
-        : state.audience.publish({ ...TO_ALL, message: formed, key, except, only, position });
-    if (keeps) this.#keep(name, state, message);
+        : record.audience.publish({ ...TO_ALL, message: formed, key, except, only, position });
+    if (keeps) this.#keep(name, record, message);
     if (position === undefined) return delivered as Promise<undefined>;
     return delivered.then(() => position);
   }
@@ -345,7 +345,7 @@ export class Rooms<Data> {
 
   /** The settings of a room, also of one that does not exist. */
   settingsOf(name: string): RoomSettings<Data> {
-    return this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
+    return this.#records.get(name)?.settings ?? this.#hub.settings.room(name);
   }
 
   /**
@@ -366,18 +366,18 @@ export class Rooms<Data> {
     let shown: string | undefined;
     if (settings.presence !== undefined) {
       shown = this.joins.askPresence(session, name, settings.presence);
-      // The function may join rooms, this one too.
+      // The option may join rooms, this one too.
       if (session.isIn(name)) return this.stay(session, name, resume);
       this.joins.checkBounds(session, name);
     }
-    const { audience } = this.#state(name, settings);
+    const { audience } = this.#recordOf(name, settings);
     session.entered(name);
     audience.join(session);
-    this.#unattended.delete(this.#states.get(name)!);
+    this.#unattended.delete(this.#records.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // Also for the first member. Its room may have had others before the link is loaded. A session that
-    // resumes gets the messages under way, unless its position is after them.
+    // The session gets no messages that are under way, unless it resumes from a position in a history.
+    // Also for the first member, since the room may have had others before the link was loaded.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),
@@ -401,18 +401,18 @@ export class Rooms<Data> {
    * @param shown - The `info` of its presence.
    */
   announce(session: Session<Data>, name: string, shown: string | undefined): void {
-    const { presence } = this.#states.get(name)!.settings;
+    const { presence } = this.#records.get(name)!.settings;
     if (presence !== undefined) this.#hub.presence.entered(session.id, name, shown);
     this.#events.add('entered', session, name);
   }
 
   /** All joins of a room share a promise. */
   #joined(name: string): Promise<Joined<Data>> {
-    const state = this.#states.get(name)!;
-    state.joined ??= Promise.resolve(
-      Object.freeze({ room: state.room, complete: true, missed: 0, position: undefined }),
+    const record = this.#records.get(name)!;
+    record.joined ??= Promise.resolve(
+      Object.freeze({ room: record.room, complete: true, missed: 0, position: undefined }),
     );
-    return state.joined;
+    return record.joined;
   }
 
   /** Joins a room of which the session is a member. */
@@ -422,23 +422,23 @@ export class Rooms<Data> {
     resume: Resume<Data> | undefined,
   ): Promise<Joined<Data>> {
     if (resume === undefined) return this.#joined(name);
-    const { audience } = this.#states.get(name)!;
+    const { audience } = this.#records.get(name)!;
     if (audience.resumeOf(session)?.isReading) throw new RoomRefusedError(name, 'is resuming');
     resume.hold(audience);
     return resume.start();
   }
 
-  #state(
+  #recordOf(
     name: string,
     settings: RoomSettings<Data> = this.#hub.settings.room(name),
-  ): RoomState<Data> {
-    const found = this.#states.get(name);
+  ): RoomRecord<Data> {
+    const found = this.#records.get(name);
     if (found !== undefined) return found;
     if (!this.hasPlace(name)) {
       throw new OverflowError(`the hub has ${this.size} rooms (option maxRooms)`);
     }
     while (this.size >= this.#hub.settings.maxRooms) this.#forgetQuietest();
-    const state: RoomState<Data> = {
+    const record: RoomRecord<Data> = {
       room: new Room(this, name),
       settings,
       audience: new Audience(this.#hub.fanOut),
@@ -447,11 +447,11 @@ export class Rooms<Data> {
         : undefined,
       joined: undefined,
     };
-    this.#states.set(name, state);
-    return state;
+    this.#records.set(name, record);
+    return record;
   }
 
-  /** The room without members that has been quiet longest loses its history. */
+  /** Drops the history of the room that has been quiet longest without members. */
   #forgetQuietest(): void {
     const [quietest] = this.#unattended;
     this.#histories.clear(quietest!.history!);
@@ -459,22 +459,22 @@ export class Rooms<Data> {
   }
 
   /** Adds a message to the history of a room that this node keeps. */
-  #keep(name: string, state: RoomState<Data>, message: PreparedMessage): void {
-    this.#histories.add(state.history!, message, this.#hub.platform, () => {
-      this.#removeIfUnused(name, state);
+  #keep(name: string, record: RoomRecord<Data>, message: PreparedMessage): void {
+    this.#histories.add(record.history!, message, this.#hub.platform, () => {
+      this.#removeIfUnused(name, record);
     });
-    this.#removeIfUnused(name, state);
+    this.#removeIfUnused(name, record);
   }
 
-  #removeIfUnused(name: string, state: RoomState<Data>): void {
-    const { audience, history } = state;
+  #removeIfUnused(name: string, record: RoomRecord<Data>): void {
+    const { audience, history } = record;
     // The room may have ended before its history is swept, and may have started again.
-    if (audience.members.size > 0 || this.#states.get(name) !== state) return;
+    if (audience.members.size > 0 || this.#records.get(name) !== record) return;
     this.#hub.link?.removeChannel(name);
-    // To the end.
-    this.#unattended.delete(state);
-    if (history !== undefined && history.length > 0) return void this.#unattended.add(state);
-    this.#states.delete(name);
+    // Moves the room to the end of the order.
+    this.#unattended.delete(record);
+    if (history !== undefined && history.length > 0) return void this.#unattended.add(record);
+    this.#records.delete(name);
     if (history !== undefined) this.#histories.roomEnded(name, history, this.#hub.platform);
   }
 }

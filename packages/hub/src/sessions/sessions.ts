@@ -227,7 +227,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Resolves when the members have all messages that were published. */
   async #delivered(): Promise<void> {
-    await this.link?.returned();
+    await this.link?.untilAllReturned();
     await this.fanOut.settled();
   }
 
@@ -472,7 +472,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Messages of other nodes may be missing after `from`. */
   missed(room: string | undefined, from: Position | undefined): void {
-    if (room !== undefined) this.rooms.states.told(room);
+    if (room !== undefined) this.rooms.states.gapReported(room);
     this.gapCount++;
     if (from === undefined) this.emit('gap', undefined, room);
     else this.emit('gap', undefined, room, from);

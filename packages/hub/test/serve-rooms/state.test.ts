@@ -357,12 +357,12 @@ describe('the joins of a room with a state', () => {
     };
     const { node, hub } = startNode({ 'large/*': { history: true, mayJoin: true, state } });
     const { client, send, session } = startRaw(node);
-    // Whether the bytes of a state are kept until it leaves.
-    const hold = vi.spyOn(internalsOfHub(hub).rooms.states, 'hold');
+    // Returns whether the bytes of a state are kept until it is sent.
+    const reserve = vi.spyOn(internalsOfHub(hub).rooms.states, 'reserve');
     for (let i = 0; i < 20; i++) await send('room.join', { room: `large/${i}` }, i);
     await turns(50);
     expect(session.roomCount).toBe(20);
-    expect(hold.mock.results.filter(({ value }) => value === true)).toHaveLength(1);
+    expect(reserve.mock.results.filter(({ value }) => value === true)).toHaveLength(1);
     // The client reads at last, and gets all of them.
     const rooms = new Set<unknown>();
     while (rooms.size < 20) {

@@ -1,17 +1,18 @@
 import type { Session } from '../sessions/session.ts';
 import type { RoomState, RoomStates, StateRun } from './room-states.ts';
 
-/** The states of one join: the run that it waits for, and the place of a state until it is sent. */
-export class StateTurn<Data> {
+/** Gets the states of one join, and reserves bytes of the session until a state is sent. */
+export class JoinStates<Data> {
   readonly #states: RoomStates<Data>;
   readonly #session: Session<Data>;
   readonly #room: string;
+  /** The call of the option `state` that this join waits for. */
   #run: StateRun | undefined;
-  /** Bytes that the session holds for this join. */
-  #bytes: number | undefined;
-  /** Of {@link ask}. */
+  /** Bytes that are reserved for this join. */
+  #reserved: number | undefined;
+  /** The result of {@link ask}, until {@link next} returns it. */
   #asked: RoomState | undefined;
-  #isOver = false;
+  #isCancelled = false;
 
   constructor(states: RoomStates<Data>, session: Session<Data>, room: string) {
     this.#states = states;
@@ -25,7 +26,7 @@ export class StateTurn<Data> {
   }
 
   /**
-   * Waits for a state, and for its place. Call {@link left} when the state is sent.
+   * Waits for a state, and until its bytes are reserved. Call {@link sent} when the state is sent.
    *
    * @returns Undefined after {@link cancel}.
    * @throws (rejects) the error of the option `state`.
@@ -34,19 +35,19 @@ export class StateTurn<Data> {
     const asked = this.#asked;
     this.#asked = undefined;
     if (asked !== undefined) return asked;
-    this.left();
+    this.sent();
     const state = await this.#runOnce();
     if (state === undefined) return undefined;
-    // An empty state has a place too.
+    // An empty state counts too.
     const bytes = Math.max(1, state.message.bytes.length);
-    if (this.#states.hold(this.#session, bytes)) {
-      this.#bytes = bytes;
+    if (this.#states.reserve(this.#session, bytes)) {
+      this.#reserved = bytes;
       return state;
     }
-    // Its bytes are not kept for a client that has not read the earlier ones.
-    this.#bytes = await this.#states.untilFree(this.#session);
-    if (!this.#isOver) return this.#runOnce();
-    this.left();
+    // Drops this state. A client that has not read its earlier states gets a new one later.
+    this.#reserved = await this.#states.reserveLater(this.#session);
+    if (!this.#isCancelled) return this.#runOnce();
+    this.sent();
     return undefined;
   }
 
@@ -55,7 +56,7 @@ export class StateTurn<Data> {
     this.#run = run;
     try {
       const state = await run.result.promise;
-      return this.#isOver ? undefined : state;
+      return this.#isCancelled ? undefined : state;
     } finally {
       if (this.#run === run) this.#giveUpRun();
     }
@@ -66,16 +67,16 @@ export class StateTurn<Data> {
     this.#run = undefined;
   }
 
-  /** The state is sent to the session. */
-  left(): void {
-    if (this.#bytes !== undefined) this.#states.leaves(this.#session, this.#bytes);
-    this.#bytes = undefined;
+  /** Called when the state is sent to the session, or will not be sent. */
+  sent(): void {
+    if (this.#reserved !== undefined) this.#states.giveBack(this.#session, this.#reserved);
+    this.#reserved = undefined;
   }
 
-  /** The join has ended. */
+  /** Called when the join has failed. */
   cancel(): void {
-    this.#isOver = true;
+    this.#isCancelled = true;
     this.#giveUpRun();
-    this.left();
+    this.sent();
   }
 }

@@ -1,0 +1,62 @@
+import { Deferred } from '@ws/conn/internal';
+import type { Session } from '../sessions/session.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+
+/** When a read fails after so many ms, the engine has not answered the read. */
+const NO_ANSWER_MS = 4_900;
+
+/** The place of a resume in the queue of its session. */
+export interface PartPlace {
+  /** When the resume began to wait; later, when the place became the first one. */
+  since: number;
+  /**
+   * Resolves when the place is the first one, or was left; undefined if it was the first one at once.
+   * Rejects when an earlier resume got no answer of the engine to its read.
+   */
+  readonly begins: Deferred<void> | undefined;
+}
+
+/**
+ * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part.
+ * Otherwise a client that does not read would keep a part in memory for each of its rooms.
+ */
+export class PartQueues<Data> {
+  readonly #hub: Pick<Sessions<Data>, 'platform'>;
+  readonly #queues = new Map<Session<Data>, PartPlace[]>();
+
+  constructor(hub: Pick<Sessions<Data>, 'platform'>) {
+    this.#hub = hub;
+  }
+
+  /** Takes the last place of a queue. Call {@link leave} for the result. */
+  take(session: Session<Data>): PartPlace {
+    const queue = this.#queues.get(session);
+    const begins = queue === undefined ? undefined : new Deferred<void>();
+    const place: PartPlace = { since: this.#hub.platform.now(), begins };
+    if (queue === undefined) this.#queues.set(session, [place]);
+    else queue.push(place);
+    return place;
+  }
+
+  /**
+   * Leaves a place, so that the next one begins.
+   *
+   * @param error - Of a failed read. Undefined if the read did not fail.
+   */
+  leave(session: Session<Data>, place: PartPlace, error: unknown): void {
+    const queue = this.#queues.get(session) ?? [];
+    const index = queue.indexOf(place);
+    if (index < 0) return;
+    queue.splice(index, 1);
+    if (index > 0) return place.begins!.resolve();
+    const now = this.#hub.platform.now();
+    if (error !== undefined && now - place.since >= NO_ANSWER_MS) {
+      while (queue.length > 0 && queue[0]!.since <= place.since)
+        queue.shift()!.begins!.reject(error);
+    }
+    const next = queue[0];
+    if (next === undefined) return void this.#queues.delete(session);
+    next.since = now;
+    next.begins!.resolve();
+  }
+}
