@@ -1,11 +1,11 @@
 import type { AliveOptions, AlivePlan } from './dial-options.ts';
 
-/** The longest time in ms from a question to the next message, after ends of connections. */
+/** The longest time in ms from a question to the next message, after such ends. */
 const LONGEST_TIMEOUT = 60_000;
 
 /**
- * The option `alive` of all connections to one URL. When it has ended a connection, the next one has
- * twice the time: a page sees no part of a long message.
+ * The option `alive` of all connections to one URL. When this option has ended a connection, the
+ * next one has twice the time: the peer may have sent a long message, of which a page sees no part.
  */
 export class AliveSetting {
   readonly #given: AliveOptions | false | undefined;
@@ -16,7 +16,7 @@ export class AliveSetting {
     this.#given = given;
   }
 
-  /** Whether the application has decided about it. */
+  /** Whether the application has set the option. */
   get isGiven(): boolean {
     return this.#given !== undefined;
   }
@@ -26,7 +26,7 @@ export class AliveSetting {
     return this.#plan && { ...this.#plan, timeout: this.#timeout };
   }
 
-  /** @param refused - Gets an error when the peer closes a connection on a question. */
+  /** @param refused - Called with an error when the peer closes a connection after a question. */
   set(plan: AlivePlan | undefined, refused: (error: Error) => void): void {
     if (plan === undefined) return;
     this.#timeout = plan.timeout;

@@ -7,32 +7,32 @@ import { nothing, report } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**
- * A timer that fires this many ms late has waited for the page: an answer may wait for the page
- * too. The events of one wake of a page come within this time.
+ * If a timer fires this many ms late, the page was not running, and an answer may not have been
+ * read. The events of one wake of a page come within this time.
  */
-const LATE = 1_000;
-/** The longest time in ms for bytes that the system holds. */
-const LONGEST_REST = 60_000;
+const LATE_MS = 1_000;
+/** The longest extra time in ms for bytes that are in buffers of the system. */
+const MAX_SYSTEM_MS = 60_000;
 
-/** The option `alive`: asks after a silence and after a wake of the page, and waits for a message. */
+/** The option `alive`: asks after a silence or a wake of the page, and waits for a message. */
 export class Alive {
   readonly #socket: PageSocket;
   readonly #plan: AlivePlan;
-  readonly #lost: (error: TimeoutError) => void;
+  readonly #onLost: (error: TimeoutError) => void;
   #removeWake = nothing;
   #timer: unknown;
-  /** When the timer should fire, when the last message came, and when the page asked last. */
+  /** Times in ms: when the timer is due, when the last message came, when the last question was sent. */
   #due = 0;
   #heardAt = 0;
   #askedAt = 0;
-  /** When a pending question expires. The connection then counts as lost. */
-  #end = 0;
-  /** Questions since the last message. */
+  /** When the pending question expires, in ms. The connection then counts as lost. */
+  #deadline = 0;
+  /** Number of questions since the last message. */
   #questions = 0;
-  /** Milliseconds between two looks at a question. */
-  readonly #step: number;
-  readonly #sent: () => number;
-  /** Bytes that had left the page at the last look, and bytes that waited. */
+  /** Interval in ms of the checks while a question is pending. */
+  readonly #interval: number;
+  readonly #bytesSent: () => number;
+  /** At the last check: bytes that had left the page, and bytes that waited. */
   #left = 0;
   #unsent = 0;
   #isLost = false;
@@ -49,9 +49,9 @@ export class Alive {
   ) {
     this.#socket = socket;
     this.#plan = plan;
-    this.#sent = sent;
-    this.#lost = lost;
-    this.#step = Math.min(plan.timeout, LATE);
+    this.#bytesSent = sent;
+    this.#onLost = lost;
+    this.#interval = Math.min(plan.timeout, LATE_MS);
     if (socket.readyState === 1) this.#start();
     else socket.addEventListener('open', () => this.#start());
   }
@@ -59,15 +59,15 @@ export class Alive {
   #start(): void {
     this.#removeWake = onPageWake(() => this.#wake());
     this.#heardAt = performance.now();
-    this.#lookIn(this.#plan.after);
+    this.#checkIn(this.#plan.after);
   }
 
-  /** Why the peer may have ended the connection: a question has no answer. */
+  /** Why the peer may have ended the connection, if a question has no answer; else empty. */
   get note(): string {
     return this.#questions > 0 ? this.#plan.note : '';
   }
 
-  /** The connection has ended. */
+  /** Called when the connection has ended. */
   stop(code: number, wasClean: boolean): void {
     this.#removeWake();
     clearTimeout(this.#timer);
@@ -75,8 +75,8 @@ export class Alive {
     else if (wasClean && this.#questions > 0) this.#plan.refused?.(code);
   }
 
-  /** A message has come. Returns whether readers do not get it. */
-  takes(data: unknown): boolean {
+  /** Called when a message has arrived. Returns whether it is an answer, which readers do not get. */
+  onMessage(data: unknown): boolean {
     this.#heardAt = performance.now();
     if (this.#questions > 0) this.#plan.answered?.();
     this.#questions = 0;
@@ -90,35 +90,35 @@ export class Alive {
     }
   }
 
-  #lookIn(ms: number): void {
+  #checkIn(ms: number): void {
     clearTimeout(this.#timer);
     this.#due = performance.now() + ms;
-    this.#timer = setTimeout(() => this.#look(), ms);
+    this.#timer = setTimeout(() => this.#check(), ms);
   }
 
-  /** Whether the timer is so late that the page was not running: an answer may wait for it too. */
+  /** Whether the timer is so late that the page was not running. An answer may not have been read. */
   #isLate(now: number): boolean {
-    return now - this.#due > this.#step;
+    return now - this.#due > this.#interval;
   }
 
   #wake(): void {
     if (this.#socket.readyState !== 1) return;
     const now = performance.now();
     if (this.#questions === 0) return this.#ask();
-    if (now >= this.#end && this.#isLate(now)) return this.#look();
-    // The first question keeps its end.
-    if (now - this.#askedAt >= LATE) this.#send();
+    if (now >= this.#deadline && this.#isLate(now)) return this.#check();
+    // A second question does not move the deadline of the first.
+    if (now - this.#askedAt >= LATE_MS) this.#send();
   }
 
-  /** Asks, and starts `timeout`. */
+  /** Sends a question, and starts the option `timeout`. */
   #ask(): void {
-    // Without such bytes the question leaves at once.
+    // If no bytes wait, the question leaves the page at once.
     this.#unsent = this.#socket.bufferedAmount;
     const isFirst = this.#questions === 0;
-    if (!this.#send() && isFirst) return this.#lookIn(this.#plan.after);
+    if (!this.#send() && isFirst) return this.#checkIn(this.#plan.after);
     this.#left = this.#bytesLeft;
-    this.#end = performance.now() + this.#plan.timeout;
-    this.#lookIn(this.#step);
+    this.#deadline = performance.now() + this.#plan.timeout;
+    this.#checkIn(this.#interval);
   }
 
   /** Sends a question. Returns whether it was sent. */
@@ -136,31 +136,32 @@ export class Alive {
     return true;
   }
 
-  /** Bytes that have left the page, without the few bytes of questions. */
+  /** Bytes of the application that have left the page. Ignores the few bytes of questions. */
   get #bytesLeft(): number {
-    return this.#sent() - this.#socket.bufferedAmount;
+    return this.#bytesSent() - this.#socket.bufferedAmount;
   }
 
-  #look(): void {
+  #check(): void {
     const { after, timeout } = this.#plan;
     const { readyState, bufferedAmount } = this.#socket;
     if (readyState !== 1) return;
     const now = performance.now();
     const silence = now - this.#heardAt;
-    if (this.#questions === 0) return silence < after ? this.#lookIn(after - silence) : this.#ask();
+    if (this.#questions === 0)
+      return silence < after ? this.#checkIn(after - silence) : this.#ask();
     const left = this.#bytesLeft;
-    // Only bytes that waited prove that a peer reads. Others leave at once, even without a peer.
+    // Only a fall of waiting bytes proves that the peer reads. Other bytes leave even without a peer.
     const isLeaving = this.#unsent > 0 && left > this.#left;
     this.#left = left;
     this.#unsent = bufferedAmount;
-    // The system takes some MiB at once. They may need as long as the bytes that waited.
-    if (isLeaving) this.#end = now + timeout + Math.min(silence, LONGEST_REST);
-    if (now < this.#end) return this.#lookIn(Math.min(this.#end - now, this.#step));
-    // The timers of a hidden page are always late: by a minute in Chromium.
+    // The system buffers some MiB. These may need as long as the silence so far.
+    if (isLeaving) this.#deadline = now + timeout + Math.min(silence, MAX_SYSTEM_MS);
+    if (now < this.#deadline) return this.#checkIn(Math.min(this.#deadline - now, this.#interval));
+    // In a hidden page timers are always late, by a minute in Chromium. So it asks only once more.
     if (this.#isLate(now) && (this.#questions < 2 || !globalThis.document?.hidden))
       return this.#ask();
     this.#isLost = true;
-    this.#lost(
+    this.#onLost(
       new TimeoutError(`no message of the peer within ${timeout} ms of a question (option alive)`, {
         permanent: true,
       }),

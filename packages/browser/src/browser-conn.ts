@@ -12,12 +12,12 @@ import type { PageSocket, WebSocketLike } from './web-types.ts';
  * A WebSocket connection in a page, with the methods of `Conn`. `dial` and `fromWebSocket` create
  * it.
  *
- * A page lacks some features of `Conn`: those methods throw, or reject with,
- * {@link UnsupportedError}. Their resets, such as `setPingHandler(null)`, have no effect.
+ * A page lacks some features of `Conn`: their methods throw an {@link UnsupportedError}, or reject
+ * with one. A reset, such as `setPingHandler(null)`, has no effect.
  *
  * A promise of a BrowserConn that you ignore causes no unhandled rejection. {@link closed} reports
- * how the connection ended. Errors of your functions and of wrong arguments go to the global
- * `reportError`: they are in the page's console. Bun, Deno and Node print them.
+ * how the connection ended. Errors of your functions, and of wrong arguments, go to the global
+ * `reportError`, which shows them in the page's console. Bun, Deno and Node print them.
  *
  * @typeParam Data - The type of {@link BrowserConn.data}.
  */
@@ -28,12 +28,12 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
 
   /** @internal */
   constructor(socket: PageSocket, settings: BrowserConnSettings, plan?: AlivePlan) {
-    super(socket, settings, (data) => this.#alive?.takes(data) === true);
+    super(socket, settings, (data) => this.#alive?.onMessage(data) === true);
     this.#socket = socket;
     if (plan !== undefined) this.keepAlive(plan);
   }
 
-  /** @internal Ends the connection when it is dead and looks open. */
+  /** @internal Starts the option `alive`: ends a dead connection that looks open. */
   keepAlive(plan: AlivePlan): void {
     const alive = new Alive(
       this.#socket,
@@ -57,12 +57,12 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
     return 'client';
   }
 
-  /** The browser's object. To read or write it disturbs the connection. */
+  /** The browser's object. Reading or writing it disturbs the connection. */
   get underlying(): WebSocketLike {
     return this.#socket.underlying ?? this.#socket;
   }
 
-  /** As {@link underlying}: the name in `Conn`. */
+  /** As {@link underlying}, with the name that `Conn` has. */
   get underlyingConn(): unknown {
     return this.underlying;
   }
@@ -78,10 +78,10 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   }
 
   /**
-   * The messages as web streams: strings and Uint8Arrays, with owned bytes. A cancelled `readable`
-   * and a closed `writable` close the connection with 1000, an aborted `writable` terminates it. A
-   * chunk that cannot be sent fails the `writable` and closes the connection with 3011. No other
-   * code may read.
+   * The messages as web streams: strings and Uint8Arrays, with owned bytes. A cancel of `readable`
+   * and a close of `writable` close the connection with 1000. An abort of `writable` terminates it.
+   * A chunk that cannot be sent fails `writable` and closes the connection with 3011. No other code
+   * may read.
    */
   toStreams(): MessageStreams {
     return streamsOf(this);

@@ -2,13 +2,13 @@ import { MESSAGE_COST } from './payload.ts';
 import { utf8Length } from './utf8-length.ts';
 import type { PageSocket, WebSocketEvent, WebSocketLike } from './web-types.ts';
 
-/** A WebSocket that connects. Messages wait until it is open: its `send` throws before. */
+/** A WebSocket that connects. Its `send` would throw, so messages wait here until it is open. */
 export class ConnectingSocket implements PageSocket {
   readonly underlying: WebSocketLike;
   binaryType = '';
   protocol = '';
   extensions = '';
-  /** Messages that wait. */
+  /** Messages that wait until the socket is open. */
   #early: (string | Uint8Array)[] = [];
   #earlyBytes = 0;
 
@@ -44,14 +44,14 @@ export class ConnectingSocket implements PageSocket {
       this.#earlyBytes += typeof data === 'string' ? utf8Length(data) : data.length;
       return;
     }
-    // Another listener of 'open' may send first.
+    // Another listener of 'open' may send before ours has sent the early messages.
     if (this.#early.length > 0) this.#sendEarly();
     this.underlying.send(data);
   }
 
   close(code?: number, reason?: string): void {
     const close = (): void => this.underlying.close(code, reason);
-    // A socket that closes while it connects never sends the messages that wait for it.
+    // Early messages would be lost if the socket closed while it connects.
     if (code !== undefined && this.#early.length > 0 && this.readyState === 0) {
       this.underlying.addEventListener('open', close);
       return;

@@ -18,72 +18,73 @@ import type { WebSocketConstructor } from './web-types.ts';
  */
 export interface AliveOptions {
   /**
-   * Returns the message to send after a silence, and when the page wakes: when it becomes visible,
-   * is online again, comes back from the back/forward cache or is no longer frozen. The server must
-   * answer it with any message. An error is reported, nothing is sent, and the connection stays.
+   * Returns the message to send after a silence, and when the page wakes: when the page becomes
+   * visible, is online again, comes back from the back/forward cache or is no longer frozen. The
+   * server must answer with any message. If this function fails, its error is reported, and nothing
+   * is sent.
    */
   readonly ask: () => MessageData;
   /**
-   * Whether a message is an answer, which readers do not get. Default: readers get every message.
-   * An error is reported, and readers get the message.
+   * Returns whether a message is an answer, which readers do not get. Default: readers get every
+   * message. If this function fails, its error is reported, and readers get the message.
    */
   readonly answer?: ((message: BorrowedMessage) => boolean) | undefined;
   /** The silence in ms after which the page asks. Default: 25,000. */
   readonly after?: number | undefined;
   /**
    * Time in ms from a question to the next message. Without a message the connection ends with 1006
-   * and a TimeoutError. The time must suffice for the largest message that comes: a page does not see
-   * parts of it. After such an end the next connection of a ReconnectingConn has twice the time, up to
-   * 60 s, until a message has come after a question. A fall of `bufferedAmount` shows that messages of
-   * the page leave. It starts this time again, and adds the silence so far, at most a minute: the
-   * system may hold bytes that have not left yet. The page asks again when it was not running.
-   * Default: 5,000.
+   * and a TimeoutError. The time must suffice for the largest message of the server, because a page
+   * does not see parts of a message. After such an end the next connection of a ReconnectingConn
+   * has twice the time, up to 60 s, until a message arrives after a question. A fall of
+   * `bufferedAmount` shows that messages of the page leave. The time then starts again, longer by
+   * the silence so far, at most a minute: the system may have buffered bytes. If the page was not
+   * running, it asks again. Default: 5,000.
    */
   readonly timeout?: number | undefined;
 }
 
 /** Options of `dial`. */
 export interface DialOptions extends BrowserConnOptions {
-  /** To offer, in order of preference (RFC 6455, section 1.9). Default: none. */
+  /** Subprotocols to offer, in order of preference (RFC 6455, section 1.9). Default: none. */
   readonly subprotocols?: string | readonly string[] | undefined;
-  /** Ends the dial when it aborts; no effect after the dial has settled. */
+  /** An abort ends the dial. No effect after the dial has settled. */
   readonly signal?: AbortSignal | undefined;
-  /** The time of the dial in ms; `false` for no bound. Default: 45,000. */
+  /** The longest time of the dial in ms; `false` for no bound. Default: 45,000. */
   readonly handshakeTimeout?: number | false | undefined;
   /**
-   * Ends a connection that is dead and looks open: see {@link AliveOptions}. Default: none. `connect`
-   * of `@ws/rpc` and `roomsOf` set it on a ReconnectingConn that has none; false keeps it off.
+   * Ends a dead connection that looks open: see {@link AliveOptions}. Default: none. `connect` of
+   * `@ws/rpc`, and `roomsOf`, set this option on a ReconnectingConn without it; false keeps it off.
    */
   readonly alive?: AliveOptions | false | undefined;
-  /** The class to use. Default: the global one. */
+  /** The class of WebSockets to use. Default: the global class. */
   readonly WebSocket?: WebSocketConstructor | undefined;
 }
 
 /**
- * `bufferedAmount` has no event. For this many ms a wait checks it in each turn of the event loop:
- * most waits are shorter than the shortest timer.
+ * A waiting write checks `bufferedAmount`, which has no event: for this many ms in each turn of the
+ * event loop, because most waits are shorter than the shortest timer.
  */
 const TURNS = 20;
-/** The same in a hidden page, whose timers take a second: 64 KiB in 62 ms are 1 MiB/s. */
+/** The same in a hidden page, where timers take a second: 64 KiB in 62 ms are 1 MiB/s. */
 const HIDDEN_TURNS = 100;
 /** The first and the longest time in ms between two later checks. */
 const FIRST_POLL = 4;
 const LAST_POLL = 50;
 
-/** The turns of a page. */
+/** Creates the turns of one waiting write in a page. */
 function pageTurns(): Turns {
   let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
   const turnsEnd = performance.now() + (globalThis.document?.hidden ? HIDDEN_TURNS : TURNS);
   let ms = FIRST_POLL;
   return {
-    next(look) {
+    next(check) {
       const { MessageChannel: Channel } = globalThis;
       if (Channel && performance.now() < turnsEnd) {
         channel ??= new Channel();
-        channel.port1.onmessage = look;
+        channel.port1.onmessage = check;
         channel.port2.postMessage(null);
       } else {
-        setTimeout(look, ms);
+        setTimeout(check, ms);
         ms = Math.min(ms * 2, LAST_POLL);
       }
     },
@@ -91,7 +92,7 @@ function pageTurns(): Turns {
   };
 }
 
-/** A page cannot send 1008 and 1011. */
+/** The side of a page, which cannot send close codes 1008 and 1011. */
 export const PAGE: Side = {
   errorCloseCode: () => 3011,
   queueCloseCode: 3008,
@@ -118,7 +119,7 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
   'WebSocket',
 ];
 
-/** Returns a hint for an option that a page cannot have. The table of `optionHint` is too large. */
+/** A hint for an option that a page cannot have. Smaller than the table of `optionHint`. */
 export function pageHint(name: string): string | undefined {
   if (!/^(auth|compression|headers|heartbeat|jar|origin|proxy|tls)$/.test(name)) return undefined;
   return `the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
@@ -128,13 +129,13 @@ export function pageHint(name: string): string | undefined {
 export interface AlivePlan extends AliveOptions {
   readonly after: number;
   readonly timeout: number;
-  /** Explains an end after a question. */
+  /** Explains an end after a question, in errors. */
   readonly note: string;
-  /** A message has come after a question. */
+  /** Called when a message has arrived after a question. */
   readonly answered?: () => void;
-  /** No message has come in time. */
+  /** Called when no message has arrived in time. */
   readonly lost?: () => void;
-  /** The peer has closed the connection after a question, with this code. */
+  /** Called when the peer has closed the connection after a question, with this close code. */
   readonly refused?: (code: number) => void;
 }
 
@@ -153,7 +154,7 @@ export function checkAlive(
   return { ...options, after, timeout, note };
 }
 
-/** RFC 9110, section 5.6.2. */
+/** A token of RFC 9110, section 5.6.2. */
 const TOKEN = /^[!#-'*+.^-z|~\w-]+$/;
 
 /** Checked {@link DialOptions}. */
@@ -165,7 +166,7 @@ export interface DialPlan extends BrowserConnSettings {
 }
 
 /**
- * Checks the options of a dial, without their names and `signal`.
+ * Checks the options of a dial, except `signal` and unknown names.
  *
  * @throws TypeError, RangeError that names the option.
  */
@@ -179,7 +180,7 @@ export function checkDialOptions(options: DialOptions): DialPlan {
   if (protocols.some((each) => typeof each !== 'string')) {
     throw badType('subprotocols: expected strings', subprotocols);
   }
-  // Before the class does: its error shows the name, which may be a token of a login.
+  // Checked here, because the error of the class shows the name, which may be a token of a login.
   if (protocols.some((name, i) => !TOKEN.test(name) || protocols.indexOf(name) < i)) {
     throw new TypeError('dial: subprotocols: expected different tokens, such as base64url');
   }

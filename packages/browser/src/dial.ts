@@ -40,7 +40,7 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
 /**
  * Opens a connection, as {@link dial} does.
  *
- * @param alive - The checked option `alive`. Default: the option of `options`.
+ * @param alive - The checked option `alive`. Default: `options.alive`.
  */
 export function open(
   url: string | URL,
@@ -54,7 +54,7 @@ export function open(
   const target = targetOf(url);
   const plan = checkDialOptions(options);
   const { handshakeTimeout: timeout, WebSocket, subprotocols: protocols } = plan;
-  // A query may have a secret.
+  // Errors show the URL without its query, which may have a secret.
   const [name] = target.href.split('?');
   return bounded<BrowserConn>(
     { signal: options.signal, timeout },
@@ -72,8 +72,8 @@ export function open(
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
       } catch (cause) {
-        // Firefox throws these where the standard fails the connection: the policy of the page forbids
-        // the URL, or the page is of https and the URL of ws.
+        // Firefox throws these errors when the policy of the page forbids the URL, or for a ws: URL in a
+        // page of https. By the standard, the connection fails instead.
         if (/^(NS_|SecurityError)/.test(String((cause as Error | undefined)?.name))) failed(cause);
         else {
           const why = String(cause).replaceAll(target.href, name!);
@@ -90,11 +90,11 @@ export function open(
 }
 
 /**
- * A BrowserConn over a WebSocket that is open or connecting. From then on only the BrowserConn may
- * use it. Messages that are sent before it is open wait.
+ * Creates a BrowserConn over a WebSocket that is open or connecting. From then on only the BrowserConn
+ * may use the WebSocket. Messages wait until it is open.
  *
- * @throws TypeError for another value or a socket that has closed; TypeError, RangeError that names
- *   a bad option.
+ * @throws TypeError for another value or a closed socket; TypeError or RangeError that names a bad
+ *   option.
  *
  * @example
  * ```ts no-run
@@ -113,7 +113,7 @@ export function fromWebSocket(
     if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
       throw badType('fromWebSocket: expected an open WebSocket', socket);
     }
-    const used = socket.readyState === 0 ? new ConnectingSocket(socket) : socket;
-    return new BrowserConn(used, pageSettings(options));
+    const usable = socket.readyState === 0 ? new ConnectingSocket(socket) : socket;
+    return new BrowserConn(usable, pageSettings(options));
   }, fromWebSocket);
 }

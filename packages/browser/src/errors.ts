@@ -1,7 +1,7 @@
 import { WebSocketError } from '@ws/conn';
 
 /**
- * The runtime has no such feature: browsers do not offer it. The message says what to use instead.
+ * The runtime, for example a browser, lacks a feature of `Conn`. The message says what to use instead.
  *
  * @example
  * ```ts no-run

@@ -1,6 +1,6 @@
 /**
- * Exports for `@ws/fetch`, whose connections share the sides of a BrowserConn. Unstable: any release
- * may change or remove a name.
+ * Exports for `@ws/fetch`: its connections share the code of a BrowserConn. Unstable: any release may
+ * change or remove a name.
  *
  * @module
  */

@@ -4,7 +4,7 @@ import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
 
 /**
- * A whole message, read as a stream: browsers deliver no part of one.
+ * A whole message, read as a stream: browsers do not deliver parts of a message.
  *
  * @example
  * ```ts no-run

@@ -6,7 +6,7 @@ import { utf8Length } from './utf8-length.ts';
 import type { WriteSide } from './write-side.ts';
 
 /**
- * Gathers a message and sends it when it is complete: browsers do not send parts of one.
+ * Gathers a message, and sends it when it is complete: browsers do not send parts of a message.
  *
  * @example
  * ```ts no-run
@@ -22,15 +22,15 @@ import type { WriteSide } from './write-side.ts';
 export class GatheringWriter implements MessageWriterLike {
   readonly #type: number;
   readonly #writes: WriteSide;
-  /** Texts that follow each other are one piece: two of them may share a surrogate pair. */
+  /** Adjacent texts are joined to one piece, because a surrogate pair may be split between two. */
   #pieces: (string | Uint8Array)[] = [];
-  /** Bytes of the message, with two more for each pair that two writes share. */
+  /** Bytes of the message, with two more for each surrogate pair that is split between two texts. */
   #length = 0;
-  #over = false;
-  #finish = nothing;
+  #isClosed = false;
+  #resolveEnded = nothing;
   /** @internal Resolves when the writer was closed or aborted. */
   readonly ended: Promise<void> = new Promise((resolve) => {
-    this.#finish = resolve;
+    this.#resolveEnded = resolve;
   });
 
   /** @internal */
@@ -43,7 +43,7 @@ export class GatheringWriter implements MessageWriterLike {
   write(data: MessageData): Promise<void> {
     return attempt(() => {
       const piece = typeof data === 'string' ? data : bytesOf('write', data).slice();
-      const closed = this.#closed();
+      const closed = this.#rejectionIfClosed();
       if (closed !== undefined) return closed;
       this.#add(piece);
       const full = this.#writes.overflow(0, this.#length);
@@ -54,7 +54,7 @@ export class GatheringWriter implements MessageWriterLike {
   }
 
   close(): Promise<void> {
-    const closed = this.#closed();
+    const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
     const pieces = this.#pieces;
     const message = pieces.length > 1 ? joined(pieces, this.#length) : (pieces[0] ?? '');
@@ -73,12 +73,12 @@ export class GatheringWriter implements MessageWriterLike {
 
   /** Drops the message: nothing of it was sent. */
   abort(): void {
-    this.#over = true;
+    this.#isClosed = true;
     this.#pieces = [];
-    this.#finish();
+    this.#resolveEnded();
   }
 
-  /** A chunk that fails aborts the message. */
+  /** A web stream that writes the message. A chunk that fails aborts the message. */
   writable(): WritableStream<MessageData> {
     return new WritableStream<MessageData>({
       write: (chunk) =>
@@ -93,12 +93,12 @@ export class GatheringWriter implements MessageWriterLike {
 
   /** Calls {@link close} if the writer is still open: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#over ? RESOLVED : this.close();
+    return this.#isClosed ? RESOLVED : this.close();
   }
 
-  #closed(): Promise<never> | undefined {
+  #rejectionIfClosed(): Promise<never> | undefined {
     const { rejection } = this.#writes;
-    if (rejection !== undefined || !this.#over) return rejection;
+    if (rejection !== undefined || !this.#isClosed) return rejection;
     return rejected(new WriteClosedError(), this);
   }
 }

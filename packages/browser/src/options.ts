@@ -2,49 +2,49 @@ import { bound } from '@ws/conn/internal';
 
 /** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
 export interface BrowserConnOptions {
-  /** The longest message that is accepted, in bytes; `false` for no limit. Default: 16 MiB. */
+  /** The longest accepted message, in bytes; `false` for no limit. Default: 16 MiB. */
   readonly readLimit?: number | false | undefined;
   /**
-   * The most bytes of messages that wait for a read, with 320 for each message; `false` for no
-   * bound. More close the connection with 3008 and a BackpressureError: a page cannot pause a
-   * WebSocket. Default: 16 MiB.
+   * The most bytes of unread messages, with 320 more for each message; `false` for no bound. A message
+   * above this bound closes the connection with 3008 and a BackpressureError, because a page cannot
+   * pause a WebSocket. Default: 16 MiB.
    */
   readonly maxQueuedBytes?: number | false | undefined;
   /**
-   * A write resolves below this many buffered bytes; `false` for at once. Default: 64 KiB.
+   * A write resolves when fewer bytes are buffered; `false`: at once. Default: 64 KiB.
    */
   readonly highWaterMark?: number | false | undefined;
   /**
-   * The most bytes that wait to be sent, with 320 for each message that waits for a socket that
-   * connects; `false` for no bound. A write that exceeds it rejects with a BackpressureError. An
-   * empty queue accepts one message of any size. Default: 16 MiB.
+   * The most bytes that wait to be sent; `false` for no bound. While the socket connects, each message
+   * counts 320 bytes more. A write above this bound rejects with a BackpressureError. An empty queue
+   * accepts one message of any size. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
 }
 
-/** The turns in which one waiting write looks at `bufferedAmount`. */
+/** The turns in which one waiting write checks `bufferedAmount`, which has no event. */
 export interface Turns {
-  /** Calls `look` in a later turn. */
-  next(look: () => void): void;
-  /** The wait is over. */
+  /** Calls `check` in a later turn. */
+  next(check: () => void): void;
+  /** Called when the wait has ended. */
   stop?(): void;
 }
 
-/** The differences between a page and a server of `@ws/fetch`, which have the same kind of socket. */
+/** The differences between a page and a server of `@ws/fetch`. Both have the same kind of socket. */
 export interface Side {
-  /** The close code after `error` of the application. */
+  /** The close code for an error of the application. */
   errorCloseCode(error: unknown): number;
-  /** The close code after more than `maxQueuedBytes`. */
+  /** The close code when unread messages exceed `maxQueuedBytes`. */
   readonly queueCloseCode: number;
-  /** The close code after a message over `readLimit`. */
+  /** The close code when a message exceeds `readLimit`. */
   readonly limitCloseCode: number;
   /** @throws TypeError, RangeError for a code that `close` must not send. */
   readonly checkCode: (code: number) => void;
-  /** Makes the turns in which a waiting write looks at `bufferedAmount`, which has no event. */
+  /** Creates the turns of one waiting write. */
   readonly turns: () => Turns;
-  /** Explains the error of a connection that is lost; may be empty. */
+  /** Explains the error of a lost connection; may be empty. */
   readonly note: string;
-  /** Gets the errors of the application's functions. */
+  /** Called with the errors of the application's functions. */
   readonly report: (error: unknown) => void;
 }
 

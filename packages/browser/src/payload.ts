@@ -10,14 +10,14 @@ import {
 import { badType, kind } from '@ws/conn/internal';
 import type { BrowserConnBounds } from './options.ts';
 
-// Created by the first use: jsdom of Jest has neither.
+// Created on first use, because jsdom of Jest has neither class.
 let encoder: { encode(text: string): OwnedBytes } | undefined;
 let decoder: { decode(bytes: Uint8Array): string } | undefined;
 
-/** Charged for each queued message on top of its bytes, for its objects. */
+/** Bytes charged for the objects of each queued message, on top of its payload. */
 export const MESSAGE_COST = 320;
 
-/** Up to this many characters a loop is 10 times as fast as the browser's encoder. */
+/** For at most this many characters, a loop is 10 times as fast as the browser's encoder. */
 const SHORT = 64;
 
 /** Encodes `text` in new memory. Lone surrogates become U+FFFD. */
@@ -38,11 +38,11 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /**
- * A message in a page. The handlers of `receive` get it too: in a page it stays valid after the
- * handler has finished.
+ * A message in a page. The handler of `receive` gets it too: unlike other borrowed messages, it stays
+ * valid after the handler has finished.
  */
 export class PageMessage extends Message {
-  /** The browser has decoded a text already. */
+  /** The text, which the browser has decoded; undefined for a binary message. */
   readonly #text: string | undefined;
 
   /** @internal */
@@ -60,7 +60,7 @@ export class PageMessage extends Message {
     return this.data.length;
   }
 
-  /** As `data`: in a page nothing is borrowed. */
+  /** Returns `data`: in a page no bytes are borrowed. */
   borrow(): Uint8Array {
     return this.data;
   }
@@ -73,11 +73,11 @@ export class PageMessage extends Message {
 
 const DECODING = { decodeUtf8 };
 
-/** The message of a `message` event. */
+/** The message for the `data` of a `message` event. */
 export function messageOf(data: unknown): PageMessage {
   if (typeof data === 'string') return new PageMessage(TextMessage, encodeUtf8(data), data);
   if (data instanceof ArrayBuffer) return new PageMessage(BinaryMessage, new Uint8Array(data));
-  // Bun has plain Uint8Arrays. JavaScriptCore is slow at their `buffer`.
+  // In Bun `data` is a plain Uint8Array. Its getter `buffer` is slow in JavaScriptCore.
   const isPlain = (data as object).constructor === Uint8Array;
   return new PageMessage(BinaryMessage, isPlain ? (data as OwnedBytes) : bytesOf('message', data));
 }
@@ -95,7 +95,7 @@ export function dataTypeOf(data: MessageData): DataType {
  */
 export function payloadOf(method: string, type: number, data: MessageData): string | Uint8Array {
   if (typeof data === 'string') return type === TextMessage ? data : encodeUtf8(data);
-  // JavaScriptCore is slow at `buffer`. An empty message may be one that was transferred.
+  // The getter `buffer` is slow in JavaScriptCore. The bytes of an empty message may be transferred.
   if (type !== TextMessage && data instanceof PageMessage && data.length > 0) return data.data;
   const bytes = bytesOf(method, data);
   if (type === TextMessage) return decodeUtf8(bytes);
@@ -107,7 +107,7 @@ export function payloadOf(method: string, type: number, data: MessageData): stri
 /** @throws TypeError for other data, and for bytes that were transferred. */
 export function bytesOf(method: string, data: unknown): OwnedBytes {
   if (typeof data === 'string') return encodeUtf8(data);
-  // A message may be of another copy of `@ws/conn` in the page.
+  // Not instanceof: a message may be of another copy of `@ws/conn`.
   const bytes: unknown = (data as Message)?.data ?? data;
   const { buffer, byteOffset, byteLength } = (
     ArrayBuffer.isView(bytes) ? bytes : { buffer: bytes }
@@ -115,11 +115,11 @@ export function bytesOf(method: string, data: unknown): OwnedBytes {
   if (!kind(buffer).endsWith('ArrayBuffer')) {
     throw badType(`${method}: expected a string or bytes`, data);
   }
-  // A detached buffer throws.
+  // Throws for a detached buffer.
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
-/** The error of a message of `size` bytes that exceeds the bound `name`, if it does. */
+/** The error, if a message of `size` bytes would exceed the bound `name`. */
 export function overflow(
   bounds: BrowserConnBounds,
   name: 'maxQueuedBytes' | 'maxBufferedAmount',

@@ -1,12 +1,12 @@
 import { TimeoutError, type WaitOptions } from '@ws/conn';
 import { badType, kind, markHandled, RESOLVED, rejected, whole } from '@ws/conn/internal';
 
-/** The most ms that `setTimeout` takes: 24 days. */
+/** Longest time of `setTimeout` in ms: 24 days. */
 export const LONGEST_TIMER = 2_147_483_647;
 
 export function nothing(): void {}
 
-/** Reports an error of the application as the runtime reports an uncaught one. Ends nothing. */
+/** Reports an error of the application as an uncaught one, without an end of the process. */
 export function report(error: unknown): void {
   // Node has no `reportError`, and that of Deno and Bun ends the process.
   const { Deno, Bun, reportError } = globalThis;
@@ -14,9 +14,9 @@ export function report(error: unknown): void {
 }
 
 /**
- * Runs the checks of the arguments of a public function. In V8 the stack of their error starts at
- * its caller. The function `checked` of the codec is larger: it also works for methods and foreign
- * errors.
+ * Calls `check`, which checks the arguments of the public function `called`. In V8 the stack of an
+ * error starts at the caller of that function. The function `checked` of the codec also works for
+ * methods and foreign errors, and is larger.
  */
 export function checked<T>(check: () => T, called: unknown): T {
   try {
@@ -27,28 +27,28 @@ export function checked<T>(check: () => T, called: unknown): T {
   }
 }
 
-/** Returns the promise of `call`. An error that it throws goes to `to`, and the promise rejects. */
-export function attempt<T>(call: () => Promise<T>, to: typeof report = report): Promise<T> {
+/** Returns the promise of `call`. An error that `call` throws is reported and rejects the promise. */
+export function attempt<T>(call: () => Promise<T>, reportTo: typeof report = report): Promise<T> {
   try {
     const promise = call();
-    // The promise of a write while there is room.
+    // A write with room returns RESOLVED.
     return promise === RESOLVED ? promise : markHandled(promise);
   } catch (error) {
-    to(error);
+    reportTo(error);
     return rejected(error);
   }
 }
 
 /**
- * Calls `call` after `ms` milliseconds; never after more than a timer takes. Returns the function
- * that cancels it.
+ * Calls `call` after `ms` milliseconds; never, if `ms` exceeds {@link LONGEST_TIMER}. Returns a
+ * function that cancels the timer.
  */
 export function after(ms: number, call: () => void): () => void {
   const timer = ms > LONGEST_TIMER ? undefined : setTimeout(call, ms);
   return () => clearTimeout(timer);
 }
 
-/** @throws TypeError for what is no signal. */
+/** @throws TypeError if `signal` is not an AbortSignal. */
 export function checkSignal(signal: unknown): void {
   // A TaskSignal is an AbortSignal too.
   if (signal !== undefined && !kind(signal).endsWith('Signal')) {
@@ -57,9 +57,9 @@ export function checkSignal(signal: unknown): void {
 }
 
 /**
- * A promise with a bounded wait.
+ * Creates a promise that `signal` or `timeout` may settle early.
  *
- * @param start - As the function that a Promise takes. It returns what ends the wait early.
+ * @param start - As the executor of a Promise. It returns a function that ends the wait for a reason.
  * @throws TypeError, RangeError for a bad `signal` or `timeout`.
  */
 export function bounded<T>(

@@ -17,32 +17,33 @@ export function isNormalEnd(error: unknown): boolean {
   return error instanceof CloseError && [1000, 1001, 1005].includes(error.closeCode);
 }
 
-/** Gets the next message; undefined at the end. */
+/** Called with the next message; with undefined at the end. */
 type Reader = (message: PageMessage | undefined) => void;
 type Reject = (reason: unknown) => void;
 
-/** Gives messages to one reader at a time, and queues those that wait. */
+/** Gives messages to one reader at a time. Queues messages that arrive without a reader. */
 export class ReadSide {
+  /** Number of messages that have arrived. */
   messages = 0;
-  /** Bytes of the messages. */
+  /** Bytes of these messages. */
   bytes = 0;
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #fail: (error: unknown, closeCode: number) => void;
   /** Messages that arrived after the messages in `#next`. */
   #queue: PageMessage[] = [];
-  /** The next messages, the first one last: to shift a long array costs as much as to copy it. */
+  /** The next messages in reverse order, because `pop` is cheap and `shift` copies a long array. */
   #next: PageMessage[] = [];
-  /** Bytes of the queued messages, with their costs; 0 for an empty queue. */
+  /** Bytes of the queued messages, with {@link MESSAGE_COST} for each; 0 for an empty queue. */
   #cost = 0;
-  /** The call that reads; `''` for none. */
+  /** Name of the pending call that reads; `''` for none. */
   #caller = '';
-  /** Undefined without a call, and while its handler is at work. */
+  /** The reader of that call; undefined without a call, and while its handler runs. */
   #reader: Reader | undefined;
-  /** Our close frame was sent: writes reject, and the handler may let that error pass. */
+  /** Whether this end has sent a close frame. Writes of a handler then reject, which is no fault. */
   closing = false;
-  #dropping = false;
-  /** Why reading ended. Queued messages can still be read. */
+  #isDropping = false;
+  /** Why reading ended; undefined before. Queued messages can still be read. */
   #ended: { readonly reason: unknown } | undefined;
 
   /** @param fail - Fails the connection. */
@@ -56,13 +57,13 @@ export class ReadSide {
     this.#fail = fail;
   }
 
-  /** A message has arrived. */
+  /** Called when a message has arrived. */
   add(data: unknown): void {
-    if (!this.#dropping && this.#ended === undefined) {
+    if (!this.#isDropping && this.#ended === undefined) {
       try {
         this.#take(messageOf(data));
       } catch (error) {
-        // A Blob: the class, or code of the page, has another `binaryType`.
+        // `data` is a Blob: the class, or code of the page, has set another `binaryType`.
         this.#fault(error);
       }
     }
@@ -102,7 +103,7 @@ export class ReadSide {
       reader(this.#shift());
     }
     const isHandling = this.#caller && !this.#reader;
-    if (this.#dropping || !(isHandling || this.#cost > 0)) this.#socket.pull?.();
+    if (this.#isDropping || !(isHandling || this.#cost > 0)) this.#socket.pull?.();
   }
 
   #shift(): PageMessage | undefined {
@@ -118,7 +119,7 @@ export class ReadSide {
 
   /** Drops the queued messages and all later ones. */
   drop(): void {
-    this.#dropping = true;
+    this.#isDropping = true;
     this.#queue = [];
     this.#next = [];
     this.#cost = 0;
@@ -131,8 +132,8 @@ export class ReadSide {
   }
 
   /**
-   * Reads the next message. Returns a function that rejects the read: a message that has not arrived
-   * is for the next read.
+   * Reads the next message. Returns a function that rejects this read, so that the next read gets the
+   * message.
    */
   read(caller: string, resolve: (message: PageMessage) => unknown, reject: Reject): Reject {
     const reader: Reader = (message) => {
@@ -159,11 +160,11 @@ export class ReadSide {
         reject(error);
         this.#fault(error);
       };
-      const again = (): void => {
+      const readNext = (): void => {
         this.#reader = reader;
         this.serve();
       };
-      // No async function: for each message, it would create a promise.
+      // Not an async function, which would create a promise for each message.
       const reader = (message: PageMessage | undefined): void => {
         if (message === undefined) {
           this.#caller = '';
@@ -171,16 +172,16 @@ export class ReadSide {
           return isNormalEnd(reason) ? resolve(closed) : reject(reason);
         }
         try {
-          // In a page, a message stays valid. Its class has all members of a BorrowedMessage.
+          // A PageMessage has all members of a BorrowedMessage, and stays valid.
           const result: unknown = handler(message as unknown as BorrowedMessage);
           // Writes return RESOLVED while there is room.
           if (result !== RESOLVED && typeof (result as Promise<void>)?.then === 'function') {
-            return void Promise.resolve(result).then(again, (error: unknown) =>
-              this.#isLate(error) ? again() : failed(error),
+            return void Promise.resolve(result).then(readNext, (error: unknown) =>
+              this.#isOfEnd(error) ? readNext() : failed(error),
             );
           }
         } catch (error) {
-          if (!this.#isLate(error)) return failed(error);
+          if (!this.#isOfEnd(error)) return failed(error);
         }
         this.#reader = reader;
       };
@@ -188,8 +189,8 @@ export class ReadSide {
     });
   }
 
-  /** Whether a call after the end has failed with `error`. The handler itself has not failed. */
-  #isLate(error: unknown): boolean {
+  /** Whether `error` comes from a call after the end, so that it is no fault of the handler. */
+  #isOfEnd(error: unknown): boolean {
     const ended = this.#ended;
     return error instanceof CloseSentError
       ? ended !== undefined || this.closing
@@ -201,7 +202,7 @@ export class ReadSide {
     if (this.#caller) throw new ReadPendingError(caller, this.#caller);
     this.#caller = caller;
     this.#reader = reader;
-    // In a later turn, so that a loop that reads on after the end blocks no other work.
+    // After the end, in a later turn: a loop that reads again and again must not block the page.
     if (this.#ended !== undefined && this.#cost === 0) setTimeout(() => this.serve());
     else this.serve();
   }

@@ -24,9 +24,9 @@ import { targetOf } from './url.ts';
 import { checkClose } from './web-socket-conn.ts';
 
 /**
- * Returns the URL of one dial, with a fresh ticket for example. It may be async, and has
- * `handshakeTimeout` to settle; the dial after it has the same time again. Its error counts as a
- * failed dial.
+ * Returns the URL of one dial, for example with a fresh ticket. The function may be async. It must
+ * settle within `handshakeTimeout`; the dial then has the same time. An error of the function
+ * counts as a failed dial.
  *
  * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
  */
@@ -34,12 +34,12 @@ export type FreshURL = (context: {
   readonly signal: AbortSignal;
 }) => string | URL | PromiseLike<string | URL>;
 
-/** Options of {@link reconnecting}, together with those of each dial. */
+/** Options of {@link reconnecting}, and of each dial. */
 export interface ReconnectingOptions extends ReconnectOptions, Omit<DialOptions, 'signal'> {}
 
 /**
- * Options of a {@link ReconnectingConn}, together with those of each dial. `maxQueuedBytes` bounds
- * the messages that wait for a connection.
+ * Options of a {@link ReconnectingConn}, and of each dial. `maxQueuedBytes` bounds the messages
+ * that wait for a connection.
  */
 export interface ReconnectingConnOptions
   extends Omit<ReconnectingOptions, 'maxQueuedBytes'>,
@@ -69,7 +69,7 @@ export function planReconnectingConn(
   const refused = (error: Error): void => reported(error, { where: 'alive' });
   return {
     ...liveOptions(options),
-    // `maxQueuedBytes` of each connection is another bound.
+    // A connection has another option of the same name, which keeps its default.
     ...dialPlan(url, { ...options, maxQueuedBytes: undefined }, alive, refused),
     checkClose(code, reason, options) {
       checkNames('close', options, ['discard'], 'reject');
@@ -79,11 +79,11 @@ export function planReconnectingConn(
   };
 }
 
-/** A failed dial is no fault of the page: an uncaught error would say so. */
+/** The default of `report`. A failed dial is no fault of the page, so it is not an uncaught error. */
 const byDefault: Report = (error, { where }) =>
   where === 'dial' || where === 'onOpen' ? console.error(error) : report(error);
 
-/** An error of `own`, also of its promise, is reported as an uncaught one is. */
+/** Calls the option `report`. If that fails, reports its error as an uncaught one. */
 function reportTo(own: Report = byDefault): Report {
   return (error, context) => {
     try {
@@ -106,7 +106,7 @@ function dialPlan(
   setting: AliveSetting,
   refused: (error: Error) => void,
 ): Pick<LivePlan<BrowserConn>, 'dial' | 'extraDelay' | 'handshakeTimeout'> {
-  // The caller may change a URL later.
+  // A copy of the URL, which the caller may change later.
   const fixed = typeof url === 'function' ? '' : targetOf(url).href;
   const { handshakeTimeout, alive } = checkDialOptions(options);
   setting.set(alive, refused);
@@ -126,8 +126,8 @@ function dialPlan(
       const to = isFresh ? await callUrl(url, signal, handshakeTimeout).catch(failed) : fixed;
       return open(to, { ...ofDial, signal }, setting.plan);
     },
-    // A bad subprotocol cannot succeed. An error of `onOpen`, or of the function for the URL, may be an
-    // error of its requests.
+    // Infinity: a bad option, such as a subprotocol, cannot succeed later. An error of `onOpen`, or of the
+    // function for the URL, may come from a request that can.
     extraDelay: (error, _maxDelay, opened) =>
       opened || error instanceof WebSocketError || urlFailures.has(error as object) ? 0 : Infinity,
   };

@@ -12,17 +12,17 @@ import {
 } from './reconnecting-options.ts';
 
 /**
- * Keeps a page connected to one URL: dials again when a connection has ended.
+ * Keeps a page connected to one URL: dials again after the end of a connection.
  *
  * As `reconnecting` of `@ws/reconnect`, with a URL. A wait between dials also ends when the
- * page gets its network back, or becomes visible. Browsers hide why a dial fails: every failure is
- * tried again, except a bad URL or option. `retry` decides otherwise.
+ * page is online again, or becomes visible. Browsers hide why a dial fails. So every failed dial is
+ * tried again, unless the URL or an option is bad, or `retry` decides otherwise.
  *
- * Without `retry`, a failed dial is silent: it ends nothing and is reported nowhere. The iterable
- * delivers the next connection that opens. `retry` gets the error of each failed dial.
+ * Without `retry`, a failed dial is not reported. The iterable delivers the next connection that
+ * opens. `retry` gets the error of each failed dial.
  *
  * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
- * @returns With `handler`, a promise that settles at the end. Without, an iterable of connections.
+ * @returns With `handler`, a promise that settles at the end; without it, an iterable of connections.
  * @throws TypeError, RangeError or SyntaxError for a bad URL or option: synchronously, or with
  *   `handler` by the promise.
  *
@@ -57,9 +57,10 @@ export function reconnecting(
 }
 
 /**
- * A client that keeps a page connected to one URL: messages that are sent while there is no
- * connection wait for the next one. It dials at once. {@link reconnecting} describes failed dials and
- * the waits between dials. `close` takes the close codes of a page: 1000, 3000 to 4999.
+ * A client that keeps a page connected to one URL. Messages that are sent while there is no
+ * connection wait for the next one. The constructor dials at once. {@link reconnecting} describes
+ * failed dials and the waits between dials. `close` takes the close codes of a page: 1000, 3000 to
+ * 4999.
  *
  * @example
  * ```ts no-run
@@ -73,7 +74,7 @@ export function reconnecting(
  */
 export class ReconnectingConn extends LiveConn<BrowserConn> {
   readonly #alive: AliveSetting;
-  readonly #refused: (error: Error) => void;
+  readonly #reportRefused: (error: Error) => void;
 
   /**
    * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
@@ -84,18 +85,18 @@ export class ReconnectingConn extends LiveConn<BrowserConn> {
     const plan = checked(() => planReconnectingConn(url, options, alive), ReconnectingConn);
     super(plan);
     this.#alive = alive;
-    this.#refused = (error) => plan.report(error, { where: 'alive' });
+    this.#reportRefused = (error) => plan.report(error, { where: 'alive' });
   }
 
   /**
    * @internal Sets the option `alive` for all connections, unless it was given. For `@ws/rpc`.
    *
-   * @param question - Any message of the server is its answer.
+   * @param question - The message to send. Any message of the server is an answer.
    */
   '@ws/alive'(question: string): void {
     if (this.#alive.isGiven) return;
     const note = `after the question ${question} (alive: false of ReconnectingConn keeps it off)`;
-    this.#alive.set(checkAlive({ ask: () => question }, note), this.#refused);
+    this.#alive.set(checkAlive({ ask: () => question }, note), this.#reportRefused);
     const { plan } = this.#alive;
     if (plan !== undefined) this.conn?.keepAlive(plan);
   }

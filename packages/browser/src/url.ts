@@ -2,8 +2,8 @@ import { badType } from '@ws/conn/internal';
 import { LOGINS } from './errors.ts';
 
 /**
- * Returns the URL of a dial. As a link, it may be relative to the page; http and https become ws
- * and wss. A fragment is removed.
+ * Returns the URL of a dial. `url` may be relative to the page, as in a link; http and https become
+ * ws and wss. A fragment is removed.
  *
  * @throws SyntaxError for a URL that cannot be dialed, TypeError for a value of another type.
  */
@@ -19,7 +19,7 @@ export function targetOf(url: unknown): URL {
     if (target.username || target.password) cure = `browsers send no user info; ${LOGINS}`;
     else if (/^wss?:$/.test(target.protocol)) return target;
   } catch {
-    // The error of URL has the whole URL in it.
+    // The error of the class URL is not shown: it contains the whole URL.
   }
   throw new SyntaxError(`websocket: malformed URL: ${cure}`);
 }

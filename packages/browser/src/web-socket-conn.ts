@@ -44,22 +44,22 @@ import { utf8Length } from './utf8-length.ts';
 import type { PageSocket, WebSocketEvent } from './web-types.ts';
 import { WriteSide } from './write-side.ts';
 
-/** How long the peer has for its close frame, in ms. */
+/** Time in ms in which the peer must answer a close frame. */
 export const CLOSE_TIMEOUT = 5_000;
 const WAIT_OPTION_NAMES = ['signal', 'timeout'];
 const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
 
-/** Whether a message is not for readers. */
+/** Returns whether the library takes a message, so that readers do not get it. */
 export type MessageFilter = (data: unknown) => boolean;
 
-/** The methods of `Conn` over a WebSocket of the runtime: of a page, or of a server of `@ws/fetch`. */
+/** A connection over a WebSocket of the runtime: in a page, or on a server of `@ws/fetch`. */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, AsyncDisposable {
-  /** For the application: the library does not read it. */
+  /** A value of the application: the library does not read it. */
   data: Data = undefined as Data;
   /**
-   * How the connection ended; never rejects. Code 1006 without a reason is all that a browser says
-   * about a broken connection.
+   * Resolves when the connection has ended, to how it ended; never rejects. For a broken connection, a
+   * browser reports only code 1006 without a reason.
    */
   readonly closed: Promise<CloseInfo>;
   readonly #socket: PageSocket;
@@ -71,21 +71,21 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
   #hasClosed = false;
-  /** The error of the last `error` event: browsers hide it, other runtimes have it. */
+  /** The error of the last `error` event. Browsers hide the error, other runtimes have it. */
   #cause: unknown;
   /** The error that has failed the connection. */
   #failure: { readonly error: unknown; readonly code: number } | undefined;
-  /** The current writer, perhaps closed. */
+  /** The last writer that `nextWriter` has returned. It may be closed. */
   #openWriter: GatheringWriter | undefined;
-  /** The writer of the last `nextWriter`, which may wait for earlier ones. */
+  /** The writer of the last call of `nextWriter`. The call may still wait for earlier writers. */
   #lastWriter: GatheringWriter | undefined;
-  /** Calls of `nextWriter` without `queue`: each closes all writers before its own. */
+  /** Number of calls of `nextWriter` without `queue`. Each closes all earlier writers. */
   #closings = 0;
   #cancelReadDeadline: () => void = nothing;
   #cancelWriteDeadline: () => void = nothing;
 
   /** @internal */
-  constructor(socket: PageSocket, settings: BrowserConnSettings, takes?: MessageFilter) {
+  constructor(socket: PageSocket, settings: BrowserConnSettings, isForLibrary?: MessageFilter) {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -96,14 +96,15 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     socket.binaryType = 'arraybuffer';
     this.#stopListening = listen(socket, {
       message: ({ data }) => {
-        if (takes?.(data)) this.#reads.serve();
+        if (isForLibrary?.(data)) this.#reads.serve();
         else this.#reads.add(data);
       },
-      drain: () => this.writes.look(),
+      drain: () => this.writes.check(),
       error: ({ error }) => {
         this.#cause = error;
-        // A close event comes within the turn. Workers send none after a fault of the peer, Node 22 after
-        // a dial that failed, Chromium for a URL that a Content-Security-Policy forbids.
+        // A close event comes in the same turn, if at all. There is none in workers after a fault of the
+        // peer, in Node 22 after a failed dial, and in Chromium for a URL that a Content-Security-Policy
+        // forbids.
         setTimeout(() => this.#ended());
       },
       close: ({ code = 0, reason, wasClean }) => {
@@ -142,7 +143,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     return this.#socket.extensions ?? '';
   }
 
-  /** `open` also while the socket of {@link fromWebSocket} connects. See `Conn.state`. */
+  /** As `Conn.state`. It is `open` also while the socket of {@link fromWebSocket} connects. */
   get state(): ConnState {
     return this.#state === 'open' && this.#socket.readyState > 1 ? 'closing' : this.#state;
   }
@@ -153,8 +154,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /**
-   * A snapshot of the counters. Browsers show messages only: `bytesIn` and `bytesOut` are those of
-   * their payloads, frames, pings and `rtt` are NaN.
+   * A snapshot of the counters. Browsers show only messages: `bytesIn` and `bytesOut` count payloads.
+   * The counts of frames and pings, `rtt` and `compressionBytes` are NaN.
    */
   get stats(): ConnStats {
     return {
@@ -188,7 +189,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /**
-   * Reads the next message as a stream. Browsers deliver whole messages: it waits for the last byte.
+   * Reads the next message as a stream. Browsers deliver whole messages, so this call waits for the
+   * last byte.
    *
    * @throws (rejects) As {@link readMessage}.
    */
@@ -210,12 +212,12 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /**
-   * Iterates over the messages: see `Conn`. `break` leaves the connection open. `return()` ends
-   * a pending `next`, which then takes no message.
+   * Iterates over the messages: see `Conn`. `break` leaves the connection open. `return()` ends a
+   * pending `next()` without a message.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const end = { done: true, value: undefined } as const;
-    let leave = nothing;
+    let endPending = nothing;
     return {
       next: () =>
         markHandled(
@@ -225,11 +227,11 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
               (value) => resolve({ done: false, value }),
               (error) => (error === end || isNormalEnd(error) ? resolve(end) : reject(error)),
             );
-            leave = () => stop(end);
+            endPending = () => stop(end);
           }),
         ),
       return: async () => {
-        leave();
+        endPending();
         return end;
       },
       [Symbol.asyncIterator]() {
@@ -240,8 +242,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /**
    * Calls `handler` with every message until the connection ends: see `Conn.receive`. An error of
-   * the handler closes the connection with 3011: a page cannot send 1011. The message stays valid
-   * after the handler has finished.
+   * the handler closes the connection with close code 3011, because a page cannot send 1011. The
+   * message stays valid after the handler has finished.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
     return this.#attempt(() => {
@@ -263,10 +265,11 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    * Sends a message: a string as text, bytes as binary, a message with its own type. All data is
    * copied during the call.
    *
-   * @returns Resolves at once below `highWaterMark`, else when the browser has sent enough. Browsers
-   *   have no event for that: it is checked in each turn of the event loop for 20 ms, in a hidden
-   *   page for 100 ms, then after 4, 8, ... 50 ms.
-   * @param options - `signal` has an effect before the call only: a page cannot take a message back.
+   * @returns Resolves at once below `highWaterMark`, else when the browser has sent enough.
+   *   Browsers have no event for that: the connection checks `bufferedAmount` in each turn of the
+   *   event loop for 20 ms, in a hidden page for 100 ms, then after 4, 8, ... 50 ms.
+   * @param options - `signal` has an effect only if it has aborted before the call: a page cannot
+   *   take a message back.
    * @throws (rejects) CloseSentError, BackpressureError, CloseError; TypeError for other data.
    */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
@@ -274,8 +277,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /**
-   * As {@link send}, with the type of the message. The option `compress` has no effect: browsers
-   * decide about it.
+   * As {@link send}, with the type of the message. The option `compress` has no effect: the browser
+   * decides about compression.
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
     return this.#send('writeMessage', type, data, options);
@@ -289,7 +292,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
         checkNames(method, options, ['compress', 'signal'], 'reject');
         const { signal } = options;
         checkSignal(signal);
-        // A page cannot take back what its socket has.
+        // A later abort has no effect: a page cannot take a message back from its socket.
         if (signal?.aborted) return rejected(signal.reason, signal);
       }
       return this.writes.send(payload);
@@ -311,9 +314,9 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /**
    * Opens a writer for a message that is written in pieces. Browsers send whole messages: the writer
-   * gathers at most `maxBufferedAmount` bytes and sends them when it closes. Messages that are sent
-   * meanwhile do not wait. All earlier writers are closed first; with `queue: true` this call waits
-   * until their owners close them.
+   * gathers at most `maxBufferedAmount` bytes and sends them when it closes. Other messages are sent
+   * meanwhile. This call first closes all earlier writers; with `queue: true` it waits until their
+   * owners close them.
    *
    * @throws (rejects) TypeError for another type, UnsupportedError for a control type; as
    *   {@link send} after the end.
@@ -349,8 +352,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   // Settings
 
   /**
-   * Sets the size of the longest message that is accepted, in bytes; `false` for no limit. A longer
-   * one closes the connection with 3009 and a ReadLimitError.
+   * Sets the size of the longest accepted message, in bytes; `false` for no limit. A longer message
+   * closes the connection with close code 3009 and a ReadLimitError.
    *
    * @throws TypeError, RangeError for another value.
    */
@@ -368,10 +371,10 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /** Sets a deadline for writes: see `Conn.setWriteDeadline`. */
   setWriteDeadline(at: Date | number | null): void {
-    this.writes.expired = nothing;
+    this.writes.applyDeadline = nothing;
     this.#cancelWriteDeadline = deadline('write', at, this.#cancelWriteDeadline, (error) => {
-      this.writes.expired = () => this.lose(error);
-      if (this.bufferedAmount > 0) this.writes.expired();
+      this.writes.applyDeadline = () => this.lose(error);
+      if (this.bufferedAmount > 0) this.writes.applyDeadline();
     });
   }
 
@@ -379,13 +382,13 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /**
    * Runs the closing handshake: see `Conn.close`. Messages that have arrived can still be read. A
-   * WebSocket drops those that arrive later.
+   * WebSocket drops later messages.
    *
-   * @param code - 1000 or 3000 to 4999: browsers allow no other.
+   * @param code - 1000 or 3000 to 4999: browsers allow no other code.
    * @param reason - At most 123 bytes of UTF-8.
    * @param options - `timeout`: ms after which the connection counts as closed, with 1006. Default:
-   *   5,000. The browser may continue to send what it has. `signal`: ends it at once.
-   *   `discard`: true drops unread and later messages.
+   *   5,000. The browser may continue to send buffered messages. `signal`: its abort ends the
+   *   connection at once. `discard`: true drops unread and later messages.
    */
   close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
     return this.#attempt(() => {
@@ -405,8 +408,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /**
-   * Ends the connection at once: {@link closed} reports 1006. Browsers cannot destroy a socket: they
-   * close it in the background.
+   * Ends the connection at once: {@link closed} reports 1006. A page cannot destroy a socket: the
+   * browser closes it in the background.
    */
   terminate(): void {
     if (this.#state === 'closed') return;
@@ -420,7 +423,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     await this.close();
   }
 
-  // What a page lacks
+  // Features that a page lacks
 
   /** @throws (rejects) UnsupportedError */
   ping(_data?: unknown, _options?: PingOptions): Promise<number> {
@@ -467,7 +470,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#socket.close(code, reason);
   }
 
-  /** Fails an open connection. A close that has begun stays as it is. */
+  /** Fails an open connection. Has no effect after a close has begun. */
   #fail(fault: unknown, code: number): void {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
@@ -542,8 +545,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 }
 
 /**
- * Listens to a socket. Returns what stops that: from then on, the socket no longer holds the
- * connection and its unread messages. A socket that no call ends lives for as long as the peer likes.
+ * Listens to a socket. Returns a function that stops the listeners. From then on, the socket no longer
+ * references the connection and its unread messages: the peer may keep a socket open for any time.
  */
 function listen(
   socket: PageSocket,
@@ -565,7 +568,7 @@ function checkType(method: string, type: unknown): asserts type is DataType {
   throw new TypeError(`${method}: expected TextMessage (1) or BinaryMessage (2) as the type`);
 }
 
-/** @throws TypeError, RangeError for a code or a reason that browsers refuse, or another `discard`. */
+/** @throws TypeError or RangeError for an invalid code or reason; TypeError for another `discard`. */
 export function checkClose(
   { checkCode }: Pick<BrowserConnSettings, 'checkCode'>,
   code: number,
@@ -587,15 +590,15 @@ export function checkClose(
 }
 
 /**
- * Calls `expired` at `at`, at once for a past time, instead of the deadline before. Returns what
- * cancels that.
+ * Calls `expired` at the time `at`, or now if `at` is past. Cancels the earlier deadline. Returns a
+ * function that cancels this one.
  *
- * @throws TypeError for a bad deadline.
+ * @throws TypeError for an invalid deadline.
  */
 function deadline(
   call: string,
   at: Date | number | null,
-  cancelBefore: () => void,
+  cancelEarlier: () => void,
   expired: (error: TimeoutError) => void,
 ): () => void {
   // A Date may be of another realm.
@@ -604,7 +607,7 @@ function deadline(
     throw new TypeError('deadline: expected a Date, ms since 1970 or null');
   }
   const ms = time - Date.now();
-  cancelBefore();
+  cancelEarlier();
   const expire = (): void =>
     expired(new TimeoutError(`${call} timeout: the deadline has passed`, { permanent: true }));
   if (ms > 0) return after(ms, expire);

@@ -1,14 +1,14 @@
 /** An event of a {@link WebSocketLike}. */
 export interface WebSocketEvent {
-  /** Of `message`. */
+  /** In a `message` event. */
   readonly data?: unknown;
-  /** Of `close`. */
+  /** In a `close` event. */
   readonly code?: number;
-  /** Of `close`. */
+  /** In a `close` event. */
   readonly reason?: string;
-  /** Of `close`. */
+  /** In a `close` event. */
   readonly wasClean?: boolean;
-  /** Of `error`. Browsers hide it; other runtimes have it. */
+  /** In an `error` event. Browsers hide the error; other runtimes have it. */
   readonly error?: unknown;
 }
 
@@ -33,11 +33,11 @@ export interface WebSocketLike {
 
 /** The socket of a BrowserConn: a WebSocket, or a ConnectingSocket. */
 export interface PageSocket extends WebSocketLike {
-  /** The object of the browser, if it is another one. */
+  /** The object of the browser, if that is another object. */
   readonly underlying?: WebSocketLike;
-  /** Bytes of the objects of messages that wait, on top of `bufferedAmount`. */
+  /** Cost in bytes of the objects of waiting messages, on top of `bufferedAmount`. */
   readonly overhead?: number;
-  /** The reader has taken all messages; only a socket of Bun can be paused. */
+  /** Called when the reader has taken all messages. Only a socket of Bun can be paused. */
   pull?(): void;
 }
 

@@ -6,24 +6,25 @@ import { nothing } from './promises.ts';
 import { utf8Length } from './utf8-length.ts';
 import type { PageSocket } from './web-types.ts';
 
-/** Sends messages, and bounds what waits to be sent. */
+/** Sends messages, and bounds the bytes that wait to be sent. */
 export class WriteSide {
+  /** Number of messages that were sent. */
   messages = 0;
-  /** Bytes of the messages. */
+  /** Bytes of these messages. */
   bytes = 0;
-  /** Messages that were not sent, because they exceed `maxBufferedAmount`. */
+  /** Number of messages that were not sent, because they exceed `maxBufferedAmount`. */
   refused = 0;
-  #refusalReported = false;
-  /** Ends the connection once the write deadline has passed; does nothing before. */
-  expired: () => void = nothing;
+  #hasReportedRefusal = false;
+  /** Ends the connection, if the write deadline has passed. */
+  applyDeadline: () => void = nothing;
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #closed: Promise<unknown>;
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
-  /** Looks at `bufferedAmount` at once, while a write waits. Bun has an event for it. */
-  look: () => void = nothing;
-  /** Called when no message is accepted any more, maybe twice. */
+  /** Lets a waiting write check `bufferedAmount` now. The `drain` event of Bun calls it. */
+  check: () => void = nothing;
+  /** Called when no message is accepted any more. May be called twice. */
   onStop: () => void = nothing;
   /** Why no message is accepted any more. */
   #ended: { readonly reason: unknown } | undefined;
@@ -42,24 +43,24 @@ export class WriteSide {
     return this.#socket.bufferedAmount || 0;
   }
 
-  /** Counts for the bounds: {@link buffered}, and the objects of messages that wait for an open socket. */
+  /** Bytes that count for the bounds: {@link buffered}, and the cost of messages of a ConnectingSocket. */
   get #charged(): number {
     return this.buffered + (this.#socket.overhead ?? 0);
   }
 
   /**
-   * A rejected promise when no message is accepted any more. A write deadline that has passed takes
-   * effect here.
+   * A rejected promise when no message is accepted any more, else undefined. First applies the write
+   * deadline.
    */
   get rejection(): Promise<never> | undefined {
-    this.expired();
-    // A socket that closes would drop a message without an error.
+    this.applyDeadline();
+    // A closing socket would drop the message without an error.
     if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
     const reject = (): Promise<never> => rejected(this.#ended!.reason);
     return this.#ended ? reject() : markHandled(this.#closed.then(reject));
   }
 
-  /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`, if it does. */
+  /** The error, if a message of `size` bytes would exceed `maxBufferedAmount`. */
   overflow(buffered: number, size: number): BackpressureError | undefined {
     const effect = 'the message was not sent: ';
     return overflow(this.#settings, 'maxBufferedAmount', buffered, size, effect);
@@ -79,7 +80,7 @@ export class WriteSide {
     if (full) return this.refuse(full);
     socket.send(data);
     this.messages++;
-    // Not what `bufferedAmount` grows by: Bun and ws send at once.
+    // Not the growth of `bufferedAmount`: Bun and ws send at once.
     this.bytes += size;
     return this.untilWritable() ?? RESOLVED;
   }
@@ -88,29 +89,29 @@ export class WriteSide {
     return this.#settings.report;
   }
 
-  /** Counts a message that was not sent. The first one whose promise no code awaits is reported. */
+  /** Counts a refused message. Reports the first one whose promise no code awaits. */
   refuse(error: BackpressureError): CallPromise<never> {
     this.refused++;
     return refused(error, this, () => {
-      if (!this.#refusalReported) this.#settings.report(error);
-      this.#refusalReported = true;
+      if (!this.#hasReportedRefusal) this.#settings.report(error);
+      this.#hasReportedRefusal = true;
     });
   }
 
-  /** Resolves below the high-water mark; undefined while there is room. */
+  /** Resolves when the buffered bytes are below the high-water mark; undefined if they are now. */
   untilWritable(): Promise<void> | undefined {
     return this.#isLow ? undefined : (this.#drained ??= markHandled(this.#untilLow()));
   }
 
   async #untilLow(): Promise<void> {
-    // Some runtimes send when the microtask ends.
+    // Some runtimes send after the current microtask.
     await RESOLVED;
     const turns = this.#settings.turns();
     try {
       while (!this.#isLow) {
         if (this.#failed) throw this.#failed.reason;
         await new Promise<void>((resolve) => {
-          this.look = resolve;
+          this.check = resolve;
           turns.next(resolve);
         });
       }
@@ -124,16 +125,16 @@ export class WriteSide {
     return this.#charged < this.#settings.highWaterMark;
   }
 
-  /** No further message is accepted. Messages that were accepted are sent. */
+  /** Accepts no more messages. Accepted messages are still sent. */
   stop(reason: unknown): void {
     this.#ended ??= { reason };
     this.onStop();
   }
 
-  /** Nothing more is sent. */
+  /** Accepts no more messages, and fails waiting writes: nothing more is sent. */
   fail(reason: unknown): void {
     this.stop(reason);
     this.#failed ??= { reason };
-    this.look();
+    this.check();
   }
 }

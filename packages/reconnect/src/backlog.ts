@@ -13,22 +13,22 @@ import { bytesOf, CallPromise, copyOf, dataTypeOf, utf8 } from '@ws/conn/interna
 import type { LivePlan } from './options.ts';
 import { ResendWindow } from './resend.ts';
 
-/** Connections that end with a code of {@link REFUSALS} before their first message is rejected. */
+/** Number of connections in a row that a message ends by {@link REFUSALS} until it is rejected. */
 const MAX_REFUSALS = 3;
 /** The close codes of a peer that refuses a message: 1007 for its content, 1009 for its size. */
 const REFUSALS: readonly number[] = [1007, 1009];
-/** Errors of such an end: a peer that refuses a message often takes no more of its bytes. */
-const ENDS = [CloseError, TimeoutError, TransportError];
-/** Acknowledged ids that are remembered. */
+/** Errors of such a connection: a peer that refuses a message may not read the rest of it. */
+const REFUSAL_ERRORS = [CloseError, TimeoutError, TransportError];
+/** Number of acknowledged ids that are remembered. */
 const REMEMBERED_IDS = 10_000;
 
-/** A message that waits for a connection, or with an id for its acknowledgement. */
+/** A message that waits: without an id for a connection, with an id for its acknowledgement. */
 export interface QueuedMessage {
   readonly id: string | undefined;
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: CallPromise<void>;
-  /** Number of the connection that got it last; 0 for none. */
+  /** Number of the last connection that got the message; 0 for none. */
   connection: number;
   previous: QueuedMessage | undefined;
   next: QueuedMessage | undefined;
@@ -37,47 +37,47 @@ export interface QueuedMessage {
 type Bounds = Pick<LivePlan, 'maxQueuedBytes' | 'maxQueuedMessages' | 'resend'>;
 
 /**
- * Copies of the messages that wait, in the order of the calls: those without an id for a connection,
- * those with an id for their acknowledgement.
+ * Copies of the waiting messages, in the order of the calls. Messages without an id wait for a
+ * connection, messages with an id for their acknowledgement.
  */
 export class Backlog {
-  /** Only with the option `resend`. */
+  /** Undefined without the option `resend`. */
   readonly window: ResendWindow | undefined;
   readonly #bounds: Bounds;
-  // A list: to take the first entry of a long Set or array costs as much as to copy it.
+  // A linked list: to remove the first entry of a long Set or array costs as much as to copy it.
   #first: QueuedMessage | undefined;
   #last: QueuedMessage | undefined;
   /** The next message for the current connection. */
   #next: QueuedMessage | undefined;
   /** Number of the current connection. */
   #connection = 0;
-  /** Messages without an id. */
-  #count = 0;
-  #bytes = 0;
-  /** Messages with an id. */
+  /** Number and bytes of the messages without an id. */
+  #plainCount = 0;
+  #plainBytes = 0;
+  /** The messages with an id, and their bytes. */
   readonly #byId = new Map<string, QueuedMessage>();
   #idBytes = 0;
-  /** The last acknowledged ids, also as a ring. */
+  /** The last acknowledged ids, and the same as a ring, in their order. */
   readonly #acknowledgedIds = new Set<string>();
   readonly #ring: string[] = [];
   #ringAt = 0;
-  /** The first message when the peer refused one, and the number of its refusals in a row. */
-  #suspect: QueuedMessage | undefined;
+  /** The message that the peer may have refused, and the number of its refusals in a row. */
+  #refusedMessage: QueuedMessage | undefined;
   #refusals = 0;
-  /** Messages with an id that were rejected. */
+  /** The rejected messages with an id. */
   readonly #rejected: Message[] = [];
 
-  /** @param silent - Called when the peer acknowledges no message for long. */
-  constructor(bounds: Bounds, silent: (error: Error) => void) {
+  /** @param onSilence - Called when the peer acknowledges no message for a long time. */
+  constructor(bounds: Bounds, onSilence: (error: Error) => void) {
     this.#bounds = bounds;
-    this.window = bounds.resend && new ResendWindow(silent);
+    this.window = bounds.resend && new ResendWindow(onSilence);
   }
 
   get isEmpty(): boolean {
     return this.#first === undefined;
   }
 
-  /** The last message, to learn whether another one has come. */
+  /** The last message. A change shows that a message was added. */
   get last(): QueuedMessage | undefined {
     return this.#last;
   }
@@ -100,7 +100,7 @@ export class Backlog {
     return all;
   }
 
-  /** The next message for the current connection; undefined when it has got all of them. */
+  /** The next message for the current connection; undefined when it has all messages. */
   get next(): QueuedMessage | undefined {
     return this.#next;
   }
@@ -108,13 +108,13 @@ export class Backlog {
   /**
    * Adds a copy of `data`.
    *
-   * @throws TypeError for other data, or for an id that was used; BackpressureError over a bound.
+   * @throws TypeError for other data, or for an id that was used; BackpressureError above a bound.
    */
   add(data: MessageData, id: string | undefined): QueuedMessage {
     if (id !== undefined) this.#checkId(id);
     const message = copyMessage(data);
     const { length } = message.data;
-    this.#check(length, id !== undefined);
+    this.#checkBounds(length, id !== undefined);
     const previous = this.#last;
     const sent = new CallPromise<void>();
     const entry: QueuedMessage = { id, message, sent, connection: 0, previous, next: undefined };
@@ -123,8 +123,8 @@ export class Backlog {
     this.#last = entry;
     this.#next ??= entry;
     if (id === undefined) {
-      this.#count++;
-      this.#bytes += length;
+      this.#plainCount++;
+      this.#plainBytes += length;
     } else {
       this.#byId.set(id, entry);
       this.#idBytes += length;
@@ -141,12 +141,12 @@ export class Backlog {
     );
   }
 
-  #check(more: number, hasId: boolean): void {
+  #checkBounds(more: number, hasId: boolean): void {
     const { maxQueuedBytes, maxQueuedMessages, resend } = this.#bounds;
     const awaited = hasId ? 'an acknowledgement' : 'a connection';
     const [messages, maxMessages, ofMessages] = hasId
       ? [this.#byId.size, resend!.maxMessages, 'resend.maxMessages']
-      : [this.#count, maxQueuedMessages, 'maxQueuedMessages'];
+      : [this.#plainCount, maxQueuedMessages, 'maxQueuedMessages'];
     if (messages >= maxMessages) {
       throw new BackpressureError(
         `the message was not sent: ${messages} messages wait for ${awaited}, as many as ${ofMessages} allows`,
@@ -154,7 +154,7 @@ export class Backlog {
     }
     const [bytes, maxBytes, ofBytes] = hasId
       ? [this.#idBytes, resend!.maxBytes, 'resend.maxBytes']
-      : [this.#bytes, maxQueuedBytes, 'maxQueuedBytes'];
+      : [this.#plainBytes, maxQueuedBytes, 'maxQueuedBytes'];
     if (bytes + more > maxBytes) {
       throw new BackpressureError(
         `the message was not sent: ${bytes} bytes wait for ${awaited}; ${more} more would exceed ${ofBytes} (${maxBytes})`,
@@ -162,14 +162,14 @@ export class Backlog {
     }
   }
 
-  /** A new connection gets all messages. */
+  /** Called for a new connection, which gets all messages. */
   opened(): void {
     this.#connection++;
     this.#next = this.#first;
     this.window?.opened(this.#refusals > 0);
   }
 
-  /** The current connection gets `entry`, the next message. */
+  /** Called when the current connection gets `entry`, the next message. */
   took(entry: QueuedMessage): void {
     this.#next = entry.next;
     if (entry.id === undefined) return this.#remove(entry);
@@ -177,7 +177,7 @@ export class Backlog {
     this.window!.took(entry.message.data.length);
   }
 
-  /** An id that is unknown was acknowledged before, over another connection. */
+  /** Takes an acknowledgement. An unknown id was acknowledged before, on another connection. */
   acknowledge(id: string): void {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
@@ -203,8 +203,8 @@ export class Backlog {
     if (this.#next === entry) this.#next = next;
     const { length } = message.data;
     if (id === undefined) {
-      this.#count--;
-      this.#bytes -= length;
+      this.#plainCount--;
+      this.#plainBytes -= length;
     } else {
       this.#byId.delete(id);
       this.#idBytes -= length;
@@ -212,23 +212,24 @@ export class Backlog {
   }
 
   /**
-   * The current connection has ended. When the peer has refused the same first message
-   * {@link MAX_REFUSALS} times in a row, that message is rejected: it would block all others.
+   * Called when the current connection has ended. When the peer has refused the first message
+   * {@link MAX_REFUSALS} times in a row, rejects that message: it would block all others.
    *
-   * @returns The error of that message.
+   * @returns The error of the rejected message, if there is one.
    */
   closed({ code, reason, error }: CloseInfo): CloseError | undefined {
     const [first] = this.#byId.values();
-    // This end has the same codes for messages of the peer, with other errors.
-    const isPeers = error === undefined || ENDS.some((End) => error instanceof End);
-    const isRefusal = REFUSALS.includes(code) && isPeers;
+    // This end closes with the same codes for messages of the peer, but with other errors.
+    const isOfPeer =
+      error === undefined || REFUSAL_ERRORS.some((Refusal) => error instanceof Refusal);
+    const isRefusal = REFUSALS.includes(code) && isOfPeer;
     if (!isRefusal || first?.connection !== this.#connection) {
       this.#refusals = 0;
-      this.#suspect = undefined;
+      this.#refusedMessage = undefined;
       return undefined;
     }
-    this.#refusals = first === this.#suspect ? this.#refusals + 1 : 1;
-    this.#suspect = first;
+    this.#refusals = first === this.#refusedMessage ? this.#refusals + 1 : 1;
+    this.#refusedMessage = first;
     if (this.#refusals < MAX_REFUSALS) return undefined;
     this.#refusals = 0;
     this.#remove(first);
@@ -245,7 +246,7 @@ export class Backlog {
     return refusal;
   }
 
-  /** Nothing is sent any more. Returns whether code awaits one of the messages. */
+  /** Rejects all messages. Returns whether code awaits one of their promises. */
   rejectAll(reason: unknown): boolean {
     this.window?.closed();
     let isAwaited = false;

@@ -3,15 +3,15 @@ import { Deferred } from '@ws/conn/internal';
 import { untilAborted } from './waits.ts';
 
 /**
- * A message or `reconnect` lets the next dial follow while a reader is behind by fewer connections. A
- * reader keeps the messages of each of them, up to its read-ahead.
+ * While a reader is behind by fewer connections, a message to send or `reconnect` lets the next dial
+ * follow. Each of these connections keeps its messages, up to its read-ahead.
  */
 const MAX_UNREAD = 64;
 
-/** The reader of the messages of a connection. */
+/** Reads the messages of one connection. */
 export type Reads = Pick<ConnLike, typeof Symbol.asyncIterator> & {
   receive(handler: MessageHandler): Promise<unknown>;
-  /** The error with which the handler of `receive` has failed, if it is not the connection's. */
+  /** The error of a failed handler of `receive`; read from the connection if absent. */
   readonly failure?: unknown;
 };
 
@@ -22,28 +22,28 @@ interface Link<C> {
   readonly closed: Promise<CloseInfo>;
   /** Number of the connection, from 1. */
   readonly number: number;
-  /** Resolves when the dial after this connection waits for no reader. */
+  /** Resolves when the dial after this connection need not wait for a reader. */
   readonly mayDial: Deferred<void>;
 }
 
 /**
  * The connections of one client, in the order of the dials. Each reader reads one after the other.
- * The next dial waits until a reader has begun with the last connection.
+ * The next dial waits until a reader has begun to read the last connection.
  */
 export class ConnectionChain<C> {
   #last: Link<C> | undefined;
   /** Whether the last connection is still in use. */
   #isOpen = false;
-  /** Readers wait for it: the next connection resolves it, or the end with undefined. */
+  /** Resolves with the next connection, or with undefined at the end. */
   #next = new Deferred<Link<C> | undefined>();
-  /** Number of the newest connection that a reader has begun. */
+  /** Number of the newest connection that a reader has begun to read. */
   #begun = 0;
   /**
-   * The connections that each reader has not begun. No link leads to the next one: V8 may keep an old
-   * link in a register of a generator, and with it all later ones.
+   * For each reader, the connections that it has not begun to read. Not a linked list: V8 may keep an
+   * old link in a register of a generator, and with it all later ones.
    */
   readonly #unread = new Set<Link<C>[]>();
-  /** Whether a message waits for the next connection, or `reconnect` does. */
+  /** Whether a message or a call of `reconnect` waits for the next connection. */
   #isWanted = false;
 
   opened(conn: C, reads: Reads, closed: Promise<CloseInfo>): void {
@@ -57,43 +57,43 @@ export class ConnectionChain<C> {
     this.#next = new Deferred();
   }
 
-  /** The last connection has closed. */
+  /** Called when the last connection has closed. */
   closed(): void {
     this.#isOpen = false;
   }
 
-  /** No connection follows. */
+  /** Called when no connection follows. */
   finish(): void {
     this.#next.resolve(undefined);
   }
 
-  /** The next connection is wanted, for a message that the reader that is behind may have sent. */
+  /** Requests the next connection. A reader that is behind may wait for a message to be sent there. */
   want(): void {
     this.#isWanted = true;
     this.#letDial();
   }
 
-  /** Resolves when the next dial waits for no reader. */
+  /** Resolves when the next dial need not wait for a reader. */
   async mayDial(): Promise<void> {
     if (this.#unread.size > 0) await this.#last?.mayDial.promise;
   }
 
   /**
-   * The connections of one reader: the open one or the next one, and those after it.
+   * The connections for one reader: the open or the next connection, then all later ones.
    *
-   * @param left - Ends the wait for a connection when it aborts.
+   * @param signal - An abort ends the wait for a connection.
    */
-  async *read(left: AbortSignal): AsyncGenerator<Link<C>, undefined> {
+  async *read(signal: AbortSignal): AsyncGenerator<Link<C>, undefined> {
     const unread: Link<C>[] = this.#isOpen && this.#last ? [this.#last] : [];
     this.#unread.add(unread);
     try {
-      while (!left.aborted) {
+      while (!signal.aborted) {
         const link = unread.shift();
         if (link !== undefined) {
           this.#begin(link);
           yield link;
-          await untilAborted(left, link.closed);
-        } else if ((await untilAborted(left, this.#next.promise)) === undefined) break;
+          await untilAborted(signal, link.closed);
+        } else if ((await untilAborted(signal, this.#next.promise)) === undefined) break;
       }
     } finally {
       this.#unread.delete(unread);
@@ -102,7 +102,7 @@ export class ConnectionChain<C> {
     return undefined;
   }
 
-  /** A reader begins with the messages of `link`. */
+  /** Called when a reader begins to read `link`. */
   #begin(link: Link<C>): void {
     this.#begun = Math.max(this.#begun, link.number);
     link.mayDial.resolve();

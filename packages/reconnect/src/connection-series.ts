@@ -16,21 +16,21 @@ import { retryDelay } from './retry-delay.ts';
 import { onPageWake, sleep, untilAborted } from './waits.ts';
 
 /**
- * Milliseconds after the wake of a page in which it learns how its connection has ended. Chromium
- * reports that 7 ms after a return from the back/forward cache.
+ * Time in ms after the wake of a page in which a dial needs no wait. The page may learn late that its
+ * connection has ended: in Chromium 7 ms after a return from the back/forward cache.
  */
 const WAKE_MS = 1_000;
-/** Milliseconds after which `reconnect` or a wake of the page gives up a dial. */
+/** Age in ms from which `reconnect` or a wake of the page gives up a dial. */
 const OLD_DIAL_MS = 2_000;
-/** The codes of a connection that this end closes with 1000, or gives up. */
+/** Possible codes of a connection that this end closes with 1000, or terminates. */
 const OWN_ENDS: readonly number[] = [1000, 1005, 1006];
 
-/** The work of a {@link ConnectionSeries} without an open connection. */
+/** The state of a {@link ConnectionSeries} without an open connection. */
 export type Phase = 'connecting' | 'waiting';
 
 /**
- * The work between a dial and the delivery of its connection. Its error is a failed dial. `signal`
- * aborts when the connection is not wanted.
+ * Prepares a connection between its dial and its delivery. An error counts as a failed dial. `signal`
+ * aborts when the connection is no longer wanted.
  */
 export type Prepare<C> = (conn: C, signal: AbortSignal) => unknown;
 
@@ -39,34 +39,34 @@ export type Prepare<C> = (conn: C, signal: AbortSignal) => unknown;
  * of `next` wait for each other; `return` does not wait.
  */
 export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterator<C, undefined> {
-  /** The work of the pending call of `next`. */
+  /** The state of the pending call of `next`. */
   phase: Phase = 'connecting';
   readonly #plan: ReconnectPlan<C>;
   readonly #prepare: Prepare<C> | undefined;
   readonly #conns: AsyncGenerator<C, undefined>;
-  /** Aborted when no further connection is delivered. */
+  /** Aborts when no further connection is delivered. */
   readonly #ended = new AbortController();
-  /** Aborted when the connection of the current dial is not wanted. */
+  /** Aborts when the connection of the current dial is no longer wanted. */
   #dialing = new AbortController();
   /** When the current dial began, by `performance.now()`; Infinity without one. */
   #dialedAt = Infinity;
   /** Whether a connection was delivered. */
   #wasOpen = false;
-  /** The last connection that was delivered; undefined when it is replaced. */
+  /** The last delivered connection; undefined after `reconnect` has replaced it. */
   #conn: C | undefined;
   /** Resolves when that connection has closed. */
   #closed: Promise<unknown> = RESOLVED;
-  /** Resolves when the next dial does not wait for the end of that connection. */
+  /** Resolves when `reconnect` replaces that connection: the next dial does not wait for its end. */
   #replaced = new Deferred<void>();
   /** Set when `signal` closes a connection; settles when that connection has closed. */
   #closing: Promise<unknown> = RESOLVED;
-  /** Dials since the start, or since the last connection that lasted `maxDelay`. */
+  /** Number of dials since the start, or since the last connection that lasted `maxDelay`. */
   #tries = 0;
-  /** Waits since the same time. */
+  /** Number of waits since the same time. */
   #waits = 0;
   /** Milliseconds to wait before the next dial. */
   #delay = 0;
-  /** When the page woke, by `performance.now()`. The next wait resets it. */
+  /** When the page woke, by `performance.now()`; -Infinity after the next wait. */
   #wokeAt = -Infinity;
   #removeWake: (() => void) | undefined;
   /** Whether the next dial waits for nothing. */
@@ -101,11 +101,12 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   /**
-   * The next dial follows at once, and the waits start again. A wait ends. A dial that is older than
-   * {@link OLD_DIAL_MS} is given up.
+   * Dials at once: ends a wait, or gives up a dial that is older than {@link OLD_DIAL_MS}. The waits
+   * start from `minDelay` again.
    *
-   * @param replaces - Whether the caller closes the open connection with 1000, which is no stop code
-   *   then. The next dial does not wait for its end; the delivery of the next connection does.
+   * @param replaces - Whether the caller closes the open connection with 1000, which is then no stop
+   *   code. The next dial does not wait for the end of that connection. The delivery of the next
+   *   connection does.
    */
   dialNow(replaces: boolean): void {
     this.#tries = this.#waits = 0;
@@ -134,7 +135,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
         }
         this.#listen();
         await untilAborted(signal, Promise.race([this.#closed, this.#replaced.promise]));
-        // The loop does not end before the connection that `signal` closes.
+        // If `signal` closes the connection, the loop ends after the connection.
         await this.#closing;
       }
     } finally {
@@ -156,7 +157,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
       if (conn === undefined) return undefined;
       ({ closed } = internalsOf(conn));
       await this.#prepareConn(conn, closed, signal);
-      // The end of the connection that it replaces comes first.
+      // Waits for the end of the connection that this one replaces.
       if (this.#wasOpen && this.#conn === undefined) await untilAborted(signal, this.#closed);
     } catch (error) {
       if (conn !== undefined && (await this.#closesWithStopCode(conn, error, signal))) this.#stop();
@@ -165,13 +166,13 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     }
     if (!signal.aborted) return this.#opened(conn, closed);
     const closing = conn.close();
-    // The next dial does not wait for the peer of an abandoned one.
+    // The next dial does not wait for the close of an abandoned connection.
     if (this.#ended.signal.aborted) await closing;
     else void markHandled(closing);
     return undefined;
   }
 
-  /** Returns undefined when `signal` has aborted. A connection that comes later is closed. */
+  /** Returns undefined when `signal` has aborted. Then closes a connection that comes later. */
   async #dial(signal: AbortSignal): Promise<C | undefined> {
     const dialing = callDial(this.#plan.dial, signal);
     await untilAborted(signal, dialing);
@@ -183,21 +184,21 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     return undefined;
   }
 
-  /** Gives up a dial that has hung; another one follows. Returns whether there was one. */
+  /** Gives up a dial that is too old; another one follows. Returns whether there was one. */
   #giveUpOldDial(): boolean {
     const isOld = performance.now() - this.#dialedAt >= OLD_DIAL_MS;
     if (isOld) this.#dialing.abort();
     return isOld;
   }
 
-  /** @throws (rejects) the error of the work, or the end of the connection before it. */
+  /** @throws (rejects) the error of {@link Prepare}, or of a connection that ends before. */
   async #prepareConn(conn: C, closed: Promise<CloseInfo>, signal: AbortSignal): Promise<void> {
     const work = this.#prepare?.(conn, signal) as Partial<PromiseLike<unknown>> | undefined;
     if (typeof work?.then !== 'function') return;
     await untilAborted<unknown>(signal, Promise.race([work, rejectsAtEnd(closed)]));
   }
 
-  /** Closes a connection after `error` of its work. Whether the peer ended it before, for good. */
+  /** Closes `conn` after an error of {@link Prepare}. Returns whether a stop code had ended it. */
   async #closesWithStopCode(conn: C, error: unknown, signal: AbortSignal): Promise<boolean> {
     const wasOpen = conn.state === 'open';
     const closing = internalsOf(conn).closeAfterError(error);
@@ -245,24 +246,24 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     this.#wasOpen = true;
     this.#conn = conn;
     this.#replaced = new Deferred();
-    this.#closed = closed.then((info) => this.#ends(conn, info, performance.now() - openedAt));
+    this.#closed = closed.then((info) => this.#onEnd(conn, info, performance.now() - openedAt));
     return conn;
   }
 
-  #ends(conn: C, { code, error }: CloseInfo, lasted: number): void {
-    // A bound of this end asks for the next connection.
+  #onEnd(conn: C, { code, error }: CloseInfo, lasted: number): void {
+    // After a BackpressureError of this end, the next connection follows.
     const isStop = this.#plan.stopCodes.has(code) && !(error instanceof BackpressureError);
     if (this.#conn !== conn) {
-      // `reconnect` has replaced it. A stop code of the peer counts until the next one is there.
+      // `reconnect` has replaced `conn`. A stop code of the peer counts until the next one opens.
       if (isStop && !OWN_ENDS.includes(code) && this.#conn === undefined) this.#stop();
       return;
     }
     this.phase = 'waiting';
-    // A server that soon closes each new connection counts as a refusal.
+    // A connection that did not last counts as a failed dial, so that the waits grow.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (isStop) this.#stop();
-    // The caller may never call `next` again: the listener would leak.
+    // The caller may never call `next` again, and the listeners would leak.
     this.#unlisten();
   }
 
@@ -298,7 +299,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 }
 
-/** The error of a dial function with a result that is no connection. */
+/** The error for the result of a dial function, if that is no connection. */
 class NotAConn extends TypeError {
   static is(error: unknown): boolean {
     try {
@@ -314,7 +315,7 @@ class NotAConn extends TypeError {
   }
 }
 
-/** @throws (rejects) the error of `dial`, also if it throws at once. */
+/** @throws (rejects) the error of `dial`; NotAConn for another result. */
 async function callDial<C extends ConnLike>(
   dial: ReconnectPlan<C>['dial'],
   signal: AbortSignal,

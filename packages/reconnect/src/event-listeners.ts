@@ -12,17 +12,17 @@ export class EventListeners<C> {
   readonly #report: Report;
   readonly #entries = { open: new Set<unknown>(), close: new Set<unknown>() };
 
-  /** @param report - Gets the errors of listeners. */
+  /** @param report - Called with the errors of listeners. */
   constructor(report: Report) {
     this.#report = report;
   }
 
-  /** @returns Removes the listener. */
+  /** @returns A function that removes the listener. */
   add<Event extends keyof ListenersOf<C>>(
     event: Event,
     listener: ListenersOf<C>[Event],
   ): () => void {
-    // An object for each call: the same function may listen twice.
+    // A new object for each call, because the same function may be added twice.
     const entry = { listener: asyncContexts.bind(listener) };
     const entries = this.#entries[event];
     entries.add(entry);
@@ -34,7 +34,7 @@ export class EventListeners<C> {
     argument: Parameters<ListenersOf<C>[Event]>[0],
   ): void {
     const failed = (error: unknown): void => this.#report(error, { where: `on ${event}` });
-    // A copy: a listener that is added meanwhile waits for the next event.
+    // A copy: a listener that another listener adds waits for the next event.
     const entries = [...this.#entries[event]];
     for (const entry of entries) {
       const { listener } = entry as { listener: (argument: unknown) => unknown };

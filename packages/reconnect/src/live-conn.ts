@@ -37,7 +37,7 @@ import type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './st
 import { openWithin, untilAborted } from './waits.ts';
 
 const DISCARD = { discard: true } as const;
-/** Time in ms for the end of a connection that `reconnect` replaces. */
+/** Time in ms in which a connection that `reconnect` replaces must close. */
 const REPLACED_MS = 1_000;
 
 /**
@@ -45,7 +45,7 @@ const REPLACED_MS = 1_000;
  * classes of node-client and browser take a URL.
  */
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
-  /** Resolves when it has ended; never rejects. */
+  /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
   readonly #queue: Backlog;
@@ -53,32 +53,34 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly #settled = new Deferred<ReconnectingEnd>();
   readonly #listeners: EventListeners<C>;
   readonly #chain = new ConnectionChain<C>();
+  /** The connection in use. It may be closing. */
   #conn: C | undefined;
-  /** The reader of that connection, with the option `resend`. */
+  /** Reads that connection, with the option `resend`. */
   #readAhead: ReadAhead | undefined;
-  /** @internal The connection whose message the handler of `receive` gets. */
+  /** @internal The connection of the message that the handler of `receive` handles. */
   reading: C | undefined = undefined;
-  /** Whether `receive` was called. A call that another reader has refused does not count. */
+  /** Whether `receive` was called. A call that failed because of another reader does not count. */
   #receives = false;
   #ended: ReconnectingEnd | undefined;
   /** Whether `close` was called. */
-  #closing = false;
-  /** Whether `close` with `discard` was called: readers get no more messages. */
-  #discarding = false;
-  /** The connection that gets the backlog. Later messages join it. */
+  #isClosing = false;
+  /** Whether `close` was called with `discard`: readers get no more messages. */
+  #isDiscarding = false;
+  /** The connection to which the backlog is being sent. Later messages join the backlog. */
   #backlogConn: C | undefined;
   /** Resolves when the connection has accepted the backlog, or has ended. */
   #backlogSent: Promise<void> = RESOLVED;
-  /** Resolves when the connection is no longer in use. */
-  #left = new Deferred<void>();
+  /** Resolves when that connection is no longer in use. */
+  #detached = new Deferred<void>();
   /** Settles the promises of `reconnect`. */
   #reconnected: Deferred<C> | undefined;
+  /** Number of messages that `send` has refused. */
   #refused = 0;
-  /** Whether a loop over the messages has begun and has not left. */
+  /** Whether a loop over the messages has begun, and has not ended by `break`. */
   #hasLoop = false;
-  /** Whether a promise that code awaits has the error that ended this object. */
-  #isTold = false;
-  /** The kinds of fault that were reported. */
+  /** Whether code awaits the error that ended this object, so that it needs no report. */
+  #isEndAwaited = false;
+  /** The kinds of faults that were reported. */
   readonly #reported = new Set<string>();
 
   /** @internal */
@@ -87,7 +89,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
-      { ...plan, dial: this.#reportsFirst(plan) },
+      { ...plan, dial: this.#reportingDial(plan) },
       (conn, signal) => this.#prepare(conn, signal),
     );
     this.closed = this.#settled.promise;
@@ -96,7 +98,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   get state(): ReconnectingState {
     if (this.conn !== undefined) return 'open';
-    if (this.#ended !== undefined || this.#closing) return 'closed';
+    if (this.#ended !== undefined || this.#isClosing) return 'closed';
     return this.#conn === undefined ? this.#series.phase : 'waiting';
   }
 
@@ -124,34 +126,34 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /**
    * The messages with an id that the peer has not acknowledged (option `resend`), in the order of
-   * the calls; to store them when a page ends, for example. A new array for each read.
+   * the calls. Store them when a page ends, for example. Each read returns a new array.
    */
   get unacknowledged(): readonly Message[] {
     return this.#queue.unacknowledged;
   }
 
   /**
-   * Sends a message on the open connection, or keeps a copy for the next one. Messages that wait
-   * leave in the order of the calls.
+   * Sends a message on the open connection, or keeps a copy for the next one. Waiting messages are
+   * sent in the order of the calls.
    *
    * @param data - As for `Conn.send`.
-   * @returns Resolves when a connection has accepted the message, as `Conn.send` does; without a
-   *   connection it waits for the next one. A message that a connection had accepted when it ended is
-   *   not sent again: if it matters, have the peer acknowledge it. With the option `resend`, a message
-   *   with an id resolves when the peer has acknowledged it.
-   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, over
-   *   `maxBufferedAmount` of the open connection when no message waits, or for an id over a bound of
-   *   `resend`; CloseSentError after `close`; the error that ended this object; the error of the
-   *   connection that had accepted the message without an id and broke; CloseError for a message with
-   *   an id at which three connections in a row have ended with 1007 or 1009; TypeError for other
-   *   data or a used id.
+   * @returns Resolves when a connection has accepted the message, as `Conn.send` does. Without a
+   *   connection, the message waits for the next one. If a connection ends after it has accepted a
+   *   message, the message is not sent again: if that matters, let the peer acknowledge messages. With
+   *   the option `resend`, the promise for a message with an id resolves at the acknowledgement.
+   * @throws (rejects) BackpressureError above `maxQueuedBytes` or `maxQueuedMessages`, above
+   *   `maxBufferedAmount` of the open connection when no message waits, or above a bound of `resend`
+   *   for a message with an id; CloseSentError after `close`; the error that ended this object; for a
+   *   message without an id, the error of the connection that had accepted it and broke; for a message
+   *   with an id, CloseError when three connections in a row have ended at it with 1007 or 1009;
+   *   TypeError for other data or a used id.
    */
   send(data: MessageData): Promise<void> {
     try {
-      // First: a function of the application may end this object.
+      // The function `id` comes first, because it may end this object.
       const { resend } = this.#plan;
       const id = resend && idOf(resend, data);
-      if (this.#ended !== undefined || this.#closing) {
+      if (this.#ended !== undefined || this.#isClosing) {
         return rejected(this.#endReason(), this);
       }
       const { conn } = this;
@@ -164,10 +166,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         // When the connection breaks, the next one gets the message.
         void markHandled(internalsOf(conn).sendWaiting(entry.message));
       }
-      if (id !== undefined) this.#readAhead?.sendWaits();
+      if (id !== undefined) this.#readAhead?.onSend();
       return entry.sent;
     } catch (error) {
-      if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
+      if (!(error instanceof BackpressureError)) return this.#badArgument(error, 'send');
       const ignored = (): void => this.#reportOnce(error, 'send');
       return this.#counted(refused(error, this, ignored));
     }
@@ -192,10 +194,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       cause = error;
     }
     if (text !== undefined) return this.send(text);
-    return this.#mistake(new TypeError(fault, { cause }), 'writeJSON');
+    return this.#badArgument(new TypeError(fault, { cause }), 'writeJSON');
   }
 
-  /** Counts a message that is rejected with a BackpressureError. */
+  /** Counts a message that was refused. Only then `sent` is a CallPromise. */
   #counted(sent: Promise<void>): Promise<void> {
     if (sent instanceof CallPromise) this.#refused++;
     return sent;
@@ -209,8 +211,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#plan.report(error, { where });
   }
 
-  /** Returns a promise that rejects with `error`, which is about an argument, and reports it. */
-  #mistake(error: unknown, where: string): Promise<never> {
+  /** Reports the error of a bad argument. Returns a promise that rejects with it. */
+  #badArgument(error: unknown, where: string): Promise<never> {
     fromCaller(error, this, where);
     this.#plan.report(error, { where });
     return rejected(error);
@@ -221,14 +223,14 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *
    * @param handler - As for `Conn.receive`. The connection closes with 1011 when the handler fails.
    *   An error other than a WebSocketError of that connection ends this object.
-   * @returns Resolves at the end, when the handler has finished with the last message.
+   * @returns Resolves when this object has ended and the handler has finished with the last message.
    * @throws (rejects) The error that ended this object; the error of the handler; ReadPendingError
    *   when `receive` was called before; TypeError when `handler` is not a function.
    */
   receive(handler: MessageHandler): Promise<void> {
     if (typeof handler !== 'function') {
       const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
-      return this.#mistake(error, 'receive');
+      return this.#badArgument(error, 'receive');
     }
     if (this.#receives) {
       return rejected(new ReadPendingError('receive', 'receive'), this);
@@ -238,20 +240,20 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Iterates over the messages of all connections, in their order. When the loop has not begun the
-   * last connection, the next dial waits for the loop or for a message to send. When the loop is 64
-   * connections behind, the dial waits for the loop. The iteration ends with this object, and throws
-   * the error that ended it. `break` leaves this object open. `return()` ends a pending `next`,
-   * which then takes no message.
+   * Iterates over the messages of all connections, in their order. While the loop has not reached the
+   * last connection, the next dial waits until the loop reaches it, or until there is a message to
+   * send. If the loop is 64 connections behind, the dial waits only for the loop. The iteration ends
+   * with this object, and throws the error that ended this object. `break` leaves this object open.
+   * `return()` ends a pending `next()` without a message.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    const left = new AbortController();
-    const messages = this.#messages(left.signal);
+    const stop = new AbortController();
+    const messages = this.#messages(stop.signal);
     this.#hasLoop = true;
     return {
       next: () => markHandled(messages.next()),
       return: () => {
-        left.abort();
+        stop.abort();
         this.#hasLoop = false;
         return messages.return(undefined);
       },
@@ -261,32 +263,32 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     };
   }
 
-  /** @param left - Ends a pending `next`. Its message is for the next reader. */
-  async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
-    for await (const { conn, reads } of this.#chain.read(left)) {
+  /** @param signal - An abort ends a pending `next()`. The next reader then gets the message. */
+  async *#messages(signal: AbortSignal): AsyncGenerator<Message, undefined> {
+    for await (const { conn, reads } of this.#chain.read(signal)) {
       const iterator = reads[Symbol.asyncIterator]();
-      const leave = (): void => void iterator.return?.();
-      left.addEventListener('abort', leave);
+      const aborted = (): void => void iterator.return?.();
+      signal.addEventListener('abort', aborted);
       try {
         for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-          if (this.#discarding) break;
+          if (this.#isDiscarding) break;
           yield next.value;
         }
       } catch (error) {
         if (!isErrorOf(conn, error) || conn.state === 'open' || this.#hasLost(conn)) throw error;
       } finally {
-        left.removeEventListener('abort', leave);
+        signal.removeEventListener('abort', aborted);
       }
     }
-    return left.aborted ? undefined : this.#ofEnd();
+    return signal.aborted ? undefined : this.#readResult();
   }
 
   async #receiveAll(handler: MessageHandler): Promise<void> {
-    const left = new AbortController();
-    for await (const { conn, reads } of this.#chain.read(left.signal)) {
+    const never = new AbortController();
+    for await (const { conn, reads } of this.#chain.read(never.signal)) {
       this.reading = conn;
       try {
-        await reads.receive((message) => (this.#discarding ? undefined : handler(message)));
+        await reads.receive((message) => (this.#isDiscarding ? undefined : handler(message)));
       } catch (error) {
         if (error instanceof ReadPendingError) this.#receives = false;
         else if (isErrorOf(conn, error, reads.failure)) {
@@ -295,31 +297,31 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         throw error;
       }
     }
-    return this.#ofEnd();
+    return this.#readResult();
   }
 
-  /** The result of reading after the end. */
-  #ofEnd(): Promise<undefined> | undefined {
+  /** The result of a reader: undefined, or a rejection with the error that ended this object. */
+  #readResult(): Promise<undefined> | undefined {
     const end = this.#ended;
     return end?.error === undefined ? end && resolvedAt(end, () => undefined) : rejected(end.error);
   }
 
-  /** Whether messages were dropped at the end by `close`. The reader then does not end normally. */
+  /** Whether `close` has dropped unread messages of `conn`. The reader then gets an error. */
   #hasLost(conn: C): boolean {
-    return this.#closing && !this.#discarding && (internalsOf(conn).messagesLost ?? 0) > 0;
+    return this.#isClosing && !this.#isDiscarding && (internalsOf(conn).messagesLost ?? 0) > 0;
   }
 
   async #handlerFailed(error: unknown): Promise<void> {
-    // The handler may have failed with a message of an earlier connection.
+    // Closes the connection in use: the message may be of an earlier one.
     if (this.#conn !== undefined) await internalsOf(this.#conn).closeAfterError(error);
     this.#finish({ error });
   }
 
   /**
-   * Calls `listener` for each connection that opens, or for the end of each.
+   * Calls `listener` when a connection has opened, or when one has ended.
    *
    * @param event - `open`: the listener gets the connection. `close`: it gets its `CloseInfo`.
-   * @returns Removes the listener.
+   * @returns A function that removes the listener.
    * @throws TypeError for another event, or when `listener` is not a function.
    */
   on<Event extends keyof ListenersOf<C>>(
@@ -331,21 +333,21 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Dials at once: ends a wait, or closes the open connection with 1000 meanwhile. What that
-   * connection still delivers, for a second at most, comes before the messages of the next one. A
-   * dial that has begun continues, unless it is older than two seconds. After a failed dial the waits
-   * start from `minDelay` again.
+   * Dials at once: ends a wait, or closes the open connection with 1000 during the dial. That
+   * connection has a second to deliver messages. Readers get them before those of the next connection.
+   * A pending dial continues, unless it is older than two seconds. After a failed dial the waits start
+   * from `minDelay` again.
    *
    * @returns Resolves with the next connection that opens. Calls that overlap share one dial.
    * @throws (rejects) CloseSentError after the end. Its `cause` is the error that ended this object.
    */
   reconnect(): Promise<C> {
-    if (this.#ended !== undefined || this.#closing) {
+    if (this.#ended !== undefined || this.#isClosing) {
       return rejected(this.#noReconnect(), this);
     }
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();
-    if (conn !== undefined) this.#leave();
+    if (conn !== undefined) this.#detach();
     this.#chain.want();
     this.#series.dialNow(conn !== undefined);
     if (conn !== undefined) closeReplaced(conn);
@@ -354,11 +356,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /**
    * Ends this object. An open connection first sends the waiting messages, for at most its
-   * `closeTimeout`, then closes. Without an open connection it ends at once. Messages that still
-   * wait are `unsent`.
+   * `closeTimeout`, then closes. Without an open connection, this object ends at once. Messages that
+   * still wait are in `unsent` of the result.
    *
-   * @param options - `discard`: true drops unread and later messages of all connections. A second
-   *   call may ask for that. Default: readers get them, as after `Conn.close`.
+   * @param options - `discard`: true drops unread and later messages of all connections, also in a
+   *   second call. Default: readers get these messages, as after `Conn.close`.
    * @returns {@link closed}.
    * @throws (rejects) TypeError, RangeError for an invalid code, reason or option. Nothing ends then.
    */
@@ -370,16 +372,16 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     try {
       this.#plan.checkClose(code, reason, options);
     } catch (error) {
-      return this.#mistake(error, 'close');
+      return this.#badArgument(error, 'close');
     }
-    this.#discarding ||= options.discard === true;
+    this.#isDiscarding ||= options.discard === true;
     const conn = this.#conn;
-    if (this.#closing || this.#ended !== undefined) {
+    if (this.#isClosing || this.#ended !== undefined) {
       // A second call can only drop messages.
-      if (this.#discarding && conn?.state === 'closing') void conn.close(code, '', DISCARD);
+      if (this.#isDiscarding && conn?.state === 'closing') void conn.close(code, '', DISCARD);
       return this.#ended === undefined ? this.closed : resolvedAt(this.#ended, () => this.closed);
     }
-    this.#closing = true;
+    this.#isClosing = true;
     if (conn === undefined) this.#finish({});
     else void this.#closeConn(conn, code, reason);
     return this.closed;
@@ -394,8 +396,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const timer = setTimeout(() => timeUp.abort(), internalsOf(conn).closeTimeout);
     await untilAborted(timeUp.signal, this.#backlogSent);
     clearTimeout(timer);
-    // A code that this connection cannot send, 1005 for example, must not leave it open.
-    const close = { discard: this.#discarding };
+    // If `conn` cannot send this code, 1005 for example, it closes with 1000.
+    const close = { discard: this.#isDiscarding };
     await conn.close(code, reason, close).catch(() => conn.close(1000, '', close));
   }
 
@@ -404,7 +406,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       for await (const conn of this.#series) {
         if (this.#ended === undefined) await this.#use(conn);
         else await conn.close();
-        if (this.#closing) break;
+        if (this.#isClosing) break;
       }
       this.#finish({});
     } catch (error) {
@@ -413,49 +415,49 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Delivers one connection, waits until it has closed or is replaced, and until the next dial may
-   * follow.
+   * Gives one connection to the readers. Waits until it has closed or is replaced, and until the next
+   * dial may follow.
    */
   async #use(conn: C): Promise<void> {
     this.#conn = conn;
     this.#reconnected?.resolve(conn);
     this.#reconnected = undefined;
     const { closed } = internalsOf(conn);
-    // First: a reader may send at once, and what waits comes before that.
+    // The backlog precedes messages that a reader sends as soon as it gets the connection.
     this.#backlogSent = this.#sendBacklog(conn);
     this.#chain.opened(conn, this.#readsOf(conn), closed);
-    const left = new Deferred<void>();
-    this.#left = left;
+    const detached = new Deferred<void>();
+    this.#detached = detached;
     void closed.then((info) => this.#closed(conn, info));
     this.#listeners.emit('open', conn);
-    await left.promise;
-    // After the end no code has to read first: `close` may be awaited where a message is handled.
-    if (this.#closing) return;
+    await detached.promise;
+    // After `close` the end waits for no reader, because a handler may await `close`.
+    if (this.#isClosing) return;
     if (!this.#queue.isEmpty) this.#chain.want();
     await untilAborted(this.#series.signal, this.#chain.mayDial());
   }
 
   #closed(conn: C, info: CloseInfo): void {
-    // Otherwise `reconnect` has replaced it.
+    // `reconnect` may have replaced the connection before.
     if (this.#conn === conn) {
       const refusal = this.#queue.closed(info);
       if (refusal !== undefined) this.#plan.report(refusal, { where: 'send' });
-      this.#leave();
+      this.#detach();
     }
     this.#listeners.emit('close', info);
   }
 
-  /** The connection is no longer in use. */
-  #leave(): void {
+  /** Called when the connection is no longer in use. */
+  #detach(): void {
     this.#conn = undefined;
     this.#readAhead = undefined;
     this.#queue.window?.closed();
     this.#chain.closed();
-    this.#left.resolve();
+    this.#detached.resolve();
   }
 
   /**
-   * Runs `onOpen`, within `handshakeTimeout`.
+   * Calls `onOpen`, and waits for its result within `handshakeTimeout`.
    *
    * @throws (also rejects) the error of `onOpen`; TimeoutError.
    */
@@ -476,7 +478,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     }
   }
 
-  /** Reads the messages of `conn` for the readers of this object. */
+  /** Returns the source of messages for the readers: `conn` or, with `resend`, a ReadAhead. */
   #readsOf(conn: C): Reads {
     const { resend } = this.#plan;
     if (resend === undefined) return conn;
@@ -494,7 +496,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     while (conn.state === 'open' && this.#conn === conn && queue.next !== undefined) {
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
-        // Keep the message in the queue: accepted messages are lost when the connection breaks.
+        // The message stays in the queue: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
@@ -512,17 +514,17 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#backlogConn === conn) this.#backlogConn = undefined;
   }
 
-  /** The dial function of `plan`. It reports its first failure: the dials after it are silent. */
-  #reportsFirst({ dial, report }: LivePlan<C>): DialFunction<C> {
+  /** The dial function of `plan`, which also reports its first failure. */
+  #reportingDial({ dial, report }: LivePlan<C>): DialFunction<C> {
     let reported = false;
     return async (options) => {
       try {
         return await dial(options);
       } catch (error) {
         if (!reported && !options.signal.aborted) {
-          // The error may end this object, and code may await that.
+          // In a later turn: the error may end this object, and code may await that.
           portablePlatform.yield(() => {
-            if (!this.#isTold) report(error, { where: 'dial' });
+            if (!this.#isEndAwaited) report(error, { where: 'dial' });
           });
         }
         reported = true;
@@ -537,7 +539,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#ended = { ...(error === undefined ? {} : { error }), unsent: this.#queue.unsent };
     void this.#series.return();
     this.#settled.resolve(this.#ended);
-    this.#isTold = this.#queue.rejectAll(this.#endReason()) || this.#hasLoop;
+    this.#isEndAwaited = this.#queue.rejectAll(this.#endReason()) || this.#hasLoop;
     this.#reconnected?.reject(this.#noReconnect());
     this.#chain.finish();
   }
@@ -556,7 +558,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 }
 
-/** Closes a connection, and gives up its end after {@link REPLACED_MS}. */
+/** Closes a replaced connection, and terminates it after {@link REPLACED_MS}. */
 function closeReplaced(conn: ConnLike): void {
   const timer = setTimeout(() => conn.terminate(), REPLACED_MS);
   void internalsOf(conn).closed.then(() => clearTimeout(timer));

@@ -42,8 +42,8 @@ export type RetryDecision = (
 /** Options of `reconnecting`. */
 export interface ReconnectOptions {
   /**
-   * The shortest wait in ms between dials, except that the first wait is random from 0 to twice
-   * this. Default: 1,000, or `maxDelay` if that is less.
+   * The shortest wait in ms between dials. Only the first wait may be shorter: it is random from 0 to
+   * twice this value. Default: 1,000, or `maxDelay` if that is less.
    */
   readonly minDelay?: number | undefined;
   /** The longest wait in ms. Default: 30,000, or `minDelay` if that is more. */
@@ -54,13 +54,13 @@ export interface ReconnectOptions {
    */
   readonly stopCodes?: readonly number[] | undefined;
   /**
-   * Ends everything without an error. It cancels a dial or a wait, and closes an open connection
-   * with a close frame. It has no effect on a connection that `break` has left open.
+   * An abort ends everything without an error: it cancels a dial or a wait, and closes an open
+   * connection with a close frame. No effect on a connection that `break` has left open.
    */
   readonly signal?: AbortSignal | undefined;
   /**
    * Decides after each failed dial: `true` dials again, `false` ends with the error, undefined
-   * applies the default. Any other result is a TypeError, a promise too: it must be synchronous.
+   * applies the default. Any other result, also a promise, is a TypeError.
    */
   readonly retry?: RetryDecision | undefined;
 }
@@ -68,11 +68,11 @@ export interface ReconnectOptions {
 /** Options of a `ReconnectingConn`. */
 export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends ReconnectOptions {
   /**
-   * Runs for each new connection before queued messages are sent: log in and subscribe here. May
-   * be async, within `handshakeTimeout` of `@ws/node-client` and `@ws/browser`. Its error is reported
-   * and counts as a failed dial, and so does the end of the connection before it has finished,
-   * except with one of `stopCodes`. Write to `conn`: the `send` of this object waits for this
-   * function.
+   * Called for each new connection before queued messages are sent: log in and subscribe here. May be
+   * async, within `handshakeTimeout` of `@ws/node-client` and `@ws/browser`. An error is reported, and
+   * counts as a failed dial. The dial also fails if the connection ends before this function has
+   * finished, except with one of `stopCodes`. Write to `conn`: the `send` of this object waits for
+   * this function.
    */
   readonly onOpen?: ((conn: C) => unknown) | undefined;
   /** The most bytes of messages that wait for a connection. `false` for no bound. Default: 1 MiB. */
@@ -80,19 +80,19 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   /** The most messages that wait for a connection. `false` for no bound. Default: 1,000. */
   readonly maxQueuedMessages?: number | false | undefined;
   /**
-   * Delivery at least once: `send` of a message with an id resolves when the peer has acknowledged
-   * it. Each new connection gets the messages without an acknowledgement again, after `onOpen` and in
-   * the order of the calls: at most 64, or 64 KiB, before one is acknowledged. After `onOpen` this
-   * object reads each connection itself, so read from this object only. Default: none.
+   * Delivery at least once: `send` of a message with an id resolves when the peer has acknowledged the
+   * message. Each new connection gets the messages without an acknowledgement again, after `onOpen`
+   * and in the order of the calls: at most 64, or 64 KiB, before one is acknowledged. After `onOpen`
+   * this object reads each connection, so read only from this object. Default: none.
    */
   readonly resend?: ResendOptions | undefined;
   /**
-   * Gets the error of the first dial that fails, with `where: 'dial'`, unless it ends this object and
-   * code awaits `send` or a loop; wrong arguments; and the errors of the listeners of `on`. It gets
-   * only once: a refused message that no code awaits, each class of error of `onOpen` and of
-   * `resend.acknowledged`, and a long wait for `onOpen`, a reader or an acknowledgement. `retry` gets
-   * the later failed dials. Default: a warning with the stack, at most one for each kind of error and
-   * second.
+   * Called with the error of the first failed dial, with `where: 'dial'`, unless this error ends this
+   * object and code awaits `send` or a loop. Called with the errors of wrong arguments, and of the
+   * listeners of `on`. Called only once for a refused message that no code awaits, for each class of
+   * error of `onOpen` and of `resend.acknowledged`, and for a long wait for `onOpen`, a reader or an
+   * acknowledgement. `retry` gets the errors of later dials. Default: a warning with the stack, at
+   * most once a second for each kind of error.
    */
   readonly report?: Report | undefined;
 }
@@ -107,7 +107,7 @@ export interface ReconnectPlan<C extends ConnLike = Conn> {
   readonly signal: AbortSignal | undefined;
   readonly retry: RetryDecision | undefined;
   /**
-   * Returns what a failed dial adds to the usual wait, in ms; Infinity when another dial cannot
+   * Returns the extra wait after a failed dial, in ms; Infinity when another dial cannot
    * succeed. `opened`: the connection was open, and `onOpen` failed. `wasOpen`: an earlier
    * connection was open.
    */
@@ -129,7 +129,7 @@ export interface LivePlan<C extends ConnLike = Conn> extends ReconnectPlan<C> {
   /** Infinity for no bound. */
   readonly maxQueuedMessages: number;
   readonly resend: ResendPlan | undefined;
-  /** Gets the errors of listeners. */
+  /** Called with errors that no other code gets: see {@link ReconnectingConnOptions}. */
   readonly report: Report;
   /** @throws TypeError, RangeError for an invalid close code, reason or option. */
   readonly checkClose: (
@@ -163,7 +163,7 @@ export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOpt
   'report',
 ];
 
-/** A number: a page that uses this file needs no other part of the codec. */
+/** Not the value of `CloseCode`, so that the bundle of a page needs no other part of the codec. */
 const POLICY_VIOLATION: typeof CloseCode.PolicyViolation = 1008;
 const DEFAULT_QUEUED_BYTES = 1_048_576;
 const DEFAULT_QUEUED_MESSAGES = 1_000;
@@ -212,7 +212,7 @@ export function planLive<C extends ConnLike>(
 }
 
 /**
- * As {@link planLive}, without what a page has of its own.
+ * As {@link planLive}, without the members that differ in a page.
  *
  * @throws TypeError or RangeError that names the option.
  */

@@ -14,12 +14,12 @@ import { type ResendPlan, takeAcknowledgements } from './resend.ts';
 
 /** The factor of the bounds while a message waits for its acknowledgement. */
 const WAITING_FACTOR = 16;
-/** The time in ms that a reader has at that bound to take a message. */
+/** Time in ms in which a reader at that bound must take a message. */
 const STANDSTILL_MS = 1_000;
 
 /**
- * Reads a connection ahead of its reader. A reader that waits for an acknowledgement does not read
- * it: without this class it would wait for ever. Above the bounds this class does not read, except
+ * Reads a connection ahead of its reader. A reader may await the acknowledgement of a message: without
+ * the read-ahead, no code would read that acknowledgement. Above the bounds, reading pauses, except
  * while a message waits for its acknowledgement.
  */
 export class ReadAhead {
@@ -32,22 +32,22 @@ export class ReadAhead {
   readonly #messages = new Fifo<Message>();
   #bytes = 0;
   #ended = false;
-  /** The call that reads; `''` for none. */
+  /** Name of the pending call that reads; `''` for none. */
   #caller = '';
   /** Whether there was a reader. */
   #hadReader = false;
-  /** Wakes the reader: a message has come, or the end. */
+  /** Resolves when a message has arrived, or the connection has ended. */
   #arrival: Deferred<void> | undefined;
-  /** Continues to read the connection, or ends it. */
-  #room: Deferred<void> | undefined;
+  /** Pauses reading until it resolves. Its rejection ends the connection. */
+  #pause: Deferred<void> | undefined;
   /** Whether the bounds times {@link WAITING_FACTOR} were exceeded before the last message. */
-  #isFar = false;
-  /** Ends the connection, unless the reader takes a message. */
-  #standstill: unknown;
+  #isFarAhead = false;
+  /** The timer that ends the connection, unless the reader takes a message. */
+  #standstillTimer: unknown;
 
   /**
    * @param queue - The messages that wait for their acknowledgements.
-   * @param failed - Gets the error when another reader reads the connection.
+   * @param failed - Called with an error that `conn` has not caused, as when it has another reader.
    */
   constructor(
     conn: ConnLike,
@@ -73,9 +73,9 @@ export class ReadAhead {
   }
 
   #add(message: BorrowedMessage): Promise<void> | undefined {
-    this.#isFar = this.#isFull(WAITING_FACTOR);
+    this.#isFarAhead = this.#isFull(WAITING_FACTOR);
     if (this.#hides(message)) return undefined;
-    // In a page it is no BorrowedMessage, and stays valid.
+    // In a page, `message` is no BorrowedMessage, and stays valid.
     const isBorrowed = message instanceof BorrowedMessage;
     const kept = isBorrowed ? message.copy() : (message as unknown as Message);
     this.#messages.add(kept);
@@ -83,15 +83,15 @@ export class ReadAhead {
     this.#arrival?.resolve();
     if (!this.#isFull()) return undefined;
     if (!this.#hadReader) this.#report(notRead(this.#messages.length), 'receive');
-    const sendWaits = this.#queue.hasUnacknowledged;
-    // The acknowledgement may be next.
-    if (sendWaits && !this.#isFar) return undefined;
-    this.#room = new Deferred();
-    if (sendWaits) this.#startStandstill();
-    return this.#room.promise;
+    const isSendWaiting = this.#queue.hasUnacknowledged;
+    // The next message may be the acknowledgement.
+    if (isSendWaiting && !this.#isFarAhead) return undefined;
+    this.#pause = new Deferred();
+    if (isSendWaiting) this.#startStandstill();
+    return this.#pause.promise;
   }
 
-  /** Takes the acknowledgements in `message`. Returns whether the reader does not get it. */
+  /** Takes the acknowledgements in `message`. Returns whether to hide `message` from the reader. */
   #hides(message: BorrowedMessage): boolean {
     const resend = this.#resend;
     try {
@@ -110,30 +110,30 @@ export class ReadAhead {
     return this.#bytes >= maxBytes * factor || this.#messages.length >= maxMessages * factor;
   }
 
-  /** A message waits for its acknowledgement. */
-  sendWaits(): void {
-    if (this.#room === undefined || this.#standstill !== undefined) return;
-    if (this.#isFar) this.#startStandstill();
-    else this.#continue();
+  /** Called when another message waits for its acknowledgement. */
+  onSend(): void {
+    if (this.#pause === undefined || this.#standstillTimer !== undefined) return;
+    if (this.#isFarAhead) this.#startStandstill();
+    else this.#continueReading();
   }
 
-  #continue(): void {
-    clearTimeout(this.#standstill);
-    this.#standstill = undefined;
-    this.#room?.resolve();
-    this.#room = undefined;
+  #continueReading(): void {
+    clearTimeout(this.#standstillTimer);
+    this.#standstillTimer = undefined;
+    this.#pause?.resolve();
+    this.#pause = undefined;
   }
 
   #startStandstill(): void {
-    clearTimeout(this.#standstill);
-    this.#standstill = setTimeout(() => {
-      this.#standstill = undefined;
+    clearTimeout(this.#standstillTimer);
+    this.#standstillTimer = setTimeout(() => {
+      this.#standstillTimer = undefined;
       // After the end the next connection brings the acknowledgement.
       if (this.#conn.state !== 'open' || !this.#queue.hasUnacknowledged) return;
       const error = new BackpressureError(
         `${this.#messages.length} messages of ${this.#bytes} bytes wait for the reader, and one of send for its acknowledgement; read without waiting for send, or raise resend.maxBytes and resend.maxMessages`,
       );
-      this.#room?.reject(error);
+      this.#pause?.reject(error);
     }, STANDSTILL_MS);
   }
 
@@ -141,20 +141,20 @@ export class ReadAhead {
     const message = this.#messages.shift();
     if (message === undefined) return undefined;
     this.#bytes -= message.data.length;
-    const factor = this.#standstill === undefined ? 1 : WAITING_FACTOR;
-    if (!this.#isFull(factor)) this.#continue();
+    const factor = this.#standstillTimer === undefined ? 1 : WAITING_FACTOR;
+    if (!this.#isFull(factor)) this.#continueReading();
     else if (factor > 1) this.#startStandstill();
     return message;
   }
 
-  /** The next message; undefined at the end, and when the reader has left meanwhile. */
-  async #next(isLeft?: () => boolean): Promise<Message | undefined> {
+  /** The next message; undefined at the end, and when `hasReturned` is true after the wait. */
+  async #next(hasReturned?: () => boolean): Promise<Message | undefined> {
     if (this.#messages.length === 0 && !this.#ended) {
       this.#arrival = new Deferred();
       await this.#arrival.promise;
       this.#arrival = undefined;
     }
-    return isLeft?.() ? undefined : this.#shift();
+    return hasReturned?.() ? undefined : this.#shift();
   }
 
   /** @throws ReadPendingError */
@@ -165,7 +165,7 @@ export class ReadAhead {
   }
 
   /**
-   * As `Conn.receive`, but it resolves at each end of the connection.
+   * As `Conn.receive`, but resolves after any end of the connection.
    *
    * @throws (rejects) the error of `handler`, ReadPendingError.
    */
@@ -185,7 +185,7 @@ export class ReadAhead {
     try {
       await handler(lent(message));
     } catch (error) {
-      // A call after the end: the handler has not failed.
+      // The error is of a call after the end, so it is no fault of the handler.
       if (conn.state !== 'open' && isErrorOf(conn, error)) return;
       this.failure = error;
       await internalsOf(conn).closeAfterError(error);
@@ -193,15 +193,15 @@ export class ReadAhead {
     }
   }
 
-  /** As the iterator of a `Conn`, but it is done at each end of the connection. */
+  /** As the iterator of a `Conn`, but is done after any end of the connection. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    let isLeft = false;
+    let hasReturned = false;
     let isReading = false;
     const next = async (): Promise<IteratorResult<Message, undefined>> => {
       this.#begin('for await');
       isReading = true;
       try {
-        const value = await this.#next(() => isLeft);
+        const value = await this.#next(() => hasReturned);
         return value === undefined ? { done: true, value } : { done: false, value };
       } finally {
         isReading = false;
@@ -211,7 +211,7 @@ export class ReadAhead {
     return {
       next: () => markHandled(next()),
       return: async () => {
-        isLeft = true;
+        hasReturned = true;
         if (isReading) this.#arrival?.resolve();
         return { done: true, value: undefined };
       },
@@ -228,7 +228,7 @@ function notRead(count: number): Error {
   );
 }
 
-/** `message` for a handler. It stays valid. */
+/** Returns `message` as a BorrowedMessage, for a handler. It stays valid. */
 function lent(message: Message): BorrowedMessage {
   // A message of a page has the members of a BorrowedMessage.
   if ('borrow' in message) return message as unknown as BorrowedMessage;

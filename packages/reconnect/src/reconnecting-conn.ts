@@ -8,8 +8,8 @@ import {
 } from './options.ts';
 
 /**
- * A client that keeps itself connected: messages that are sent while there is no connection wait
- * for the next one. It dials at once. `reconnecting` describes the waits between dials.
+ * A client that keeps itself connected. Messages that are sent while there is no connection wait for
+ * the next one. The constructor dials at once. `reconnecting` describes the waits between dials.
  *
  * @example
  * ```ts no-run

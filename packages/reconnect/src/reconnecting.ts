@@ -17,27 +17,25 @@ import {
 } from './options.ts';
 
 /**
- * Keeps a client connected: opens a connection with `dial`, and the next one when it has ended.
+ * Keeps a client connected: opens a connection with `dial`, and the next one after its end.
  *
- * With `handler`, each connection is passed to it. When the handler returns, the next dial waits
- * until that connection has closed. When it rejects with a WebSocketError of its connection, the
- * connection closes and the next dial follows. Any other error closes the connection with 1011 and
- * rejects the promise.
+ * With `handler`, the handler gets each connection. When the handler returns, the next dial waits
+ * until that connection has closed. When the handler rejects with a WebSocketError of its
+ * connection, the connection closes and the next dial follows. Any other error closes the
+ * connection with 1011 and rejects the promise.
  *
- * Without `handler` the result iterates over the connections. At the end of the loop's body the
- * next dial waits until the connection has closed. `break` leaves the connection open; it is yours
- * then.
+ * Without `handler`, the result iterates over the connections. At the end of the loop's body the next
+ * dial waits until the connection has closed. `break` leaves the connection open for your use.
  *
  * The first wait between dials is random from 0 to twice `minDelay`. Each later wait is twice as
  * long, up to `maxDelay`. Half of it is fixed, half is random. The waits restart after a connection
  * that stayed open for `maxDelay`. Everything ends without an error when a connection closes with
- * one of `stopCodes`, or when `signal` aborts, and with the error of a dial when `retry` returns
- * false for it.
+ * one of `stopCodes`, or when `signal` aborts. When `retry` returns false, everything ends with the
+ * error of the dial.
  *
  * @param dial - Opens one connection. A result that is no {@link ConnLike} ends everything with a
  *   TypeError.
- * @throws TypeError, RangeError for a bad argument or option; the form with a handler rejects with
- *   it.
+ * @throws TypeError or RangeError for a bad argument or option; with `handler`, the promise rejects.
  *
  * @example
  * ```ts no-run
@@ -71,19 +69,19 @@ export function reconnecting<C extends ConnLike>(
 /**
  * Both forms of `reconnecting`.
  *
- * @param plan - Checks the options. The form with a handler rejects with its error, the other one
- *   throws it.
+ * @param plan - Checks the options. Its error rejects the promise of the form with a handler. The
+ *   other form throws the error.
  */
 export function start<C extends ConnLike>(
   plan: () => ReconnectPlan<C>,
   handler: ((conn: C) => unknown) | undefined,
 ): AsyncIterable<C> | Promise<void> {
   if (handler !== undefined) return handleAll(plan, handler);
-  const known = plan();
-  return { [Symbol.asyncIterator]: () => connectionsOf(known) };
+  const checkedPlan = plan();
+  return { [Symbol.asyncIterator]: () => connectionsOf(checkedPlan) };
 }
 
-/** The body of the caller's loop is the handler of each connection. */
+/** The connections for a loop. The loop's body counts as the handler of each connection. */
 function connectionsOf<C extends ConnLike>(plan: ReconnectPlan<C>): ConnectionSeries<C> {
   return new ConnectionSeries(plan, (conn) => internalsOf(conn).connHandlerStarted?.());
 }
@@ -95,24 +93,25 @@ async function handleAll<C extends ConnLike>(
   if (typeof handler !== 'function') {
     throw new TypeError(`handler: expected a function, got ${kind(handler)}`);
   }
-  const known = plan();
-  for await (const conn of connectionsOf(known)) {
+  const checkedPlan = plan();
+  for await (const conn of connectionsOf(checkedPlan)) {
     try {
       await handler(conn);
     } catch (error) {
       const isOwn = isErrorOf(conn, error);
       await internalsOf(conn).closeAfterError(error);
-      if (!isOwn && !isAbort(error, known.signal)) throw error;
+      if (!isOwn && !isAbort(error, checkedPlan.signal)) throw error;
     }
   }
 }
 
-/** The codes of errors that no connection can cause: it exists only after its handshake. */
+/** Codes of errors of a handshake. A connection exists only after its handshake. */
 const HANDSHAKE_CODES: readonly string[] = ['WS_ERR_BAD_HANDSHAKE', 'WS_ERR_HANDSHAKE'];
 
 /**
- * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection is not
- * the error of one that is still open, or of one that a handler of `receive` failed with it.
+ * Whether `error` is a WebSocketError that `conn` may have caused. An error that reports
+ * the end of a connection does not count while `conn` is open, nor if a handler of `receive` failed
+ * `conn` with that error.
  *
  * @param failure - The error that has failed the connection, if any.
  */
@@ -122,7 +121,7 @@ export function isErrorOf(
   failure: unknown = internalsOf(conn).failure,
 ): boolean {
   if (!(error instanceof WebSocketError) || HANDSHAKE_CODES.includes(error.code)) return false;
-  // These two fail their connection.
+  // These two errors fail their connection.
   if (error instanceof ProtocolError || error instanceof ReadLimitError) {
     return conn.state !== 'open';
   }
@@ -133,7 +132,7 @@ export function isErrorOf(
   return !isEnd || (conn.state !== 'open' && failure !== error);
 }
 
-/** A handler that passes `signal` on rejects with its reason, or with an AbortError of Node. */
+/** Whether a handler failed because of `signal`: with its reason, or with an AbortError of Node. */
 function isAbort(error: unknown, signal: AbortSignal | undefined): boolean {
   if (signal?.aborted !== true) return false;
   return error === signal.reason || (error as Partial<Error> | undefined)?.name === 'AbortError';

@@ -11,28 +11,29 @@ import {
 /** How the peer acknowledges messages: the option `resend` of a `ReconnectingConn`. */
 export interface ResendOptions {
   /**
-   * Returns the id of a message for `send`, a string, or undefined for a message that is not sent
-   * again. An id is never used again, also after a reload: `crypto.randomUUID()` makes one. `send`
-   * rejects with an error of this function, and with a TypeError for an id without an
-   * acknowledgement and for one of the last 10,000 acknowledged ids.
+   * Returns the id of a message for `send`, or undefined for a message that is not sent again. Use
+   * each id only once, also after a reload: `crypto.randomUUID()` creates one. `send` rejects with an
+   * error of this function. `send` rejects with a TypeError for an id that waits for its
+   * acknowledgement, and for one of the last 10,000 acknowledged ids.
    */
   readonly id: (data: MessageData) => string | undefined;
   /**
-   * Returns the ids that a message of the peer acknowledges; undefined for another message. It gets
-   * each message before the reader. The message is valid until this function returns. An error of
-   * it is reported, and the message is no acknowledgement.
+   * Returns the ids that a message of the peer acknowledges; undefined for another message. This
+   * function gets each message before the reader. The message is valid until this function returns.
+   * An error of this function is reported, and the message acknowledges nothing.
    */
   readonly acknowledged: (message: BorrowedMessage) => string | readonly string[] | undefined;
   /** Whether readers get no acknowledgements. Default: false. */
   readonly hide?: boolean | undefined;
   /**
-   * The most bytes of messages without an acknowledgement. `send` rejects with a BackpressureError
-   * over it. It also bounds what is read ahead of the reader: 16 times as much while a message waits
-   * for its acknowledgement. When the reader stands still at that bound, the connection ends with a
-   * BackpressureError, and the next dial follows. `false` for no bound. Default: 1 MiB.
+   * The most bytes of messages without an acknowledgement. Above this bound `send` rejects with a
+   * BackpressureError. The same bound applies to messages that are read ahead of the reader; while a
+   * message waits for its acknowledgement, it is 16 times as large. If the reader takes no message for
+   * a second at that larger bound, the connection ends with a BackpressureError, and the next dial
+   * follows. `false` for no bound. Default: 1 MiB.
    */
   readonly maxBytes?: number | false | undefined;
-  /** As `maxBytes`, in messages. Default: 1,000. */
+  /** As `maxBytes`, but a number of messages. Default: 1,000. */
   readonly maxMessages?: number | false | undefined;
 }
 
@@ -43,7 +44,7 @@ export interface ResendPlan extends Pick<ResendOptions, 'id' | 'acknowledged'> {
   readonly maxMessages: number;
 }
 
-const NAMES: readonly (keyof ResendOptions)[] = [
+const OPTION_NAMES: readonly (keyof ResendOptions)[] = [
   'id',
   'acknowledged',
   'hide',
@@ -54,7 +55,7 @@ const NAMES: readonly (keyof ResendOptions)[] = [
 /** @throws TypeError or RangeError that names the option. */
 export function planResend(options: ResendOptions | undefined): ResendPlan | undefined {
   if (options === undefined) return undefined;
-  checkOptionNames('resend', options, NAMES, 'reject');
+  checkOptionNames('resend', options, OPTION_NAMES, 'reject');
   const { id, acknowledged, hide = false, maxBytes = 1024 * 1024, maxMessages = 1_000 } = options;
   for (const [name, value] of Object.entries({ id, acknowledged })) {
     if (typeof value === 'function') continue;
@@ -75,7 +76,7 @@ export function planResend(options: ResendOptions | undefined): ResendPlan | und
 /**
  * The id of `data`, if it has one.
  *
- * @throws the error of the function `id`; TypeError for another result of it.
+ * @throws the error of the function `id`; TypeError for another result.
  */
 export function idOf(plan: ResendPlan, data: MessageData): string | undefined {
   const id: unknown = plan.id(data);
@@ -88,7 +89,7 @@ export function idOf(plan: ResendPlan, data: MessageData): string | undefined {
  * Passes the ids that a message of the peer acknowledges to `acknowledge`.
  *
  * @returns Whether there were any.
- * @throws the error of the function `acknowledged`; TypeError for a bad result of it.
+ * @throws the error of the function `acknowledged`; TypeError for another result.
  */
 export function takeAcknowledgements(
   plan: ResendPlan,
@@ -117,40 +118,42 @@ const WINDOW_MESSAGES = 64;
 const WINDOW_BYTES = 65_536;
 /** The time in ms without an acknowledgement after which the window doubles. */
 const STALL_MS = 5_000;
-/** The time in ms without an acknowledgement that is reported. */
+/** The time in ms without an acknowledgement after which that is reported. */
 const SILENCE_MS = 30_000;
 
 /**
- * Bounds what a connection has got and its peer has not acknowledged, while the backlog goes out: a
- * server that is slower than its client would be overloaded. The window grows while no
- * acknowledgement comes: a server may acknowledge many messages together.
+ * Bounds the messages of a backlog that a connection has and its peer has not acknowledged. Otherwise
+ * a client could overload a slower server. The window grows while no acknowledgement comes, because a
+ * server may acknowledge many messages together.
  */
 export class ResendWindow {
-  readonly #silent: (error: Error) => void;
+  readonly #onSilence: (error: Error) => void;
+  /** Number and bytes of the messages in the window. */
   #messages = 0;
   #bytes = 0;
-  #isSuspicious = false;
+  /** Whether the peer has refused a message. The window then has one message at first. */
+  #peerRefused = false;
   /** The factor of the bounds. */
   #scale = 1;
-  /** Runs while a message waits for its acknowledgement. */
+  /** The timer for {@link STALL_MS}, while a message waits for its acknowledgement. */
   #timer: unknown;
-  /** Whether an acknowledgement has come since the timer fired last. */
+  /** Whether an acknowledgement has arrived since the timer fired last. */
   #hasHeard = false;
-  /** Milliseconds without an acknowledgement. */
+  /** Time in ms without an acknowledgement. */
   #silence = 0;
   /** Resolves when there may be room. */
-  #room: Deferred<void> | undefined;
+  #change: Deferred<void> | undefined;
 
-  /** @param silent - Called once, when no acknowledgement comes for long. */
-  constructor(silent: (error: Error) => void) {
-    this.#silent = silent;
+  /** @param onSilence - Called once for each silence of {@link SILENCE_MS}. */
+  constructor(onSilence: (error: Error) => void) {
+    this.#onSilence = onSilence;
   }
 
-  /** @param isSuspicious - Whether the peer has refused a message: then one leaves at a time. */
-  opened(isSuspicious: boolean): void {
+  /** @param peerRefused - Whether the peer has refused a message. */
+  opened(peerRefused: boolean): void {
     this.#messages = this.#bytes = 0;
     this.#scale = 1;
-    this.#isSuspicious = isSuspicious;
+    this.#peerRefused = peerRefused;
   }
 
   closed(): void {
@@ -172,22 +175,22 @@ export class ResendWindow {
     this.#wake();
   }
 
-  /** Whether the next message, of so many bytes, may leave. */
+  /** Whether the next message, of so many bytes, may be sent. */
   hasRoom(bytes: number): boolean {
     if (this.#messages === 0) return true;
-    const most = (this.#isSuspicious ? 1 : WINDOW_MESSAGES) * this.#scale;
+    const most = (this.#peerRefused ? 1 : WINDOW_MESSAGES) * this.#scale;
     return this.#messages < most && this.#bytes + bytes <= WINDOW_BYTES * this.#scale;
   }
 
   /** Resolves when {@link hasRoom} may have changed. */
   untilChange(): Promise<void> {
-    this.#room ??= new Deferred();
-    return this.#room.promise;
+    this.#change ??= new Deferred();
+    return this.#change.promise;
   }
 
   #wake(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
+    this.#change?.resolve();
+    this.#change = undefined;
   }
 
   #watch(): void {
@@ -209,7 +212,7 @@ export class ResendWindow {
     this.#wake();
     this.#silence += STALL_MS;
     if (this.#silence !== SILENCE_MS) return;
-    this.#silent(
+    this.#onSilence(
       new Error(
         `no acknowledgement of ${this.#messages} messages for ${SILENCE_MS / 1000} s; let the peer acknowledge each id, and resend.acknowledged return it`,
       ),

@@ -19,10 +19,11 @@ export function delayRange(min: number | undefined, max: number | undefined): De
 /**
  * Returns the usual wait before the next dial. It grows exponentially. The upper half of each step
  * is random, the first step from 0, so that the clients of a restarted server do not all reconnect
- * at once. `ConnectionSeries` adds what the error asks for, starts again after a long connection,
- * and skips the wait after a wake of the page.
+ * at once. `ConnectionSeries` adds the `extraDelay` of the error, restarts the waits after a long
+ * connection, and skips the wait after a wake of the page.
  *
- * @param waits - Waits so far with this one, 1 or more. The wait is at most `minDelay * 2 ** waits`.
+ * @param waits - Number of waits with this one, 1 or more. The wait is at most `minDelay * 2 **
+ *   waits`.
  * @param random - 0 to 1, from `Math.random`.
  * @returns Milliseconds up to `maxDelay`; from the second wait on at least `minDelay`.
  */

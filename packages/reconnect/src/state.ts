@@ -9,8 +9,8 @@ export type ReconnectingState = 'connecting' | 'open' | 'waiting' | 'closed';
 /** How a `ReconnectingConn` ended. */
 export interface ReconnectingEnd {
   /**
-   * The error that ended it; absent after `close`, `signal`, and a close code of `stopCodes`. For a
-   * value that is no Error, thrown by a function of yours, it is an Error with that value as `cause`.
+   * The error that ended the object; absent after `close`, `signal`, and a close code of `stopCodes`.
+   * If a function of yours throws a value that is no Error, `error` has that value as `cause`.
    */
   readonly error?: Error | undefined;
   /**

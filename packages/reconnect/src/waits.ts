@@ -4,7 +4,7 @@ import { TimeoutError } from '@ws/conn';
  * Waits `ms` milliseconds, until `signal` aborts, or until a page wakes. The wait keeps the process
  * alive.
  *
- * @param started - Gets the function that ends the wait.
+ * @param started - Called with a function that ends the wait.
  */
 export function sleep(
   ms: number,
@@ -48,45 +48,45 @@ export async function untilAborted<T>(
   }
 }
 
-/** The events of a page, or of a worker, that has network again. */
+/** An object with the events of {@link onPageWake}, in a page or a worker. */
 interface WakeTarget {
   addEventListener?(type: string, listener: () => void): void;
   removeEventListener?(type: string, listener: () => void): void;
 }
 
 /**
- * Calls `wake` when a page gets its network back, becomes visible, comes back from the back/forward
- * cache or is no longer frozen. Browsers throttle the timers of a hidden page. Other runtimes have no
- * such events.
+ * Calls `wake` when a page is online again, becomes visible, comes back from the back/forward cache or
+ * is no longer frozen. Browsers throttle the timers of a hidden page. Other runtimes have no such
+ * events.
  *
- * @returns Removes the listeners.
+ * @returns A function that removes the listeners.
  */
 export function onPageWake(wake: () => void): () => void {
   const { document } = globalThis as { document?: WakeTarget & { visibilityState?: string } };
   const page = globalThis as WakeTarget;
-  const seen = (): void => {
+  const changed = (): void => {
     if (document?.visibilityState === 'visible') wake();
   };
   for (const type of ['online', 'pageshow']) page.addEventListener?.(type, wake);
   document?.addEventListener?.('resume', wake);
-  document?.addEventListener?.('visibilitychange', seen);
+  document?.addEventListener?.('visibilitychange', changed);
   return () => {
     for (const type of ['online', 'pageshow']) page.removeEventListener?.(type, wake);
     document?.removeEventListener?.('resume', wake);
-    document?.removeEventListener?.('visibilitychange', seen);
+    document?.removeEventListener?.('visibilitychange', changed);
   };
 }
 
-/** The time in ms of `onOpen` after which a message that waits for it is reported. */
+/** When `onOpen` has taken so many ms, a message that waits for it is reported. */
 const WAITING_MS = 3_000;
 const CURE = 'write to the conn that onOpen gets: send of this object waits for onOpen';
 
 /**
- * Waits for the promise of `onOpen`.
+ * Waits for `work`, the promise of `onOpen`.
  *
  * @param ms - The longest time; Infinity for no bound.
- * @param sendWaits - Whether `send` was called since `onOpen` was.
- * @param report - Gets an error about that.
+ * @param sendWaits - Returns whether `send` was called since the call of `onOpen`.
+ * @param report - Called with an error about such a `send`.
  * @throws (rejects) the error of `onOpen`; TimeoutError.
  */
 export async function openWithin(
@@ -95,21 +95,21 @@ export async function openWithin(
   sendWaits: () => boolean,
   report: (error: Error) => void,
 ): Promise<void> {
-  const waiting = setTimeout(() => {
+  const reportTimer = setTimeout(() => {
     if (sendWaits()) report(new Error(`onOpen has not finished after ${WAITING_MS} ms; ${CURE}`));
   }, WAITING_MS);
-  let timeUp: unknown;
-  const over = new Promise<never>((_, reject) => {
+  let timer: unknown;
+  const timedOut = new Promise<never>((_, reject) => {
     if (ms === Infinity) return;
-    timeUp = setTimeout(() => {
+    timer = setTimeout(() => {
       const fault = `onOpen: not finished after ${ms} ms (option handshakeTimeout)`;
       reject(new TimeoutError(`${fault}; ${CURE}`));
     }, ms);
   });
   try {
-    await Promise.race([work, over]);
+    await Promise.race([work, timedOut]);
   } finally {
-    clearTimeout(waiting);
-    clearTimeout(timeUp);
+    clearTimeout(reportTimer);
+    clearTimeout(timer);
   }
 }

@@ -4,23 +4,23 @@ import type { Carrier } from './carrier.ts';
 import { isId, resultText, signalText } from './wire.ts';
 
 /**
- * The request with which a page finds out that its connection is dead. A page has no pings. Any message
- * is an answer.
+ * The request with which a page finds out that its connection is dead, because a page cannot send
+ * pings. Any message shows that the connection lives.
  */
 const ALIVE = '$/alive';
-/** The question of a page. No call of this end has such an id. */
+/** The request of a page. No call has this id: calls have numbers. */
 export const QUESTION: string = JSON.stringify({ jsonrpc: '2.0', id: ALIVE, method: ALIVE });
-/** The event that an end sends while it does not read, to a peer that has asked. */
+/** The event that an end sends to such a page while reading is paused. */
 const SIGN_OF_LIFE: string = signalText(ALIVE);
-/** Interval of these events, in ms. */
+/** Interval of this event, in ms. */
 const SIGN_MS = 2_000;
 
-/** Shows the peer that this end lives. */
+/** Shows a page at the other end that this end lives. */
 export class SignsOfLife {
   readonly #carrier: Carrier;
   readonly #answers: Answers;
-  /** Whether the peer has asked. It may ask again while this end does not read. */
-  #isAsked = false;
+  /** Whether the peer has asked. It may ask again during a pause, when this end reads no question. */
+  #hasAsked = false;
 
   constructor(carrier: Carrier, answers: Answers) {
     this.#carrier = carrier;
@@ -28,20 +28,20 @@ export class SignsOfLife {
   }
 
   /**
-   * Answers a question of the peer, before all that waits.
+   * Answers a question of the peer, before the answers to earlier requests.
    *
-   * @returns Whether the message is one.
+   * @returns Whether the message is such a question.
    */
   takes(id: unknown, method: unknown, source: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
-    this.#isAsked = true;
+    this.#hasAsked = true;
     this.#answers.refuse(source, resultText(id, null));
     return true;
   }
 
-  /** Sends events while this end does not read. */
+  /** Sends {@link SIGN_OF_LIFE} while reading is paused. */
   sendWhile(isPaused: () => boolean): void {
-    if (!this.#isAsked) return;
+    if (!this.#hasAsked) return;
     this.#carrier.platform.setTimer(SIGN_MS, () => {
       const carrier = this.#carrier;
       if (!isPaused() || carrier.connection?.state !== 'open') return;

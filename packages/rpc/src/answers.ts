@@ -4,26 +4,26 @@ import type { Carrier } from './carrier.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { errorText, type Id } from './wire.ts';
 
-/** Characters of refusals that wait for a peer that does not read. */
+/** Bound of the refusals that wait for the peer to read, in characters. */
 const MAX_REFUSALS = 1024 * 1024;
 
 /** Sends the answers to the requests of the other end. */
 export class Answers {
   readonly #carrier: Carrier;
-  readonly #left: () => void;
+  readonly #onSent: () => void;
   /** Characters of refusals that wait for the peer to read. */
   #refusals = 0;
-  /** A hub has dropped an answer that it had accepted. */
+  /** Called when a hub has dropped an answer that it had accepted. */
   readonly #dropped = (error: BackpressureError): void =>
     this.#carrier.reportRarely('unsent', () => error);
 
-  /** @param left - Called when a refusal has waited and has left. */
-  constructor(carrier: Carrier, left: () => void) {
+  /** @param onSent - Called when a refusal that had to wait was sent. */
+  constructor(carrier: Carrier, onSent: () => void) {
     this.#carrier = carrier;
-    this.#left = left;
+    this.#onSent = onSent;
   }
 
-  /** Whether the peer sends requests that are refused, and does not read that. */
+  /** Whether the unread refusals are at their bound: the peer sends requests, and does not read. */
   get areUnread(): boolean {
     return this.#refusals >= MAX_REFUSALS;
   }
@@ -35,17 +35,17 @@ export class Answers {
     this.#refusals += text.length;
     void sending.then(() => {
       this.#refusals -= text.length;
-      this.#left();
+      this.#onSent();
     });
   }
 
   /**
-   * Sends an answer, unless the connection has ended. The caller of `id` gets an error instead of an
-   * answer for which the connection has no room. The promise never rejects.
+   * Sends an answer, unless the connection has ended. If the connection refuses the answer, sends
+   * an error for the request `id` instead. Never rejects.
    */
   send(connection: ConnLike | undefined, text: string, id?: Id): Promise<void> {
     const carrier = this.#carrier;
-    // After a break the caller has its error, and the ids of the next connection are others.
+    // A new connection has other ids, and the calls of the old one were rejected.
     if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
     const sent = carrier.send(text, this.#dropped);
     if (sent === RESOLVED) return sent;
@@ -54,7 +54,7 @@ export class Answers {
       carrier.reportRarely('unsent', () => error);
       const later =
         id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      // Its caller may have no timeout.
+      // The caller may have no timeout, so it must get an answer.
       await carrier.sendSurely(connection, later);
     });
   }

@@ -17,43 +17,43 @@ import {
 } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
-import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
+import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
 import { CANCEL, callText, MORE, signalText, type WireMessage } from './wire.ts';
 
-/** Requests of this end that the other end has and has not answered. */
+/** Bound of the requests of this end that were sent and have no answer. */
 const MAX_OPEN = 256;
-/** Bounds of the calls that wait for a place or a connection, in number and in characters of text. */
+/** Bounds of the calls that were not sent: their number, and the characters of their text. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_SIZE = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-/** Connections that a request with `retry` is sent on. The request itself may end a connection. */
+/** A request with `retry` is sent on so many connections: the request itself may end each of them. */
 const MAX_SENT = 5;
-/** Close codes of a peer that refuses a message. It would refuse the message again. */
+/** Close codes of a peer that refuses a message. The peer would refuse the message again. */
 export const REFUSALS: readonly number[] = [1007, 1009];
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
-  /** Ends the call, which rejects with the reason, and aborts the `signal` of its handler. */
+  /** An abort rejects the call with the reason, and aborts the `signal` of the handler. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * The longest wait for the answer in ms; false for no bound. The call then rejects with a
-   * TimeoutError, and the `signal` of its handler aborts. Default: 30,000. For a stream, the longest
-   * wait for one item; no default.
+   * The longest wait for the answer in ms; false for no bound. After this time the call rejects with a
+   * TimeoutError, and the `signal` of the handler aborts. Default: 30,000. For a stream, the longest
+   * wait for one item. Default: no bound.
    */
   readonly timeout?: number | false | undefined;
 }
 
 type Scheduler = ReturnType<typeof schedulerOf>;
 
-/** Takes items of a stream, in a message of `size` characters. */
+/** Takes the items of one message of a stream. The message has `size` characters. */
 export type TakeItems = (items: readonly unknown[], size: number) => void;
 
-/** A request without an answer, or an event that waits. */
+/** A request without an answer, or an event that the connection has not accepted. */
 export class Call implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
-  /** The number of the call at this end, from 1. A request has it as its id. */
+  /** The number of the call at this end, from 1. It is the id of a request. */
   readonly number: number;
   readonly text: string;
   readonly definition: Definition;
@@ -61,15 +61,15 @@ export class Call implements TimerEntry {
   readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
   readonly ms: number;
-  /** The timers of the platform of the call. A later connection may have another one. */
+  /** The timers of the first platform. A later connection may have another platform. */
   readonly timers: Scheduler['timers'];
-  /** The connection that has it; undefined while it waits. */
+  /** The connection on which the call was sent; undefined while the call waits. */
   connection: ConnLike | undefined;
-  /** Connections that it was sent on. */
+  /** Number of connections on which the call was sent. */
   timesSent = 0;
   /** Undefined for a call that is no stream. */
   readonly take: TakeItems | undefined;
-  /** The calls that had begun when the reader of a stream began to wait. 0 while it does not wait. */
+  /** The number of the current wait of a reader, by {@link Calls.wait}; 0 while no reader waits. */
   waitsSince = 0;
   readonly #calls: Calls;
 
@@ -85,7 +85,7 @@ export class Call implements TimerEntry {
     this.definition = definition;
     const { isRequest } = this;
     const { kind } = definition;
-    // An event waits as a message does.
+    // An event has no answer, and waits for the connection as long as a message does.
     const fallback = kind === 'method' ? TIMEOUT_MS : Infinity;
     this.ms = kind === 'event' ? Infinity : duration('timeout', timeout, fallback, true);
     this.take = take;
@@ -99,70 +99,72 @@ export class Call implements TimerEntry {
     return this.definition.kind !== 'event';
   }
 
-  /** The time is up. */
+  /** Called by the timer. */
   fire(): void {
     this.#calls.timedOut(this);
   }
 }
 
-/** The requests without an answer, and the events, that this end of a link sends. */
+/** The requests and events that this end of a link sends. */
 export class Calls {
   readonly #carrier: Carrier;
-  readonly #wrote: () => void;
-  readonly #waits: () => void;
-  /** Requests without an outcome, and events that were not sent, by number, in their order. */
+  readonly #onWrite: () => void;
+  readonly #onWait: () => void;
+  /** Requests without an outcome, and events that were not sent, by their numbers in their order. */
   readonly #calls = new Map<number, Call>();
-  /** Streams that were sent. */
+  /** Number of streams that were sent and have not ended. */
   #streams = 0;
-  /** Other requests that were sent. At most {@link MAX_OPEN}. */
+  /** Number of other requests that were sent and have no answer, at most {@link MAX_OPEN}. */
   #open = 0;
-  /** Events that were sent, and that the connection has not accepted. */
-  #writing = 0;
+  /** Number of events that were sent and that the connection has not accepted. */
+  #unaccepted = 0;
+  /** Number of calls that were not sent. */
   #waiting = 0;
-  /** Waiting events. They wait only for a connection. */
+  /** Number of events among them. Events wait only for a connection. */
   #waitingEvents = 0;
   /** Characters of the waiting calls. */
   #waitingSize = 0;
-  /** The number of calls that have begun. */
+  /** The number of the last call, or of the last wait of a reader. See {@link wait}. */
   begun = 0;
-  /** Set when no call can be answered any more. */
+  /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
   /**
-   * @param wrote - Called when an event that had waited for the connection has left.
-   * @param waits - Called when a reader begins to wait for an item of a stream.
+   * @param onWrite - Called when the connection has accepted an event that waited for it.
+   * @param onWait - Called when a reader begins to wait for an item of a stream.
    */
-  constructor(carrier: Carrier, wrote: () => void, waits: () => void) {
+  constructor(carrier: Carrier, onWrite: () => void, onWait: () => void) {
     this.#carrier = carrier;
-    this.#wrote = wrote;
-    this.#waits = waits;
+    this.#onWrite = onWrite;
+    this.#onWait = onWait;
   }
 
   get timers(): Scheduler['timers'] {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether a call waits for its answer, or a message waits for the transport. Streams do not count. */
+  /** Whether a call waits for its answer, or an event for the connection. Streams do not count. */
   get waits(): boolean {
-    return this.#calls.size - this.#streams + this.#writing > 0;
+    return this.#calls.size - this.#streams + this.#unaccepted > 0;
   }
 
   /**
-   * Whether the other end has a request of this end with a number above `calls`, or a reader of a stream
-   * has begun to wait since the call `callsOfHandler`. Readers count for handlers only. A generator may
-   * run for long beside readers that it does not serve, and later requests would overtake earlier ones.
+   * Whether an unanswered request was sent after the call `first`, or a reader of a stream began to
+   * wait after the call `callsOfHandler`. Both are numbers of calls. Waiting readers count only for
+   * handlers: a generator may run for long beside readers of other streams, and later requests
+   * would then overtake earlier ones.
    */
-  hasRequestAfter(calls: number, callsOfHandler: number): boolean {
-    if (this.begun <= calls) return false;
+  hasRequestAfter(first: number, callsOfHandler: number): boolean {
+    if (this.begun <= first) return false;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      // The calls that were sent come first.
+      // Calls that were not sent come after all others.
       if (connection === undefined) return false;
-      if (take === undefined ? number > calls : waitsSince > callsOfHandler) return true;
+      if (take === undefined ? number > first : waitsSince > callsOfHandler) return true;
     }
     return false;
   }
 
-  /** The number of the first stream with a reader that waits. */
+  /** The number of the first stream with a waiting reader; Infinity without one. */
   get firstAwaited(): number {
     for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
     return Infinity;
@@ -194,18 +196,18 @@ export class Calls {
   }
 
   /**
-   * Makes a call. {@link start} follows.
+   * Creates a call. {@link start} sends it.
    *
-   * @param take - For a stream.
-   * @throws TypeError or RangeError for another option; JSONError for an input that JSON does not have;
-   *   the reason of an aborted signal; the error of a connection that has ended; BackpressureError when
-   *   too many calls wait.
+   * @param take - Takes the items, if the call is a stream.
+   * @throws TypeError or RangeError for an invalid option; JSONError for an input that JSON does
+   *   not have; the reason of an aborted signal; the error of a connection that has ended;
+   *   BackpressureError when too many calls wait.
    */
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     checkSignal(options.signal);
     const call = new Call(this, definition, input, ++this.begun, options, take);
-    // A getter of the input may have aborted it.
+    // A getter of the input may have aborted the signal.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
     this.#add(call);
@@ -217,19 +219,19 @@ export class Calls {
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
   }
 
-  /** Takes a message with items. For a stream that is not open, it is ignored. */
+  /** Takes a message with items. Ignores the message unless the stream `id` is open. */
   arrived(id: unknown, items: unknown, size: number): void {
     if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
   }
 
-  /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
+  /** Called when the reader of a stream begins to wait. The wait gets a number as a call does. */
   wait(call: Call): void {
     call.waitsSince = ++this.begun;
-    this.#waits();
+    this.#onWait();
   }
 
-  /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
-  tell({ connection, number }: Call, n: number): Promise<unknown> {
+  /** Reports that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
+  report({ connection, number }: Call, n: number): Promise<unknown> {
     return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }
 
@@ -237,7 +239,7 @@ export class Calls {
   #add(call: Call): void {
     const size = this.#waitingSize + call.text.length;
     const isFull = this.#waiting >= MAX_WAITING || size > MAX_WAITING_SIZE;
-    // A call that leaves at once waits for nothing.
+    // A call that is sent at once needs no place among the waiting ones.
     if (isFull && !(this.#isNext(call, 0) && this.#canSend(call))) {
       const waiting = `${this.#waiting} calls with ${this.#waitingSize} characters wait`;
       throw new BackpressureError(`${call.definition.name}: ${waiting}; await earlier calls first`);
@@ -252,17 +254,17 @@ export class Calls {
     this.#waitingSize += change * text.length;
   }
 
-  /** A stream may be open for any time, and takes no place of another request. */
+  /** Streams do not count for {@link MAX_OPEN}, because a stream may be open for any time. */
   #countSent({ isRequest, take }: Call, change: 1 | -1): void {
     if (take !== undefined) this.#streams += change;
     else if (isRequest) this.#open += change;
   }
 
   /**
-   * Whether no other call waits before a call. An event does not wait behind requests that wait for
-   * answers.
+   * Whether no other call must be sent before `call`. An event is sent before waiting requests, if
+   * these wait for answers to others.
    *
-   * @param own - 1 if the call itself waits, else 0.
+   * @param own - 1 if `call` is counted as waiting, else 0.
    */
   #isNext(call: Call, own: 0 | 1): boolean {
     return (call.isRequest ? this.#waiting : this.#waitingEvents) === own;
@@ -273,7 +275,7 @@ export class Calls {
     return !isFull && this.#carrier.connection !== undefined;
   }
 
-  /** Sends the calls that can be sent, in their order. */
+  /** Sends the waiting calls that can be sent, in their order. */
   flush(): void {
     if (this.#waiting === 0) return;
     for (const call of this.#calls.values()) {
@@ -301,38 +303,38 @@ export class Calls {
     }
     if (call.isRequest) {
       sent.catch((error: unknown) => {
-        // `broke` or `end` follows. It settles the request, or sends it again.
-        const isLate = call.connection !== connection || connection?.state !== 'open';
-        if (!isLate) failed(error);
+        // After the end of the connection, `broke` or `end` settles the request, or sends it again.
+        const hasEnded = call.connection !== connection || connection?.state !== 'open';
+        if (!hasEnded) failed(error);
       });
-    } else this.#write(call, sent, failed);
+    } else this.#settleWhenAccepted(call, sent, failed);
     return true;
   }
 
   /**
-   * Settles an event that waits for the connection. There may be many, so loops over the calls do not
-   * visit them.
+   * Settles an event when the connection has accepted it. Many events may wait for that, so they
+   * are no longer in `#calls`, over which other methods loop.
    */
-  #write(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
+  #settleWhenAccepted(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);
-    this.#writing++;
+    this.#unaccepted++;
     sent.then(
       () => {
-        this.#writing--;
+        this.#unaccepted--;
         this.#settle(call, () => call.outcome.resolve(undefined));
-        this.#wrote();
+        this.#onWrite();
       },
       (error: unknown) => {
-        this.#writing--;
+        this.#unaccepted--;
         failed(error);
       },
     );
   }
 
-  /** Takes the answer to a request. An answer that no request has is ignored. */
+  /** Takes an answer. Ignores the answer if no open request has its id. */
   answered({ id, result, error }: WireMessage): void {
     const call = this.#calls.get(id as number);
-    // Ids of different connections never meet.
+    // An answer on one connection does not settle a request that was sent on another one.
     if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
@@ -340,7 +342,7 @@ export class Calls {
     this.flush();
   }
 
-  /** Takes a request of the other end without a handler. An echo server sends ours back. */
+  /** Fails the call whose own text has come back as a request: the other end is an echo server. */
   returned({ id, method }: WireMessage, text: string): boolean {
     const call = this.#calls.get(id as number);
     if (call?.text !== text) return false;
@@ -356,7 +358,7 @@ export class Calls {
     return call?.isRequest === true && call.connection === this.#carrier.source;
   }
 
-  /** Settles with a result that fits the schema of the answer. */
+  /** Settles a request with the result, if the result fits the schema of the answer. */
   #resolve(call: Call, result: unknown): void {
     if (call.take !== undefined) return this.#settle(call, () => call.outcome.resolve(undefined));
     const { output, name } = call.definition as MethodDefinition;
@@ -373,7 +375,7 @@ export class Calls {
     this.giveUp(call, new TimeoutError(`${what} within ${call.ms} ms (option timeout)${why}`));
   }
 
-  /** Ends a call before its answer, and tells the other end. */
+  /** Ends a call before its answer, and sends a cancel to the other end. */
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     if (connection !== undefined && this.#calls.has(number)) {
@@ -393,14 +395,14 @@ export class Calls {
     this.#settle(call, () => this.reject(call.outcome, call.definition, error, call));
   }
 
-  /** Reports the failure of a request that no code awaits, except by its own signal. */
+  /** Rejects a call. If no code awaits a request, reports the error, except after its own abort. */
   reject(
     outcome: Pick<CallPromise, 'reject'>,
     { kind, name }: Definition,
     error: unknown,
     by: CallOptions,
   ): void {
-    const isOwn = isSo(() => by.signal!.aborted && by.signal!.reason === error);
+    const isOwn = isTrue(() => by.signal!.aborted && by.signal!.reason === error);
     if (kind === 'event' || isOwn) outcome.reject(error);
     else {
       outcome.reject(error, (what) =>
@@ -417,8 +419,8 @@ export class Calls {
   }
 
   /**
-   * A connection has ended, and another one follows. A request that may be sent again waits for it,
-   * in its place before later calls.
+   * Called when a connection has ended and another one follows. A request with `retry` waits for
+   * the next connection, and is sent before later calls.
    */
   broke(connection: ConnLike, error: CloseError): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
@@ -435,7 +437,7 @@ export class Calls {
   }
 
   /**
-   * No call is answered any more.
+   * Called when no call can be answered any more. Fails all calls.
    *
    * @param later - The error of calls that begin from now on.
    */
@@ -446,7 +448,7 @@ export class Calls {
   }
 }
 
-/** The error of an answer. It is unchecked. */
+/** The error of a call, from the unchecked `error` of its answer. */
 function errorOf(error: unknown, method: string): Error {
   const { code, message, data } = Object(error) as Partial<RpcError>;
   if (!Number.isSafeInteger(code) || typeof message !== 'string') {

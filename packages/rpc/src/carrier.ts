@@ -11,14 +11,14 @@ import {
 } from '@ws/conn';
 import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
-/** The code of a page with a full queue, as for `maxQueuedBytes` of `@ws/browser`. */
+/** The close code of a page for a full queue, as in `@ws/browser` for `maxQueuedBytes`. */
 const PAGE_OVERLOAD = 3008;
-/** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
+/** The result of a send that a hub has accepted. The connection may have no room for the message. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Kinds beyond this number share one time. The peer chooses the codes of its errors, and so the kinds. */
+/** Further kinds share one interval: a peer chooses the codes of its errors, and so adds kinds. */
 const MAX_KINDS = 100;
 
 /**
@@ -26,14 +26,14 @@ const MAX_KINDS = 100;
  * connections.
  */
 export abstract class Carrier {
-  /** The connection by which messages leave; undefined while there is none. */
+  /** The connection on which messages are sent; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
-  /** Whether handlers get the messages of the other end. Without them no answer arrives. */
+  /** Whether messages of the other end are read. Otherwise no answer arrives. */
   isRead = false;
   /** The time of the last report of each kind. */
   #reportedAt: Map<string, number> | undefined;
 
-  /** The connection of the message that is handled now. */
+  /** The connection of the message that is being handled. */
   get source(): ConnLike | undefined {
     return this.connection;
   }
@@ -44,7 +44,7 @@ export abstract class Carrier {
   }
 
   /**
-   * Sends by the connection, which must be there. Rejects when the message does not leave.
+   * Sends a message. Only for a carrier with a connection. Rejects when the message is not sent.
    *
    * @param _dropped - Called when a hub drops the message after it has accepted it.
    */
@@ -53,18 +53,19 @@ export abstract class Carrier {
   }
 
   /**
-   * Resolves when the next message may have room on an open connection; undefined when it has room now.
-   * May reject.
+   * Resolves when an open connection may have room for a message. May reject.
+   *
+   * @returns Undefined when the connection has room now.
    */
   untilWritable(connection: ConnLike): Promise<void> | undefined {
     return internalsOf(connection).untilWritable();
   }
 
   /**
-   * Sends a message that must not be lost, when `connection` has room. Sends it again when a hub drops
-   * it. Never rejects.
+   * Sends a message that must not be lost, when `connection` has room. Sends the message again when
+   * a hub drops it. Never rejects.
    *
-   * @returns The error of a connection that takes messages, but not this one.
+   * @returns The error, if the connection has room but refuses this message.
    */
   async sendSurely(connection: ConnLike | undefined, text: string): Promise<unknown> {
     while (connection === this.connection && connection?.state === 'open') {
@@ -94,7 +95,7 @@ export abstract class Carrier {
     else reportError(undefined, this.platform, error, { where });
   }
 
-  /** As {@link report}, once a second for each kind. */
+  /** As {@link report}, at most once a second for each kind. */
   reportRarely(kind: string, error: () => unknown, where = 'rpc'): void {
     const now = this.platform.now();
     this.#reportedAt ??= new Map();
@@ -105,21 +106,22 @@ export abstract class Carrier {
     this.report(error(), where);
   }
 
-  /** Ends the connection, because too many of its messages wait. A client may dial again. */
+  /** Closes the connection, because too many of its messages wait. The client may dial again. */
   overloaded(): void {
     const { connection } = this;
     const why = 'too many messages wait';
-    // A page cannot send 1013.
+    // A page cannot send close code 1013.
     connection
       ?.close(CloseCode.TryAgainLater, why, { discard: true })
       .catch(() => connection.close(PAGE_OVERLOAD, why, { discard: true }))
       .catch(() => {});
   }
 
-  /** A handler runs. `work` never rejects. */
-  runs?(work: Promise<unknown>): void;
+  /** Called when a handler starts. `work` resolves at its end, and never rejects. */
+  onRun?(work: Promise<unknown>): void;
 }
 
+/** Sends by one connection. */
 export class ConnCarrier extends Carrier {
   readonly connection: ConnLike;
 
@@ -129,7 +131,7 @@ export class ConnCarrier extends Carrier {
   }
 }
 
-/** Sends by the session, so in order with the hub's publications. */
+/** Sends by a session, so that messages keep their order among the hub's publications. */
 export class SessionCarrier extends ConnCarrier {
   readonly #session: SessionLike;
 
@@ -155,7 +157,7 @@ export class SessionCarrier extends ConnCarrier {
     return session.untilWritable ? session.untilWritable() : super.untilWritable(connection);
   }
 
-  override runs(work: Promise<unknown>): void {
+  override onRun(work: Promise<unknown>): void {
     this.#session.counts?.(work);
   }
 }
@@ -164,10 +166,10 @@ function droppedByHub(): BackpressureError {
   return new BackpressureError('the hub has dropped the message: the client reads too slowly');
 }
 
-/** Why a call fails that begins after the end. */
+/** The note of the error of calls that begin after the end. */
 export const HAS_ENDED = 'the connection has ended';
 
-/** The error of the calls that a connection leaves without an answer. */
+/** The error of calls without an answer when their connection ends. */
 export function closeErrorOf(
   { code, reason }: CloseInfo,
   note = 'the connection ended before the answer',
@@ -198,23 +200,23 @@ export interface SessionLike {
   readonly conn: ConnLike;
   readonly data: unknown;
   send(data: string): boolean;
-  /** A session of `@ws/hub`: `dropped` is called when a later message takes the place of this one. */
+  /** A session of `@ws/hub`: calls `dropped` when a later message replaces this one in the queue. */
   sendWatched?(text: string, dropped: () => void): boolean;
   /** A session of `@ws/hub`: resolves when no other message waits and the connection takes more. */
   untilWritable?(): Promise<void> | undefined;
-  /** A session of `@ws/hub`: `hub.close` waits for a handler that runs. */
+  /** A session of `@ws/hub`: `hub.close` waits for `work`, a running handler. */
   counts?(work: Promise<unknown>): void;
 }
 
 /** The part of a `ReconnectingConn` that a peer uses. */
 export interface ReconnectingConnLike {
   readonly conn: ConnLike | undefined;
-  /** The connection of the message that `receive` handles now. */
+  /** The connection of the message that `receive` is handling. */
   readonly reading?: ConnLike | undefined;
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
-  /** Of a page: finds out whether a connection is dead, with this question. */
+  /** In a page: sends `question` to find out whether a connection is dead. */
   '@ws/alive'?(question: string): void;
   on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
 }
@@ -227,7 +229,7 @@ export function isReconnecting(target: unknown): target is ReconnectingConnLike 
   );
 }
 
-/** Whether `target` is a session of a hub. It has a connection and sends by itself. */
+/** Whether `target` is a session of a hub: it has `conn` and `send`. */
 export function isSession(target: unknown): target is SessionLike {
   const { conn, send } = Object(target) as Partial<SessionLike>;
   return (

@@ -40,7 +40,7 @@ import type { Handler, Request } from './request.ts';
 import type { SchemaInput } from './schema.ts';
 import type { StreamCode } from './stream.ts';
 
-/** The other end: a function for each of its methods, events and streams. */
+/** The other end of a connection: a function for each of its methods, events and streams. */
 export type Peer<D extends Definitions> = {
   readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
     ? CallOf<I, (input: SchemaInput<I>, options?: CallOptions) => Promise<SchemaOutput<O>>>
@@ -101,29 +101,29 @@ export interface SessionHandlerContext<S extends SessionLike, P>
 /** The options of `serve`, `listener` and `connect`. */
 export interface HandlerOptions {
   /**
-   * Handlers of one connection that run at the same time. Default: 1, one after the other, in the
-   * order of the messages.
+   * Number of handlers of one connection that run at the same time. Default: 1, one after the
+   * other, in the order of the messages.
    */
   readonly concurrency?: number | undefined;
   /**
-   * Streams that this end serves to one connection at the same time. A cancelled stream counts until
-   * its generator has ended. A request beyond the bound is answered with the error -32000. Unread items
-   * of 32 streams take up to 256 KiB. Each further stream may add 8 KiB of text, or one larger item.
-   * Default: 16.
+   * Number of streams that this end serves to one connection at the same time. A cancelled stream
+   * counts until its generator has ended. A request beyond the bound is answered with the error
+   * -32000. Unread items of 32 streams take up to 256 KiB. Each other stream may add 8 KiB of text,
+   * or one larger item. Default: 16.
    */
   readonly streams?: number | undefined;
 }
 
-/** The methods, events and streams of both ends of a connection. Made by {@link contract}. */
+/** The methods, events and streams of both ends of a connection. {@link contract} creates it. */
 export interface Contract<S extends Definitions, C extends Definitions> {
-  /** The definitions of what a server handles. */
+  /** The methods, events and streams that a server handles. */
   readonly server: Named<S>;
-  /** The definitions of what a client handles. */
+  /** The methods, events and streams that a client handles. */
   readonly client: Named<C>;
   /**
-   * The handler of connections for `serve` or `Upgrader`, or of `@ws/fetch`.
+   * Returns the handler of connections for `serve` or `Upgrader`, or for `@ws/fetch`.
    *
-   * @param handlers - One for each name of `server`.
+   * @param handlers - A function for each name of `server`.
    * @throws TypeError for a missing or unknown handler.
    */
   serve<Auth = unknown>(
@@ -131,7 +131,7 @@ export interface Contract<S extends Definitions, C extends Definitions> {
     options?: HandlerOptions,
   ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: Auth }) => Promise<void>;
   /**
-   * A listener of the event `message` of a hub.
+   * Returns a listener for the event `message` of a hub.
    *
    * @throws TypeError for a missing or unknown handler.
    */
@@ -140,16 +140,16 @@ export interface Contract<S extends Definitions, C extends Definitions> {
     options?: HandlerOptions,
   ): (session: Session, message: BorrowedMessage) => unknown;
   /**
-   * The client of a session of a hub, or of a connection that `serve` reads.
+   * Returns the client of a session of a hub, or of a connection that `serve` reads: the same
+   * object for each call.
    *
-   * @returns The same object for each call.
-   * @throws TypeError for another value, and for a connection with a contract that lacks these names.
+   * @throws TypeError for another value, and if the connection has a contract without these names.
    */
   peer(target: SessionLike | ConnLike): Peer<C>;
   /**
    * Reads a connection at its client, or all connections of a ReconnectingConn.
    *
-   * @param handlers - One for each name of `client`.
+   * @param handlers - A function for each name of `client`.
    * @returns The server.
    * @throws TypeError for a missing or unknown handler, or when another contract reads `target`.
    */
@@ -175,7 +175,7 @@ export type None = {};
  * Creates a contract: the methods and events of a server and of its clients, with their schemas. Both
  * ends use the same contract.
  *
- * @throws TypeError for a name that cannot be one.
+ * @throws TypeError for an invalid name.
  * @see https://www.jsonrpc.org/specification
  *
  * @example
@@ -223,7 +223,7 @@ function merged(
 ): Named<Definitions> {
   const own = named(end, definitions);
   if (other === undefined) return own;
-  // A contract of another copy of this package has other classes.
+  // Not instanceof: a contract of another copy of this package has another class.
   if ((Object(other) as Partial<NamedContract>)['@ws/contract'] !== true) {
     throw new TypeError(`contract: expected another contract, got ${kind(other)}`);
   }
@@ -233,19 +233,19 @@ function merged(
   return Object.freeze(Object.assign(Object.create(null), other[end], own));
 }
 
-/** The key of the events of clients, for a hub. */
+/** Key of a listener: a hub finds the events of clients there. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
 const IS_CLIENT = 'peer: this end is the client; use the result of connect';
 
-/** A contract of any names. */
+/** A contract with any names. */
 type Plain = Contract<Definitions, Definitions>;
 
 class NamedContract implements Plain, Names {
   readonly '@ws/contract' = true;
   readonly server: Named<Definitions>;
   readonly client: Named<Definitions>;
-  /** The other ends, by connection: one object for each. */
+  /** The result of {@link peerOf}, by connection and end. */
   readonly #peers = {
     server: new WeakMap<object, Peer<Definitions>>(),
     client: new WeakMap<object, Peer<Definitions>>(),
@@ -281,7 +281,7 @@ class NamedContract implements Plain, Names {
       link.bind(binding);
       return link.take(message);
     };
-    // A hub refuses the text of an event as a value.
+    // With these events, a hub refuses `publishJSON` of the text of an event.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
   };
 
@@ -308,7 +308,7 @@ class NamedContract implements Plain, Names {
     return this.peerOf(target, 'server', () => link);
   };
 
-  /** @throws TypeError without a link, and when it is a client's, or lacks names of this contract. */
+  /** @throws TypeError without a link, for a client, and if the link lacks names of this contract. */
   #check(link: Link | undefined): Link {
     if (link?.end === 'client') throw new TypeError(IS_CLIENT);
     if (link !== undefined && includesNames(link.contract, this)) return link;
@@ -319,7 +319,7 @@ class NamedContract implements Plain, Names {
     );
   }
 
-  /** The other end of `target`: a function for each of the names that it handles. */
+  /** The other end of `target`: a function for each name that `end` handles. */
   peerOf(target: object, end: End, link: () => Link): Peer<Definitions> {
     const known = this.#peers[end].get(target);
     if (known !== undefined) return known;
@@ -355,7 +355,7 @@ class NamedContract implements Plain, Names {
 /** Default of the option `streams`. */
 const MAX_STREAMS = 16;
 
-/** The second argument of a handler. All parts are its own. A handler may spread it. */
+/** The second argument of a handler. All are own properties, so that a handler may spread it. */
 class Context {
   readonly auth: unknown;
   readonly session: SessionLike | undefined;
@@ -363,7 +363,7 @@ class Context {
   readonly #link: Link;
   readonly #request: Request;
 
-  /** Makes an AbortController when a handler asks for it. */
+  /** A getter, because few handlers need the AbortController. */
   static #signal(this: Context): AbortSignal {
     return this.#request.signal;
   }
@@ -381,7 +381,7 @@ class Context {
     this.#contract = contract;
     this.#link = link;
     this.#request = request;
-    // Half the time of Object.defineProperty.
+    // Takes half the time of Object.defineProperty.
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
     this.__defineGetter__('signal', Context.#signal);
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
@@ -389,6 +389,7 @@ class Context {
   }
 }
 
+/** The function of a peer that calls a method, sends an event or opens a stream. */
 function callOf(
   definition: Definition,
   target: object,
@@ -422,12 +423,12 @@ function handlersOf(
     throw new TypeError(`${owner}: expected an object of handlers, got ${kind(handlers)}`);
   }
   for (const [name, value] of Object.entries(handlers)) {
-    // An object of a class may have fields.
+    // Other values are fields of an object of a class.
     if (!(name in definitions) && typeof value === 'function') {
       throw new TypeError(`${owner}: the contract has no ${name} at this end`);
     }
   }
-  // A Map, so that `constructor` and `__proto__` are not methods.
+  // A Map: a peer may send `constructor` or `__proto__` as a name.
   const result = new Map<string, Handler>();
   for (const [name, definition] of Object.entries(definitions)) {
     const handler: unknown = (handlers as Readonly<Record<string, unknown>>)[name];

@@ -4,7 +4,7 @@ import type { Answered, Sent } from './json-values.ts';
 import { checkIsSchema, checkNow, type SchemaInput } from './schema.ts';
 import { callText } from './wire.ts';
 
-/** A method of a contract: a request with an answer. Made by {@link method}. */
+/** A method of a contract: a request with an answer. {@link method} creates it. */
 export interface Method<
   I extends StandardSchema = StandardSchema,
   O extends StandardSchema = StandardSchema,
@@ -20,19 +20,19 @@ export interface Method<
   readonly atOnce?: boolean;
 }
 
-/** An event of a contract: a message without an answer. Made by {@link event}. */
+/** An event of a contract: a message without an answer. {@link event} creates it. */
 export interface Event<I extends StandardSchema = StandardSchema> {
   readonly kind: 'event';
   /** The schema of the input. */
   readonly input: I;
   /**
-   * @internal The handler runs when the event arrives, before what waits. It and the schema are
-   * synchronous.
+   * @internal The handler runs when the event arrives, before waiting requests. The handler and the
+   * schema are synchronous.
    */
   readonly atOnce?: boolean;
 }
 
-/** A stream of a contract: a request that is answered by a series of items. Made by `stream`. */
+/** A stream of a contract: a request with a series of items as answer. `stream` creates it. */
 export interface Stream<
   I extends StandardSchema = StandardSchema,
   T extends StandardSchema = StandardSchema,
@@ -61,8 +61,8 @@ export interface EventDefinition<I extends StandardSchema = StandardSchema> exte
    * Returns the text message of this event, for `room.publish` or `broadcast`: one encoding for all
    * members.
    *
-   * @param value - The input. The schema checks it, and its output is sent. The receiver checks that
-   *   output again, so the schema must accept it.
+   * @param value - The input of the schema. The message has the output of the schema. The receiver
+   *   checks that output again, so the schema must accept its own output.
    * @throws JSONError when the value does not fit, with the issues; TypeError when the schema is
    *   asynchronous.
    */
@@ -101,9 +101,10 @@ export type Named<D extends Definitions> = {
 /** The options of {@link method}. */
 export interface MethodOptions {
   /**
-   * On a `ReconnectingConn`, sends a request without an answer again on the next connection, with the
-   * same id. The method may then run twice. A call that five connections leave without an answer
-   * rejects with the CloseError of the last one. Default: false, the first one rejects it.
+   * On a `ReconnectingConn`, sends a request without an answer again on the next connection, with
+   * the same id. The method may then run twice. If five connections end before the answer, the call
+   * rejects with the CloseError of the last one. Default: false, the end of the first one rejects
+   * the call.
    */
   readonly retry?: boolean | undefined;
 }
@@ -111,11 +112,10 @@ export interface MethodOptions {
 /**
  * A request with an answer.
  *
- * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
+ * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
  *   its output.
- * @param output - The schema of the answer, which is checked before it leaves and where it arrives. The
- *   schema must accept its own output after JSON. Values that JSON does not carry, for example a Map, do
- *   not compile.
+ * @param output - The schema of the answer. Both ends check the answer, so the schema must accept
+ *   its own output after JSON. Values that JSON does not carry, for example a Map, do not compile.
  * @throws TypeError for another argument.
  *
  * @example
@@ -160,17 +160,17 @@ export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>)
   return Object.freeze({ kind: 'event', input });
 }
 
-/** A promise has `then`, and every object has the others. */
+/** Invalid names: a peer with `then` would be a promise, and every object has the others. */
 const TAKEN = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
 
-/** Letters, digits, `_`, `.`, `/` and `-`. */
+/** 1 to 64 letters, digits, `_`, `.`, `/` and `-`. */
 const NAME = /^[\w./-]{1,64}$/;
 
 /**
  * Names the definitions of one end.
  *
- * @param end - `server` or `client`, for messages.
- * @throws TypeError for a name that cannot be one, or another value.
+ * @param end - `server` or `client`, for errors.
+ * @throws TypeError for an invalid name or definition.
  */
 export function named<D extends Definitions>(end: string, definitions: D): Named<D> {
   if (typeof definitions !== 'object' || definitions === null) {

@@ -3,7 +3,7 @@ import { internalsOf } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
-import { ErrorCode, isRpcError, isSo, RpcError } from './rpc-error.ts';
+import { ErrorCode, isRpcError, isTrue, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit, valueOf } from './schema.ts';
 import { errorText, resultText } from './wire.ts';
 
@@ -46,11 +46,11 @@ export class HandlerCaller {
       : this.#call(request, handler, checked);
   }
 
-  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
+  /** Calls the handler after an asynchronous schema, unless its answer has no use any more. */
   #callLater(request: Request, handler: Handler, checked: Checked): Answer {
     const { connection } = request;
     if (request.isDropped || isRevoked(connection)) return undefined;
-    // Earlier messages of a peer that has closed are handled, with an aborted signal.
+    // After a close of the peer, its earlier messages are handled with an aborted signal.
     if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
     return this.#call(request, handler, checked);
   }
@@ -77,30 +77,30 @@ export class HandlerCaller {
     });
   }
 
-  /** The caller gets an RpcError. Another error is reported, and the caller gets only its code. */
+  /** The answer for an error. Reports an error that is no RpcError, and answers only its code. */
   errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
     if (isRpcError(error) && id !== undefined) {
       try {
-        // Checks again what a handler may have changed.
+        // Checks the fields, which a handler may have changed.
         const { code, message, data } = new RpcError(error.code, error.message, error.data);
         return errorText(id, code, message, data);
       } catch (fault) {
         error = fault;
       }
     }
-    // The peer has gone while the handler asked it.
-    const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
-    // The handler has given its signal to a function of the platform.
-    const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
+    // The connection ended while the handler called the peer.
+    const isEnd = connection?.state !== 'open' && isTrue(() => error instanceof CloseError);
+    // The handler gave its signal to a function of the platform, such as fetch.
+    const isAbort = request.isCancelled && isTrue(() => (error as Error).name === 'AbortError');
     if (!isEnd && !isAbort) this.#carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 }
 
 /**
- * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
- * close.
+ * Whether this end has closed the connection, so that messages which have arrived are dropped. A
+ * runtime without `dropsInput` drops them at each close.
  */
 export function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;

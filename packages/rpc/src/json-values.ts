@@ -13,7 +13,7 @@ type NoJSON =
       ...args: never
     ) => unknown);
 
-/** Levels of a value that are looked at. A type may contain itself. */
+/** Bound of the levels that {@link Find} visits. A type may contain itself. */
 type Levels = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /** The values of `Kind` in `T`, at any level. `any` and `unknown` have none. */
@@ -33,15 +33,16 @@ type Find<T, Kind, L extends readonly unknown[] = Levels> = unknown extends T
 
 type ValueOf<T> = T[keyof T];
 
-/** An index signature beside known keys does not hide them. */
+/** Replaces `string`, so that an index signature does not hide known keys. */
 type Key<K> = string extends K ? '[string]' : K;
 
+/** `unknown` accepts any schema. The other type accepts none: the compiler shows its key. */
 type Verdict<Found> = [Found] extends [never] ? unknown : { readonly 'JSON has no': Found };
 
-/** Refuses a schema of values that are sent, and that JSON does not carry. */
+/** Refuses the schema of an input that JSON does not carry. */
 export type Sent<Input> = Verdict<Find<Input, NoJSON>>;
 
-/** As {@link Sent}, for an answer. A Date is sent as a text. The schema may take that. */
+/** As {@link Sent}, for an answer. A Date is sent as a text, which the schema may accept. */
 export type Answered<Input, Output> = Verdict<
   Find<Input, NoJSON> | Find<Output, Exclude<NoJSON, Date>>
 >;

@@ -25,13 +25,13 @@ import type { Request } from './request.ts';
 import { Requests, type RequestsPlan } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
 
-/** The end of a connection that this process is. */
+/** One end of a connection. */
 export type End = 'server' | 'client';
 
-/** The names of a contract, by the end that handles them. */
+/** The definitions of a contract, by the end that handles them. */
 export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 
-/** The handlers of one end of a contract, as `serve`, `listener` and `connect` get them. */
+/** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
 export interface Binding extends RequestsPlan {
   readonly contract: Names;
   readonly end: End;
@@ -39,13 +39,13 @@ export interface Binding extends RequestsPlan {
   contextOf(link: Link, request: Request): unknown;
 }
 
-/** After a close with one of these codes, messages that had arrived are still handled. */
+/** Codes of a normal close. Messages that arrived before are still handled. */
 const NORMAL: readonly number[] = [1000, 1001, 1005];
 
-/** The links of connections and of ReconnectingConns. A connection has one. */
+/** The link of each connection and ReconnectingConn. */
 const links = new WeakMap<object, Link>();
 
-/** One connection, or a series of connections, that speaks a contract. */
+/** One connection, or the series of a ReconnectingConn, with its contract. */
 export class Link {
   /** The connection or the ReconnectingConn. */
   readonly key: object;
@@ -67,7 +67,7 @@ export class Link {
     this.contract = contract;
   }
 
-  /** Made for the first call. */
+  /** The calls of this end. Created for the first one. */
   get calls(): Calls {
     this.#calls ??= new Calls(
       this.carrier,
@@ -77,10 +77,10 @@ export class Link {
     return this.#calls;
   }
 
-  /** @throws TypeError when the connection has the handlers of another call. */
+  /** @throws TypeError when the link has the handlers of another call. */
   bind(binding: Binding): void {
     if (this.#binding === binding) return;
-    // The link was used with the names of its contract.
+    // A peer may have been created with the names of the contract.
     const hasNames = binding.end === this.end && includesNames(binding.contract, this.contract);
     if (this.#binding !== undefined || !hasNames) throw takenError();
     this.#binding = binding;
@@ -91,10 +91,10 @@ export class Link {
   /**
    * Takes a message of the other end.
    *
-   * @returns A promise while no other message may be read.
+   * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
-    // Made for the first message. An idle connection has none.
+    // `Requests` is created for the first message, to save the memory of idle connections.
     const binding = this.#binding!;
     const requests = (this.#requests ??= new Requests(
       this.carrier,
@@ -107,7 +107,7 @@ export class Link {
     const parsed = parse(text);
     if (typeof parsed === 'string') return requests.refuse(parsed, text);
     const { id, method, result, error } = parsed;
-    // A method of another library may answer undefined. JSON leaves the result out then.
+    // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
       (result !== undefined || error !== undefined || this.#calls?.awaits(id) === true);
@@ -123,7 +123,7 @@ export class Link {
     options?: CallOptions,
   ): Promise<unknown> {
     const outcome = this.calls.call(definition, input, options);
-    // While a call waits for its answer, no pause of reading may hold it back.
+    // A pause of reading would delay the answer.
     this.#requests?.readOn();
     return outcome;
   }
@@ -167,11 +167,11 @@ export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Prom
   return markHandled(conn.receive(receive).then(() => SERVED.ended(conn, undefined), failed));
 }
 
-/** The end of all connections. A call of `serve` resolves when no handler runs. */
+/** Ends the link of a connection. The promise of `serve` resolves when no handler runs. */
 const SERVED = {
   async ended(conn: ConnLike, failure: { readonly error: unknown } | undefined): Promise<void> {
     const link = links.get(conn)!;
-    // The application reads beside this call.
+    // The application reads the connection too.
     if (failure?.error instanceof ReadPendingError) {
       links.delete(conn);
       link.calls.end(failure.error);

@@ -19,7 +19,7 @@ export class Pause implements TimerEntry {
     this.restart();
   }
 
-  /** The time begins again. */
+  /** Starts the time again. */
   restart(): void {
     this.#timers.set(this, MAX_PAUSE_MS);
   }

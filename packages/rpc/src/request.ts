@@ -3,38 +3,39 @@ import type { Definition } from './definitions.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import type { Id } from './wire.ts';
 
-/** A handler of the application, with what it handles. */
+/** A handler of the application, with the definition of its method, event or stream. */
 export interface Handler {
   readonly definition: Definition;
   readonly run: (input: unknown, context: unknown) => unknown;
 }
 
 /**
- * How a handler runs. Later ones wait for an `ordered` handler. A `nested` handler runs beside one that
- * may wait for it. A handler `beside` all runs at once, and no other one waits for it. A `stream` runs
+ * How a handler runs. An `ordered` handler runs in the order of the messages, and later ones wait
+ * for it. A `nested` handler runs at once, because a running handler may wait for its answer. A
+ * handler `beside` the others runs at once, and no handler waits for it. A `stream` sends its items
  * after its handler has returned.
  */
 export type Place = 'ordered' | 'nested' | 'beside' | 'stream';
 
-/** A request or an event of the other end, or an answer that waits for its turn. */
+/** A request or an event of the other end, or a refusal that waits for earlier messages. */
 export class Request {
   /** Undefined for an event. */
   readonly id: Id | undefined;
-  /** The handler, or the answer to a message that no handler gets. */
+  /** The handler; for a refusal, its text. */
   readonly handler: Handler | string;
   readonly params: unknown;
   /** Characters of the message. */
   readonly size: number;
   readonly connection: ConnLike | undefined;
-  /** Calls of this end that had begun when the handler started; until then, when the request arrived. */
+  /** Number of calls of this end when the request arrived; once its handler runs, when it started. */
   callsBefore = 0;
-  /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
+  /** Whether the handler has settled. The answer may still wait for a peer that reads slowly. */
   isHandled = false;
-  /** Whether a generator has been asked for an item. It may wait for a request. */
-  isAsked = false;
-  /** Whether its connection has ended, and drops what waits. */
+  /** Whether a stream waits for `next()` of its iterator, which may wait for a request. */
+  awaits = false;
+  /** Whether the connection has ended without a normal close, so that waiting requests are dropped. */
   isDropped = false;
-  /** How its handler runs; undefined while it does not. */
+  /** How the handler runs; undefined before. */
   place: Place | undefined = undefined;
   /** Called after the signal has aborted. */
   onCancel: (() => void) | undefined = undefined;
@@ -60,7 +61,7 @@ export class Request {
     return typeof this.handler === 'string' ? 'rpc' : this.handler.definition.name;
   }
 
-  /** Aborts when the caller gives up, or the connection ends. Made when a handler asks for it. */
+  /** Aborts when the caller gives up, or the connection ends. Created when a handler reads it. */
   get signal(): AbortSignal {
     if (this.#control === undefined) {
       this.#control = new AbortController();
@@ -69,13 +70,13 @@ export class Request {
     return this.#control.signal;
   }
 
-  /** Whether the handler has not settled, and others wait for it. */
+  /** Whether later requests wait for the handler, which has not settled. */
   get isSlow(): boolean {
     return this.place === 'ordered' && !this.isHandled;
   }
 
-  /** Whether the handler has not settled, and may wait for a request. */
-  get isAsking(): boolean {
+  /** Whether the handler has not settled, and may wait for a request of the other end. */
+  get mayDepend(): boolean {
     return this.place !== 'beside' && !this.isHandled;
   }
 

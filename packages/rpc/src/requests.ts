@@ -25,41 +25,41 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Bounds of the handlers that run out of order, and of the characters of their messages. */
+/** Bounds of the handlers that run out of order: their number, and the characters of their messages. */
 const MAX_RUNNING = { nested: 16, beside: 256 };
 type OutOfOrder = keyof typeof MAX_RUNNING;
 const MAX_RUNNING_SIZE = 1024 * 1024;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
-/** Reported characters of such a name. Names of a contract are at most so long. */
+/** Reported characters of an unknown name. A name of a contract has at most so many. */
 const MAX_NAME = 64;
 
-/** The common part of all links of one call of `serve`, `listener` or `connect`. */
+/** What all links of one call of `serve`, `listener` or `connect` share. */
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
-  /** Streams of one connection that are served at the same time. */
+  /** Bound of the streams that this end serves to one connection at the same time. */
   readonly streams: number;
-  /** The names of events that were reported, because no handler gets them. */
+  /** Reported names of events without a handler. */
   readonly unknownEvents: Set<string>;
 }
 
-/** The requests and events of the other end of one link, in their order. */
+/** Receives the requests and events of the other end of one link, and starts their handlers. */
 export class Requests {
   readonly #carrier: Carrier;
-  /** The calls of this end; undefined before the first. */
+  /** Returns the calls of this end; undefined before the first call. */
   readonly #calls: () => Calls | undefined;
   readonly #caller: HandlerCaller;
   readonly #answers: Answers;
-  readonly #signs: SignsOfLife;
+  readonly #signsOfLife: SignsOfLife;
   readonly #plan: RequestsPlan;
-  /** Made for the first stream. */
+  /** Created for the first stream. */
   #streams: ServedStreams | undefined;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
   readonly #running: Request[] = [];
-  /** Running handlers, and the characters of their messages. At most `concurrency` are ordered. */
-  readonly #counts: Readonly<Record<Place, { count: number; size: number }>> = {
+  /** Number of running handlers, and characters of their messages. `concurrency` bounds `ordered`. */
+  readonly #places: Readonly<Record<Place, { count: number; size: number }>> = {
     ordered: { count: 0, size: 0 },
     nested: { count: 0, size: 0 },
     beside: { count: 0, size: 0 },
@@ -67,17 +67,17 @@ export class Requests {
   };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** Reading continues, because a pause has lasted too long and no handler has settled since. */
+  /** Whether a pause has lasted too long. Reading then continues until an ordered handler settles. */
   #isStuck = false;
-  /** The end of this connection ends a pause. */
-  #watched: ConnLike | undefined;
-  /** Whether kept events move to the queue in a later turn. */
-  #refills = false;
+  /** The connection whose end ends a pause. */
+  #watchedConn: ConnLike | undefined;
+  /** Whether {@link #refillLater} waits for its turn. */
+  #willRefill = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
-  /** The request of the last handler that was reported because others wait for it. */
+  /** The request of the last handler that was reported as too slow. */
   #reportedSlow: Request | undefined;
-  /** The request of the handler that is called now. */
+  /** The request of the ordered handler that is being called. */
   #starting: Request | undefined;
 
   /** @param contextOf - Creates the second argument of a handler. */
@@ -93,14 +93,14 @@ export class Requests {
       this.#serve(request, definition, handle),
     );
     this.#answers = new Answers(carrier, () => this.readOn());
-    this.#signs = new SignsOfLife(carrier, this.#answers);
+    this.#signsOfLife = new SignsOfLife(carrier, this.#answers);
     this.#plan = plan;
   }
 
   /**
    * Takes a message that is no answer.
    *
-   * @returns A promise while the other end must wait. No message may be read before it resolves.
+   * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
@@ -111,11 +111,11 @@ export class Requests {
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
     if (!isValid) {
-      // Without a method it may be an answer. Its id is one of this end.
+      // A message without a method may be an answer. Its id would be one of this end.
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (this.#signs.takes(id, method, source)) return this.#untilRoom();
+    if (this.#signsOfLife.takes(id, method, source)) return this.#untilRoom();
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
     const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
@@ -135,7 +135,7 @@ export class Requests {
     return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
   }
 
-  /** An event that no handler gets needs no answer. */
+  /** Reports the first event with this unknown name. */
   #reportUnknown(method: string): undefined {
     const name = method.slice(0, MAX_NAME);
     const unknown = this.#plan.unknownEvents;
@@ -146,7 +146,7 @@ export class Requests {
     this.#carrier.report(new Error(`${what}; has the other end a newer one?`), 'rpc');
   }
 
-  /** Takes a message that no handler gets, with its answer. */
+  /** Takes a message without a handler. Sends `refusal` after the answers to earlier messages. */
   refuse(refusal: string, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
     return this.#add(new Request(null, refusal, undefined, text.length, source), text);
@@ -158,7 +158,7 @@ export class Requests {
     const isNext = waiting.isEmpty && this.#hasPlace;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
-      // With both ends in this process, messages of the handler may have arrived at once.
+      // With both ends in one process, answers to calls of the handler may have arrived in this call.
       this.#startNext();
       return undefined;
     }
@@ -170,15 +170,16 @@ export class Requests {
     return this.#untilRoom();
   }
 
-  /** A reader begins to wait for an item of a stream that this end has called. */
+  /** Called when a reader of this end begins to wait for an item of a stream. */
   readerWaits(): void {
     this.#startAwaited();
     this.readOn();
   }
 
   /**
-   * A reader waits for an item. Its generator may wait for the requests that have arrived since this end
-   * has called the stream, and that wait here. Starts as many as have room.
+   * Starts waiting requests on which a stream of the other end may depend. A reader of this end
+   * waits for an item of that stream. Its generator may have sent these requests, and wait for
+   * their answers.
    */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasRoom('nested') && this.#mayBeAwaited()) {
@@ -192,31 +193,31 @@ export class Requests {
   }
 
   /**
-   * Whether a handler or a generator may wait for a request that arrives now. This end has called the
-   * other one since it started, and has no answer.
+   * Whether a running handler or generator may depend on a request that arrives now: this end has
+   * called the other end since the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const handler = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
-    const generator = this.#running.find(({ isAsked }) => isAsked);
+    const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;
+    const generator = this.#running.find(({ awaits }) => awaits);
     const callsOfHandler = handler?.callsBefore ?? Infinity;
     const first = Math.min(callsOfHandler, generator?.callsBefore ?? Infinity);
     return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
   }
 
   get #hasPlace(): boolean {
-    return this.#counts.ordered.count < this.#plan.concurrency;
+    return this.#places.ordered.count < this.#plan.concurrency;
   }
 
   #hasRoom(place: OutOfOrder): boolean {
-    const { count, size } = this.#counts[place];
+    const { count, size } = this.#places[place];
     return count < MAX_RUNNING[place] && size < MAX_RUNNING_SIZE;
   }
 
-  /** Starts a handler beside those that run. */
+  /** Starts a handler beside the running ones. */
   #startOutOfOrder(request: Request, place: OutOfOrder): void {
     if (!this.#hasRoom(place)) return this.#overload(request);
     const done = this.#run(request);
-    if (done !== undefined) this.#runs(request, done, place);
+    if (done !== undefined) this.#track(request, done, place);
   }
 
   #untilRoom(): Promise<void> | undefined {
@@ -224,17 +225,17 @@ export class Requests {
     if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
       const pause = (this.#pause = new Pause(platform, () => this.#pausedTooLong()));
-      this.#signs.sendWhile(() => this.#pause === pause);
+      this.#signsOfLife.sendWhile(() => this.#pause === pause);
       this.#watch(source);
     }
     return this.#pause.over.promise;
   }
 
   /**
-   * Reading continues while this end waits for an answer, an item, or for room to write. The next
-   * messages may bring it, or the other end may read only after it has written them. Reading also
-   * continues while a handler does not settle, because its cancel may follow. At their bound, kept events
-   * end the connection.
+   * Reading continues while this end waits for an answer or an item, which a later message may
+   * bring. It also continues while this end waits for room to write, because the other end may read
+   * only after its own writes, and when a handler is stuck, because a cancel may follow. At their
+   * bound, kept events and unread refusals always pause reading.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
@@ -246,11 +247,11 @@ export class Requests {
     return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.source);
   }
 
-  /** The end of the connection is seen when reading continues. */
+  /** Continues reading when the connection has ended: only a read finds the end. */
   #watch(source: ConnLike | undefined): void {
-    if (source === undefined || source === this.#watched) return;
-    this.#watched = source;
-    void internalsOf(source).closed.then(() => this.#keepReading());
+    if (source === undefined || source === this.#watchedConn) return;
+    this.#watchedConn = source;
+    void internalsOf(source).closed.then(() => this.#endPause());
   }
 
   #pausedTooLong(): void {
@@ -262,17 +263,17 @@ export class Requests {
         : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
       const error = new BackpressureError(`the connection ends with 1013: ${why}`);
       carrier.report(error, name);
-      this.#keepReading();
+      this.#endPause();
       return carrier.overloaded();
     }
-    // Nothing that may be read makes the peer read.
+    // No handler is slow, so this end waits for the peer to read. No message would change that.
     if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
-    this.#keepReading();
+    this.#endPause();
   }
 
-  /** Answers at once. */
+  /** Answers before the answers to earlier messages: with Busy, or with the refusal. */
   #overload({ id, handler, connection }: Request): void {
     const text =
       typeof handler === 'string'
@@ -281,24 +282,24 @@ export class Requests {
     this.#answers.refuse(connection, text);
   }
 
-  /** Ends a pause of reading when its reason has ended. */
+  /** Ends a pause of reading, if the pause has no reason any more. */
   readOn(): void {
-    if (this.#pause !== undefined && !this.#mustPause) this.#keepReading();
+    if (this.#pause !== undefined && !this.#mustPause) this.#endPause();
   }
 
-  /** A handler has made progress. A pause may last longer. */
+  /** Called when a handler or a write has made progress. The time of a pause starts again. */
   progressed(): void {
     this.#pause?.restart();
   }
 
-  #keepReading(): void {
+  #endPause(): void {
     this.#pause?.end();
     this.#pause = undefined;
   }
 
-  /** Starts the handlers that may run. */
+  /** Starts waiting requests while `concurrency` allows it. */
   #startNext(): void {
-    // With both ends in this process, messages of a handler may arrive at once.
+    // With both ends in one process, a message may arrive while a handler is being called.
     if (this.#starting !== undefined) return;
     while (this.#hasPlace) {
       const request = this.#waiting.shift();
@@ -311,12 +312,12 @@ export class Requests {
     this.readOn();
   }
 
-  /** Later, so that other connections run in between. */
+  /** Moves kept events to the queue in a later turn, so that other connections are served before. */
   #refillLater(): void {
-    if (this.#refills || this.#waiting.isEmpty) return;
-    this.#refills = true;
+    if (this.#willRefill || this.#waiting.isEmpty) return;
+    this.#willRefill = true;
     this.#carrier.platform.yield(() => {
-      this.#refills = false;
+      this.#willRefill = false;
       this.#waiting.refill();
       this.#startNext();
       if (this.#isIdle) this.#idle?.resolve();
@@ -331,18 +332,18 @@ export class Requests {
     this.#starting = request;
     const done = this.#run(request);
     this.#starting = undefined;
-    if (done !== undefined) this.#runs(request, done, 'ordered');
+    if (done !== undefined) this.#track(request, done, 'ordered');
   }
 
-  #runs(request: Request, done: Promise<void>, place: Place): void {
-    const counts = this.#counts[place];
+  #track(request: Request, done: Promise<void>, place: Place): void {
+    const counts = this.#places[place];
     counts.count++;
     counts.size += request.size;
     request.place = place;
     this.#running.push(request);
-    // After the call of the handler, which may do no more than listen for the abort.
+    // The handler was called first, because it may only listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#carrier.runs?.(done);
+    this.#carrier.onRun?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
       counts.count--;
@@ -359,7 +360,7 @@ export class Requests {
     });
   }
 
-  /** @returns A promise that never rejects, unless the request is done. */
+  /** @returns Undefined when the request is done, else a promise that never rejects. */
   #run(request: Request): Promise<void> | undefined {
     request.callsBefore = this.#calls()?.begun ?? 0;
     try {
@@ -374,28 +375,27 @@ export class Requests {
     }
   }
 
-  /** The handler of a stream gives its place back at once. */
+  /** Serves a stream. Its handler takes no place of `concurrency` while items are sent. */
   #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
     const code = definition.code as StreamCode;
     const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#plan.streams));
     const answerTo = (error: unknown): string => this.#caller.errorText(request, error)!;
     return after(streams.untilRoom(), () => {
-      this.#runs(request, streams.start(request, handle, answerTo), 'stream');
+      this.#track(request, streams.start(request, handle, answerTo), 'stream');
       return undefined;
     });
   }
 
-  /** @returns A promise when the peer reads too slowly. */
+  /** @returns A promise when the connection has no room: the peer reads too slowly. */
   #answer(request: Request, text: string | undefined): Promise<void> | undefined {
     request.isHandled = true;
     const { connection, id } = request;
-    // The connection has room.
     if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
       return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
   }
 
-  /** Takes an event of the library. Others that begin with `$/` are ignored, as in LSP. */
+  /** Takes an event of this library. Other events that begin with `$/` are ignored, as in LSP. */
   #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
     const { source } = this.#carrier;
     if (method === ITEM) this.#calls()?.arrived(id, items, size);
@@ -409,7 +409,7 @@ export class Requests {
       request.id === id &&
       id !== undefined &&
       request.connection === source &&
-      // A peer may use an id again.
+      // A peer may reuse the id of a cancelled request.
       !request.isCancelled &&
       typeof request.handler !== 'string';
     const running = this.#running.find(isMeant);
@@ -424,7 +424,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports, once, a handler that requests have waited for in vain. */
+  /** Reports once that a handler is too slow for the requests that wait for it. */
   #reportSlow(): void {
     const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
@@ -436,8 +436,9 @@ export class Requests {
   }
 
   /**
-   * Aborts the signals of the handlers of a connection that has ended. Waiting requests are dropped,
-   * except after a close of the peer, which had sent them before.
+   * Called when a connection has ended. Aborts the signals of its handlers.
+   *
+   * @param isDropped - Whether waiting requests are dropped. After a normal close they are handled.
    */
   ended(connection: ConnLike, isDropped: boolean): void {
     for (const request of this.#running) {
@@ -450,7 +451,7 @@ export class Requests {
     this.readOn();
   }
 
-  /** Resolves when no handler runs and none waits; undefined when that is so. */
+  /** Resolves when no request runs or waits; undefined when that is so now. */
   untilIdle(): Promise<void> | undefined {
     if (this.#isIdle) return undefined;
     this.#idle ??= new Deferred();

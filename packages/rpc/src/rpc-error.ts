@@ -14,9 +14,9 @@ export const ErrorCode = {
 } as const;
 
 /**
- * An error that a handler throws for its caller, and that a call rejects with. The caller gets the
- * code, the message and `data`. Any other error of a handler is reported at this end, and the caller
- * gets the code -32603 alone.
+ * An error that a handler throws for its caller. The call rejects with an RpcError with the same
+ * code, message and `data`. Any other error of a handler is reported at the end of the handler, and
+ * the caller gets only the code -32603.
  *
  * @see https://www.jsonrpc.org/specification#error_object
  *
@@ -32,7 +32,7 @@ export const ErrorCode = {
 export class RpcError extends Error {
   /** A whole number. JSON-RPC reserves -32768 to -32000. */
   readonly code: number;
-  /** Any value that JSON has, or undefined. An error of the other end has it unchecked. */
+  /** A value that JSON can express, or undefined. Unchecked in an error of the other end. */
   readonly data: unknown;
 
   /** @throws TypeError or RangeError when `code` is not a whole number. */
@@ -54,11 +54,11 @@ export class RpcError extends Error {
 
 /** Whether `error` is an RpcError, of any copy of this package. A Proxy may throw here. */
 export function isRpcError(error: unknown): error is RpcError {
-  return isSo(() => (Object(error) as Partial<RpcError>)['@ws/rpc-error'] === true);
+  return isTrue(() => (Object(error) as Partial<RpcError>)['@ws/rpc-error'] === true);
 }
 
-/** Whether an error is as the test says. A Proxy may throw there. */
-export function isSo(test: () => boolean): boolean {
+/** The result of `test`; false if `test` throws, as for an error that is a Proxy. */
+export function isTrue(test: () => boolean): boolean {
   try {
     return test();
   } catch {

@@ -16,7 +16,7 @@ export interface Checked {
   readonly issues?: readonly Issue[] | undefined;
 }
 
-/** Issues that are sent to the other end. */
+/** Most issues that are sent to the other end. */
 const MAX_ISSUES = 10;
 
 /** Whether `schema` accepts `value`. True for a schema that returns a promise. */
@@ -57,8 +57,7 @@ export function check(schema: StandardSchema, value: unknown): Checked | Promise
 }
 
 /**
- * Checks `value` and, when it does not fit, `other`, if there is another way to read it. A schema that
- * throws for the value does not fit.
+ * Checks `value`. When the schema refuses it or throws, checks `other` instead, if given.
  *
  * @throws As {@link check}.
  */
@@ -74,9 +73,9 @@ export function checkEither(
 }
 
 /**
- * Checks a value of the other end. JSON has null for undefined.
+ * Checks a value of the other end. Null is also checked as undefined, which JSON lacks.
  *
- * @param use - Gets the value, or a JSONError when it does not fit, or the schema fails.
+ * @param use - Called with the value; with a JSONError when it does not fit, or the schema fails.
  * @returns A promise when the schema returns one. Never throws or rejects.
  */
 export function checkArrived(

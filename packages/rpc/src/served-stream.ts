@@ -7,27 +7,27 @@ import { check, valueOf } from './schema.ts';
 import { StreamWindow, type Windows } from './stream-window.ts';
 import { errorText, itemText, resultText } from './wire.ts';
 
-/** Why a stream ends before its connection has closed. */
+/** The reason of a cancel when a stream ends with its connection. */
 export const CLOSING = 'the connection is closing';
-/** Ms after a cancel, after which an iterator that has not ended is reported. */
+/** Time in ms after a cancel, after which an iterator that has not ended is reported. */
 const SLOW_MS = 10_000;
 
 /** An AsyncIterator, or the reader of a ReadableStream. */
 export type ItemSource = Pick<AsyncIterator<unknown>, 'next'> & { return?(): PromiseLike<unknown> };
 
-/** Sends the items of the application's iterator, at the pace at which the peer takes them. */
+/** Sends the items of the application's iterator, at the pace of the reader at the peer. */
 export class ServedStream implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly request: Request;
   readonly window: StreamWindow;
   readonly #carrier: Carrier;
   readonly #iterator: ItemSource;
-  /** Returns the answer to an error, and reports the error, unless it is for the caller. */
+  /** Returns the answer for an error. Reports an error that is not for the caller. */
   readonly #answerTo: (error: unknown) => string;
-  /** Resolves when the request is cancelled: to an answer if an item failed, else to undefined. */
+  /** Resolves when the request is cancelled: to the answer if an item failed, else to undefined. */
   readonly #cancelled = new Deferred<string | undefined>();
   /** The result of the last `next()`. */
-  #next: Promise<IteratorResult<unknown>> | undefined;
+  #nextItem: Promise<IteratorResult<unknown>> | undefined;
   /** Whether the iterator has ended by itself. */
   #hasEnded = false;
 
@@ -46,9 +46,9 @@ export class ServedStream implements TimerEntry {
   }
 
   /**
-   * Sends the items, then the answer. After a cancel, the answer waits for the end of the iterator, and
-   * the stream counts for the option `streams` until then. Otherwise a caller could start any number of
-   * iterators, by cancelling each request.
+   * Sends the items, then the answer. After a cancel, the answer waits for the end of the iterator,
+   * and the stream counts for the option `streams` until then. Otherwise a caller could start any
+   * number of iterators by cancels.
    */
   async run(): Promise<void> {
     const answer = await Promise.race([this.#sendItems(), this.#cancelled.promise]);
@@ -64,19 +64,19 @@ export class ServedStream implements TimerEntry {
     const { item } = (request.handler as Handler).definition as StreamDefinition;
     try {
       for (;;) {
-        // Calls `next` only when an item may leave. So the iterator is at most one item ahead.
-        if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
+        // Calls `next` only when an item may be sent. So the iterator is at most one item ahead.
+        if (!this.#maySend(1)) await this.#untilItMaySend(1);
         if (request.isCancelled) return undefined;
-        request.isAsked = true;
-        this.#next = this.#iterator.next();
-        const { done, value } = await this.#next;
-        request.isAsked = false;
+        request.awaits = true;
+        this.#nextItem = this.#iterator.next();
+        const { done, value } = await this.#nextItem;
+        request.awaits = false;
         if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
         const fits = checked instanceof Promise ? await checked : checked;
         const text = itemText(request.id!, valueOf(fits, `an item of ${request.name}`));
-        if (!this.#mayLeave(text.length)) await this.#untilItMayLeave(text.length);
+        if (!this.#maySend(text.length)) await this.#untilItMaySend(text.length);
         if (request.isCancelled) return undefined;
         this.window.add(text.length);
         const sent = this.#carrier.send(text, this.#fail);
@@ -85,8 +85,8 @@ export class ServedStream implements TimerEntry {
       this.#hasEnded = true;
       return resultText(request.id!, undefined);
     } catch (error) {
-      this.#hasEnded = request.isAsked;
-      request.isAsked = false;
+      this.#hasEnded = request.awaits;
+      request.awaits = false;
       if (!this.#hasEnded) this.#fail(error);
       else if (!request.isCancelled) return this.#answerTo(error);
       else this.#report(error);
@@ -99,8 +99,8 @@ export class ServedStream implements TimerEntry {
     return connection === this.#carrier.connection && connection?.state === 'open';
   }
 
-  /** Whether an item of `size` characters may leave now. */
-  #mayLeave(size: number): boolean {
+  /** Whether an item of `size` characters may be sent now. */
+  #maySend(size: number): boolean {
     const hasRoom = this.#isConnected && this.window.hasRoom(size);
     return hasRoom && this.#untilWritable() === undefined;
   }
@@ -110,15 +110,15 @@ export class ServedStream implements TimerEntry {
   }
 
   /** Also resolves when the request is cancelled. */
-  async #untilItMayLeave(size: number): Promise<void> {
-    while (!this.request.isCancelled && !this.#mayLeave(size)) {
+  async #untilItMaySend(size: number): Promise<void> {
+    while (!this.request.isCancelled && !this.#maySend(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
       else if (!this.window.hasRoom(size)) await this.window.untilTaken();
       else await this.#untilWritable()?.catch(() => {});
     }
   }
 
-  /** Ends the stream: an item does not fit, or was not sent (a hub may drop it). The iterator still runs. */
+  /** Ends the stream because an item does not fit, or was not sent. The iterator has not ended. */
   readonly #fail = (error: unknown): void => {
     if (this.#hasEnded || this.request.isCancelled) return;
     if (!this.#isConnected) return this.request.cancel(CLOSING);
@@ -126,20 +126,20 @@ export class ServedStream implements TimerEntry {
     this.request.cancel(error);
   };
 
-  /** A generator that waits at a `yield` ends at once. A running one ends when it checks its signal. */
+  /** Ends the iterator: a generator at a `yield` at once, a running one when it checks its signal. */
   async #endIterator(): Promise<void> {
     const { timers } = schedulerOf(this.#carrier.platform);
     timers.set(this, SLOW_MS);
     try {
       if (this.#iterator.return !== undefined) await this.#iterator.return();
-      else await this.#next?.catch(() => {});
+      else await this.#nextItem?.catch(() => {});
     } catch (error) {
       this.#report(error);
     }
     timers.clear(this);
   }
 
-  /** The iterator has not ended in time. */
+  /** Called by the timer: the iterator has not ended in time. */
   fire(): void {
     const { name } = this.request;
     const what = `the generator of ${name} has not ended ${SLOW_MS / 1000} s after its cancel`;

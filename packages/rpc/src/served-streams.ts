@@ -6,7 +6,7 @@ import { ErrorCode, RpcError } from './rpc-error.ts';
 import { CLOSING, type ItemSource, ServedStream } from './served-stream.ts';
 import type { Windows } from './stream-window.ts';
 
-/** The result of a handler. A ReadableStream is not an AsyncIterable in each engine. */
+/** The result of a handler. In some engines, a ReadableStream is not an AsyncIterable. */
 type Source = AsyncIterable<unknown> & {
   getReader(): { read: ItemSource['next']; cancel(): Promise<unknown> };
 };
@@ -16,10 +16,10 @@ export class ServedStreams {
   readonly carrier: Carrier;
   readonly windows: Windows = { count: 0, size: 0 };
   readonly #limit: number;
-  /** Also cancelled ones, until their iterator has ended. */
+  /** Streams whose iterator has not ended, also cancelled ones. */
   readonly #streams: ServedStream[] = [];
-  /** The end of its writes ends its streams. */
-  #watched: ConnLike | undefined;
+  /** The connection that is observed: the end of its writes cancels its streams. */
+  #watchedConn: ConnLike | undefined;
 
   /** @param limit - The option `streams`. */
   constructor(carrier: Carrier, limit: number) {
@@ -28,8 +28,8 @@ export class ServedStreams {
   }
 
   /**
-   * Resolves a turn later when all places are taken. The generator of a cancelled stream may give its place
-   * back until then. A caller may cancel and ask in one message.
+   * Resolves a turn later when the limit is reached, else returns undefined. A caller may cancel a
+   * stream and then open another one at once. The cancelled generator may end in that turn.
    */
   untilRoom(): Promise<void> | undefined {
     return this.#isFull
@@ -44,9 +44,9 @@ export class ServedStreams {
   /**
    * Serves the result of a handler.
    *
-   * @param answerTo - Returns the answer to an error, and reports it unless it is for the caller.
-   * @returns Resolves when the stream is over. Never rejects.
-   * @throws RpcError when too many are open; TypeError when the result is no AsyncIterable.
+   * @param answerTo - Returns the answer for an error. Reports an error that is not for the caller.
+   * @returns Resolves when the stream has ended. Never rejects.
+   * @throws RpcError when too many streams are open; TypeError when the result is no AsyncIterable.
    */
   start(
     request: Request,
@@ -54,7 +54,7 @@ export class ServedStreams {
     answerTo: (error: unknown) => string,
   ): Promise<void> {
     const { connection } = request;
-    // After a close of this end no item leaves.
+    // After a close of this end, no item can be sent.
     if (connection?.state !== 'open') return RESOLVED;
     if (request.isCancelled) throw request.signal.reason;
     if (this.#isFull) throw new RpcError(ErrorCode.Busy, 'too many streams are open');
@@ -69,7 +69,7 @@ export class ServedStreams {
   #iteratorOf({ name }: Request, source: unknown): ItemSource {
     const { getReader, [Symbol.asyncIterator]: create } = Object(source) as Partial<Source>;
     if (typeof getReader === 'function') {
-      // The iterator of the platform waits for its `next()` before it cancels the stream.
+      // Not the iterator of the platform: its `return()` waits for a pending `next()`.
       const reader = getReader.call(source);
       return { next: () => reader.read(), return: () => reader.cancel() };
     }
@@ -79,8 +79,8 @@ export class ServedStreams {
   }
 
   #watch(connection: ConnLike): void {
-    if (connection === this.#watched) return;
-    this.#watched = connection;
+    if (connection === this.#watchedConn) return;
+    this.#watchedConn = connection;
     internalsOf(connection).observeWrites?.(() => {
       for (const { request } of this.#streams) {
         if (request.connection === connection) request.cancel(CLOSING);
@@ -88,10 +88,10 @@ export class ServedStreams {
     });
   }
 
-  /** The reader of the stream `id` has taken `n` items. Both are unchecked. */
+  /** Called when the reader of the stream `id` has taken `n` items. `id` and `n` are unchecked. */
   taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
     const stream = this.#streams.find(
-      // A peer may use an id again.
+      // A peer may reuse the id of a cancelled request.
       ({ request }) => request.id === id && request.connection === source && !request.isCancelled,
     );
     stream?.window.take(n);

@@ -10,9 +10,9 @@ import {
 import type { Call, CallOptions, Calls, TakeItems } from './calls.ts';
 import type { StreamDefinition } from './definitions.ts';
 import { after, checkArrived } from './schema.ts';
-import { TOLD_ITEMS, TOLD_SIZE } from './stream-window.ts';
+import { REPORT_ITEMS, REPORT_SIZE } from './stream-window.ts';
 
-/** Bounds of the items that wait for `next()`, in number and in characters of their messages. */
+/** Bounds of the items that wait for `next()`: their number, and the characters of their messages. */
 const MAX_ITEMS = 1_024;
 const MAX_SIZE = 4 * 1024 * 1024;
 
@@ -29,25 +29,25 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   slot: TimerEntry['slot'] = undefined;
   readonly #definition: StreamDefinition;
   readonly #options: CallOptions;
-  /** It keeps the calls of `next()` in their order, and throws an error once. */
+  /** A generator, because it answers calls of `next()` in their order and throws an error once. */
   readonly #results: AsyncGenerator<Item, undefined>;
   #calls: Calls | undefined;
-  /** Undefined before the request. */
+  /** Undefined before the first `next()`. */
   #call: Call | undefined;
   #items = new Fifo<Item>();
-  /** Items that have arrived, and that no `next()` has taken, with their characters. */
+  /** Number of items that have arrived and that no `next()` has taken, and their characters. */
   #count = 0;
   #size = 0;
-  /** The schema of an item returned a promise, and later items wait for it. */
+  /** The check of the last item; a promise while a schema is asynchronous. Later items wait for it. */
   #checking: void | Promise<void> = undefined;
-  /** The end, after the items. */
+  /** How the loop ends after its items; undefined while it is open. */
   #end: End | undefined;
   /** Resolves when there is an item, or the end. */
-  #news: Deferred<void> | undefined;
-  /** Items that were taken since the last report to the other end, and their characters. */
+  #readable: Deferred<void> | undefined;
+  /** Number of items taken since the last report to the other end, and their characters. */
   #taken = 0;
   #takenSize = 0;
-  #isTelling = false;
+  #isReporting = false;
   readonly #aborted = (): void => this.#leave(this.#call!.signal!.reason);
 
   /** @param calls - Throws when no contract reads the connection. */
@@ -80,7 +80,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     return result;
   }
 
-  /** Ends the generator of the other end, and does not wait for that. It may take long. */
+  /** Ends the loop without a wait for the end of the other end's generator, which may take long. */
   async return(): Promise<Result> {
     this.#leave();
     await this.#results.return(undefined);
@@ -115,15 +115,15 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   #untilNews(call: Call): Promise<void> {
     if (call.ms !== Infinity) call.timers.set(this, call.ms, true);
     this.#calls!.wait(call);
-    this.#news = new Deferred();
-    return this.#news.promise;
+    this.#readable = new Deferred();
+    return this.#readable.promise;
   }
 
   #wakeReader(): void {
     const call = this.#call!;
     call.waitsSince = 0;
     call.timers.clear(this);
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
   readonly #arrived: TakeItems = (items, size) => {
@@ -165,7 +165,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     if (call.signal !== undefined) removeAbortListener(call.signal, this.#aborted);
   }
 
-  /** No item has come in time. */
+  /** Called by the timer: no item has arrived in time. */
   fire(): void {
     const what = `no item of ${this.#definition.name} within ${this.#call!.ms} ms (option timeout)`;
     this.#leave(new TimeoutError(what));
@@ -176,19 +176,19 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     this.#size -= size;
     this.#taken++;
     this.#takenSize += size;
-    if (!this.#isTelling) void this.#tell();
+    if (!this.#isReporting) void this.#report();
   }
 
-  /** Sends one message at a time. The other end may not read. */
-  async #tell(): Promise<void> {
-    this.#isTelling = true;
-    while (!this.#end && (this.#taken >= TOLD_ITEMS || this.#takenSize >= TOLD_SIZE)) {
+  /** Reports taken items. Sends one report at a time, because the other end may not read. */
+  async #report(): Promise<void> {
+    this.#isReporting = true;
+    while (!this.#end && (this.#taken >= REPORT_ITEMS || this.#takenSize >= REPORT_SIZE)) {
       const n = this.#taken;
       this.#taken = 0;
       this.#takenSize = 0;
-      const reason = await this.#calls!.tell(this.#call!, n);
+      const reason = await this.#calls!.report(this.#call!, n);
       if (reason !== undefined) this.#stop(reason);
     }
-    this.#isTelling = false;
+    this.#isReporting = false;
   }
 }

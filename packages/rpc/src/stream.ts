@@ -5,7 +5,7 @@ import { checkIsSchema, type SchemaInput } from './schema.ts';
 import { ServedStreams } from './served-streams.ts';
 import { StreamLoop } from './stream-loop.ts';
 
-/** The code of streams, which a contract has through the definition of a stream. */
+/** The code of streams. Only a bundle with `stream` has it, because definitions refer to it. */
 const CODE: {
   readonly StreamLoop: typeof StreamLoop;
   readonly ServedStreams: typeof ServedStreams;
@@ -13,17 +13,17 @@ const CODE: {
 export type StreamCode = typeof CODE;
 
 /**
- * A request, answered by a series of items, at the pace of its reader. The handler returns any
- * AsyncIterable; an async generator method, for example. The caller loops over an
- * AsyncIterableIterator. The request leaves with the first `next()`. `break`, `return()`, an abort of
+ * A request with a series of items as answer, at the pace of the reader. The handler returns any
+ * AsyncIterable, for example an async generator. The caller loops over an AsyncIterableIterator. The
+ * first `next()` sends the request. `break`, `return()`, an abort of
  * the caller's `signal` and the end of the connection end the generator.
  *
- * The stream is over with its connection. It is not sent again on the next one.
+ * A stream ends with its connection. The request is not sent again on the next one.
  *
- * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
+ * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
  *   its output.
- * @param item - The schema of each item, which is checked before it leaves and where it arrives. The
- *   schema must accept its own output after JSON.
+ * @param item - The schema of each item. Both ends check each item, so the schema must accept its own
+ *   output after JSON.
  * @throws TypeError for another argument.
  *
  * @example

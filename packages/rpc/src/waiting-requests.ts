@@ -3,7 +3,7 @@ import { Fifo, internalsOf } from '@ws/conn/internal';
 import { type Handler, Request } from './request.ts';
 import { parse, type WireMessage } from './wire.ts';
 
-/** Bounds of the requests and events that wait for a handler, in number and in characters. */
+/** Bounds of the requests and events in the queue: their number, and the characters of their text. */
 const MAX_QUEUED = 256;
 const MAX_QUEUED_SIZE = 1024 * 1024;
 /** The default `maxBufferedAmount` of a connection. */
@@ -11,7 +11,7 @@ const MAX_KEPT_SIZE = 16 * 1024 * 1024;
 /** Bytes that a kept event is charged beside its text. */
 const EVENT_COST = 64;
 
-/** An event beyond the bounds. Its text needs less memory than its parsed params. */
+/** An event for which the queue has no room. Its text needs less memory than its parsed params. */
 interface KeptEvent {
   readonly handler: Handler;
   readonly text: string;
@@ -23,7 +23,7 @@ export class WaitingRequests {
   /** At most {@link MAX_QUEUED}. */
   #queue: Request[] = [];
   #queuedSize = 0;
-  /** Events that did not fit into the queue. */
+  /** Events after those of the full queue; undefined when there are none. */
   #kept: Fifo<KeptEvent> | undefined;
   #keptSize = 0;
 
@@ -31,7 +31,7 @@ export class WaitingRequests {
     return this.#queue.length === 0 && this.#kept === undefined;
   }
 
-  /** Whether requests find no room. */
+  /** Whether the queue takes no request. */
   get isFull(): boolean {
     return this.#kept !== undefined || this.#isQueueFull;
   }
@@ -40,12 +40,12 @@ export class WaitingRequests {
     return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
   }
 
-  /** Whether the events beyond a full queue are at their bound. */
+  /** Whether the kept events are at their bound. */
   isOverfull(connection: ConnLike | undefined): boolean {
     if (this.#kept === undefined) return false;
     const internals = connection && internalsOf(connection);
     if (this.#keptSize >= (internals?.maxBufferedAmount ?? MAX_KEPT_SIZE)) return true;
-    // Other connections may have taken or left the room.
+    // The write budget bounds the kept events of all connections.
     return internals?.countKept?.(0) === false;
   }
 
@@ -61,14 +61,14 @@ export class WaitingRequests {
     this.#count(connection, text.length + EVENT_COST);
   }
 
-  /** @returns Undefined also when {@link refill} has others. */
+  /** @returns The first one of the queue. If undefined, {@link refill} may move kept events there. */
   shift(): Request | undefined {
     const request = this.#queue.shift();
     if (request !== undefined) this.#queuedSize -= request.size;
     return request;
   }
 
-  /** Removes the first one that `isMeant`. An event is none. It has no id. */
+  /** Removes the first request for which `isMeant` is true. Kept events have no id, and stay. */
   remove(isMeant: (request: Request) => boolean): Request | undefined {
     const index = this.#queue.findIndex(isMeant);
     if (index < 0) return undefined;
@@ -89,7 +89,7 @@ export class WaitingRequests {
     this.#queuedSize = this.#queue.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Moves as many kept events to the queue as one turn of the event loop may handle. */
+  /** Moves kept events to the queue until the queue is full. */
   refill(): void {
     while (this.#kept !== undefined && !this.#isQueueFull) {
       const { handler, text, connection } = this.#kept.shift()!;

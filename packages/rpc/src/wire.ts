@@ -6,7 +6,7 @@ import { takes } from './schema.ts';
 /** The id of a request. This library uses whole numbers. Other libraries may use strings or null. */
 export type Id = string | number | null;
 
-/** Cancels a request: the caller no longer wants the answer. */
+/** Cancels a request: `{ id }`. */
 export const CANCEL = '$/cancelRequest';
 
 /** Carries items of a stream: `{ id, items: […] }`. */
@@ -15,7 +15,7 @@ export const ITEM = '$/item';
 /** Reports how many items the reader of a stream has taken since its last report: `{ id, n }`. */
 export const MORE = '$/more';
 
-/** A message of JSON-RPC 2.0. Only its `jsonrpc` has been checked. */
+/** A message of JSON-RPC 2.0. Only the member `jsonrpc` was checked. */
 export interface WireMessage {
   readonly id?: unknown;
   readonly method?: unknown;
@@ -25,9 +25,9 @@ export interface WireMessage {
 }
 
 /**
- * Parses a text message. A batch, a JSON array, is refused as a whole.
+ * Parses a text message. Refuses a batch, which is a JSON array.
  *
- * @returns The message or, for any other text, the text of the error answer.
+ * @returns The message, or the text of the error answer.
  */
 export function parse(text: string): WireMessage | string {
   let value: unknown;
@@ -41,8 +41,8 @@ export function parse(text: string): WireMessage | string {
 }
 
 /**
- * Whether a request may have this `id`. JavaScript rounds numbers of 2^53 and more, so the answer would
- * have another id.
+ * Whether a request may have this `id`. JavaScript rounds numbers of 2^53 and more, so the
+ * answer would have another id.
  */
 export function isId(id: unknown): id is Id {
   if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
@@ -71,18 +71,18 @@ export function callText(
 }
 
 /**
- * The `params` of an input; none for undefined. An input that is no object or array in JSON is wrapped:
- * `[input]`. Of `params` with one value, the other end first tries that value. So an array of one value
- * is wrapped too, if the schema also takes that value.
+ * The `params` of an input; none for undefined. An input that is no object or array in JSON is
+ * wrapped: `[input]`. If `params` is an array of one value, the other end first tries that value as
+ * input. So an array of one value is wrapped too, if the schema also takes that value.
  */
 function paramsText(input: unknown, schema: StandardSchema): string {
   if (input === undefined) return '';
   const text = formatJSON(input);
   const isList = text[0] === '[';
   if (!isList && text[0] !== '{') return `,"params":[${text}]`;
-  // Checks what the other end gets: the value after JSON. `toJSON` may return a list.
-  const mayBeWrapped = isList && !(Array.isArray(input) && input.length !== 1);
-  const list: readonly unknown[] = mayBeWrapped ? JSON.parse(text) : [];
+  // The value after JSON counts: `toJSON` may return an array.
+  const mayNeedWrap = isList && !(Array.isArray(input) && input.length !== 1);
+  const list: readonly unknown[] = mayNeedWrap ? JSON.parse(text) : [];
   const isWrapped = list.length === 1 && takes(schema, list[0]);
   return isWrapped ? `,"params":[${text}]` : `,"params":${text}`;
 }

@@ -22,7 +22,7 @@ import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
 import { KnownMembers } from './room-members.ts';
 import type { KeySchemas } from './room-schemas.ts';
 
-/** Bounds of the time before a request is sent again that an end could not serve, in ms. */
+/** Bounds of the time in ms before a failed request is sent again. */
 const LEAST_DELAY_MS = 1_000;
 const MOST_DELAY_MS = 30_000;
 
@@ -31,45 +31,45 @@ export class ClientRoom {
   readonly name: string;
   readonly #rooms: ClientRooms;
   readonly #loops = new Set<RoomLoop>();
-  /** The connection on which the client is a member. */
+  /** The connection on which the client joined; undefined while it is not a member. */
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
   members: KnownMembers = new KnownMembers();
-  /** Whether there was a join. Its messages may be on their way. */
+  /** Whether a join was sent. Its messages may not have arrived. */
   #hasAsked = false;
   /** Position of the newest message that has arrived. */
   #position: Position | undefined;
-  /** Whether a loop needs a join. */
+  /** Whether a join or a leave is due. */
   #isDue = false;
   #isRunning = false;
-  /** The loops that get what they lack by the join that is not answered. */
+  /** The loops that get their missing messages from the pending join. */
   readonly #joining = new Set<RoomLoop>();
-  /** Whether these loops have got a gap. */
-  #isTold = false;
-  /** Called when the client is a member, or the room has no loops. */
+  /** Whether the server has sent a gap during the pending join. */
+  #joinHasGap = false;
+  /** See {@link onDecided}. */
   readonly #deciding = new Set<() => void>();
-  /** Grows with each join, and with each end of a membership. */
+  /** Number of joins, and of ends of a membership. */
   changes = 0;
   /** The error that has ended the loops. */
   failure: unknown;
-  /** Ends the join that is not answered. */
+  /** Ends the pending join. */
   #joinControl: AbortController | undefined;
   #delays = new Delays();
   /** Ends a {@link #pause}. */
   #wake: (() => void) | undefined;
-  /** Whether the room has a state, by the last join; undefined before the first. */
+  /** Whether the room has a state, as the last join says; undefined before the first. */
   hasState: boolean | undefined;
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
-  /** Joins in a row that ended with their connection, by a message that is too long. */
-  tooLong = 0;
-  /** Whether the server shows members, by the last join. */
+  /** Joins in a row that ended with their connection, because a message exceeded `readLimit`. */
+  limitEnds = 0;
+  /** Whether the server shows members, as the last join says; undefined before the first. */
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
   /** Whether a message that does not fit its schema was reported. */
-  #hasReported = false;
-  /** When the last state has come, in ms. */
+  #reportedMisfit = false;
+  /** When the last state arrived, in ms. */
   #stateAt = -Infinity;
 
   constructor(rooms: ClientRooms, name: string) {
@@ -81,16 +81,16 @@ export class ClientRoom {
   loop(options: JoinOptions, schemas: KeySchemas): RoomLoop {
     const loop = new RoomLoop(this, schemas, options, this.#hasAsked);
     this.#loops.add(loop);
-    const isLive = options.since === undefined && options.last === undefined;
-    // Without a position it takes the live messages, as the other loops do.
-    if (isLive && this.isMember) {
+    const beginsLive = options.since === undefined && options.last === undefined;
+    // Such a loop needs no join. It takes the live messages, as the other loops do.
+    if (beginsLive && this.isMember) {
       loop.begin(this.#position);
-      loop.live();
-    } else this.#resume();
+      loop.addLive();
+    } else this.#schedule();
     return loop;
   }
 
-  /** The client is a member, as far as it knows. */
+  /** Whether the client is a member, as far as this end knows. */
   get isMember(): boolean {
     return this.#memberOn !== undefined && this.#memberOn === this.#rooms.conn;
   }
@@ -103,14 +103,14 @@ export class ClientRoom {
   /**
    * Calls `decided` once, when {@link isDecided} becomes true.
    *
-   * @returns Removes it.
+   * @returns A function that removes `decided`.
    */
   onDecided(decided: () => void): () => void {
     this.#deciding.add(decided);
     return () => void this.#deciding.delete(decided);
   }
 
-  #decided(): void {
+  #callDecided(): void {
     for (const decided of this.#deciding) decided();
     this.#deciding.clear();
   }
@@ -121,54 +121,54 @@ export class ClientRoom {
     // The join of another loop may bring older messages.
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of this.#loops) {
-      // The messages with which it begins come with its own join.
+      // A loop with the option `last` gets its messages only from its own join.
       if (loop.last === undefined || this.#joining.has(loop)) loop.take(message);
     }
   }
 
-  state({ data, position }: WireState): void {
+  takeState({ data, position }: WireState): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     this.hasState = true;
     this.#stateAt = portablePlatform.now();
     this.#position = position;
-    // The application changes the state with each message. Each loop has its own.
-    const isShared = this.#loops.size > 1;
-    for (const loop of this.#loops) loop.state(isShared ? structuredClone(data) : data, position);
+    // The application changes the state with each message. So each loop needs a copy.
+    const copies = this.#loops.size > 1;
+    for (const loop of this.#loops) loop.takeState(copies ? structuredClone(data) : data, position);
   }
 
-  gap({ position, joining }: WireGap): void {
+  takeGap({ position, joining }: WireGap): void {
     if (joining === true) {
-      this.#isTold = true;
-      // A server with a state sends it instead.
+      this.#joinHasGap = true;
+      // For a room with a state, the server sends the state instead of a gap.
       this.hasState = false;
       for (const loop of this.#loops) {
         const isAfter = loop.position !== undefined && !isUpTo(loop.position, position);
-        if (!this.#joining.has(loop) || (isAfter && !loop.isFilling)) loop.suspect();
-        else if (loop.position !== undefined) loop.gap();
+        if (!this.#joining.has(loop) || (isAfter && !loop.isFilling)) loop.checkNext();
+        else if (loop.position !== undefined) loop.markGap();
       }
       return;
     }
-    // The client may be no member any more.
+    // Such a gap may mean that the client is no longer a member.
     if (position === undefined) {
       this.#memberOn = undefined;
       this.changes++;
     }
     for (const loop of this.#loops) {
-      // Messages before its position cannot arrive any more. Otherwise the answer of a join decides.
+      // A loop before the position gets a gap now. For the others the answer of the join decides.
       const at = loop.position;
-      if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.gap();
+      if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.markGap();
       loop.refill();
     }
-    this.#resume();
+    this.#schedule();
   }
 
-  shown(event: WireMembers): void {
+  takeMembers(event: WireMembers): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     const before = this.members;
-    this.#show(before.after(event), event.members !== undefined && !before.complete);
+    this.#setMembers(before.after(event), event.members !== undefined && !before.complete);
   }
 
-  /** The members, for the application. A room that never has some is reported once. */
+  /** The members, for the application. Reports once that the server does not show members. */
   askMembers(): KnownMembers {
     if (!this.#wantsMembers) {
       this.#wantsMembers = true;
@@ -183,8 +183,8 @@ export class ClientRoom {
     reportFor(this.name, new TypeError(message));
   }
 
-  /** @param isNews - Tell the listeners, also without a change. */
-  #show(members: KnownMembers, isNews: boolean): void {
+  /** @param notifies - Whether listeners are called without a change too. */
+  #setMembers(members: KnownMembers, notifies: boolean): void {
     const before = this.members;
     this.members = members;
     const change = members.since(before);
@@ -192,51 +192,52 @@ export class ClientRoom {
       before.count !== members.count ||
       before.complete !== members.complete ||
       change.joined.size + change.left.size + change.changed.size > 0;
-    if (isNews || hasChanged) this.#rooms.membersChanged(this.name, change);
+    if (notifies || hasChanged) this.#rooms.membersChanged(this.name, change);
   }
 
-  /** A connection has ended. */
+  /** Called when a connection has ended. */
   closed(): void {
-    if (!this.isMember) this.#show(this.members.unsure(), false);
+    if (!this.isMember) this.#setMembers(this.members.incomplete(), false);
   }
 
-  /** A connection has opened. */
+  /** Called when a connection has opened. */
   opened(): void {
-    // It may have replaced another one, which has not ended.
+    // The connection may replace another one that has not ended.
     this.closed();
-    this.#resume();
+    this.#schedule();
     this.#wake?.();
   }
 
-  /** A message does not fit the schema of a loop. It has a gap there, or a state in its place. */
-  misfit(error: unknown): void {
-    if (!this.#hasReported) reportFor(this.name, error);
-    this.#hasReported = true;
+  /** Reports the first message that does not fit its schema. */
+  report(error: unknown): void {
+    if (!this.#reportedMisfit) reportFor(this.name, error);
+    this.#reportedMisfit = true;
   }
 
-  resume(loop: RoomLoop): void {
-    // The unanswered join began before, so the loop has not taken all of its messages.
+  /** Joins again for a loop that lacks messages or a state. */
+  rejoin(loop: RoomLoop): void {
+    // The pending join was sent earlier. Its answer does not bring all that the loop lacks.
     this.#joining.delete(loop);
-    // Messages that do not fit cost the server no more than a state a second.
-    const ms = this.#hasReported ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now() : 0;
-    if (ms > 0) portablePlatform.setTimer(ms, () => this.#resume());
-    else this.#resume();
+    // After messages that do not fit, the client requests at most one state a second.
+    const ms = this.#reportedMisfit ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now() : 0;
+    if (ms > 0) portablePlatform.setTimer(ms, () => this.#schedule());
+    else this.#schedule();
   }
 
-  /** A join or a leave is due. */
-  #resume(): void {
+  /** Starts {@link #run}, or lets it continue: a join or a leave is due. */
+  #schedule(): void {
     this.#isDue = true;
     if (!this.#isRunning) void this.#run();
   }
 
   leave(loop: RoomLoop): void {
-    if (this.#loops.delete(loop) && this.#loops.size === 0) this.#unused();
+    if (this.#loops.delete(loop) && this.#loops.size === 0) this.#noLoopsLeft();
   }
 
-  /** The last loop has ended. */
-  #unused(): void {
+  /** Called when the last loop has ended. */
+  #noLoopsLeft(): void {
     this.#joinControl?.abort();
-    this.#resume();
+    this.#schedule();
     this.#wake?.();
   }
 
@@ -245,7 +246,7 @@ export class ClientRoom {
     this.failure = error;
     for (const loop of this.#loops) loop.end(error);
     this.#loops.clear();
-    this.#unused();
+    this.#noLoopsLeft();
   }
 
   /** Joins and leaves, one after the other. */
@@ -258,19 +259,19 @@ export class ClientRoom {
     }
     this.#isRunning = false;
     if (this.#loops.size > 0) return;
-    this.#decided();
+    this.#callDecided();
     this.#rooms.release(this);
   }
 
   async #leave(): Promise<void> {
     const conn = this.#memberOn;
     this.#memberOn = undefined;
-    this.#show(new KnownMembers(), false);
+    this.#setMembers(new KnownMembers(), false);
     const delays = new Delays();
-    // A loop that begins meanwhile joins after that.
+    // A loop that begins meanwhile joins after the leave.
     while (conn !== undefined && conn === this.#rooms.conn) {
       const left = this.#rooms.server['room.leave']({ room: this.name }, { timeout: false });
-      if (!isLater(await left.catch((error: unknown) => error))) return;
+      if (!maySucceedLater(await left.catch((error: unknown) => error))) return;
       await this.#pause(delays);
     }
   }
@@ -286,37 +287,37 @@ export class ClientRoom {
   }
 
   async #tryJoin(conn: ConnLike): Promise<void> {
-    const { isCautious } = this.#rooms;
-    const join = (): Promise<boolean> => this.#join(conn, isCautious);
-    if (await (isCautious ? this.#rooms.oneByOne(join) : join())) return;
-    // The server, or this end, could not serve it.
+    const { isSerial } = this.#rooms;
+    const join = (): Promise<boolean> => this.#join(conn, isSerial);
+    if (await (isSerial ? this.#rooms.oneByOne(join) : join())) return;
+    // The server or this end was too busy. Try again later.
     this.#isDue = true;
     await this.#pause(this.#delays);
   }
 
   /**
-   * @param isAlone - Whether no other room joins: a message that is too long is of this one.
+   * @param isAlone - Whether no other room joins, so that a message that is too long is of this room.
    * @returns False when the same join may succeed later.
    */
   async #join(conn: ConnLike, isAlone: boolean): Promise<boolean> {
     if (conn !== this.#rooms.conn) return true;
     const isNew = conn !== this.#memberOn;
-    // No room has live messages. What is too long belongs to this join.
+    // No room has live messages: a message that is too long belongs to this join.
     const isFirst = isAlone && conn !== this.#rooms.answeredOn;
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
-    // A loop that begins with the last messages or needs a state asks alone, after the others.
-    const asksAlone = (loop: RoomLoop): boolean =>
+    // A loop with the option `last`, or one that needs a state, has its own join after the others.
+    const joinsAlone = (loop: RoomLoop): boolean =>
       loop.last !== undefined || (loop.restarts && this.hasState === true);
-    const others = lacking.filter((loop) => !asksAlone(loop));
+    const others = lacking.filter((loop) => !joinsAlone(loop));
     if (others.length < lacking.length && lacking.length > 1) {
       this.#isDue = true;
       lacking = others.length > 0 ? others : lacking.slice(0, 1);
     }
     this.#hasAsked = true;
     for (const loop of lacking) this.#joining.add(loop);
-    this.#isTold = false;
-    const positions = lacking.map((loop) => loop.asks());
+    this.#joinHasGap = false;
+    const positions = lacking.map((loop) => loop.beginJoin());
     const since = oldest(positions);
     const control = new AbortController();
     const { signal } = control;
@@ -325,21 +326,20 @@ export class ClientRoom {
     try {
       const input = { room: this.name, since, last: lacking[0]?.last };
       const answer = await this.#rooms.server['room.join'](input, { timeout: false, signal });
-      // The membership may have ended before this answer has left, or before this join.
+      // If a membership has ended meanwhile, the answer is outdated.
       if (this.changes === changes) this.#joined(conn, lacking, answer);
       else this.#isDue = true;
     } catch (error) {
       if (signal.aborted) {
-        // The answer may have been on its way.
+        // The server may have answered the join before it got the cancel.
         this.#memberOn = conn;
         await this.#leave();
       } else if (error instanceof CloseError || this.#rooms.isBreak(conn, error)) {
-        // The next connection joins again.
-        // What the room has missed ends each connection.
-        if (isAlone && (await endedByLength(conn))) {
+        // The next connection joins again. A missed message that is too long ends each connection.
+        if (isAlone && (await endedByReadLimit(conn))) {
           this.#skip(lacking, isFirst && since === undefined);
         }
-      } else if (isLater(error)) return false;
+      } else if (maySucceedLater(error)) return false;
       else this.end(error);
     } finally {
       this.#joinControl = undefined;
@@ -348,29 +348,29 @@ export class ClientRoom {
     return true;
   }
 
-  /** The answer to a join has ended its connection. */
+  /** Called when a message that is too long has ended the connection during a join. */
   #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
-    this.tooLong++;
-    if (isOfState && this.tooLong > 1 && this.hasState !== false) {
+    this.limitEnds++;
+    if (isOfState && this.limitEnds > 1 && this.hasState !== false) {
       const note = 'the state of the room is longer than readLimit';
       return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
     }
     for (const loop of lacking) loop.skip();
   }
 
-  /** The missed messages make this client too slow, if the join on `conn` brought it. */
+  /** Gives up missed messages, if a join on `conn` has brought some: they make this client too slow. */
   skipMissed(conn: ConnLike): void {
     if (conn !== this.#missedOn) return;
     for (const loop of this.#loops) loop.skip();
   }
 
   #joined(conn: ConnLike, lacking: readonly RoomLoop[], answer: JoinAnswer): void {
-    // The request has waited for another connection, which gets its own.
+    // The connection was replaced. The room joins again on the next one.
     if (conn !== this.#rooms.conn) return;
     this.#memberOn = conn;
     this.changes++;
     this.#delays = new Delays();
-    this.tooLong = 0;
+    this.limitEnds = 0;
     const { complete, missed, position, members = false, state = false } = answer;
     this.hasState = state;
     if (missed > 0) this.#missedOn = conn;
@@ -379,43 +379,43 @@ export class ClientRoom {
       this.#checkMembers();
     }
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
-    for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
-    // Those that have begun meanwhile.
+    for (const loop of lacking) loop.joined(answer, this.#joinHasGap, this.#joining.has(loop));
+    // Loops that have begun since the join was sent.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
-    // A state without a position is not the newest.
-    if (complete || !state) for (const loop of this.#loops) loop.live();
-    this.#decided();
+    // A state without a position may be outdated.
+    if (complete || !state) for (const loop of this.#loops) loop.addLive();
+    this.#callDecided();
     this.#rooms.joined(conn);
   }
 }
 
 /** Whether a request may succeed when it is sent again. */
-export function isLater(error: unknown): boolean {
+export function maySucceedLater(error: unknown): boolean {
   if (error instanceof RpcError) return error.code === ErrorCode.Busy;
   return error instanceof BackpressureError;
 }
 
-/** Reports a message or `info` that does not fit, or a publication that fails. */
+/** Reports an error of a room: a value that does not fit its schema, or a failed publication. */
 export function reportFor(room: string, error: unknown): void {
   const where = `room ${JSON.stringify(room)}`;
   reportError(undefined, portablePlatform, error, { where });
 }
 
-/** Whether a message of the peer was longer than `readLimit` of this end. */
-export async function endedByLength(conn: ConnLike): Promise<boolean> {
+/** Resolves when `conn` has ended: to whether a message of the peer exceeded `readLimit`. */
+export async function endedByReadLimit(conn: ConnLike): Promise<boolean> {
   const { error } = await internalsOf(conn).closed;
   return error instanceof ReadLimitError;
 }
 
-/** The times before a request is sent again. */
+/** The growing delays before a request is sent again. */
 export class Delays {
   #ms = LEAST_DELAY_MS;
 
   /**
-   * Calls `done` after between half of the time and all of it, so that clients do not return at once.
-   * The next time is twice as long.
+   * Calls `done` after a random time between half of the delay and the full delay, so that many
+   * clients do not send at the same time. The next delay is twice as long.
    *
-   * @returns Stops the wait.
+   * @returns A function that stops the wait.
    */
   wait(done: () => void): () => void {
     const ms = this.#ms * (1 - Math.random() / 2);
@@ -424,7 +424,7 @@ export class Delays {
   }
 }
 
-/** The earliest position. Positions of different histories have no order. */
+/** The earliest position; `START` for positions of different histories, which have no order. */
 function oldest(positions: readonly (Position | undefined)[]): Position | undefined {
   const known = positions.filter((position) => position !== undefined);
   if (known.some(({ epoch }) => epoch !== known[0]!.epoch)) return START;

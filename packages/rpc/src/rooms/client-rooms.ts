@@ -12,7 +12,7 @@ import type { ReconnectingConnLike } from '../carrier.ts';
 import type { Handlers, Peer } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
-import { ClientRoom, endedByLength, reportFor } from './client-room.ts';
+import { ClientRoom, endedByReadLimit, reportFor } from './client-room.ts';
 import type {
   JoinOptions,
   RoomEvents,
@@ -22,40 +22,40 @@ import type {
 } from './room-contract.ts';
 import type { RoomLoop } from './room-loop.ts';
 import type { MembersChange } from './room-members.ts';
-import { fitting, type RoomSchemas, schemasOf } from './room-schemas.ts';
+import { checkInfos, type RoomSchemas, schemasOf } from './room-schemas.ts';
 
 /**
- * After so many ends within this time, in ms, a client that is slower than its rooms gives up what it
- * has missed.
+ * The server ends the connection of a client that reads too slowly. After so many of these ends within
+ * this time in ms, the client gives up the messages that it has missed.
  */
 const MAX_SLOW_ENDS = 3;
 const SLOW_MS = 60_000;
 
-/** Gets a room and the changes of its members. */
+/** Called with the name of a room and the changes of its members. */
 export type MembersListener = (room: string, change: MembersChange) => unknown;
 
-/** The rooms of a client that have loops. They share the connections and the listeners. */
+/** The rooms of a client that have loops. All rooms share the connections and the listeners. */
 export class ClientRooms {
-  /** The server, with the methods of the application's contract. */
+  /** Calls the methods of the application's contract at the server. */
   readonly peer: Peer<Definitions>;
-  /** The server, with the methods of rooms. */
+  /** Calls the methods of rooms at the server. */
   readonly server: Peer<RoomMethods>;
   readonly #live: ReconnectingConnLike;
   readonly #schemas: RoomSchemas;
   readonly #rooms = new Map<string, ClientRoom>();
   readonly #listeners = new Set<{ readonly call: MembersListener }>();
-  /** How the ReconnectingConn has ended. */
+  /** How the ReconnectingConn has ended; undefined before. */
   #end: { readonly error: unknown } | undefined;
   /** Connections in a row that ended because a message was longer than `readLimit`. */
-  #tooLong = 0;
-  /** When connections with an answered join have ended because this client read too slowly. */
+  #limitEnds = 0;
+  /** Times of the last ends, in ms, because this client read too slowly. */
   #slowEnds: readonly number[] = [];
   /** The last connection with an answered join. */
   answeredOn: ConnLike | undefined;
-  /** The end of the last join that runs alone. */
-  #alone: Promise<unknown> = RESOLVED;
-  /** Rooms with a reported `info` that does not fit its schema. */
-  readonly #misfits = new Set<string>();
+  /** Resolves after the last join of {@link oneByOne}. */
+  #lastJoin: Promise<unknown> = RESOLVED;
+  /** Rooms for which an invalid `info` was reported. */
+  readonly #reportedInfos = new Set<string>();
 
   constructor(
     live: ReconnectingConnLike,
@@ -66,9 +66,9 @@ export class ClientRooms {
     this.#schemas = schemas;
     this.peer = connect({
       'room.message': (message) => this.#arrived(message),
-      'room.state': (state) => this.#rooms.get(state.room)?.state(state),
-      'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
-      'room.members': (event) => this.#rooms.get(event.room)?.shown(this.#fitting(event)),
+      'room.state': (state) => this.#rooms.get(state.room)?.takeState(state),
+      'room.gap': (gap) => this.#rooms.get(gap.room)?.takeGap(gap),
+      'room.members': (event) => this.#rooms.get(event.room)?.takeMembers(this.#checkInfos(event)),
     });
     this.server = this.peer as Peer<RoomMethods>;
     live.on('open', (conn: ConnLike) => this.#opened(conn));
@@ -87,12 +87,12 @@ export class ClientRooms {
     return this.#live.conn;
   }
 
-  /** The room of a name, if it has loops. */
+  /** The room with this name; undefined without loops. */
   get(name: string): ClientRoom | undefined {
     return this.#rooms.get(name);
   }
 
-  /** Begins a loop. It ends at once after the end of the ReconnectingConn. */
+  /** Begins a loop. After the end of the ReconnectingConn, the loop ends at once. */
   loop(name: string, options: JoinOptions): RoomLoop {
     let room = this.#rooms.get(name);
     if (room === undefined) this.#rooms.set(name, (room = new ClientRoom(this, name)));
@@ -101,32 +101,32 @@ export class ClientRooms {
     return loop;
   }
 
-  /** The room has no loops. */
+  /** Called when the room has no loops. */
   release(room: ClientRoom): void {
     if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
   }
 
-  /** @throws The error of the ReconnectingConn that has ended, or a CloseSentError without one. */
+  /** @throws the error that ended the ReconnectingConn; CloseSentError if it ended without one. */
   checkOpen(): void {
     if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
   }
 
   #opened(conn: ConnLike): void {
-    void endedByLength(conn).then(
-      (isTooLong) => (this.#tooLong = isTooLong ? this.#tooLong + 1 : 0),
+    void endedByReadLimit(conn).then(
+      (isByLimit) => (this.#limitEnds = isByLimit ? this.#limitEnds + 1 : 0),
     );
     void internalsOf(conn).closed.then(({ code }) => {
-      if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#wasTooSlow(conn);
+      if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#endedTooSlow(conn);
     });
-    // A room that may have ended the last connection joins before others have live messages.
+    // A room that may have ended the last connection joins first. No other room has messages then.
     const rooms = Array.from(this.#rooms.values()).toSorted(
-      (one, two) => two.tooLong - one.tooLong,
+      (one, two) => two.limitEnds - one.limitEnds,
     );
     for (const room of rooms) room.opened();
   }
 
-  /** The server has ended a connection because this client reads too slowly. */
-  #wasTooSlow(conn: ConnLike): void {
+  /** Called when the server has ended a connection because this client reads too slowly. */
+  #endedTooSlow(conn: ConnLike): void {
     const now = portablePlatform.now();
     this.#slowEnds = [...this.#slowEnds.filter((at) => now - at < SLOW_MS), now];
     if (this.#slowEnds.length < MAX_SLOW_ENDS) return;
@@ -134,22 +134,22 @@ export class ClientRooms {
     for (const room of this.#rooms.values()) room.skipMissed(conn);
   }
 
-  /** Whether joins may bring a message that is too long. Then they run one after the other. */
-  get isCautious(): boolean {
-    return this.#tooLong >= 2;
+  /** Whether rooms join one after the other: a join may bring a message that is too long. */
+  get isSerial(): boolean {
+    return this.#limitEnds >= 2;
   }
 
-  /** @returns The result of `join`, which runs after the others. */
+  /** Calls `join` after the joins of earlier calls. Returns its result. */
   oneByOne<R>(join: () => Promise<R>): Promise<R> {
-    const joined = this.#alone.then(join);
-    this.#alone = joined.catch(() => {});
+    const joined = this.#lastJoin.then(join);
+    this.#lastJoin = joined.catch(() => {});
     return joined;
   }
 
-  /** A room was joined on the connection `conn`. */
+  /** Called when a room was joined on the connection `conn`. */
   joined(conn: ConnLike): void {
     this.answeredOn = conn;
-    if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#tooLong = 0;
+    if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#limitEnds = 0;
   }
 
   /** Whether a call on the connection `conn` failed because that connection broke. */
@@ -166,7 +166,7 @@ export class ClientRooms {
     return () => void this.#listeners.delete(entry);
   }
 
-  /** The members of a room, their number or whether they are complete have changed. */
+  /** Calls the listeners after a change of `RoomMembers`. */
   membersChanged(room: string, change: MembersChange): void {
     for (const { call } of this.#listeners) {
       const failed = (error: unknown): void =>
@@ -179,10 +179,10 @@ export class ClientRooms {
     }
   }
 
-  #fitting(event: WireMembers): WireMembers {
-    return fitting(this.#schemas, event, (error) => {
-      if (!this.#misfits.has(event.room)) reportFor(event.room, error);
-      this.#misfits.add(event.room);
+  #checkInfos(event: WireMembers): WireMembers {
+    return checkInfos(this.#schemas, event, (error) => {
+      if (!this.#reportedInfos.has(event.room)) reportFor(event.room, error);
+      this.#reportedInfos.add(event.room);
     });
   }
 
@@ -191,7 +191,7 @@ export class ClientRooms {
     try {
       text = JSON.stringify(data);
     } catch {
-      // Too many levels for this engine. The message arrives; a repetition arrives too.
+      // `data` has too many levels for this engine. Loops do not recognize its repetition.
     }
     const hash = text === '' ? Number.NaN : hashOf(text);
     this.#rooms.get(room)?.take({
@@ -206,7 +206,7 @@ export class ClientRooms {
   }
 }
 
-/** A hash of 53 bits. A repetition has the id of the first message and the same data. */
+/** A hash of 53 bits. Messages with the same id and hash are repetitions. */
 function hashOf(text: string): number {
   let high = 0xdeadbeef;
   let low = 0x41c6ce57;

@@ -23,13 +23,14 @@ export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset
 /** The options of `Rooms.join`. */
 export interface JoinOptions {
   /**
-   * Position of the last message that is known. The loop begins with those after it. Default: none,
-   * the loop begins with the next message.
+   * Position of the last message that you have. The loop begins with the message after that position.
+   * Default: none, the loop begins with the next publication.
    */
   readonly since?: Position | undefined;
   /**
-   * The loop begins with this many of the last messages that the room keeps, 1 to 1,000; that there
-   * were more is no gap. Not with `since`. No effect in a room with a state, or without history.
+   * Number of the last messages with which the loop begins, 1 to 1,000. The room may keep fewer. No
+   * `gap` precedes these messages. Not with `since`. No effect in a room with a state, or without
+   * history.
    */
   readonly last?: number | undefined;
 }
@@ -40,7 +41,7 @@ export interface JoinAnswer {
   readonly complete: boolean;
   /** The number of missed messages that were sent first. */
   readonly missed: number;
-  /** Of the last message before the live ones; undefined in a room without history. */
+  /** Position of the last message before the live ones; undefined in a room without history. */
   readonly position?: Position | undefined;
   /** Whether the server shows the members of the room. Default: false. */
   readonly members?: boolean | undefined;
@@ -53,26 +54,26 @@ export interface WireRoomMessage {
   readonly room: string;
   /** Undefined for a message that the server has published. */
   readonly id?: string | undefined;
-  /** Its publisher, by the option `stamp` of the server. */
+  /** The publisher, as the option `stamp` of the server returns it. */
   readonly from?: unknown;
   readonly position?: Position | undefined;
   readonly data: unknown;
 }
 
-/** The state of a room, in what a join sends. */
+/** The state of a room. The server sends it during a join. */
 export interface WireState {
   readonly room: string;
-  /** The messages after this one follow. */
+  /** The messages after this position follow. */
   readonly position?: Position | undefined;
   readonly data: unknown;
 }
 
-/** Messages of a room may be missing. */
+/** Reports that messages of a room may be missing. */
 export interface WireGap {
   readonly room: string;
-  /** They came after this one. Undefined: any. */
+  /** Messages after this position may be missing. Undefined: any message. */
   readonly position?: Position | undefined;
-  /** The gap is in what a join sends. */
+  /** Whether the server sends the gap during a join. */
   readonly joining?: boolean | undefined;
 }
 
@@ -93,8 +94,9 @@ export interface WireMembers {
   readonly complete: boolean;
   /** All members. */
   readonly members?: Readonly<Record<string, RoomMember>> | undefined;
-  /** Those that have joined or changed, as they are now. */
+  /** Members that have joined or changed. */
   readonly shown?: Readonly<Record<string, RoomMember>> | undefined;
+  /** The keys of members that have left. */
   readonly left?: readonly string[] | undefined;
 }
 
@@ -132,8 +134,8 @@ const isObject: Fits = (value) => typeof value === 'object' && value !== null;
 const isDefined: Fits = (value) => value !== undefined;
 
 /**
- * Bound of the characters of an epoch. A server keeps the epoch of a join until its room has a
- * message.
+ * Longest epoch, in characters. A server keeps the epoch of a join until the next message of the
+ * room.
  */
 const MAX_EPOCH = 8_192;
 
@@ -144,7 +146,7 @@ export function isPosition(value: unknown): value is Position {
   return isEpoch && Number.isSafeInteger(offset) && offset! >= 0;
 }
 
-/** Most messages with which a loop begins. */
+/** Largest option `last`. */
 const MAX_LAST = 1_000;
 
 /** Whether `value` is a number of messages for the option `last`. */
@@ -245,7 +247,7 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
   ),
 });
 
-/** Its handler runs when the message arrives. Rooms have their own order. */
+/** A definition with a handler that runs when the message arrives. Rooms keep their own order. */
 function atOnce<D extends Method | Event>(definition: D): D {
   return { ...definition, atOnce: true };
 }

@@ -11,49 +11,49 @@ export type RoomMessage<Data, State = unknown> =
       readonly kind: 'message';
       /** The published value. */
       readonly data: Data;
-      /** The id that its publisher gave it; undefined for one of the server. */
+      /** The id that the publisher gave the message; undefined for a message of the server. */
       readonly id: string | undefined;
-      /** Its publisher, by the server's option `stamp`; undefined without it. */
+      /** The publisher, as the server's option `stamp` returns it; undefined without `stamp`. */
       readonly from: unknown;
-      /** For the `since` of a later join; undefined in a room without history. */
+      /** A later join accepts it as `since`; undefined in a room without history. */
       readonly position: Position | undefined;
     }
   | {
       /** The state of the room. It replaces all earlier items. */
       readonly kind: 'state';
       readonly data: State;
-      /** The messages after this one follow; undefined while the server has no backplane. */
+      /** Messages after this position follow; undefined while the server has no backplane. */
       readonly position: Position | undefined;
     }
   | {
       /** Messages may be missing here. A room with a state has a state instead. */
       readonly kind: 'gap';
       /**
-       * Of the last message before the gap, if it is known. Of the missing message, if it does not fit
-       * the schema.
+       * Position of the last message before the gap, if it is known. If the gap replaces a message
+       * that does not fit its schema, the position of that message.
        */
       readonly position: Position | undefined;
     }
   | {
-      /** The loop has had all that was published before its join. It comes after each join. */
+      /** Follows each join: the loop has yielded all messages published before the join. */
       readonly kind: 'live';
     };
 
 /** A message that has arrived. */
 export type Arrived = Extract<RoomMessage<unknown>, { readonly kind: 'message' }> & {
-  /** Characters of its data in JSON. */
+  /** Characters of the data as JSON. */
   readonly size: number;
-  /** Of its data in JSON. */
+  /** Hash of the data as JSON. */
   readonly hash: number;
 };
 
-/** Bounds of the messages that wait for one loop, in number and in characters of data. */
+/** Bounds of the unread messages of one loop: their number, and the characters of their data. */
 const MAX_MESSAGES = 1_000;
 const MAX_SIZE = 1024 * 1024;
-/** Number of the last messages among which a loop finds repetitions. */
+/** Number of the last messages whose repetitions a loop recognizes. */
 const MAX_IDS = 1_000;
 
-/** An item without a size. A queue has at most one state. */
+/** An entry of the queue that is not a message. A queue has at most one state. */
 type Mark =
   | Exclude<RoomMessage<unknown>, { readonly kind: 'message' | 'live' }>
   | { readonly kind: 'live'; readonly position?: undefined };
@@ -68,65 +68,65 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Number of messages in the queue, and the characters of their data. */
   #count = 0;
   #size = 0;
-  /** The loop has all messages up to this one; undefined before the first, and without history. */
+  /** The loop has all messages up to here; undefined before the first, and without history. */
   position: Position | undefined;
   /** The last messages, by id. */
   readonly #seen = new Map<string, Pick<Arrived, 'hash' | 'position'>>();
-  /** Whether the queue is full. The loop takes no message until it is read. */
+  /** Whether the queue was full. The loop ignores new messages until the queue is empty. */
   isBehind = false;
-  /** The loop has not taken a message that no history has. */
+  /** Whether the loop has ignored a message without a position. No join brings it again. */
   #hasLost = false;
   /**
-   * Messages before those that wait are on their way. Until they are here, the queue is ordered by
-   * position, and not read.
+   * Whether a join is to bring messages that belong before the queue. Until then, the queue is
+   * sorted by position, and the reader gets nothing.
    */
   isFilling: boolean;
-  /** See {@link suspect}. */
-  #isSuspect = false;
+  /** Whether {@link take} adds a gap, if the next message does not follow {@link position}. */
+  #mustCheckNext = false;
   /** Whether the first join was answered. */
   #hasBegun = false;
-  /** The next join has no `since`: it brings a state or, after a gap, what follows. */
+  /** Whether the next join has no `since`. The loop continues with a state or after a gap. */
   restarts = false;
-  /** Whether a state has come since this client sent the join. */
+  /** Whether a state has arrived since this client sent the last join. */
   #hasNewState = false;
-  /** Whether `live` follows the answer of the next join. */
+  /** Whether the answer of the next join adds a `live`. */
   #awaitsLive = true;
-  /** Number of messages with which the loop begins; undefined after its first join. */
+  /** The option `last`; undefined after the first join. */
   last: number | undefined;
   #end: { readonly error: unknown } | undefined;
   /** Resolves when there is something to read. */
-  #news: Deferred<void> | undefined;
+  #readable: Deferred<void> | undefined;
 
-  /** @param isLate - Whether messages of earlier loops may arrive before those after `since`. */
+  /** @param mayGetOlder - Whether messages of an earlier join of the room may arrive first. */
   constructor(
     room: ClientRoom,
     schemas: KeySchemas,
     { since, last }: JoinOptions,
-    isLate: boolean,
+    mayGetOlder: boolean,
   ) {
     this.#room = room;
     this.#schemas = schemas;
     this.position = since;
     this.last = last;
-    this.isFilling = last !== undefined || (isLate && since !== undefined);
+    this.isFilling = last !== undefined || (mayGetOlder && since !== undefined);
     this.#items = this.#read();
   }
 
   /**
-   * Whether the loop has no `since`, and its first join has no answer yet. Until then it is not read.
-   * Other loops may bring older messages.
+   * Whether the loop has no position, and its first join has no answer. The reader gets nothing until
+   * then, because the joins of other loops may bring older messages.
    */
   get #isNew(): boolean {
     return !this.#hasBegun && this.position === undefined;
   }
 
-  /** The position after which a join is to bring messages. Without one, a gap or a state follows. */
-  asks(): Position | undefined {
+  /** Begins a join, and returns its `since`. If that is undefined, a gap or a state follows. */
+  beginJoin(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
     if (!this.restarts) return this.position;
     if (this.isFilling) this.isBehind = this.#hasLost = false;
-    // A state may take the place of the gap.
+    // A state would replace the gap.
     if (!this.#isNew) this.#addGap();
     this.isFilling = true;
     return undefined;
@@ -147,28 +147,28 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return this;
   }
 
-  /** Ends the loop when it has read its queue: with `error`, if there is one. */
+  /** Ends the loop after its queue was read. The loop throws `error`, if there is one. */
   end(error: unknown): void {
-    // Messages may be missing among the waiting ones.
+    // Messages may be missing before those of the queue.
     if (this.isFilling || this.#isNew) this.#queue.length = 0;
     this.isFilling = false;
     this.#end ??= { error };
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
   /**
-   * The join of other loops does not bring all messages. The loop gets no live messages meanwhile, so it
-   * lacks some, unless the join begins with the next message of the loop or an earlier one.
+   * Called when the join of other loops omits messages. This loop lacks them too, unless the first
+   * message of the join is the next one of this loop, or an earlier one.
    */
-  suspect(): void {
-    this.#isSuspect = !this.isFilling && !this.isBehind && !this.#isNew;
+  checkNext(): void {
+    this.#mustCheckNext = !this.isFilling && !this.isBehind && !this.#isNew;
   }
 
   /** Takes a message, unless the loop has it. */
   take(message: Arrived): void {
-    if (this.#isSuspect) {
-      this.#isSuspect = false;
-      if (!this.#follows(message.position)) this.gap();
+    if (this.#mustCheckNext) {
+      this.#mustCheckNext = false;
+      if (!this.#follows(message.position)) this.markGap();
     }
     const place = this.#placeOf(message.position);
     if (place === undefined || this.#end !== undefined) return;
@@ -179,9 +179,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     const { id, hash } = message;
     if (id !== undefined) {
       const seen = this.#seen.get(id);
-      // After a state the same message may come again, at its position.
+      // A message at the same position is no repetition: it may come again after a state.
       if (seen?.hash === hash && !isSame(seen.position, message.position)) return;
-      // The id of the first message stays its own. Another one with this id replaces nothing.
+      // If another message has this id, the loop remembers the first one.
       if (seen === undefined) this.#remember(id, { hash, position: message.position });
     }
     this.#queue.splice(place, 0, message);
@@ -189,12 +189,12 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#size += message.size;
     while (this.#isFull) {
       this.#hasLost ||= this.#queue.at(-1)!.position === undefined;
-      this.#giveBack();
+      this.#removeLast();
       this.isBehind = true;
     }
     if (this.#isNew) return;
     if (!this.isBehind && !this.isFilling) this.position = message.position ?? this.position;
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
   #follows(position: Position | undefined): boolean {
@@ -207,13 +207,13 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return this.#count > MAX_MESSAGES || (this.#size > MAX_SIZE && this.#count > 1);
   }
 
-  /** Removes the last message. The loop gets it later. */
-  #giveBack(): void {
+  /** Removes the last entry. A later join brings its message again. */
+  #removeLast(): void {
     const last = this.#queue.pop();
     if (last !== undefined) this.#forget(last);
   }
 
-  /** The reader does not get this entry. A repetition of it is another message. */
+  /** Forgets an entry that the reader does not get, so that the loop takes its repetition. */
   #forget(entry: Entry): void {
     if (entry.kind !== 'message') return;
     const { id, hash, size } = entry;
@@ -229,7 +229,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#seen.delete(oldest!);
   }
 
-  /** The index in the queue of a message; undefined when the loop has the message. */
+  /** The index in the queue for a message at `position`; undefined when the loop has it. */
   #placeOf(position: Position | undefined): number | undefined {
     if (position === undefined) return this.#queue.length;
     if (isUpTo(position, this.position)) return undefined;
@@ -237,7 +237,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (!this.isFilling) return place;
     for (let i = place - 1; i >= 0; i--) {
       const before = this.#queue[i]!.position;
-      // An entry without a position has no place among those with one.
+      // An entry without a position is not sorted.
       if (before === undefined) continue;
       if (!isUpTo(position, before)) break;
       if (position.offset === before.offset) return undefined;
@@ -246,85 +246,84 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return place;
   }
 
-  /** Messages may be missing after the waiting items. */
-  gap(): void {
+  /** Called when messages may be missing after the queue. Adds a gap, or requests a state. */
+  markGap(): void {
     if (this.#end !== undefined) return;
     if (this.#room.hasState === true) return this.#needState();
     if (!this.isBehind) this.#addGap();
   }
 
   #addGap(): void {
-    // The messages of the join follow. Between those that came before them and these, some may be
-    // missing.
+    // The join brings what follows the gap. Messages may be missing between the queue and the join.
     while (this.isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
-      this.#giveBack();
+      this.#removeLast();
     }
-    // Nothing has come since.
+    // The loop has yielded nothing after this `live`.
     if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
     if (this.#queue.at(-1)?.kind === 'gap') return;
     this.#queue.push({ kind: 'gap', position: this.position });
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
-  /** The loop takes and hands out nothing before the next state. */
+  /** Requests a state. The loop yields nothing until the state arrives. */
   #needState(): void {
     this.restarts = true;
     this.isFilling = true;
-    this.#room.resume(this);
+    this.#room.rejoin(this);
   }
 
-  /** Takes a state. It replaces what waits. */
-  state(data: unknown, position: Position | undefined): void {
+  /** Takes a state. The state replaces the queue. */
+  takeState(data: unknown, position: Position | undefined): void {
     if (this.#end !== undefined) return;
     this.#queue.length = this.#count = this.#size = 0;
-    this.isBehind = this.#hasLost = this.isFilling = this.#isSuspect = false;
+    this.isBehind = this.#hasLost = this.isFilling = this.#mustCheckNext = false;
     this.#hasBegun = this.#hasNewState = this.#awaitsLive = true;
     this.last = undefined;
-    // Without a position messages may be missing after it.
+    // Messages may be missing after a state without a position.
     this.restarts = position === undefined;
     this.position = position;
     this.#queue.push({ kind: 'state', data, position });
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
-  /** The join of the room was answered, and nothing that was published before it is missing. */
-  live(): void {
+  /** Called when a join was answered and no earlier message is missing. Adds a `live`. */
+  addLive(): void {
     const isLate = this.#isNew || this.isFilling || this.isBehind;
     if (!this.#awaitsLive || isLate || this.#end !== undefined) return;
     this.#awaitsLive = false;
     if (this.#queue.at(-1)?.kind !== 'live') this.#queue.push({ kind: 'live' });
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
   /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
-    // A new loop has missed nothing, except the messages with which it would begin.
+    // A new loop has missed nothing, unless it has the option `last`.
     if (this.#isNew && this.last === undefined) return;
     this.last = undefined;
     if (this.#room.hasState === true) return this.#needState();
-    while (this.isFilling && this.#queue.length > 0) this.#giveBack();
+    while (this.isFilling && this.#queue.length > 0) this.#removeLast();
     if (this.isFilling) this.isBehind = false;
     this.isFilling = false;
     this.#hasBegun = this.restarts = true;
   }
 
-  /** Messages after its position may be missing. The loop takes no others before them. */
+  /** Called when messages after {@link position} may be missing. Requests them before others. */
   refill(): void {
-    if (this.position === undefined || this.restarts) this.gap();
+    if (this.position === undefined || this.restarts) this.markGap();
     else if (this.#queue.length > 0 && !this.isFilling) this.isBehind = true;
     else {
       this.isFilling = true;
-      this.#room.resume(this);
+      this.#room.rejoin(this);
     }
   }
 
   /**
-   * A join was answered that was to bring what the loop lacks.
+   * Called when a join for this loop is answered.
    *
-   * @param isTold - Whether the loop has got the gap.
-   * @param isFilled - Whether the loop has taken all that the join has brought.
+   * @param hasGap - Whether the server has sent a gap during the join.
+   * @param isFilled - Whether the loop has taken all messages of the join.
    */
-  joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
+  joined({ complete, position }: JoinAnswer, hasGap: boolean, isFilled: boolean): void {
     if (this.#hasNewState) return;
     if (this.restarts && isFilled) {
       this.restarts = false;
@@ -334,40 +333,40 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (this.#isNew) return this.begin(position);
     const isUnknown = this.position === undefined && this.#hasBegun;
     const lacks = this.position !== undefined && !complete;
-    if (isUnknown || (lacks && !isTold)) this.gap();
+    if (isUnknown || (lacks && !hasGap)) this.markGap();
     if (!isFilled) return;
-    if (this.isFilling) this.#fill();
-    // Of a history that has lost all messages.
+    if (this.isFilling) this.#endFilling();
+    // The history has lost all messages. Only the answer has its position.
     if (lacks && this.#queue.every(({ kind }) => kind !== 'message')) this.#advance(position);
     this.begin(position);
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
   #restarted(position: Position | undefined): void {
     this.#hasBegun = true;
-    this.#fill();
+    this.#endFilling();
     this.#advance(position);
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
-  /** A join has brought the messages with which the loop begins. */
+  /** Keeps the last messages of the join, as many as the option `last` says. */
   #beginWithLast(position: Position | undefined): void {
     const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
     const early = this.#queue.splice(0, past + 1 - Math.min(this.last!, past + 1));
     for (const entry of early) this.#forget(entry);
     this.last = undefined;
     this.#hasBegun = true;
-    this.#fill();
+    this.#endFilling();
     if (!this.isBehind) this.#advance(position);
-    this.#news?.resolve();
+    this.#readable?.resolve();
   }
 
-  /** A node may be behind the one that the client comes from, or not know a position. */
+  /** Moves the position forward only: the node of a new connection may be behind, or know none. */
   #advance(position: Position | undefined): void {
     if (position !== undefined && !isUpTo(position, this.position)) this.position = position;
   }
 
-  /** The loop takes what comes after the position. */
+  /** Called when the room is joined. A new loop begins with the messages after `position`. */
   begin(position: Position | undefined): void {
     const isNew = this.#isNew;
     if (isNew && this.#room.hasState === true) return this.#needState();
@@ -376,12 +375,12 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (!isNew) return;
     const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
     for (const entry of this.#queue.splice(0, past + 1)) this.#forget(entry);
-    this.#fill();
-    this.#news?.resolve();
+    this.#endFilling();
+    this.#readable?.resolve();
   }
 
-  /** All messages up to the last of the queue are in it. */
-  #fill(): void {
+  /** Called when the queue has all messages up to its last one. */
+  #endFilling(): void {
     this.isFilling = false;
     const last = this.#queue.findLast(({ position }) => position !== undefined);
     this.position = last?.position ?? this.position;
@@ -394,7 +393,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
         const item = entry && (await this.#itemOf(entry));
         if (item !== undefined) yield item;
         else if (entry !== undefined) continue;
-        else if (this.#end === undefined) await (this.#news = new Deferred<void>()).promise;
+        else if (this.#end === undefined) await (this.#readable = new Deferred<void>()).promise;
         else if (this.#end.error === undefined) return undefined;
         else throw this.#end.error;
       }
@@ -419,10 +418,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
       this.#needState();
       return undefined;
     }
-    // Without a history nothing brings what the loop did not take.
+    // Without a position no join brings the ignored messages.
     if (position !== undefined) {
       this.isFilling = true;
-      this.#room.resume(this);
+      this.#room.rejoin(this);
     }
     return hasLost ? { kind: 'gap', position } : undefined;
   }
@@ -433,16 +432,16 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    */
   async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {
     if (entry.kind === 'state') {
-      const data = await fitted(this.#schemas.state, entry.data, 'the state of the room');
+      const data = await checkedValue(this.#schemas.state, entry.data, 'the state of the room');
       return { ...entry, data };
     }
     if (entry.kind !== 'message') return entry;
     const { kind, id, from, position } = entry;
     try {
-      const data = await fitted(this.#schemas.message, entry.data, 'a message of the room');
+      const data = await checkedValue(this.#schemas.message, entry.data, 'a message of the room');
       return { kind, data, id, from, position };
     } catch (error) {
-      this.#room.misfit(error);
+      this.#room.report(error);
       if (this.#room.hasState !== true) return { kind: 'gap', position };
       this.#needState();
       return undefined;
@@ -451,7 +450,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 }
 
 /** @throws (rejects) JSONError for a value that does not fit `schema`. */
-async function fitted(
+async function checkedValue(
   schema: StandardSchema | undefined,
   given: unknown,
   what: string,

@@ -2,7 +2,7 @@ import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The members of a room, on all nodes. The key is `${node}/${session}`. */
 export interface RoomMembers<Info = unknown> extends ReadonlyMap<string, RoomMember<Info>> {
-  /** Their number. Above 1,000, or 256 KiB of JSON, the map is empty. */
+  /** Number of members. Above 1,000 members, or 256 KiB of JSON, the map is empty. */
   readonly count: number;
   /** False while a node of the server has not answered, and without a connection. */
   readonly complete: boolean;
@@ -30,8 +30,8 @@ export class KnownMembers extends Map<string, RoomMember> implements RoomMembers
     return next;
   }
 
-  /** The same members while the client has no connection. */
-  unsure(): KnownMembers {
+  /** The same members, marked as not complete. */
+  incomplete(): KnownMembers {
     return this.after({ room: '', count: this.count, complete: false });
   }
 

@@ -3,7 +3,7 @@ import { checkOptionNames } from '@ws/conn/internal';
 import { checkIsSchema, checkNow } from '../schema.ts';
 import type { RoomMember, WireMembers } from './room-contract.ts';
 
-/** The schemas of the rooms that one key of {@link RoomSchemas} covers. */
+/** The schemas of all rooms of one key of {@link RoomSchemas}. */
 export interface KeySchemas {
   /** The schema of messages. */
   readonly message?: StandardSchema | undefined;
@@ -14,8 +14,8 @@ export interface KeySchemas {
 }
 
 /**
- * The schemas of rooms. A key is a name, or a prefix with one `*` at its end. A value that is
- * one schema applies to messages.
+ * The schemas of rooms. A key is the name of a room, or a prefix with one `*` at its end. A single
+ * schema as value is the schema of messages.
  */
 export type RoomSchemas = Readonly<Record<string, StandardSchema | KeySchemas>>;
 
@@ -35,7 +35,7 @@ type SchemasOf<T extends RoomSchemas, Name extends string> = [KeyOf<T, Name>] ex
   ? KeySchemas
   : T[KeyOf<T, Name>];
 
-/** The schema of messages of the room; any schema if none is given. */
+/** The schema of messages of the room; `StandardSchema` if none is given. */
 export type MessageOf<T extends RoomSchemas, Name extends string> =
   SchemasOf<T, Name> extends infer S
     ? S extends StandardSchema
@@ -45,13 +45,13 @@ export type MessageOf<T extends RoomSchemas, Name extends string> =
         : StandardSchema
     : never;
 
-/** The state of the room. */
+/** The type of the state of the room. */
 export type StateOf<T extends RoomSchemas, Name extends string> =
   SchemasOf<T, Name> extends { readonly state: infer S extends StandardSchema }
     ? SchemaOutput<S>
     : unknown;
 
-/** The `info` that the server shows of its members. */
+/** The type of the `info` of the members of the room. */
 export type InfoOf<T extends RoomSchemas, Name extends string> =
   SchemasOf<T, Name> extends { readonly info: infer I extends StandardSchema }
     ? SchemaOutput<I>
@@ -66,41 +66,41 @@ export function checkSchemas(owner: string, given: StandardSchema | KeySchemas):
   }
 }
 
-/** The schemas of the exact name, else of the longest prefix. */
+/** The schemas of the key `name`, or of the longest prefix of `name`. */
 export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
-  let longest = Object.hasOwn(schemas, name) ? name : '';
-  for (const key of longest === name ? [] : Object.keys(schemas)) {
+  let best = Object.hasOwn(schemas, name) ? name : '';
+  for (const key of best === name ? [] : Object.keys(schemas)) {
     const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
-    if (covers && key.length > longest.length) longest = key;
+    if (covers && key.length > best.length) best = key;
   }
-  const found = schemas[longest] ?? {};
+  const found = schemas[best] ?? {};
   return '~standard' in found ? { message: found } : found;
 }
 
 /**
- * The event without the members whose `info` does not fit the schema. They are in `left` instead.
+ * Checks the `info` of the members of an event. A member with an invalid `info` moves to `left`.
  *
- * @param misfit - Called with the error of each such member.
+ * @param reportInvalid - Called with the error of each such member.
  */
-export function fitting(
+export function checkInfos(
   schemas: RoomSchemas,
   event: WireMembers,
-  misfit: (error: unknown) => void,
+  reportInvalid: (error: unknown) => void,
 ): WireMembers {
   const { info } = schemasOf(schemas, event.room);
   if (info === undefined) return event;
   const left = [...(event.left ?? [])];
-  const fit = (members: WireMembers['members']): typeof members => {
-    const fits: Record<string, RoomMember> = Object.create(null);
+  const onlyValid = (members: WireMembers['members']): typeof members => {
+    const valid: Record<string, RoomMember> = Object.create(null);
     for (const [key, member] of Object.entries(members ?? {})) {
       try {
-        fits[key] = { ...member, info: checkNow(info, member.info, 'info') };
+        valid[key] = { ...member, info: checkNow(info, member.info, 'info') };
       } catch (error) {
         left.push(key);
-        misfit(error);
+        reportInvalid(error);
       }
     }
-    return members && fits;
+    return members && valid;
   };
-  return { ...event, members: fit(event.members), shown: fit(event.shown), left };
+  return { ...event, members: onlyValid(event.members), shown: onlyValid(event.shown), left };
 }

@@ -24,7 +24,7 @@ import {
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import type { SchemaInput } from '../schema.ts';
-import { type ClientRoom, Delays, isLater, reportFor } from './client-room.ts';
+import { type ClientRoom, Delays, maySucceedLater, reportFor } from './client-room.ts';
 import { ClientRooms, type MembersListener } from './client-rooms.ts';
 import {
   isLast,
@@ -48,8 +48,8 @@ import {
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
-   * Schemas of messages, states and the `info` of members, by the keys of the server's table. They type
-   * these values, and check them when they arrive. Default: none, all are `unknown`.
+   * Schemas of messages, states and the `info` of members, by the keys of the server's table. A schema
+   * gives such values a type, and checks them when they arrive. Default: none, all are `unknown`.
    */
   readonly schemas?: T | undefined;
 }
@@ -70,7 +70,7 @@ export interface ContractRoomsOptions<
 
 /** Longest name of a room, in bytes. */
 const MAX_NAME = 256;
-/** Most publications that wait for an answer at a time. */
+/** Most publications that wait for an answer. */
 const MAX_PUBLICATIONS = 1_000;
 const TIMEOUT_MS = 30_000;
 
@@ -93,20 +93,22 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. After a break the loop joins again and yields the
-   * messages that it has missed. It yields no message twice, and a `gap` where messages may be missing.
-   * In a room with a state, it begins with the state, and yields a new state instead of a `gap`. After
-   * each join it yields `live`, when it has yielded what was published before. The loops of a room share
-   * one join. A loop holds up to 1,000 unread messages or 1 MiB. It gets later ones from the server when
-   * its reader has caught up. `break` ends the loop. The end of the last loop leaves the room.
+   * Joins a room, and begins a loop over its messages. On each later connection the loop joins
+   * again, and yields the messages that it has missed. The loop yields no message twice, and a
+   * `gap` where messages may be missing. In a room with a state, the loop begins with the state,
+   * and yields a new state instead of a `gap`. After each join the loop yields the earlier
+   * messages, then `live`. The loops of a room share one join. A loop keeps up to 1,000 unread
+   * messages or 1 MiB, and requests later messages when its reader has read these. `break` ends the
+   * loop. The end of the last loop leaves the room.
    *
-   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
-   *   throws an {@link RpcError} with the code -32001 when the server refuses the room, or with the
-   *   code that its `state` has thrown; a JSONError for a state that does not fit its schema; a
-   *   CloseError 1009 for a state that is longer than `readLimit`. A message that does not fit its
-   *   schema becomes a `gap`. The first one is reported.
-   * @throws TypeError for a name that has not 1 to 256 bytes, an invalid `since`, an unknown option, or
-   *   `since` with `last`; RangeError for a `last` out of range.
+   * @returns The loop. When the ReconnectingConn ends, the loop ends too, and throws the same
+   *   error. The loop also throws an {@link RpcError} with the code -32001 when the server refuses
+   *   the room; the RpcError that the server's function `state` has thrown; a JSONError for a state
+   *   that does not fit its schema; a CloseError 1009 for a state that is longer than `readLimit`.
+   *   A message that does not fit its schema becomes a `gap`. The first such message of a room is
+   *   reported.
+   * @throws TypeError for a name that is empty or longer than 256 bytes, an invalid `since`, an
+   *   unknown option, or `since` with `last`; RangeError for a `last` out of range.
    */
   join<Name extends string>(
     room: Name,
@@ -126,20 +128,21 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. After a
-   * break it is sent again, with the same id. While the server cannot serve the room, for example
-   * because the backplane is away, it is sent again every 1 to 30 s. Loops drop the repetitions.
-   * Another call has another id, so loops do not drop its message. Call again only if a second copy
-   * does no harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. When
+   * the connection ends before the answer, the message is sent again on the next one, with the same
+   * id. While the server cannot serve the room, for example because the backplane is away, the
+   * message is sent again every 1 to 30 s. Loops drop the repetitions. Another call of `publish`
+   * has another id, so loops do not drop its message: call again only if a second copy does no
+   * harm.
    *
    * @param data - A value that JSON can express. It is serialized during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
-   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does
-   *   not fit the schema of the server. TimeoutError, the reason of `signal`, the error that ended
-   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: after
-   *   these four, the room may have the message. BackpressureError when 1,000 wait. TypeError
-   *   without a loop of the room. TypeError or JSONError for bad arguments.
+   * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when
+   *   `data` does not fit the schema of the server. TimeoutError, the reason of `signal`, the error
+   *   that ended the ReconnectingConn, and the CloseError of a connection that ended with 1007 or
+   *   1009: after these four, the room may have the message. BackpressureError when 1,000 wait.
+   *   TypeError without a loop of the room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -167,8 +170,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       );
     }
     this.#rooms.checkOpen();
-    const first = this.#rooms.get(name);
-    if (first === undefined) throw noLoop(name);
+    const joined = this.#rooms.get(name);
+    if (joined === undefined) throw noLoop(name);
     const { signal } = options;
     if (signal?.aborted) throw signal.reason;
     const control = new AbortController();
@@ -180,8 +183,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     const cancel = ms === Infinity ? undefined : portablePlatform.setTimer(ms, late, true);
     this.#publications++;
     try {
-      // The room is another object after its loops have ended and others have begun.
-      const room = (): ClientRoom => this.#rooms.get(name) ?? first;
+      // If all loops have ended and a new one has begun, the room is another object.
+      const room = (): ClientRoom => this.#rooms.get(name) ?? joined;
       while (!(await this.#tryPublish(room(), message, attempts)));
     } finally {
       cancel?.();
@@ -200,7 +203,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     attempts: Attempts,
   ): Promise<boolean> {
     const { signal } = attempts;
-    // A member's message is sent now, so that it precedes a later leave or close.
+    // A member sends without a wait, so that the message precedes a later leave or close.
     if (!room.isDecided) await waitFor(signal, (done) => room.onDecided(done));
     this.#rooms.checkOpen();
     if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
@@ -212,9 +215,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     } catch (error) {
       if (signal.aborted) throw error;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
-      // The membership ended before the request arrived. The next one may succeed.
+      // The membership ended before the request arrived. The next request may succeed.
       const isStale = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
-      if (isLater(error)) {
+      if (maySucceedLater(error)) {
         attempts.cause = error;
         await waitFor(signal, (done) => attempts.delays.wait(done));
       } else if (!isStale && !this.#rooms.isBreak(conn, error)) throw error;
@@ -223,7 +226,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * The members, on all nodes of the server, of a room that a loop of this client has joined. The map
+   * The members of a room that a loop of this client has joined, on all nodes of the server. The map
    * is empty before the join. The key of the room needs `members: true` in the table of the server.
    * Otherwise the map stays empty, and an error is reported. Each change creates another map.
    */
@@ -251,7 +254,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
 /** The attempts of one publication. */
 type Attempts = {
-  /** Aborts after the time, and when the signal of the caller does. */
+  /** Aborts after the option `timeout`, or with the signal of the caller. */
   readonly signal: AbortSignal;
   readonly delays: Delays;
   /** The error of the last attempt: the `cause` of the TimeoutError. */
@@ -259,10 +262,10 @@ type Attempts = {
 };
 
 /**
- * Waits until `begin` calls its argument.
+ * Waits until `begin` calls `done`, or `signal` aborts.
  *
- * @param begin - Returns a function that runs when the wait ends, also early. It removes what would
- *   call the argument.
+ * @param begin - Returns a function that releases what would call `done`. The function is called at
+ *   the end of the wait.
  * @throws (rejects) the reason of `signal`.
  */
 async function waitFor(
@@ -282,8 +285,8 @@ async function waitFor(
 }
 
 /**
- * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. It reads
- * from the connections. No other code may read from them.
+ * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. All
+ * messages of its connections are read here. No other code may read from them.
  *
  * @throws TypeError when `live` is no ReconnectingConn, for a missing or unknown handler, and for a
  *   name that begins with `room.`.
@@ -341,7 +344,7 @@ export function roomsOf(
   }
   const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
     options;
-  checkOptionNames('roomsOf', given, NAMES, 'ignore');
+  checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
@@ -353,7 +356,7 @@ export function roomsOf(
   return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
-const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
+const OPTIONS: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
 
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);
