@@ -204,7 +204,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       // After a sleep of the machine, the timer of a login that has expired fires too late.
       this.rare?.checkExpiry();
       const { ending, inbox } = this;
-      if (ending === undefined || isParsed(ending, this, length)) inbox.arrived(chunk, length);
+      if (ending === undefined || isParsed(ending, this, length)) inbox.chunkArrived(chunk, length);
     } catch (error) {
       this.readingFailed(error);
     }
@@ -262,7 +262,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
     decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
-    if (inbox.use !== DELIVERED) decoder.setPayloadUse(inbox.use);
+    if (inbox.payloadUse !== DELIVERED) decoder.setPayloadUse(inbox.payloadUse);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
@@ -402,7 +402,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       this.machine.input?.leavePools();
     } catch {
       // There is no memory for a copy. The unread input is dropped.
-      inbox.stop();
+      inbox.stopParsing();
     }
   }
 
@@ -452,7 +452,7 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
  * @returns Whether `bytes` of input are parsed.
  */
 function isParsed(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
-  const isDropped = machine.inputEnded || inbox.dropping;
+  const isDropped = machine.inputEnded || inbox.drops;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;
     if (ending.dropped > MAX_DROPPED) {

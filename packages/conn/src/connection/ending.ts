@@ -122,7 +122,7 @@ export class Ending implements TurnTask {
     } else if (timeout !== undefined) this.clocks.shorten(timeout);
     if (discard) {
       this.clocks.slowPeer = undefined;
-      this.#dropMessages();
+      this.#dropAll();
     } else if (!isFirst) return;
     this.#act();
     pauseOrResume(connection);
@@ -164,7 +164,7 @@ export class Ending implements TurnTask {
     const { received, sent } = machine;
     this.#isAnswered = sent;
     this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
-    inbox.stop();
+    inbox.stopParsing();
     this.#act();
   }
 
@@ -181,7 +181,7 @@ export class Ending implements TurnTask {
 
   /** All input before the peer's end is parsed. */
   peerEnded(): void {
-    this.#connection.inbox.stop();
+    this.#connection.inbox.stopParsing();
     this.#act();
   }
 
@@ -202,9 +202,9 @@ export class Ending implements TurnTask {
         rare?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
       }
-      if (inbox.dropping || (machine.inputEnded && isHandled)) {
+      if (inbox.drops || (machine.inputEnded && isHandled)) {
         this.#answer();
-        if (!this.#answering) inbox.finish(this.readEnd!.reason, true);
+        if (!this.#answering) inbox.finishReading(this.readEnd!.reason, true);
       }
       // The transport is closed, and no code reads.
       else if (
@@ -213,7 +213,7 @@ export class Ending implements TurnTask {
         !mayRead(inbox) &&
         !readAheadHasRoom(connection)
       ) {
-        this.#dropExcess();
+        this.#dropLater();
       }
     }
     if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
@@ -291,13 +291,13 @@ export class Ending implements TurnTask {
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
-  #dropExcess(): void {
-    this.#connection.inbox.dropExcess();
+  #dropLater(): void {
+    this.#connection.inbox.dropLater();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later ones. */
-  #dropMessages(): void {
+  #dropAll(): void {
     const { inbox } = this.#connection;
     inbox.start();
     inbox.dropAll();
@@ -334,11 +334,11 @@ export class Ending implements TurnTask {
     if (machine.failed !== undefined) return;
     if (machine.state === CLOSE_SENT) {
       machine.failed = { error, code, reason };
-      this.#dropMessages();
-      inbox.finish(error, false);
+      this.#dropAll();
+      inbox.finishReading(error, false);
       return this.#connection.scheduleEndOfTurn();
     }
-    inbox.stop();
+    inbox.stopParsing();
     if (machine.state < DESTROYED) {
       this.#cut();
       try {
@@ -354,7 +354,7 @@ export class Ending implements TurnTask {
     const connection = this.#connection;
     const { inbox, machine, outbox } = connection;
     // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
-    inbox.stop();
+    inbox.stopParsing();
     // A destroyed transport has ended for another reason.
     if (machine.state !== DESTROYED) this.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
@@ -383,11 +383,11 @@ export class Ending implements TurnTask {
     // `report` may have closed or terminated the connection.
     const ended = machine.state >= DESTROYED || isEnd;
     if (where === 'receive') {
-      this.#dropMessages();
+      this.#dropAll();
       if (ended) {
         if (!isEnd) {
-          inbox.stop();
-          inbox.finish(error, this.#connection.endedWith(error));
+          inbox.stopParsing();
+          inbox.finishReading(error, this.#connection.endedWith(error));
         }
         return connection.scheduleEndOfTurn();
       }
@@ -400,8 +400,8 @@ export class Ending implements TurnTask {
 
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate(): void {
-    this.#dropMessages();
-    this.#connection.inbox.stop();
+    this.#dropAll();
+    this.#connection.inbox.stopParsing();
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     // The transport reports its close later. Frames written until then would be lost, so later
     // writes reject from now on.
@@ -452,7 +452,7 @@ export class Ending implements TurnTask {
     clocks.stallIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
-    if (progress(this.#connection) === clocks.progressAtStall) this.#dropExcess();
+    if (progress(this.#connection) === clocks.progressAtStall) this.#dropLater();
     else this.#watchReader(true);
   }
 
@@ -465,7 +465,7 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     if (clocks.stallIsSet) return;
     const time = reads ? clocks.longestStall : 0;
-    if (time === 0) return this.#dropExcess();
+    if (time === 0) return this.#dropLater();
     clocks.progressAtStall = progress(this.#connection);
     clocks.readerMayStall(time);
   }
@@ -553,6 +553,6 @@ function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
  */
 function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
   const { queue, pieces } = inbox;
-  if (inbox.asks && queue?.empty !== false && pieces?.empty !== false) return true;
+  if (inbox.readerWaits && queue?.empty !== false && pieces?.empty !== false) return true;
   return ahead && (!mayRead(inbox) || machine.messagesIn === 0);
 }

@@ -114,7 +114,7 @@ export class RareParts {
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
       connection.inbox.dropAll();
-      connection.inbox.finish(deadlineError('read', when), false);
+      connection.inbox.finishReading(deadlineError('read', when), false);
       // Control frames behind the dropped messages are still read.
       connection.inbox.run('reader');
     });
