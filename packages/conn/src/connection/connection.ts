@@ -144,7 +144,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return this.ending;
   }
 
-  /** The user's handlers of control frames. */
+  /** The application's handlers of control frames. */
   handlers(): ControlHandlers {
     const rare = this.rareParts();
     rare.handlers ??= handlersOf(this);
@@ -204,8 +204,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       // After the computer has slept, the timer of an expired login fires too late.
       this.rare?.checkExpiry();
       const { ending, inbox } = this;
-      if (ending === undefined || acceptsInput(ending, this, length))
-        inbox.chunkArrived(chunk, length);
+      if (ending === undefined || mayParse(ending, this, length)) inbox.chunkArrived(chunk, length);
     } catch (error) {
       this.readingFailed(error);
     }
@@ -451,11 +450,7 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
  * Whether a connection that ends parses `bytes` of new input. Counts input that is dropped, once the
  * transport has our close frame. Before that the peer cannot know of the close.
  */
-function acceptsInput(
-  ending: Ending,
-  { inbox, machine, outbox }: Connection,
-  bytes: number,
-): boolean {
+function mayParse(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
   const isDropped = machine.inputEnded || inbox.drops;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;

@@ -309,15 +309,15 @@ export class Ending implements TurnTask {
   /** The failure of a peer that broke a rule. The machine then queues our close frame. */
   failureFor(error: ProtocolError): Failure {
     this.#fault = connErrorOf(error, this.#connection.machine.input!.readLimit);
-    this.#cut();
+    this.#discardUnsent();
     return { ...failureBy(error), error: this.#fault };
   }
 
   /** Drops the frames that the transport has not taken. Only our close frame follows. */
-  #cut(): void {
+  #discardUnsent(): void {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return;
-    outbox.sender.cut(this.closeFrameEnd.error);
+    outbox.sender.discardUnsent(this.closeFrameEnd.error);
   }
 
   /** The peer broke a rule, and our close frame is queued. */
@@ -340,7 +340,7 @@ export class Ending implements TurnTask {
     }
     inbox.stopParsing();
     if (machine.state < DESTROYED) {
-      this.#cut();
+      this.#discardUnsent();
       try {
         machine.fail(error, code, reason);
       } catch (cause) {

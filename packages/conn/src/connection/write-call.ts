@@ -51,7 +51,7 @@ export function writeData(
   }
 }
 
-/** Writes a message that `options.signal` takes back while it waits. */
+/** Writes a message that `options.signal` can cancel while the message waits. */
 function writeWithOptions(
   connection: Connection,
   method: string,
