@@ -20,7 +20,7 @@ export class EndClocks {
   slowPeer: SlowPeer | undefined;
   /** Longest time in ms without progress of a reader after our close frame. */
   longestStall: number = Infinity;
-  /** The reader's progress when the stall began. */
+  /** The reader's progress when the wait for it began. */
   progressAtStall = 0;
   readonly #alarm: TimerEntry;
   readonly #platform: Platform;
@@ -33,7 +33,7 @@ export class EndClocks {
   /** The timeout that has set the deadline, and its option: for the error. */
   timeoutText = '';
   /** When a reader without progress loses messages, or the wait for the peer's FIN ends. */
-  #stallDeadline = Infinity;
+  #waitDeadline = Infinity;
 
   constructor(alarm: TimerEntry, { platform, timers }: ConnShared, { closeTimeout }: Settings) {
     this.#alarm = alarm;
@@ -63,34 +63,34 @@ export class EndClocks {
     );
   }
 
-  /** Whether {@link stallFor} bounds a wait now. */
-  get stallIsSet(): boolean {
-    return this.#stallDeadline !== Infinity;
+  /** Whether {@link limitWait} bounds a wait now. */
+  get waitIsLimited(): boolean {
+    return this.#waitDeadline !== Infinity;
   }
 
   /**
    * Gives a reader `ms` for progress, and at most half of the time until the deadline. The rest is for
    * the peer's close frame, which comes after the messages.
    */
-  readerMayStall(ms: number): void {
+  limitReader(ms: number): void {
     const half = (this.#deadline - this.#platform.now()) / 2;
-    if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));
+    if (half >= SHORTEST_STALL) this.limitWait(Math.min(ms, half));
   }
 
   /**
    * Bounds a wait to `ms`, unless the deadline comes earlier. Before the peer's close frame, the wait is
    * for progress of a reader. Afterwards, the wait is for the peer's FIN, which may never come.
    */
-  stallFor(ms: number): void {
+  limitWait(ms: number): void {
     const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
-    this.#stallDeadline = at;
+    this.#waitDeadline = at;
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** The time of {@link stallFor} is over. Sets the alarm for the deadline again. */
-  stallIsOver(): void {
-    this.#stallDeadline = Infinity;
+  /** The time of {@link limitWait} is over. Sets the alarm for the deadline again. */
+  waitIsOver(): void {
+    this.#waitDeadline = Infinity;
     this.#timers.set(this.#alarm, Math.max(0, this.#deadline - this.#platform.now()));
   }
 
@@ -99,27 +99,27 @@ export class EndClocks {
   /** A call of `close` has a timeout in ms. No peer gets more, not even a slow one. */
   shorten(timeout: number): void {
     this.slowPeer = undefined;
-    this.bound(timeout, 'timeout of close');
+    this.destroyWithin(timeout, 'timeout of close');
   }
 
   /** Our last frame is queued. The peer has `closeTimeout`, unless a bound is set. */
   peerIsAwaited(): void {
-    if (this.#deadline === Infinity) this.bound();
+    if (this.#deadline === Infinity) this.destroyWithin();
   }
 
   /** Destroys the transport in `ms`, unless that is due earlier. */
-  bound(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
+  destroyWithin(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
     const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
     this.#deadline = at;
     this.timeoutText = `${ms} ms (option ${option})`;
-    if (this.#stallDeadline < at) return;
-    this.#stallDeadline = Infinity;
+    if (this.#waitDeadline < at) return;
+    this.#waitDeadline = Infinity;
     this.#timers.set(this.#alarm, ms);
   }
 
   /** Whether a deadline is set. A destroyed connection may get an alarm without one. */
-  get isBounded(): boolean {
+  get hasDeadline(): boolean {
     return this.#deadline !== Infinity;
   }
 

@@ -25,8 +25,8 @@ import {
 import type { Inbox } from './inbox.ts';
 
 /**
- * The end of a connection. The machine of the codec has the states of the protocol. This class adds the
- * time ({@link EndClocks}), the application's close handler, and the destruction of the transport. The
+ * The end of a connection. The machine of the codec has the states of the protocol. This class adds time
+ * limits ({@link EndClocks}), the application's close handler, and the destruction of the transport. The
  * first event of an end creates the object, so an idle connection has none.
  *
  * The pull rule: code that asks for the next message has handled the last one. So our answer to the
@@ -68,7 +68,7 @@ export class Ending implements TurnTask {
     return open && !this.#closeHandlerRuns ? 'open' : 'closing';
   }
 
-  /** Why writes reject after our close frame. Writes that the frame overtakes reject before it is sent. */
+  /** Why writes reject because of our close frame. Unsent writes reject before the frame is sent. */
   get closeFrameEnd(): WriteEnd {
     this.#closeFrameEnd ??= new WriteEnd();
     return this.#closeFrameEnd;
@@ -116,7 +116,7 @@ export class Ending implements TurnTask {
     if (isFirst) {
       outbox.sendAccepted();
       // A transport may report its close within `write`.
-      if (!this.#sendClose(() => machine.close(payload))) return;
+      if (!this.#sendLastFrame(() => machine.close(payload))) return;
       this.#closeHandlerRuns = false;
       this.#closeSent(timeout);
     } else if (timeout !== undefined) this.clocks.shorten(timeout);
@@ -135,7 +135,7 @@ export class Ending implements TurnTask {
     const { inbox, settings } = this.#connection;
     if (timeout === undefined) {
       clocks.slowPeer = slowPeerOf(this.#connection);
-      clocks.bound();
+      clocks.destroyWithin();
     } else clocks.shorten(timeout);
     // A handler that closes often awaits the close, and takes no message until then.
     const inHandler = inbox.receiveCall?.inCall === true;
@@ -143,7 +143,7 @@ export class Ending implements TurnTask {
   }
 
   /** Calls `send`, which queues our last frame. Returns false when our side has ended, or `send` failed. */
-  #sendClose(send: () => void): boolean {
+  #sendLastFrame(send: () => void): boolean {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return false;
     try {
@@ -187,7 +187,7 @@ export class Ending implements TurnTask {
 
   /**
    * The loop of the inbox has stopped. Answers the peer's end when all messages before it are handled.
-   * Until then, the reader has a clock.
+   * Until then, the time of the reader is bounded.
    *
    * @param readsAhead - Whether the input was parsed as far as the read-ahead has room.
    */
@@ -196,7 +196,7 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Computed before `finishMessage`, which ends a read that asks for more of a message.
+      // Computed first: `finishMessage` ends a waiting read of pieces, which shows what is handled.
       const isHandled = allHandled(connection, readsAhead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
@@ -249,7 +249,7 @@ export class Ending implements TurnTask {
   #sendAnswer(): void {
     const { machine, outbox, shared } = this.#connection;
     outbox.sendAccepted();
-    if (!this.#sendClose(() => machine.answer())) return;
+    if (!this.#sendLastFrame(() => machine.answer())) return;
     if (!machine.sent) {
       // The peer ended its stream without a close frame, and gets none. No heartbeat may follow.
       shared.timers.clear(this.#connection);
@@ -275,7 +275,7 @@ export class Ending implements TurnTask {
     // first may still read our frames, and has the rest of `closeTimeout`.
     const peerReads = shared.role === 'client' && !this.#peerAnswered;
     if (machine.received !== undefined && endTimeout !== undefined && !peerReads)
-      this.clocks.stallFor(endTimeout);
+      this.clocks.limitWait(endTimeout);
   }
 
   /**
@@ -313,7 +313,7 @@ export class Ending implements TurnTask {
     return { ...failureBy(error), error: this.#fault };
   }
 
-  /** Drops the frames that the transport has not taken. Only our close frame follows. */
+  /** Discards the frames that the transport has not taken. Only our close frame follows. */
   #discardUnsent(): void {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return;
@@ -362,7 +362,7 @@ export class Ending implements TurnTask {
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
     this.#closeHandlerRuns = false;
     this.clocks.slowPeer = undefined;
-    this.clocks.bound();
+    this.clocks.destroyWithin();
     this.#endOurSide();
     pauseOrResume(connection);
   }
@@ -448,8 +448,8 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     const { machine } = this.#connection;
     if (machine.open) return this.#answerIsLate();
-    if (!clocks.stallIsSet) return this.#deadlineCame();
-    clocks.stallIsOver();
+    if (!clocks.waitIsLimited) return this.#deadlineCame();
+    clocks.waitIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
     if (progress(this.#connection) === clocks.progressAtStall) this.#dropLater();
@@ -464,11 +464,11 @@ export class Ending implements TurnTask {
    */
   #watchReader(reads: boolean): void {
     const { clocks } = this;
-    if (clocks.stallIsSet) return;
+    if (clocks.waitIsLimited) return;
     const time = reads ? clocks.longestStall : 0;
     if (time === 0) return this.#dropLater();
     clocks.progressAtStall = progress(this.#connection);
-    clocks.readerMayStall(time);
+    clocks.limitReader(time);
   }
 
   /** The peer has sent its close frame and did not end its side in time. */
@@ -476,12 +476,12 @@ export class Ending implements TurnTask {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
-    else this.clocks.stallFor(transport.endTimeout);
+    else this.clocks.limitWait(transport.endTimeout);
   }
 
   #deadlineCame(): void {
     const { clocks } = this;
-    if (!clocks.isBounded) return;
+    if (!clocks.hasDeadline) return;
     const { machine, outbox, platform, transport } = this.#connection;
     const { bytesFlushed, bufferedAmount } = outbox.sender;
     const slowPeer = machine.state < DESTROYED ? clocks.slowPeer : undefined;

@@ -10,7 +10,7 @@ const BLOCKED_AFTER = 5_000;
 /** Bytes that are read beyond the read-ahead while a call of `ping` waits for its pong. */
 const PONG_ROOM = 1_048_576;
 
-/** Bound of the read-ahead in bytes. The pong that a `ping` call waits for may be after many messages. */
+/** Bound of the read-ahead in bytes. The pong that a `ping` call waits for may come after many messages. */
 function readAheadLimit({ rare, settings }: Connection): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;

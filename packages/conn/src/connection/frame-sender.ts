@@ -38,7 +38,7 @@ const DRAINED = 2;
  */
 export class FrameSender implements BatchSender {
   readonly #connection: Connection;
-  /** `blocked` of the machine: the transport is above its high-water mark or has failed, and gets no frame. */
+  /** The machine is `blocked` while the transport is above its high-water mark, or has failed. */
   readonly #machine: Machine<FrameQueue>;
   /** Writers that wait for the transport or for a later turn. The first of them creates the object. */
   #waits: DrainWaits | undefined;
@@ -231,7 +231,7 @@ export class FrameSender implements BatchSender {
     if (this.#machine.out.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }
 
-  /** A pass of the input has ended: sends what was written in it at once. */
+  /** A pass of the inbox has ended: sends the frames that were written in it. */
   passEnded(): void {
     if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
@@ -256,7 +256,7 @@ export class FrameSender implements BatchSender {
   }
 
   /**
-   * Drops the frames that a blocked transport has not taken, and rejects their writers with `error`.
+   * Discards the frames that a blocked transport has not taken, and rejects their writers with `error`.
    * The rest of a frame that was partly written stays in the queue.
    */
   discardUnsent(error: WebSocketError): void {

@@ -98,10 +98,7 @@ export class Inbox {
   pull: PullRead<ReadResult> | undefined;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
-  /**
-   * Whether a pull read got its message, and the application has not begun the next read. The
-   * application may still answer the message.
-   */
+  /** Whether the application may still answer the message of a pull read: no later read has begun. */
   messageTaken = false;
   /** The messages of the read-ahead, which were parsed while no reader waited. */
   queue: MessageQueue | undefined;

@@ -36,7 +36,7 @@ import type { WaitingWrites } from './waiting-writes.ts';
 export class MessageWriter implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #waitingWrites: WaitingWrites;
-  readonly #size: number;
+  readonly #fragmentSize: number;
   readonly #type: number;
   #opcode: number;
   /** The write buffer, leased from the first buffered byte until the message ends. */
@@ -45,13 +45,13 @@ export class MessageWriter implements AsyncDisposable {
   /** @internal Calls of {@link write}. */
   calls = 0;
   readonly #pairs = new SurrogatePairs();
-  #sent = false;
+  #fragmentSent = false;
   /** Whether the last fragment was sent. */
   #complete = false;
   /** Whether the connection knows that this writer is done. */
   #reportedDone = false;
   /** Bytes of the message that were sent. */
-  #bytes = 0;
+  #bytesSent = 0;
   /** Why no call is accepted any more. */
   #endReason: unknown;
   #pending: Promise<void> | undefined;
@@ -66,7 +66,7 @@ export class MessageWriter implements AsyncDisposable {
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#size = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
+    this.#fragmentSize = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
   }
 
   /**
@@ -231,7 +231,7 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#reportedDone) return;
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
-    if (!this.#sent) this.#reportDone();
+    if (!this.#fragmentSent) this.#reportDone();
     else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
@@ -284,18 +284,18 @@ export class MessageWriter implements AsyncDisposable {
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
-      if (this.#fill === this.#size) {
+      if (this.#fill === this.#fragmentSize) {
         const sent = this.#flush(false);
         if (sent !== RESOLVED) return this.#putAfter(sent, bytes, from, length);
       }
-      if (this.#fill === 0 && length - from > this.#size) {
-        const end = from + this.#size;
+      if (this.#fill === 0 && length - from > this.#fragmentSize) {
+        const end = from + this.#fragmentSize;
         const sent = this.#fragment(false, bytes, from, end);
         if (sent !== RESOLVED) return this.#putAfter(sent, bytes, end, length);
         from = end;
         continue;
       }
-      const n = Math.min(this.#size - this.#fill, length - from);
+      const n = Math.min(this.#fragmentSize - this.#fill, length - from);
       this.#slab ??= this.#takeSlab();
       this.#slab.bytes.set(bytes.subarray(from, from + n), this.#fill);
       this.#fill += n;
@@ -306,7 +306,7 @@ export class MessageWriter implements AsyncDisposable {
 
   #takeSlab(): Slab {
     const { settings, shared } = this.#connection;
-    return shared.writeMemory(settings).slabs.take(this.#size);
+    return shared.writeMemory(settings).slabs.take(this.#fragmentSize);
   }
 
   /** Adds `bytes[at, length)` when an earlier fragment was sent. */
@@ -339,9 +339,9 @@ export class MessageWriter implements AsyncDisposable {
     this.#complete = fin;
     if (isControlType(this.#type)) return sent;
     this.#opcode = ContinuationFrame;
-    this.#sent = true;
-    this.#bytes += end - start;
-    if (fin) this.#connection.outbox.countMessage(this.#type, this.#bytes);
+    this.#fragmentSent = true;
+    this.#bytesSent += end - start;
+    if (fin) this.#connection.outbox.countMessage(this.#type, this.#bytesSent);
     return sent;
   }
 

@@ -205,7 +205,7 @@ export class Outbox {
     return this.startPrepared(message, undefined);
   }
 
-  /** @param write - The message, if it has waited. */
+  /** Sends a prepared message that need not wait any more. `write` is given if the message has waited. */
   startPrepared(message: PreparedMessage, write: WaitingMessage | undefined): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
@@ -374,7 +374,7 @@ export class Outbox {
     connection.scheduleFlush();
   }
 
-  /** Sends the messages that wait for another thread, then calls `send`. No message is encoded meanwhile. */
+  /** Sends the waiting messages, then calls `send`. No message is encoded meanwhile. */
   sendUnencoded(send: () => void): void {
     const { encoder } = this;
     const wasFlushing = encoder?.flushing === true;
@@ -405,8 +405,7 @@ export class Outbox {
 
   /** Rejects all later messages and control frames. The first error stays. */
   stopAccepting(error: WebSocketError): void {
-    // An expired deadline can be moved and does not stop control frames. After this call neither is
-    // possible.
+    // Also after an expired deadline: now control frames are refused too, and no later deadline helps.
     if (!this.open) return;
     this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
     this.#connection.rare?.noteWriteEnd();

@@ -54,14 +54,14 @@ function waitFor(connection: Connection, pull: PullRead<ReadResult>): Promise<un
   return promise;
 }
 
-/** The pending read of each connection while {@link takeNext} parses. No PullRead is created then. */
+/** The pending read while {@link takeNext} parses. All connections share it: it saves an object a read. */
 const PLACEHOLDER = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
  * The common read of a loop: takes the next message of a chunk, see {@link Inbox.decoderForPull}.
  *
- * @returns The message. Undefined when {@link beginRead} has to look for one. After another event than
- *   a message: the pending read, with which `beginRead` continues.
+ * @returns The message. Undefined when {@link beginRead} has to look for one. After any other event,
+ *   the pending read, with which `beginRead` continues.
  */
 function takeNext(
   connection: Connection,

@@ -18,8 +18,7 @@ const PATIENCE_MS = 5_000;
 
 /**
  * The open MessageWriter of one connection, the large message that another thread encodes, and the
- * writes that wait for either of them: first in, first out. The first writer or message creates this
- * object.
+ * writes that wait for either, first in, first out. The first writer or message creates this object.
  */
 export class WaitingWrites {
   /** The open writer. Only this class changes it. */
@@ -32,7 +31,7 @@ export class WaitingWrites {
   streamsEncoded = false;
   /** {@link Machine.bytesOut} after the last frame of an encoded message of several frames. */
   #encodedEnd = 0;
-  /** The option of the open writer. */
+  /** The option `compress` of the open writer. */
   #compress: boolean | undefined;
   /** The large message that another thread encodes. */
   #encoding: WaitingMessage | undefined;
@@ -43,7 +42,7 @@ export class WaitingWrites {
   #mayAbort = false;
   /** Whether the close frame is about to be sent. No message waits for a later turn then. */
   #flushing = false;
-  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
+  /** Number of waiting calls of `nextWriter` without `queue`. Each call finishes the writers before it. */
   #superseding = 0;
   readonly #connection: Connection;
   readonly #outbox: Outbox;
