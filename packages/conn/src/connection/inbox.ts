@@ -67,7 +67,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses. `reader`: while a reader waits. `read-ahead`: also while the read-ahead has
- * room. `last`: after the peer's end. As `read-ahead`, but without a pass, whose end would send frames.
+ * room. `last`: the same after the peer's end, and without a pass. The end of a pass would send frames.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
