@@ -188,7 +188,7 @@ export class FlowControl implements TimerEntry {
   }
 }
 
-/** Creates a {@link SlowPeer} when we close, if the transport is blocked or full. */
+/** Creates a {@link SlowPeer} when we close, if the transport is at its high-water mark. */
 export function slowPeerOf(connection: Connection): SlowPeer | undefined {
   const { settings, outbox, platform } = connection;
   let peer: SlowPeer | undefined;

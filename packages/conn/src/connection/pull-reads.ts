@@ -54,7 +54,7 @@ function waitFor(connection: Connection, pull: PullRead<ReadResult>): Promise<un
   return promise;
 }
 
-/** The pending read while {@link takeNext} parses. All connections share it: it saves an object a read. */
+/** The pending read while {@link takeNext} parses. Shared, so that a read creates no object. */
 const PLACEHOLDER = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
