@@ -20,7 +20,7 @@ import {
 } from './call-options.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
-import { giveUpRead, MessageIterator, read } from './connection/pull-reads.ts';
+import { cancelRead, MessageIterator, read } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
 import {
@@ -722,7 +722,7 @@ function waitForRead<Result extends Message | MessageReader>(
       connection.platform,
       options,
       () => read<Result>(connection, name),
-      (started, reason) => giveUpRead(connection, started, reason),
+      (started, reason) => cancelRead(connection, started, reason),
     );
   } catch (error) {
     return connection.rejected(error, name);

@@ -101,7 +101,7 @@ export class InternalsOfConn {
 
   /** Whether the connection drops the messages that arrive. */
   get dropsInput(): boolean {
-    return this.connection.inbox.dropping;
+    return this.connection.inbox.drops;
   }
 
   /** The application's handler runs. A close frame waits for the messages before it. */

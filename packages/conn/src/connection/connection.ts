@@ -49,14 +49,14 @@ import { RareParts } from './rare-parts.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
 /**
- * Most input in bytes that is dropped after our close frame. Closing a socket with unread input
- * sends a reset, and the peer may then lose our close frame.
+ * Bytes of input that may be dropped after our close frame. The input is read, because closing a socket
+ * with unread input sends a reset, and the peer may then lose our close frame.
  */
 const MAX_DROPPED = 1_048_576;
 
 /**
- * One connection, inside its `Conn`: joins the transport, the way in, the way out, control frames and
- * the close. It has no `#` methods. They would cost each connection a word.
+ * One connection, inside its `Conn`. Joins the transport, the inbox, the outbox, control frames and the
+ * end. The class has no `#` methods: these would cost each connection a word of memory.
  */
 export class Connection implements TransportSink, TurnTask, TimerEntry, MachineOwner {
   /** The `Conn`, for the observer and for reports. */
@@ -78,12 +78,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
    * connection is open, and bounds the closing handshake later.
    */
   slot: number | undefined;
-  /** When the peer has sent bytes last, in whole ms of the platform's clock. */
+  /** When the peer last sent bytes, in whole ms of the platform's clock. */
   heardAt: number;
 
   /** Absent until the first event that may end the connection. */
   ending: Ending | undefined;
-  /** Absent until the first use of one of them. */
+  /** Parts that few connections need. Absent until the first use of a part. */
   rare: RareParts | undefined;
   /** Whether {@link onTurn} is due at the end of the turn. */
   awaitsTurn = false;
@@ -115,16 +115,16 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       const started: unknown = this.transport.start(this);
       this.watchTransport('start', started);
     } catch (error) {
-      // The connection is never created, but the observer knows it.
+      // The `Conn` is never returned, but the observer has seen its `opened`.
       const failed = transportFailed('start', error);
       const code = CloseCode.AbnormalClosure;
       observeClose(this, { code, reason: '', wasClean: false, error: failed });
       throw error;
     }
-    // After `start`, which may throw: no timer may keep a connection that was never created.
+    // After `start`, which may throw: no timer may keep alive a connection that was never returned.
     if (this.ending === undefined) startHeartbeat(this);
-    // The code that receives this connection first runs its synchronous part. No frame is parsed
-    // before that.
+    // Parsing starts at the end of the turn. The code that gets this connection first runs its
+    // synchronous part.
     this.scheduleEndOfTurn();
   }
 
@@ -144,7 +144,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return this.ending;
   }
 
-  /** The user's handlers of control frames. */
+  /** The application's handlers of control frames. */
   handlers(): ControlHandlers {
     const rare = this.rareParts();
     rare.handlers ??= handlersOf(this);
@@ -201,10 +201,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       const length = end ?? chunk.length;
       this.bytesIn += length;
       if (this.settings.heartbeat !== false) this.heardAt = Math.ceil(this.shared.platform.now());
-      // After a sleep of the machine, the timer of a login that has expired fires too late.
+      // After the computer has slept, the timer of an expired login fires too late.
       this.rare?.checkExpiry();
       const { ending, inbox } = this;
-      if (ending === undefined || isParsed(ending, this, length)) inbox.arrived(chunk, length);
+      if (ending === undefined || mayParse(ending, this, length)) inbox.chunkArrived(chunk, length);
     } catch (error) {
       this.readingFailed(error);
     }
@@ -238,7 +238,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   // Turns
 
   scheduleEndOfTurn(): void {
-    // Also when a turn is due. Fake timers that were removed may have dropped it.
+    // Also when `awaitsTurn` is set: removed fake timers may have dropped the task.
     this.shared.endOfTurn.add(this);
   }
 
@@ -262,7 +262,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
     decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
-    if (inbox.use !== DELIVERED) decoder.setPayloadUse(inbox.use);
+    if (inbox.payloadUse !== DELIVERED) decoder.setPayloadUse(inbox.payloadUse);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
@@ -277,7 +277,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   failureBy(error: Error): Failure {
-    return this.endingOrNew().failing(error as ProtocolError);
+    return this.endingOrNew().failureFor(error as ProtocolError);
   }
 
   // Events of the machine
@@ -332,8 +332,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   /**
-   * Returns a promise that rejects with `error`. Reports an error that has no other trace. A
-   * WebSocketError is the connection's, and `closed` has its cause.
+   * Returns a promise that rejects with `error`, and reports the error. A WebSocketError is not
+   * reported: the connection has ended with it, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
     if (error instanceof WebSocketError) return rejected(error, this);
@@ -377,9 +377,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     });
   }
 
-  guardTransport(use: () => void): void {
+  /** Calls `callback`, which reads the transport's `bufferedAmount`. An error ends the connection. */
+  guardTransport(callback: () => void): void {
     try {
-      use();
+      callback();
     } catch (cause) {
       this.abort(transportFailed('report its bufferedAmount', cause));
     }
@@ -402,14 +403,14 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       this.machine.input?.leavePools();
     } catch {
       // There is no memory for a copy. The unread input is dropped.
-      inbox.stop();
+      inbox.stopParsing();
     }
   }
 
   settle(info: CloseInfo): void {
     const { inbox, rare } = this;
     inbox.rate?.stop();
-    // Compressed input may stay unparsed. A pong in it comes too late.
+    // Compressed input may stay unparsed, so a pong in it comes too late.
     rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
@@ -418,7 +419,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 }
 
-// Functions: closures in the methods would cost each call an object.
+// Functions, not methods: a method with a closure costs each call an object.
 
 function handlersOf(connection: Connection): ControlHandlers {
   return new ControlHandlers((error, name) => connection.endingOrNew().handlerFailed(error, name));
@@ -446,13 +447,11 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
 }
 
 /**
- * Counts input that is dropped, in a connection that ends. Counting starts when our close frame is
- * sent. Before that the peer cannot know of the close.
- *
- * @returns Whether `bytes` of input are parsed.
+ * Whether a connection that ends parses `bytes` of new input. Counts input that is dropped, once the
+ * transport has our close frame. Before that the peer cannot know of the close.
  */
-function isParsed(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
-  const isDropped = machine.inputEnded || inbox.dropping;
+function mayParse(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
+  const isDropped = machine.inputEnded || inbox.drops;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;
     if (ending.dropped > MAX_DROPPED) {

@@ -10,30 +10,30 @@ const SHORTEST_STALL = 10;
 /**
  * The clocks of the end of a connection, which share its alarm:
  *
- * - a reader has half of `closeTimeout` for the messages before the peer's close frame, or its end;
- *   after our own close frame, as long without progress;
+ * - a reader has half of `closeTimeout` for the messages before the peer's close frame or FIN. After our
+ *   own close frame, this time restarts when the reader makes progress;
  * - the peer has `closeTimeout` for its part, once our last frame is queued;
- * - a slow peer gets more, while it takes the accepted messages.
+ * - a slow peer gets more time, while it takes the accepted messages.
  */
 export class EndClocks {
   /** Moves the deadline while a slow peer takes the accepted messages. */
   slowPeer: SlowPeer | undefined;
   /** Longest time in ms without progress of a reader after our close frame. */
   longestStall: number = Infinity;
-  /** The reader's progress when the stall began. */
+  /** The reader's progress when the wait for it began. */
   progressAtStall = 0;
   readonly #alarm: TimerEntry;
   readonly #platform: Platform;
   readonly #timers: Timers;
   readonly #closeTimeout: number;
-  /** When our answer follows although a message may be unhandled, in ms of the platform's clock. */
+  /** When we answer although a message may be unhandled, in ms of the platform's clock. */
   #answerBy = Infinity;
-  /** When the transport is destroyed. Later events may only shorten it. */
+  /** When the transport is destroyed. Later events make this earlier. Only a slow peer gets more. */
   #deadline = Infinity;
-  /** The timeout that the deadline ends, and its option, for the error. */
+  /** The timeout that has set the deadline, and its option: for the error. */
   timeoutText = '';
-  /** When a reader without progress loses messages, or a peer that never ends its side is left. */
-  #stallDeadline = Infinity;
+  /** When a reader without progress loses messages, or the wait for the peer's FIN ends. */
+  #waitDeadline = Infinity;
 
   constructor(alarm: TimerEntry, { platform, timers }: ConnShared, { closeTimeout }: Settings) {
     this.#alarm = alarm;
@@ -44,7 +44,7 @@ export class EndClocks {
 
   // A reader
 
-  /** Our answer waits for the reader of messages before the peer's close frame, or its end. */
+  /** Our answer waits for the reader of the messages before the peer's close frame or FIN. */
   readerIsAwaited(): void {
     if (this.#answerBy !== Infinity) return;
     const ms = this.#closeTimeout / 2;
@@ -52,7 +52,7 @@ export class EndClocks {
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** The close handler has the rest of the reader's time, and at least half of that. */
+  /** The close handler has the rest of the reader's time, and at least a quarter of `closeTimeout`. */
   handlerIsAwaited(): void {
     const wasAwaited = this.#answerBy !== Infinity;
     this.readerIsAwaited();
@@ -63,67 +63,67 @@ export class EndClocks {
     );
   }
 
-  /** Whether a deadline is set for a reader without progress, or for a peer that never ends its side. */
-  get stallIsSet(): boolean {
-    return this.#stallDeadline !== Infinity;
+  /** Whether {@link limitWait} bounds a wait now. */
+  get waitIsLimited(): boolean {
+    return this.#waitDeadline !== Infinity;
   }
 
   /**
-   * Gives a reader `ms` for progress, at most half of the time that is left: the peer's close frame is
-   * behind the messages.
+   * Gives a reader `ms` for progress, and at most half of the time until the deadline. The rest is for
+   * the peer's close frame, which comes after the messages.
    */
-  readerMayStall(ms: number): void {
+  limitReader(ms: number): void {
     const half = (this.#deadline - this.#platform.now()) / 2;
-    if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));
+    if (half >= SHORTEST_STALL) this.limitWait(Math.min(ms, half));
   }
 
   /**
-   * Bounds a wait in ms that the deadline does not end earlier: of a reader without progress, before
-   * the peer's close frame; of a peer that never ends its side, after it.
+   * Bounds a wait to `ms`, unless the deadline comes earlier. Before the peer's close frame, the wait is
+   * for progress of a reader. Afterwards, the wait is for the peer's FIN, which may never come.
    */
-  stallFor(ms: number): void {
+  limitWait(ms: number): void {
     const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
-    this.#stallDeadline = at;
+    this.#waitDeadline = at;
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** The time of {@link stallFor} is over. The alarm is for the deadline again. */
-  stallIsOver(): void {
-    this.#stallDeadline = Infinity;
+  /** The time of {@link limitWait} is over. Sets the alarm for the deadline again. */
+  waitIsOver(): void {
+    this.#waitDeadline = Infinity;
     this.#timers.set(this.#alarm, Math.max(0, this.#deadline - this.#platform.now()));
   }
 
   // The peer
 
-  /** A call of `close` has a timeout, in ms. The peer gets no more, also a slow one. */
+  /** A call of `close` has a timeout in ms. No peer gets more, not even a slow one. */
   shorten(timeout: number): void {
     this.slowPeer = undefined;
-    this.bound(timeout, 'timeout of close');
+    this.destroyWithin(timeout, 'timeout of close');
   }
 
   /** Our last frame is queued. The peer has `closeTimeout`, unless a bound is set. */
   peerIsAwaited(): void {
-    if (this.#deadline === Infinity) this.bound();
+    if (this.#deadline === Infinity) this.destroyWithin();
   }
 
   /** Destroys the transport in `ms`, unless that is due earlier. */
-  bound(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
+  destroyWithin(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
     const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
     this.#deadline = at;
     this.timeoutText = `${ms} ms (option ${option})`;
-    if (this.#stallDeadline < at) return;
-    this.#stallDeadline = Infinity;
+    if (this.#waitDeadline < at) return;
+    this.#waitDeadline = Infinity;
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** False for an alarm of an earlier state, in a connection that is destroyed. */
-  get isBounded(): boolean {
+  /** Whether a deadline is set. A destroyed connection may get an alarm without one. */
+  get hasDeadline(): boolean {
     return this.#deadline !== Infinity;
   }
 
-  /** The deadline has come, and the peer gets `ms` more. */
+  /** The deadline has come. Gives the peer `ms` more, or nothing if 0. */
   extend(ms: number): void {
     this.#deadline = this.#platform.now() + ms;
     if (ms > 0) this.#timers.set(this.#alarm, ms);

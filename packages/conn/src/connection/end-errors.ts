@@ -11,14 +11,14 @@ import {
   untraced,
 } from '../errors.ts';
 
-/** Says which end's message and limit a close frame with 1009 is about. */
+/** For an error after the peer's close code 1009: says whose message exceeds whose limit. */
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
 
 /**
  * Why reading ends with the peer's close frame.
  *
  * @param sent - Whether our close frame came first.
- * @param isCut - It comes within a message. No reader may take it for the end of the message.
+ * @param isCut - Whether the frame comes within a message. No reader may take it for the end of the message.
  * @param loss - The error of a reader that has lost messages.
  */
 export function peerCloseError(
@@ -48,13 +48,13 @@ export function lossError(messages: number): TimeoutError {
   return new TimeoutError(text, { permanent: true });
 }
 
-/** The error of a connection after its transport has closed with `error`. */
-export function brokenBy(error: Error | undefined): TransportError | undefined {
+/** The error of a connection whose transport has closed with `error`. Undefined without an error. */
+export function transportErrorOf(error: Error | undefined): TransportError | undefined {
   if (error === undefined || error instanceof TransportError) return error;
   return untraced(() => new TransportError(causeText(error), { cause: error }));
 }
 
-/** The close code after an error of the application: 1013 when a message found no room, else 1011. */
+/** The close code after an error of the application: 1013 for a BackpressureError, else 1011. */
 export function codeAfterError(error: unknown): number {
   try {
     if (error instanceof BackpressureError) return CloseCode.TryAgainLater;
@@ -64,9 +64,9 @@ export function codeAfterError(error: unknown): number {
   return CloseCode.InternalServerErr;
 }
 
-// The codec finds a message over `readLimit`: `FrameDecoder` by the length in a header, see
-// `#failOverLimit` and `lengthFault`; `MessageDecoder` by the sum of its frames, and by what an extension
-// makes of them, see `#checkLength`. `failureBy` of the codec chooses the close code 1009.
+// The codec detects a message over `readLimit`. `FrameDecoder` checks the length in a header, see
+// `#failOverLimit` and `lengthFault`. `MessageDecoder` checks the sum of the frames and the decoded size,
+// see `#checkLength`. `failureBy` of the codec chooses the close code 1009.
 
 /**
  * The error of a connection for the `error` of its decoder: a {@link ReadLimitError} for a message

@@ -8,10 +8,10 @@ import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
 import {
-  brokenBy,
   codeAfterError,
   connErrorOf,
   peerCloseError,
+  transportErrorOf,
   unexpectedEof,
 } from './end-errors.ts';
 import {
@@ -25,18 +25,18 @@ import {
 import type { Inbox } from './inbox.ts';
 
 /**
- * The end of a connection: what the states of the codec do not know. That is time ({@link EndClocks}), the application's
- * handler of close frames, and who destroys the transport. The first event of an end creates it, so an
- * idle connection has none.
+ * The end of a connection. The machine of the codec has the states of the protocol. This class adds time
+ * limits ({@link EndClocks}), the application's close handler, and the destruction of the transport. The
+ * first event of an end creates the object, so an idle connection has none.
  *
- * The pull rule: code that asks for the next message has handled the last one. So our answer is due
- * when all messages are read, and a read waits or none was ever begun.
+ * The pull rule: code that asks for the next message has handled the last one. So our answer to the
+ * peer's close frame is due when all messages are read, and a reader waits or none has ever begun.
  */
 export class Ending implements TurnTask {
   awaitsTurn = false;
   /** Why reading will end: set by the first close frame, end of the stream, or fault. */
   readEnd: { readonly reason: unknown } | undefined;
-  /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
+  /** Why we destroyed the transport, or why it closed. `closed` reports it unless the close is clean. */
   error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
@@ -47,14 +47,14 @@ export class Ending implements TurnTask {
   readonly clocks: EndClocks;
   readonly #connection: Connection;
   #closeFrameEnd: WriteEnd | undefined;
-  /** The fault of the peer, as the application gets it. */
+  /** The error that the application gets for a fault of the peer. */
   #fault: WebSocketError | undefined;
-  /** The close handler runs. */
-  #answering = false;
-  /** The peer's close frame came after ours. */
-  #isAnswered = false;
-  /** The peer's time was over before the transport had sent everything. */
-  #unsent = false;
+  /** Whether the application's close handler runs. Our answer waits for it. */
+  #closeHandlerRuns = false;
+  /** Whether the peer's close frame came after ours. */
+  #peerAnswered = false;
+  /** Whether we gave up the peer before the transport had sent everything. */
+  #gaveUpUnsent = false;
   constructor(connection: Connection) {
     this.#connection = connection;
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
@@ -65,10 +65,10 @@ export class Ending implements TurnTask {
   get state(): ConnState {
     const { state, open } = this.#connection.machine;
     if (state === CLOSED) return 'closed';
-    return open && !this.#answering ? 'open' : 'closing';
+    return open && !this.#closeHandlerRuns ? 'open' : 'closing';
   }
 
-  /** Why writes end with our close frame: also before it is sent, for the writers that it rejects. */
+  /** Why writes reject because of our close frame. Unsent writes reject before the frame is sent. */
   get closeFrameEnd(): WriteEnd {
     this.#closeFrameEnd ??= new WriteEnd();
     return this.#closeFrameEnd;
@@ -80,8 +80,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
-   * our close frame, writes reject with a CloseSentError. Every error is then without effect.
+   * Whether `error` is the end of this connection, as its reads, writes and pings report it. Writes
+   * after our close frame reject with another error: see {@link isCloseSent}.
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
@@ -90,7 +90,7 @@ export class Ending implements TurnTask {
 
   /**
    * Whether `error` says only that a write came after our close frame, or after the end of the
-   * peer's stream. Messages before that may still be unread.
+   * peer's stream. Earlier messages of the peer may still be unread.
    */
   isLateAnswer(error: unknown): boolean {
     const { failed, sent, peerEnded } = this.#connection.machine;
@@ -102,11 +102,11 @@ export class Ending implements TurnTask {
   // Our close frame
 
   /**
-   * `close`, or a close frame by `writeControl` (section 7.1.2). A later call may only shorten the
-   * handshake.
+   * `close`, or a close frame by `writeControl` (RFC 6455, section 7.1.2). A later call may only
+   * shorten the handshake.
    *
    * @param timeout - Bounds the handshake, in ms. Default: `closeTimeout`.
-   * @param discard - Messages before the peer's close frame are dropped.
+   * @param discard - Whether to drop the messages before the peer's close frame.
    */
   ourClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
     const connection = this.#connection;
@@ -116,15 +116,15 @@ export class Ending implements TurnTask {
     if (isFirst) {
       outbox.sendAccepted();
       // A transport may report its close within `write`.
-      if (!this.#sendClose(() => machine.close(payload))) return;
-      this.#answering = false;
+      if (!this.#sendLastFrame(() => machine.close(payload))) return;
+      this.#closeHandlerRuns = false;
       this.#closeSent(timeout);
     } else if (timeout !== undefined) this.clocks.shorten(timeout);
     if (discard) {
       this.clocks.slowPeer = undefined;
-      this.#dropMessages();
+      this.#dropAll();
     } else if (!isFirst) return;
-    this.#act();
+    this.#endOurSide();
     pauseOrResume(connection);
     connection.scheduleEndOfTurn();
   }
@@ -135,15 +135,15 @@ export class Ending implements TurnTask {
     const { inbox, settings } = this.#connection;
     if (timeout === undefined) {
       clocks.slowPeer = slowPeerOf(this.#connection);
-      clocks.bound();
+      clocks.destroyWithin();
     } else clocks.shorten(timeout);
     // A handler that closes often awaits the close, and takes no message until then.
     const inHandler = inbox.receiveCall?.inCall === true;
     clocks.longestStall = inHandler ? 0 : (timeout ?? settings.closeTimeout) / 2;
   }
 
-  /** Lets the machine send our close frame, if it may. Returns whether it was queued. */
-  #sendClose(send: () => void): boolean {
+  /** Calls `send`, which queues our last frame. Returns false when our side has ended, or `send` failed. */
+  #sendLastFrame(send: () => void): boolean {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return false;
     try {
@@ -162,10 +162,10 @@ export class Ending implements TurnTask {
   peerClosed(): void {
     const { inbox, machine, rare } = this.#connection;
     const { received, sent } = machine;
-    this.#isAnswered = sent;
+    this.#peerAnswered = sent;
     this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
-    inbox.stop();
-    this.#act();
+    inbox.stopParsing();
+    this.#endOurSide();
   }
 
   /** The peer has ended its side of the transport (FIN). Its close frame may be in the unread input. */
@@ -175,94 +175,94 @@ export class Ending implements TurnTask {
     machine.end();
     this.readEnd ??= { reason: unexpectedEof() };
     if (!machine.open) inbox.run('last');
-    this.#act();
+    this.#endOurSide();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** All input before the peer's end is parsed. */
   peerEnded(): void {
-    this.#connection.inbox.stop();
-    this.#act();
+    this.#connection.inbox.stopParsing();
+    this.#endOurSide();
   }
 
   /**
-   * The loop of the input has stopped: answers the peer's end when all messages before it are handled,
-   * and else sets the clock of their reader.
+   * The loop of the inbox has stopped. Answers the peer's end when all messages before it are handled.
+   * Until then, the time of the reader is bounded.
    *
-   * @param ahead - The input is parsed as far as the read-ahead has room.
+   * @param readsAhead - Whether the input was parsed as far as the read-ahead has room.
    */
-  parsed(ahead: boolean): void {
+  parsed(readsAhead: boolean): void {
     const connection = this.#connection;
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Before a read of a message that is cut gets its error, since that read asks for more.
-      const isHandled = allHandled(connection, ahead);
+      // Computed first: `finishMessage` ends a waiting read of pieces, which shows what is handled.
+      const isHandled = allHandled(connection, readsAhead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
       }
-      if (inbox.dropping || (machine.inputEnded && isHandled)) {
+      if (inbox.drops || (machine.inputEnded && isHandled)) {
         this.#answer();
-        if (!this.#answering) inbox.finish(this.readEnd!.reason, true);
+        if (!this.#closeHandlerRuns) inbox.finishReading(this.readEnd!.reason, true);
       }
-      // The transport is closed, and no code reads.
+      // The transport is closed, no code reads, and a full read-ahead keeps input unparsed.
       else if (
-        ahead &&
+        readsAhead &&
         this.#connection.transportClosed &&
         !mayRead(inbox) &&
         !readAheadHasRoom(connection)
       ) {
-        this.#dropExcess();
+        this.#dropLater();
       }
     }
     if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
-    else if (ahead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
+    else if (readsAhead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
       this.#watchReader(mayRead(inbox));
     }
   }
 
-  /** Answers the peer's close frame, or the end of its stream, if no other frame of ours did. */
+  /** Answers the peer's close frame, or the end of its stream, unless our close frame was sent before. */
   #answer(): void {
     const { machine, rare } = this.#connection;
-    if (!machine.answerIsDue || this.#answering) return;
+    if (!machine.answerIsDue || this.#closeHandlerRuns) return;
     const { received } = machine;
     const handlers = rare?.handlers;
     if (received === undefined || handlers?.close === undefined) return this.#sendAnswer();
-    // First: the handler may read, and may close.
-    this.#answering = true;
+    // Set before the call: the handler may read, and may close.
+    this.#closeHandlerRuns = true;
     this.clocks.handlerIsAwaited();
-    void handlers.handleClose(received).then(() => this.#handlerDone());
+    void handlers.handleClose(received).then(() => this.#closeHandlerDone());
   }
 
   /**
-   * The close handler is done, or takes too long. Unless it has sent a close frame, ours repeats the
-   * code of the peer's (section 5.5.1).
+   * The close handler is done, or takes too long. Unless the handler has sent a close frame, our
+   * answer repeats the peer's code (RFC 6455, section 5.5.1).
    */
-  #handlerDone(): void {
+  #closeHandlerDone(): void {
     this.#connection.scheduleEndOfTurn();
-    if (!this.#answering) return;
-    this.#answering = false;
+    if (!this.#closeHandlerRuns) return;
+    this.#closeHandlerRuns = false;
     this.#sendAnswer();
   }
 
   #sendAnswer(): void {
     const { machine, outbox, shared } = this.#connection;
     outbox.sendAccepted();
-    if (!this.#sendClose(() => machine.answer())) return;
+    if (!this.#sendLastFrame(() => machine.answer())) return;
     if (!machine.sent) {
-      // The alarm of the heartbeat must not ring in this state.
+      // The peer ended its stream without a close frame, and gets none. No heartbeat may follow.
       shared.timers.clear(this.#connection);
       outbox.stopAccepting(this.readEnd!.reason as WebSocketError);
       outbox.rejectWaiting();
     }
-    this.#act();
+    this.#endOurSide();
   }
 
   // After our last frame
 
-  /** Our last frame is queued: ends our side if the state says so, and bounds the wait for the peer. */
-  #act(): void {
+  /** After our last frame: ends our side if the machine says so, and bounds the wait for the peer. */
+  #endOurSide(): void {
     const connection = this.#connection;
     const { machine, outbox, shared } = connection;
     const { endTimeout } = connection.transport;
@@ -271,16 +271,16 @@ export class Ending implements TurnTask {
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
-    // Peers of this transport may never end their side. A server that closed first may still read
-    // what we sent: it has the rest of `closeTimeout`.
-    const peerReads = shared.role === 'client' && !this.#isAnswered;
+    // With an `endTimeout`, peers of the transport may never end their side. But a server that closed
+    // first may still read our frames, and has the rest of `closeTimeout`.
+    const peerReads = shared.role === 'client' && !this.#peerAnswered;
     if (machine.received !== undefined && endTimeout !== undefined && !peerReads)
-      this.clocks.stallFor(endTimeout);
+      this.clocks.limitWait(endTimeout);
   }
 
   /**
-   * A later turn than the one in which both sides have ended: what was accepted is sent, or takes
-   * long. The transport of a socket has often destroyed itself by then.
+   * Runs in a later turn than the one in which both sides have ended. Destroys the transport when
+   * everything is sent. A socket has often destroyed itself by then.
    */
   onTurn(): void {
     if (this.#connection.transportClosed) return;
@@ -291,13 +291,13 @@ export class Ending implements TurnTask {
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
-  #dropExcess(): void {
-    this.#connection.inbox.dropExcess();
+  #dropLater(): void {
+    this.#connection.inbox.dropLater();
     this.#connection.scheduleEndOfTurn();
   }
 
-  /** Drops the queued messages and all later ones. */
-  #dropMessages(): void {
+  /** Drops the queued messages and all later messages. */
+  #dropAll(): void {
     const { inbox } = this.#connection;
     inbox.start();
     inbox.dropAll();
@@ -306,18 +306,18 @@ export class Ending implements TurnTask {
 
   // Failures
 
-  /** The peer broke a rule: the close frame of the machine follows. */
-  failing(error: ProtocolError): Failure {
+  /** The failure of a peer that broke a rule. The machine then queues our close frame. */
+  failureFor(error: ProtocolError): Failure {
     this.#fault = connErrorOf(error, this.#connection.machine.input!.readLimit);
-    this.#cut();
+    this.#discardUnsent();
     return { ...failureBy(error), error: this.#fault };
   }
 
-  /** Nothing but our close frame follows what the transport has. */
-  #cut(): void {
+  /** Discards the frames that the transport has not taken. Only our close frame follows. */
+  #discardUnsent(): void {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return;
-    outbox.sender.cut(this.closeFrameEnd.error);
+    outbox.sender.discardUnsent(this.closeFrameEnd.error);
   }
 
   /** The peer broke a rule, and our close frame is queued. */
@@ -326,21 +326,21 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
-   * close frame, the handshake continues without the messages of the peer.
+   * Fails the connection with `code` after an error in this library or in a handler (RFC 6455, section
+   * 7.1.7). After our close frame, the handshake continues, and the peer's messages are dropped.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
     if (machine.failed !== undefined) return;
     if (machine.state === CLOSE_SENT) {
       machine.failed = { error, code, reason };
-      this.#dropMessages();
-      inbox.finish(error, false);
+      this.#dropAll();
+      inbox.finishReading(error, false);
       return this.#connection.scheduleEndOfTurn();
     }
-    inbox.stop();
+    inbox.stopParsing();
     if (machine.state < DESTROYED) {
-      this.#cut();
+      this.#discardUnsent();
       try {
         machine.fail(error, code, reason);
       } catch (cause) {
@@ -353,25 +353,25 @@ export class Ending implements TurnTask {
   #failed(error: unknown): void {
     const connection = this.#connection;
     const { inbox, machine, outbox } = connection;
-    // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
-    inbox.stop();
-    // A destroyed transport has ended for another reason.
+    inbox.stopParsing();
+    // `error` replaces a known reason for the end, such as the peer's FIN: the fault came earlier in the
+    // stream. A destroyed transport has ended for another reason.
     if (machine.state !== DESTROYED) this.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
     if (machine.state >= DESTROYED) return;
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
-    this.#answering = false;
+    this.#closeHandlerRuns = false;
     this.clocks.slowPeer = undefined;
-    this.clocks.bound();
-    this.#act();
+    this.clocks.destroyWithin();
+    this.#endOurSide();
     pauseOrResume(connection);
   }
 
   /**
-   * A handler failed: the connection fails with 1011, or 1013 after a BackpressureError. This is the
-   * rule for all four kinds of handler. The error changes nothing when it is the end of this
-   * connection, or says only that a write came after our close frame. `receive` rejects with any other
-   * error, and `report` gets it.
+   * A handler of messages, pings, pongs or close frames failed. The connection fails with 1011, or 1013
+   * after a BackpressureError. An error has no effect if it is the end of this connection, or says only
+   * that a write came after our close frame. `receive` rejects with any other error, and `report` gets
+   * the error.
    */
   handlerFailed(error: unknown, where: string): void {
     const connection = this.#connection;
@@ -383,11 +383,11 @@ export class Ending implements TurnTask {
     // `report` may have closed or terminated the connection.
     const ended = machine.state >= DESTROYED || isEnd;
     if (where === 'receive') {
-      this.#dropMessages();
+      this.#dropAll();
       if (ended) {
         if (!isEnd) {
-          inbox.stop();
-          inbox.finish(error, this.#connection.endedWith(error));
+          inbox.stopParsing();
+          inbox.finishReading(error, this.#connection.endedWith(error));
         }
         return connection.scheduleEndOfTurn();
       }
@@ -400,11 +400,11 @@ export class Ending implements TurnTask {
 
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate(): void {
-    this.#dropMessages();
-    this.#connection.inbox.stop();
+    this.#dropAll();
+    this.#connection.inbox.stopParsing();
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
-    // The transport reports its close later. Frames written until then would be lost, so later
-    // writes reject from now on.
+    // The transport reports its close later. Frames written until then would be lost, so writes
+    // reject from now on.
     this.#abortTransport(this.readEnd.reason as WebSocketError);
   }
 
@@ -443,43 +443,45 @@ export class Ending implements TurnTask {
 
   // Time
 
-  /** The time of the alarm is over. */
+  /** The alarm of {@link EndClocks} fires. */
   alarm(): void {
     const { clocks } = this;
     const { machine } = this.#connection;
     if (machine.open) return this.#answerIsLate();
-    if (!clocks.stallIsSet) return this.#deadlineCame();
-    clocks.stallIsOver();
+    if (!clocks.waitIsLimited) return this.#deadlineCame();
+    clocks.waitIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
-    if (progress(this.#connection) === clocks.progressAtStall) this.#dropExcess();
+    if (progress(this.#connection) === clocks.progressAtStall) this.#dropLater();
     else this.#watchReader(true);
   }
 
   /**
-   * The peer's close frame may be behind a full read-ahead.
+   * The peer's close frame may come after a full read-ahead. A reader without progress then loses the
+   * later messages.
    *
-   * @param reads - Whether code may read on. If it does not, there is nothing to wait for.
+   * @param reads - Whether code may still read. If not, later messages are dropped at once.
    */
   #watchReader(reads: boolean): void {
     const { clocks } = this;
-    if (clocks.stallIsSet) return;
+    if (clocks.waitIsLimited) return;
     const time = reads ? clocks.longestStall : 0;
-    if (time === 0) return this.#dropExcess();
+    if (time === 0) return this.#dropLater();
     clocks.progressAtStall = progress(this.#connection);
-    clocks.readerMayStall(time);
+    clocks.limitReader(time);
   }
 
+  /** The peer has sent its close frame and did not end its side in time. */
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
-    else this.clocks.stallFor(transport.endTimeout);
+    else this.clocks.limitWait(transport.endTimeout);
   }
 
   #deadlineCame(): void {
     const { clocks } = this;
-    if (!clocks.isBounded) return;
+    if (!clocks.hasDeadline) return;
     const { machine, outbox, platform, transport } = this.#connection;
     const { bytesFlushed, bufferedAmount } = outbox.sender;
     const slowPeer = machine.state < DESTROYED ? clocks.slowPeer : undefined;
@@ -489,11 +491,11 @@ export class Ending implements TurnTask {
     if (left === 0) this.#giveUp();
   }
 
-  /** The reader has had its time, and so has the close handler. */
+  /** The reader, or the close handler, has used up its time. */
   #answerIsLate(): void {
-    if (this.#answering) return this.#handlerDone();
+    if (this.#closeHandlerRuns) return this.#closeHandlerDone();
     this.#connection.scheduleEndOfTurn();
-    // The peer gets its answer although a message may be unhandled, or its close frame unparsed.
+    // The answer is due although a message may be unhandled, or the peer's close frame unparsed.
     this.#connection.machine.lookAhead();
     this.#answer();
   }
@@ -502,7 +504,7 @@ export class Ending implements TurnTask {
   #giveUp(): void {
     const text = `the peer did not finish the closing handshake within ${this.clocks.timeoutText}`;
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
-    this.#unsent = this.#connection.outbox.sender.bufferedAmount > 0;
+    this.#gaveUpUnsent = this.#connection.outbox.sender.bufferedAmount > 0;
     this.abort(new TimeoutError(text, { permanent: true }));
   }
 
@@ -513,22 +515,22 @@ export class Ending implements TurnTask {
     const connection = this.#connection;
     const { machine, inbox, outbox } = connection;
     machine.gone();
-    const broken = brokenBy(error);
+    const broken = transportErrorOf(error);
     this.readEnd ??= { reason: broken ?? unexpectedEof() };
     this.error ??= broken ?? this.readEnd.reason;
     const flushed = outbox.frames.bytes === 0;
     connection.cleanUp(machine.sent ? undefined : (this.error as WebSocketError));
     if (machine.received === undefined) inbox.run('last');
-    // The rest is parsed as its reader takes it.
+    // The inbox parses the rest while its reader takes messages.
     machine.lookAhead();
     this.info = this.#infoOf(flushed);
     connection.settle(this.info);
   }
 
-  /** @param flushed - The transport took our close frame before. */
+  /** @param flushed - Whether the transport took all our frames before it closed. */
   #infoOf(flushed: boolean): CloseInfo {
     const { received, failed, sent } = this.#connection.machine;
-    const isSent = sent && flushed && !this.#unsent;
+    const isSent = sent && flushed && !this.#gaveUpUnsent;
     const wasClean = received !== undefined && isSent && failed === undefined;
     const error = errorOf(failed === undefined ? this.error : failed.error);
     return {
@@ -540,19 +542,19 @@ export class Ending implements TurnTask {
   }
 }
 
-/** Whether code has read and may read on, or the handler that runs may begin to read. */
+/** Whether code has read and may continue, or a running connection handler may begin to read. */
 function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
   return hasRead || connHandlerRuns;
 }
 
 /**
- * The pull rule: the application has handled every message when it asks for the next one, does not
- * read, or has got none.
+ * The pull rule: whether the application has handled every message. It has when it asks for the next
+ * one, does not read, or has got none.
  *
- * @param ahead - The turn ends. Until then, code may begin to read.
+ * @param readsAhead - Whether the turn ends. Until then, code may begin to read.
  */
-function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
+function allHandled({ inbox, machine }: Connection, readsAhead: boolean): boolean {
   const { queue, pieces } = inbox;
-  if (inbox.asks && queue?.empty !== false && pieces?.empty !== false) return true;
-  return ahead && (!mayRead(inbox) || machine.messagesIn === 0);
+  if (inbox.readerWaits && queue?.empty !== false && pieces?.empty !== false) return true;
+  return readsAhead && (!mayRead(inbox) || machine.messagesIn === 0);
 }

@@ -4,39 +4,39 @@ import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
 import { SlowPeer } from './slow-peer.ts';
 
-/** Time in ms without a read and without a written byte after which an observer is informed. */
+/** An observer is informed after this time in ms without a read and without a written byte. */
 const BLOCKED_AFTER = 5_000;
 
 /** Bytes that are read beyond the read-ahead while a call of `ping` waits for its pong. */
 const PONG_ROOM = 1_048_576;
 
-/** Most bytes of the read-ahead. The pong that a handler awaits may follow them. */
-function mostReadAhead({ rare, settings }: Connection): number {
+/** Bound of the read-ahead in bytes. The pong that a `ping` call waits for may come after many messages. */
+function readAheadLimit({ rare, settings }: Connection): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
-/** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
-function untaken({ inbox, machine }: Connection): number {
+/** Bytes of messages that are unread or incomplete, plus a cost for each message. */
+function untakenCost({ inbox, machine }: Connection): number {
   const { queue, pieces } = inbox;
   return (queue?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
-/** {@link untaken}, plus the chunks that wait for the parsing of an earlier one. */
-function readAhead(connection: Connection): number {
-  return untaken(connection) + (connection.machine.input?.waiting ?? 0);
+/** {@link untakenCost}, plus the bytes of chunks that wait until an earlier chunk is parsed. */
+function readAheadCost(connection: Connection): number {
+  return untakenCost(connection) + (connection.machine.input?.waiting ?? 0);
 }
 
-/** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
+/** Whether unread messages leave room for more messages. Unparsed input does not count. */
 export function readAheadHasRoom(connection: Connection): boolean {
-  return untaken(connection) <= mostReadAhead(connection);
+  return untakenCost(connection) <= readAheadLimit(connection);
 }
 
-/** Whether no input is parsed, because the read-ahead is full and no read waits. */
+/** Whether input stays unparsed, because the read-ahead is full and no reader waits. */
 export function readAheadIsFull(connection: Connection): boolean {
   const { paused, inbox, machine } = connection;
-  if (machine.inputEnded || inbox.dropping) return false;
-  return paused || (!readAheadHasRoom(connection) && !inbox.wanted);
+  if (machine.inputEnded || inbox.drops) return false;
+  return paused || (!readAheadHasRoom(connection) && !inbox.wantsInput);
 }
 
 /** A number that changes when a reader takes a message, or a piece of one. */
@@ -45,28 +45,31 @@ export function progress({ inbox, machine }: Connection): number {
   return machine.messagesIn - (queue?.length ?? 0) - (pieces?.cost ?? 0);
 }
 
-/** Whether a message that a reader may want has begun and not ended. */
+/** Whether the input ends within a message that a reader may want. */
 export function isCut({ inbox, machine, rare }: Connection): boolean {
   if (machine.input?.withinMessage !== true || inbox.receiveCall?.discards === true) return false;
-  return !inbox.dropping || rare?.loses === true;
+  return !inbox.drops || rare?.loses === true;
 }
 
-/** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
+/**
+ * Pauses the transport when the read-ahead is full and no reader waits. Resumes the transport when a
+ * reader waits, or half of the read-ahead is free.
+ */
 export function pauseOrResume(connection: Connection): void {
   const { inbox, machine, rare } = connection;
   // A closed transport delivers nothing.
   if (machine.state === CLOSED) return;
   const { queue, pieces } = inbox;
   if (rare?.flowControl?.paused === true) {
-    const isLow = inbox.wanted || readAhead(connection) <= mostReadAhead(connection) / 2;
+    const isLow = inbox.wantsInput || readAheadCost(connection) <= readAheadLimit(connection) / 2;
     if (isLow) rare.flowControl.resume();
   } else if (queue !== undefined || pieces !== undefined || machine.input !== undefined) {
-    const isFull = readAhead(connection) > mostReadAhead(connection) && !inbox.wanted;
+    const isFull = readAheadCost(connection) > readAheadLimit(connection) && !inbox.wantsInput;
     if (isFull) connection.rareParts().pause();
   }
 }
 
-/** Informs the observer of a connection that neither reads nor can write. */
+/** Informs the observer that a paused connection has also written no byte for a while. */
 class BlockedCheck implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
@@ -101,7 +104,7 @@ export class FlowControl implements TimerEntry {
   slot: number | undefined;
   /** Whether we have paused the transport. */
   paused = false;
-  /** A read has begun. The timeout is renewed once a turn, for all reads of that turn. */
+  /** Whether a pass has run, so the timeout restarts at the end of the turn: once for all its reads. */
   renewalDue = false;
   readonly #connection: Connection;
   /** Present while the transport is paused and a program observes blocked connections. */
@@ -115,8 +118,8 @@ export class FlowControl implements TimerEntry {
     this.paused = true;
     this.#call('pause');
     if (this.#connection.transportClosed) return;
-    // The timer is also set while a message is inflated for a reader, since the reader may give up.
-    // Each step of inflating restarts it.
+    // The timer also runs while a message is inflated for a reader: the reader may give up. Each step
+    // of inflating restarts the timer.
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
     this.#blockedCheck = new BlockedCheck(this.#connection);
@@ -129,10 +132,7 @@ export class FlowControl implements TimerEntry {
     this.#call('resume');
   }
 
-  /**
-   * An error of the transport ends this connection only. The other connections of the turn still
-   * run.
-   */
+  /** Calls the transport. Its error ends this connection only, not the turn of the others. */
   #call(method: 'pause' | 'resume'): void {
     try {
       const result: unknown = this.#connection.transport[method]();
@@ -142,7 +142,7 @@ export class FlowControl implements TimerEntry {
     }
   }
 
-  /** Restarts the timeout, because a read has begun. */
+  /** Restarts the timeout, or stops it while `receive` is pending. */
   renewTimeout(): void {
     this.renewalDue = false;
     if (this.#isReceiving()) this.#stopTimeout();
@@ -177,8 +177,8 @@ export class FlowControl implements TimerEntry {
 
   #expire(): void {
     const { settings, bufferedAmount, inbox } = this.#connection;
-    // The rate holds messages back: the peer waits, not the application.
-    if (inbox.held) return this.#startTimeout();
+    // No reader can read: the rate has no token.
+    if (inbox.heldByRate) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''
@@ -188,7 +188,7 @@ export class FlowControl implements TimerEntry {
   }
 }
 
-/** The peer, if the writes to it wait. */
+/** Creates a {@link SlowPeer} when we close, if the transport is at its high-water mark. */
 export function slowPeerOf(connection: Connection): SlowPeer | undefined {
   const { settings, outbox, platform } = connection;
   let peer: SlowPeer | undefined;

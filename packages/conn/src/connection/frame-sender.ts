@@ -16,7 +16,7 @@ import { badResult, unwritten, type WriteEnd, writeFailure } from '../writing/wr
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
-/** Encoding a byte costs up to this many plain writes; compression does. */
+/** Encoding a byte takes up to as long as writing this many bytes. Compression does. */
 const ENCODE_COST = 8;
 
 // States of the transport's writing side.
@@ -32,17 +32,17 @@ const WRITING = 1;
 const DRAINED = 2;
 
 /**
- * The way of one connection's frames to the transport: at the end of a turn, or when they fill a slab.
- * While the transport is above its high-water mark, frames wait in the queue. Pings and pongs then
- * overtake queued messages between two frames.
+ * Gives the accepted frames of one connection to its transport, at the end of a turn or when the frames
+ * fill a slab. While the transport is above its high-water mark, frames wait in the frame queue. Pings
+ * and pongs then overtake queued messages between two frames.
  */
 export class FrameSender implements BatchSender {
   readonly #connection: Connection;
-  /** Its `blocked`: the transport gets no frame, because it is above its high-water mark, or has failed. */
+  /** The machine is `blocked` while the transport is above its high-water mark, or has failed. */
   readonly #machine: Machine<FrameQueue>;
-  /** Writers that wait for the transport or for a turn. The first of them creates it. */
+  /** Writers that wait for the transport or for a later turn. The first of them creates the object. */
   #waits: DrainWaits | undefined;
-  /** Frames of this turn, and the bytes that they cost. */
+  /** Frames of this turn, and their bytes. Encoded bytes count more: see {@link ENCODE_COST}. */
   #turnFrames = 0;
   #turnBytes = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
@@ -69,8 +69,8 @@ export class FrameSender implements BatchSender {
   }
 
   /**
-   * Since when the transport is blocked and has sent nothing, in ms of the platform's clock.
-   * Returns `now` when it is not blocked, or has sent bytes since then.
+   * Since when the transport has been blocked and has sent nothing, in ms of the platform's clock.
+   * Returns `now` when the transport is not blocked, or has sent bytes since the block began.
    */
   stalledSince(now: number): number {
     const waits = this.#waits;
@@ -80,7 +80,7 @@ export class FrameSender implements BatchSender {
 
   // Accepted frames
 
-  /** `count` frames of `size` bytes together were added. Returns the promise of their writer. */
+  /** Counts `count` frames that were queued, with `size` bytes together. Returns their writer's promise. */
   added(size: number, count = 1): Promise<void> {
     const connection = this.#connection;
     const frames = this.#machine.out;
@@ -90,8 +90,8 @@ export class FrameSender implements BatchSender {
     this.#turnBytes += size;
     if (frames.bytes >= LARGEST_SLAB) this.pump();
     else if (!this.#machine.blocked && frames.batch === undefined) connection.scheduleFlush();
-    if (this.#machine.blocked && this.#writersWait()) return this.#drainWaits().forDrain();
-    // As in `turnFull`: its call would cost each frame.
+    if (this.#machine.blocked && this.#writesAwaitDrain()) return this.#drainWaits().forDrain();
+    // A copy of `turnFull`: a call would cost each frame.
     const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
     return isFull ? this.#nextTurn() : RESOLVED;
   }
@@ -143,10 +143,10 @@ export class FrameSender implements BatchSender {
   // Promises of writers
 
   /**
-   * Whether writers wait for a drain of the blocked transport. While all connections together have too
-   * much, also below the mark. A writer that waits has no more than its share.
+   * Whether writes to a blocked transport wait for a drain: above the high-water mark, or while all
+   * connections together buffer too much.
    */
-  #writersWait(): boolean {
+  #writesAwaitDrain(): boolean {
     const { settings, shared } = this.#connection;
     if (this.bufferedAmount >= settings.highWaterMark) return true;
     return shared.platform.writeBudget?.exceeded === true;
@@ -166,7 +166,7 @@ export class FrameSender implements BatchSender {
     return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
   }
 
-  /** A write of bytes that the queue, and then the transport, refer to, until {@link released}. */
+  /** Adds a write. The frame queue, then the transport, references its bytes until {@link released}. */
   reference(written: Deferred<void>): void {
     this.#drainWaits().reference(written);
   }
@@ -178,13 +178,13 @@ export class FrameSender implements BatchSender {
     // A failing transport releases all bytes, then reports its end. When this microtask runs, the
     // write is already rejected.
     void RESOLVED.then(() => {
-      // A loop of writes that release their bytes at once waits for no I/O.
+      // The transport may release bytes at once. A loop of such writes must still let I/O run.
       waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);
       this.#renewBudget();
     });
   }
 
-  /** Ends the connection, because its peer may have wrong bytes of a message. */
+  /** Ends the connection: referenced bytes have changed, so the peer may get wrong bytes. */
   bytesChanged(cause: unknown): void {
     if (this.#connection.outbox.writeEnd === undefined) this.#notWritten(cause, undefined);
   }
@@ -202,7 +202,7 @@ export class FrameSender implements BatchSender {
     this.#waits?.resetReleases();
   }
 
-  /** Allows as much as a new turn does when all earlier frames are sent and no writer waits. */
+  /** Restarts the budget of the turn, if all frames are sent and no writer waits. */
   #renewBudget(): void {
     if (this.#machine.out.bytes > 0 || this.#machine.blocked || this.#waits?.empty === false)
       return;
@@ -222,7 +222,7 @@ export class FrameSender implements BatchSender {
 
   /**
    * The turn in which a batch was shared ends: sends the batch. If the connection flushes later in
-   * this turn anyway, the batch waits, so that more frames can be sent in the same write.
+   * this turn anyway, the batch waits for that flush, and shares its write.
    */
   flushBatch(): void {
     // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
@@ -231,7 +231,7 @@ export class FrameSender implements BatchSender {
     if (this.#machine.out.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }
 
-  /** A pass of the input has ended: sends what was written in it at once. */
+  /** A pass of the inbox has ended: sends the frames that were written in it. */
   passEnded(): void {
     if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
@@ -243,7 +243,7 @@ export class FrameSender implements BatchSender {
     if (this.#writing !== IDLE) this.#writing = DRAINED;
     this.#machine.blocked = false;
     this.pump();
-    if (!this.#machine.blocked || !this.#writersWait()) this.#waits?.drained();
+    if (!this.#machine.blocked || !this.#writesAwaitDrain()) this.#waits?.drained();
     connection.platform.writeBudget?.count(connection);
     this.#renewBudget();
   }
@@ -256,17 +256,17 @@ export class FrameSender implements BatchSender {
   }
 
   /**
-   * Drops the frames that a blocked transport has not taken, and rejects their writers with `error`.
+   * Discards the frames that a blocked transport has not taken, and rejects their writers with `error`.
    * The rest of a frame that was partly written stays in the queue.
    */
-  cut(error: WebSocketError): void {
+  discardUnsent(error: WebSocketError): void {
     this.pump();
     const waits = this.#waits;
     if (waits !== undefined) waits.controls = undefined;
     this.#machine.takePong();
     const before = waits?.setReleaseError(error);
     this.#machine.out.truncate();
-    // A transport that has failed within the write above still has the bytes of other writes.
+    // Only the writes of discarded frames get this error. A failed transport may release others later.
     waits?.setReleaseError(before);
     waits?.drained(error);
   }

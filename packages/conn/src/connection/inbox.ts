@@ -36,20 +36,20 @@ import type { Connection } from './connection.ts';
 import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
-// Messages come to a reader in four ways:
+// Four functions give whole messages to a reader. The first one gives nearly all of them.
 //
-// | way                      | when                                      | what                               |
-// |--------------------------|-------------------------------------------|------------------------------------|
-// | `#nextEvent`             | the handler of `receive` is free, and     | whole messages of the input: nearly |
-// |                          | nothing else sees the message             | all messages come this way         |
-// | `#deliver`               | any other reader, or an observer          | whole messages of the input        |
-// | `shiftQueued`            | a read begins, a handler has settled, or  | messages that were read ahead      |
-// |                          | the rate has a token                      |                                    |
-// | `takeNext`               | `readMessage` and `for await` begin, in a | one message of the input, without  |
-// |                          | turn with a chunk: see pull-reads.ts      | the loop                           |
+// | function      | when                                        | which messages                      |
+// |---------------|---------------------------------------------|-------------------------------------|
+// | `#nextEvent`  | the handler of `receive` is free, and no    | the next ones of the input          |
+// |               | observer sees the messages                  |                                     |
+// | `#deliver`    | there is another reader, or an observer     | the next one of the input           |
+// | `shiftQueued` | a read begins, a handler has settled, or    | the queued ones: those read ahead   |
+// |               | the rate has a token                        |                                     |
+// | `takeNext`    | `readMessage` or `for await` begins a read, | the next one of the input, without  |
+// |               | in a turn with a chunk: see pull-reads.ts   | the loop                            |
 //
-// `#loop` takes the events of the input, while a read waits or the read-ahead has room. `#run` calls it:
-// for a chunk, for a new read, at the end of a turn, and in a later turn after the quota is used up.
+// `#loop` parses the input while a reader waits, or while the read-ahead has room. `#run` calls `#loop`
+// for a chunk, for a new read, at the end of a turn, and in a later turn once the quota is used up.
 
 // Stages of the loop.
 
@@ -58,16 +58,16 @@ const STARTING = 0;
 const READY = 1;
 const PARSING = 2;
 
-// Bits of the quota: the frames that this turn may still parse.
+// Bits of the quota of a turn. The quota is FRAMES_PER_TURN frames.
 
-/** The quota is used up. */
+/** This turn has parsed its quota. */
 const QUOTA_SPENT = 1;
-/** The loop continues in a later turn. */
+/** A later turn is scheduled, in which the loop continues. */
 const CONTINUES_LATER = 2;
 
 /**
- * How far the loop parses: while a read waits; also into the read-ahead, while that has room.
- * `last` is for a closed transport: like `read-ahead`, but not in a pass, whose end sends frames.
+ * How far the loop parses. `reader`: while a reader waits. `read-ahead`: also while the read-ahead has
+ * room. `last`: the same after the peer's end, and without a pass. The end of a pass would send frames.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -78,36 +78,33 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
 /**
- * The read side of a connection: turns chunks into events for one reader of messages. That is the
- * handler of `receive`, `discardReads`, a {@link PullRead}, or the reader of a message in pieces.
- * Without a reader that waits, messages are copied to a queue, up to the read-ahead. Messages after a
- * fault are not delivered. A decoder is leased while there is unparsed input.
+ * A connection's way in: parses chunks and gives messages to one reader. The reader is the handler of
+ * `receive`, `discardReads`, a {@link PullRead}, or a MessageReader, which reads a message in pieces.
+ * While no reader waits, the inbox queues messages, up to the read-ahead. The inbox delivers no message
+ * after a fault. The connection leases a decoder while input is unparsed.
  *
- * The loop parses a chunk while a read waits for messages. The rest stays unparsed until all ready
- * microtasks have run. By then the caller may have started the next read. Otherwise the rest is
- * parsed into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered
- * although no read is pending.
+ * The loop parses a chunk while a reader waits. The rest of the chunk stays unparsed until the end of
+ * the turn. By then the caller may have begun the next read. At the end of the turn the loop parses the
+ * rest into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered although
+ * no read is pending.
  *
- * A pass is one run of the loop, including the handlers that its events call. When a pass has
- * parsed all input and no pull read has a message, frames written in it are sent at once. Otherwise
- * they are sent at the end of the turn, together with what the reader writes until then.
+ * A pass is one run of the loop, including the handlers that the loop calls. Frames that were written
+ * in a pass are sent when the pass ends, if no input is left and no reader has a message. Otherwise the
+ * frames are sent at the end of the turn, together with frames that the reader writes until then.
  */
 export class Inbox {
   receiveCall: ReceiveCall | undefined;
-  /** The pending `readMessage`, `nextReader` or `next` of an iterator. */
+  /** The pending call of `readMessage`, of `nextReader`, or of an iterator's `next`. */
   pull: PullRead<ReadResult> | undefined;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
-  /**
-   * Whether a pull read got its message, and the application has not begun the next read. It may
-   * still answer that message.
-   */
+  /** Whether the application may still answer the message of a pull read: no later read has begun. */
   messageTaken = false;
-  /** The messages that were read ahead. */
+  /** The messages of the read-ahead, which were parsed while no reader waited. */
   queue: MessageQueue | undefined;
-  /** Bounds what readers get. Few connections have one. */
+  /** Bounds how fast readers get messages. Few connections have a rate. */
   rate: Rate | undefined;
-  /** Set when no further message can arrive. Queued messages can still be read. */
+  /** Set once no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
   inPass = false;
   /** Whether the application has begun to read. */
@@ -117,72 +114,72 @@ export class Inbox {
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   /** What happens to messages: see {@link MessageDecoder.setPayloadUse}. */
-  use: PayloadUse = DELIVERED;
-  /** The state of this turn's quota of frames: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
+  payloadUse: PayloadUse = DELIVERED;
+  /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Whether every message is read, and no handler is at work. */
-  get isRead(): boolean {
+  /** Whether readers have got every parsed message, and no handler is busy with one. */
+  get allRead(): boolean {
     const { queue, receiveCall, pieces } = this;
     if (queue?.empty === false || receiveCall?.busy === true) return false;
     return pieces === undefined || pieces.empty;
   }
 
-  /** The error of a read that begins while another one is pending. */
+  /** The error for a read by the method `name`, if another read is pending. */
   clash(name: string): ReadPendingError | undefined {
     const pending = this.receiveCall?.name ?? this.pull?.name ?? this.pieces?.pending ?? '';
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether the rate keeps messages from readers. The loop then parses as without a read. */
-  get held(): boolean {
+  /** Whether the rate has no token. Readers get no message then, and input goes to the read-ahead. */
+  get heldByRate(): boolean {
     return this.rate?.empty === true;
   }
 
-  /** Whether code waits for the next message, or for the next piece of one. */
-  get asks(): boolean {
+  /** Whether a reader waits for the next message, or for the next piece of one. */
+  get readerWaits(): boolean {
     const { receiveCall } = this;
     if (receiveCall !== undefined) return receiveCall.state === FREE || receiveCall.discards;
     return this.pull !== undefined || this.pieces?.demanding === true;
   }
 
-  /** Whether a reader would get the next message or piece at once. */
-  get waits(): boolean {
-    if (this.held || !this.asks) return false;
-    return this.receiveCall?.handler === undefined || this.receiverFree;
+  /** Whether the next message or piece of the input goes to a reader at once, not to the read-ahead. */
+  get nextGoesToReader(): boolean {
+    if (this.heldByRate || !this.readerWaits) return false;
+    return this.receiveCall?.handler === undefined || this.handlerIsFree;
   }
 
-  /** Whether the handler of `receive` is free. It has no message, and takes the next one. */
-  get receiverFree(): boolean {
+  /** Whether the handler of `receive` is free, and gets the next message of the input at once. */
+  get handlerIsFree(): boolean {
     const { receiveCall, queue, rate } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
     return (queue === undefined || queue.empty) && (rate === undefined || !rate.empty);
   }
 
-  /** Whether more input is wanted even when the read-ahead is full. */
-  get wanted(): boolean {
-    if (this.#connection.machine.inputEnded || this.dropping) return true;
+  /** Whether the inbox can use more input although the read-ahead is full. */
+  get wantsInput(): boolean {
+    if (this.#connection.machine.inputEnded || this.drops) return true;
     if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY) return false;
-    // The extension waits for its turn to decode.
+    // The extension decodes no message before a later turn.
     if (this.#connection.extension?.waiting === true) return false;
-    return this.waits;
+    return this.nextGoesToReader;
   }
 
-  /** Whether all messages are dropped, unchecked. */
-  get dropping(): boolean {
-    return this.use === IGNORED;
+  /** Whether the inbox drops all messages from now on, unchecked. */
+  get drops(): boolean {
+    return this.payloadUse === IGNORED;
   }
 
   /**
-   * The decoder from which a pull read may take its message without a pass. Undefined unless the
-   * end of the turn is scheduled, and nothing else is due after the read: no message is queued,
-   * read in pieces or observed, the transport is not paused, and the connection does not end.
+   * The decoder from which a pull read may take its message without a pass. Undefined unless the end
+   * of the turn is scheduled. Also undefined if the read needs the work of a pass: a message is queued,
+   * read in pieces or observed, there is a rate, the transport is paused, or the connection ends.
    */
-  get straight(): MessageDecoder | undefined {
+  get decoderForPull(): MessageDecoder | undefined {
     const { awaitsTurn, paused, ending, machine } = this.#connection;
     if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return undefined;
     if (this.#stage !== READY || this.inPass || this.#isObserved()) return undefined;
@@ -196,16 +193,16 @@ export class Inbox {
     if (this.#stage === STARTING) this.#stage = READY;
   }
 
-  /** Takes `chunk[0, end)`, lent for this call, and parses it while a read waits. */
-  arrived(chunk: Uint8Array, end: number): void {
+  /** Parses `chunk[0, end)` while a reader waits. The chunk is borrowed: the machine copies the rest. */
+  chunkArrived(chunk: Uint8Array, end: number): void {
     const { machine } = this.#connection;
     machine.push(chunk, end);
     this.run('reader');
     if (machine.input !== undefined) machine.keep();
   }
 
-  /** Releases what is read, and the decoder when no unparsed byte is left. */
-  #releaseRead(): void {
+  /** Releases a queue without messages, pieces that are read, and a decoder without input. */
+  #releaseUnused(): void {
     if (this.queue?.empty === true) this.queue = undefined;
     if (this.pieces?.isRead === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
@@ -215,15 +212,15 @@ export class Inbox {
   }
 
   /** Changes what happens to messages: see {@link MessageDecoder.setPayloadUse}. */
-  #useFor(use: PayloadUse): void {
-    // The rate also bounds messages that are discarded.
+  #setPayloadUse(use: PayloadUse): void {
+    // The rate counts the messages that `discardReads` drops, so they stay DELIVERED.
     if (use === CHECKED_ONLY && this.rate !== undefined) return;
-    this.use = use;
+    this.payloadUse = use;
     const connection = this.#connection;
     const { messagesIn } = connection.machine;
     try {
       connection.machine.input?.setPayloadUse(use);
-      // The decoder drops a message that has arrived and that the extension has not decoded.
+      // The decoder may drop a message that has arrived, before the extension has decoded it.
       this.countDropped(connection.machine.messagesIn - messagesIn);
       if (use === IGNORED) connection.extension?.destroy();
     } catch (error) {
@@ -231,13 +228,13 @@ export class Inbox {
     }
   }
 
-  /** @param lost - Whether a reader may still have wanted them. That reader rejects at the end. */
+  /** @param lost - Whether a reader may have wanted the messages. Its read then rejects at the end. */
   countDropped(messages: number, lost: boolean = this.#connection.rare?.loses === true): void {
     if (messages > 0) this.#connection.rareParts().countDropped(messages, lost);
   }
 
   /** Ends parsing and releases the memory of the input. */
-  stop(): void {
+  stopParsing(): void {
     try {
       this.#connection.machine.drop();
       this.#connection.extension?.destroy();
@@ -248,27 +245,27 @@ export class Inbox {
 
   // The loop
 
-  /** Runs the loop, in a new pass unless one is already running. */
+  /** Runs the loop, in a new pass unless a pass is running. */
   run(upTo: UpTo): void {
     if (upTo === 'last') return this.#run(true);
-    const ahead = upTo === 'read-ahead';
-    if (this.inPass) return this.#run(ahead);
+    const readsAhead = upTo === 'read-ahead';
+    if (this.inPass) return this.#run(readsAhead);
     this.inPass = this.#stage !== STARTING;
-    this.#run(ahead);
+    this.#run(readsAhead);
     this.inPass = false;
     this.#passEnded();
   }
 
   /**
-   * Continues after a wait for a later turn, or for the extension. Without a waiting read it fills the
-   * read-ahead, so control frames are read without a reader.
+   * Continues to parse: the extension or the rate is ready, or a later turn has come. While no reader
+   * waits, the loop fills the read-ahead, and so handles control frames.
    */
   continue(): void {
     this.#connection.rare?.checkExpiry();
-    this.run(this.waits ? 'reader' : 'read-ahead');
+    this.run(this.nextGoesToReader ? 'reader' : 'read-ahead');
   }
 
-  /** The turn ends: parses into the read-ahead. The connection then sends what was written. */
+  /** The turn ends: parses into the read-ahead. The connection sends the written frames afterwards. */
   turnEnds(): void {
     if (this.#stage === STARTING) this.#stage = READY;
     this.inPass = true;
@@ -276,40 +273,40 @@ export class Inbox {
     this.inPass = false;
   }
 
-  /** The connection has sent what was written in this turn. */
+  /** The connection has sent the frames of this turn. */
   turnEnded(): void {
-    if (this.#connection.machine.input ?? this.queue ?? this.pieces) this.#releaseRead();
+    if (this.#connection.machine.input ?? this.queue ?? this.pieces) this.#releaseUnused();
   }
 
   /**
-   * The transport is closed: parses the input of this turn, while the extension still has its
-   * shared resources. The peer's close frame may follow an encoded message.
+   * The transport is closed: parses the input of this turn before the extension loses its shared
+   * resources. The peer's close frame may follow an encoded message.
    *
-   * @returns Whether some input waits for a later turn.
+   * @returns Whether input stays unparsed, so this method must be called again in a later turn.
    */
   runLast(): boolean {
     const { extension, awaitsTurn, machine } = this.#connection;
-    // Before the first pass, the peer's close frame may be in the input.
+    // The input may contain the peer's close frame, and no pass has parsed any of it.
     if (this.#stage === STARTING && machine.input?.pending === true) return true;
     if (extension === undefined) return false;
     if (awaitsTurn && machine.input?.pending === true) this.run('last');
     return extension.waiting === true;
   }
 
-  #run(ahead: boolean): void {
+  #run(readsAhead: boolean): void {
     const connection = this.#connection;
-    // STARTING: nothing is parsed yet. PARSING: an event has called back, and its loop continues.
+    // PARSING: code that the loop has called calls this method. The loop continues after that code.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
     this.rate?.refill();
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
-        // The context is entered once for all messages of a chunk.
+        // Entered once for all messages of a chunk: the async context of the call of `receive`.
         const context = this.receiveCall?.context;
-        if (context === undefined) this.#loop(ahead);
+        if (context === undefined) this.#loop(readsAhead);
         // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
-        else context.runInAsyncScope(this.#loop, this, ahead);
+        else context.runInAsyncScope(this.#loop, this, readsAhead);
       }
     } catch (error) {
       connection.readingFailed(error);
@@ -317,29 +314,29 @@ export class Inbox {
       this.#stage = READY;
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
-    connection.ending?.parsed(ahead);
-    const holdsInput = (machine.input ?? this.queue ?? this.pieces) !== undefined;
-    if (holdsInput || connection.rare !== undefined) pauseOrResume(connection);
+    connection.ending?.parsed(readsAhead);
+    const hasUnread = (machine.input ?? this.queue ?? this.pieces) !== undefined;
+    if (hasUnread || connection.rare !== undefined) pauseOrResume(connection);
   }
 
-  /** A pass has ended: sends what was written in it, unless the reader may write more. */
+  /** A pass has ended: sends the frames written in it, unless the reader may write more in this turn. */
   #passEnded(): void {
     const connection = this.#connection;
     const { receiveCall } = this;
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
     const { input } = connection.machine;
-    const holdsInput = (input ?? this.queue ?? this.pieces) !== undefined;
+    const hasUnread = (input ?? this.queue ?? this.pieces) !== undefined;
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
-    // A reader has messages, or gets some in this turn.
-    const mayWrite = this.messageTaken || (holdsInput && (input?.pending === true || !this.isRead));
+    // A reader has a message, or may get one in this turn.
+    const mayWrite = this.messageTaken || (hasUnread && (input?.pending === true || !this.allRead));
     if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
-    if (holdsInput) this.#releaseRead();
+    if (hasUnread) this.#releaseUnused();
   }
 
-  #loop(ahead: boolean): void {
+  #loop(readsAhead: boolean): void {
     const connection = this.#connection;
     const { machine } = connection;
     while (!machine.inputEnded) {
@@ -348,10 +345,10 @@ export class Inbox {
         if (machine.next() === END) connection.controlOrEnd(END);
         return;
       }
-      const isFree = this.receiverFree;
-      if (!isFree && !this.#continues(decoder, ahead)) return;
-      // This turn's quota of frames is used up. Dropped frames cost little.
-      if (machine.framesIn >= decoder.stopAt && !this.dropping) {
+      const isFree = this.handlerIsFree;
+      if (!isFree && !this.#continues(decoder, readsAhead)) return;
+      // This turn's quota of frames is used up. Frames of dropped messages cost little.
+      if (machine.framesIn >= decoder.stopAt && !this.drops) {
         this.#quota |= QUOTA_SPENT;
         return;
       }
@@ -367,12 +364,12 @@ export class Inbox {
       case MESSAGE:
         this.#messageArrived(decoder);
         break;
-      // Calls the observer last: it may write, and the peer's next chunk may overwrite this piece.
+      // The observer comes last: it may write, and the peer's next chunk may then overwrite this piece.
       case MESSAGE_BEGIN:
-        // Code of the application has run since the message began. Its reader may have given up.
+        // The application may have cancelled its read since the message began.
         if (this.pull?.streams === true) {
           const reader = beginPieces(this.#connection, decoder);
-          // The rate may have ended the connection.
+          // In `beginPieces`, the rate may have ended the connection, and so the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
@@ -383,7 +380,7 @@ export class Inbox {
         break;
       case SKIPPED:
         this.#observe(decoder);
-        if (this.dropping) this.countDropped(1);
+        if (this.drops) this.countDropped(1);
         break;
       case PING:
       case PONG:
@@ -395,53 +392,52 @@ export class Inbox {
     }
   }
 
-  /** Whether the loop continues although no handler is free. */
-  #continues(decoder: MessageDecoder, ahead: boolean): boolean {
-    if (this.waits || this.dropping) return true;
-    if (!ahead) return false;
+  /** Whether the loop continues although no handler of `receive` is free. */
+  #continues(decoder: MessageDecoder, readsAhead: boolean): boolean {
+    if (this.nextGoesToReader || this.drops) return true;
+    if (!readsAhead) return false;
     const connection = this.#connection;
     if (!readAheadHasRoom(connection)) return false;
-    // An encoded message waits for its reader. It may become much larger.
+    // Decoding may make a message much larger. So an encoded message usually waits for its reader.
     return !decoder.transforming || connection.extension!.readyAhead?.() !== false;
   }
 
   /**
-   * Parses the next event. Nearly all messages go no further: they are whole, and the handler of
-   * `receive` is free. One loop parses them and calls the handler. It returns at any other event, while
-   * messages are queued, observed or dropped, and after a call that left the handler busy
-   * or ended reading.
+   * Parses up to the next event that {@link handle} must handle. Nearly all messages are whole, and find
+   * the handler of `receive` free. This method then calls the handler with each message, in a loop of
+   * its own. The loop ends at any other event, and when a call leaves the handler busy or ends reading.
    *
-   * @param isFree - Whether the handler is free.
-   * @returns The first event that the handler did not get. STEP when the loop ends after a message.
+   * @param isFree - Whether the handler is free: see {@link handlerIsFree}.
+   * @returns The first event that is not for the handler. STEP when the loop ends after a call.
    */
   #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
     const { machine } = this.#connection;
     decoder.callerKeeps = !isFree;
-    decoder.streaming = !isFree && this.pull?.streams === true && !this.held && !this.dropping;
-    const plain = isFree && this.use === DELIVERED && !this.#isObserved();
+    decoder.streaming = !isFree && this.pull?.streams === true && !this.heldByRate && !this.drops;
+    const handlerOnly = isFree && this.payloadUse === DELIVERED && !this.#isObserved();
     for (;;) {
       const event = machine.next();
-      if (event !== MESSAGE || !plain) return event;
+      if (event !== MESSAGE || !handlerOnly) return event;
       this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
-      const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
-      if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
+      if (!this.receiveCall!.take(decoder) || this.heldByRate) return STEP;
+      if (this.payloadUse !== DELIVERED || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
-  /** Whether the observer sees each message before a reader gets it. */
+  /** Whether an observer sees each message before its reader. */
   #isObserved(): boolean {
     return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
   /** A message has arrived. The rate counts it, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
-    if (!this.dropping) this.rate?.arrived(decoder.length);
+    if (!this.drops) this.rate?.arrived(decoder.length);
     if (this.#isObserved()) observeMessage(this.#connection, decoder);
   }
 
-  /** Continues in the next turn: this turn's quota of frames is used up. */
+  /** This turn's quota of frames is used up. The loop continues in the next turn. */
   #continueInNextTurn(): void {
     if ((this.#quota & CONTINUES_LATER) !== 0) return;
     this.#quota |= CONTINUES_LATER;
@@ -456,32 +452,33 @@ export class Inbox {
 
   // Messages
 
-  /** A whole message of the input, that `#nextEvent` has not given to the handler. */
+  /** Handles a whole message that `#nextEvent` has not given to the handler. */
   #messageArrived(decoder: MessageDecoder): void {
     this.#observe(decoder);
     // The observer or the rate may have ended the connection. No message is delivered after that.
     if (!this.#connection.machine.inputEnded) this.#deliver(decoder);
   }
 
-  /** Gives a whole message to the reader, or queues it. */
+  /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
-    if (this.use !== DELIVERED) {
-      if (this.dropping) this.countDropped(1);
+    if (this.payloadUse !== DELIVERED) {
+      if (this.drops) this.countDropped(1);
       return;
     }
-    // True only with an observer. Without one, `#nextEvent` has called the handler.
-    const isFree = this.receiverFree;
-    const discards = this.receiveCall?.discards === true && !this.held;
-    const takes = this.pull !== undefined && !this.held;
-    if (isFree || discards || takes) this.rate?.take(1, decoder.length);
+    // `isFree` is true only with an observer. Otherwise `#nextEvent` has called the handler.
+    const isFree = this.handlerIsFree;
+    const discards = this.receiveCall?.discards === true && !this.heldByRate;
+    const pulls = this.pull !== undefined && !this.heldByRate;
+    if (isFree || discards || pulls) this.rate?.take(1, decoder.length);
     if (isFree) this.receiveCall!.take(decoder);
     if (isFree || discards) return;
     const message = messageOf(decoder, this.#connection.platform);
-    if (takes) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
+    if (pulls) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
     this.queue ??= new MessageQueue();
     this.queue.push(message);
   }
 
+  /** Gives the pending pull read its message. */
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;
@@ -489,22 +486,22 @@ export class Inbox {
     pull!.give(result);
   }
 
-  /** Takes the first queued message for a reader. */
+  /** Takes the first queued message for a reader, unless the rate has no token. */
   shiftQueued(): Message | undefined {
-    if (this.held) return undefined;
+    if (this.heldByRate) return undefined;
     const message = this.queue?.shift();
     if (message !== undefined) this.rate?.takeQueued(message.data.length);
     return message;
   }
 
   /**
-   * The decoder's allocator: makes memory for a message that a reader keeps.
+   * Allocates the memory of a message that its reader keeps. The decoder calls this method.
    *
-   * @param following - Number of bytes after it in the input.
+   * @param following - Number of bytes after the message in the input.
    */
   allocate(size: number, following: number): OwnedBytes {
-    // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
-    if (this.pull === undefined || this.held) return new Uint8Array(size);
+    // A queued message may wait for long. In its own memory, the message keeps no shared block alive.
+    if (this.pull === undefined || this.heldByRate) return new Uint8Array(size);
     const connection = this.#connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
   }
@@ -520,20 +517,22 @@ export class Inbox {
   }
 
   /**
-   * Drops the unread rest of the message that is read in pieces. Later reads of it reject, unless the
-   * reader has read all of it.
+   * Drops the unread rest of the message that a MessageReader reads. Later calls of that reader reject,
+   * unless it has read the whole message.
+   *
+   * @param cause - A clause for the error, such as `readMessage began`.
    */
   dropPieces(cause: string): void {
     const { pieces } = this;
     if (pieces === undefined) return;
     this.pieces = undefined;
-    const arrived = pieces.over;
+    const isComplete = pieces.over;
     pieces.drop();
     pieces.finish(restDropped(cause));
-    if (!arrived) this.#connection.machine.input?.skip();
+    if (!isComplete) this.#connection.machine.input?.skip();
   }
 
-  /** No more input will arrive. Ends a message under way with `failure`, and expects no answer. */
+  /** No more input will arrive: the reader of an incomplete message rejects. No answer is expected. */
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
@@ -542,15 +541,15 @@ export class Inbox {
 
   // The end of reading
 
-  /** Checks and drops all messages from now on: `discardReads` wants none. */
+  /** For `discardReads`: drops the queued messages, and checks and drops all later ones. */
   checkOnly(): void {
-    if (!this.dropping) this.#useFor(CHECKED_ONLY);
+    if (!this.drops) this.#setPayloadUse(CHECKED_ONLY);
     this.#dropUnread();
   }
 
   /**
-   * Drops the queued messages and the unread pieces. The reader of the pieces rejects with the
-   * reason why reading ends.
+   * Drops the queued messages and the unread pieces. If reading has ended, the reader of the pieces
+   * rejects with the reason.
    */
   #dropUnread(): void {
     this.queue = undefined;
@@ -564,27 +563,28 @@ export class Inbox {
     this.countDropped(this.queue?.length ?? 0, false);
     if (rare !== undefined) rare.loses = false;
     this.#dropUnread();
-    this.#useFor(IGNORED);
+    this.#setPayloadUse(IGNORED);
   }
 
   /**
-   * Drops all messages from now on. Queued messages and pieces can still be read. The reader of a
-   * message under way gets the pieces that have arrived. Then it gets the error of the end. If a
-   * message was lost, that error is not a normal end.
+   * Drops all later messages. Queued messages can still be read. The reader of an incomplete message
+   * gets the pieces that have arrived, then the error of the end. If a message was lost, that error is
+   * not a normal end.
    */
-  dropExcess(): void {
-    const loses = !this.dropping && this.receiveCall?.discards !== true;
+  dropLater(): void {
+    const loses = !this.drops && this.receiveCall?.discards !== true;
     if (loses) this.#connection.rareParts().loses = true;
-    this.#useFor(IGNORED);
+    this.#setPayloadUse(IGNORED);
   }
 
   /**
-   * Ends reading. Pending reads reject with the reason. Queued messages can still be read.
+   * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can
+   * still be read.
    *
-   * @param isEnd - Whether the cause is the end of this connection. A handler may throw the normal end of
-   *   another one.
+   * @param isEnd - Whether `cause` is the end of this connection. A handler may throw the normal end of
+   *   another connection.
    */
-  finish(cause: unknown, isEnd: boolean): void {
+  finishReading(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;
     const connection = this.#connection;
     this.rate?.stop();
@@ -601,7 +601,7 @@ export class Inbox {
   }
 }
 
-// A separate function: in `#observe` the closure would cost an object, also without an observer.
+// A separate function: in `#observe` the closure would cost an object even without an observer.
 function observeMessage(connection: Connection, { type, length }: MessageDecoder): void {
   connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
 }

@@ -36,7 +36,7 @@ import type { WaitingWrites } from './waiting-writes.ts';
 export class MessageWriter implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #waitingWrites: WaitingWrites;
-  readonly #size: number;
+  readonly #fragmentSize: number;
   readonly #type: number;
   #opcode: number;
   /** The write buffer, leased from the first buffered byte until the message ends. */
@@ -45,15 +45,15 @@ export class MessageWriter implements AsyncDisposable {
   /** @internal Calls of {@link write}. */
   calls = 0;
   readonly #pairs = new SurrogatePairs();
-  #sent = false;
-  /** The last fragment was sent. */
+  #fragmentSent = false;
+  /** Whether the last fragment was sent. */
   #complete = false;
   /** Whether the connection knows that this writer is done. */
   #reportedDone = false;
   /** Bytes of the message that were sent. */
-  #bytes = 0;
+  #bytesSent = 0;
   /** Why no call is accepted any more. */
-  #over: unknown;
+  #endReason: unknown;
   #pending: Promise<void> | undefined;
   /** The controller of {@link writable}. */
   #stream: { error(reason: unknown): void } | undefined;
@@ -66,7 +66,7 @@ export class MessageWriter implements AsyncDisposable {
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#size = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
+    this.#fragmentSize = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
   }
 
   /**
@@ -76,9 +76,8 @@ export class MessageWriter implements AsyncDisposable {
    *   ArrayBuffer or any view. Do not change bytes until the promise settles. The library keeps the
    *   bytes of a {@link BorrowedMessage} until then. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
-   *   overlap. Their order is kept. A call that fails aborts the message as {@link abort} does.
-   *   Without the data of that call, the peer would get a different message. A TypeError changes
-   *   nothing.
+   *   overlap, and keep their order. A call that fails aborts the message as {@link abort} does, because
+   *   the peer would get a message without the data of that call. A TypeError has no effect.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`;
    *   {@link CloseSentError} after a close frame; the error that ended the connection;
    *   {@link BackpressureError} when too many bytes wait; TypeError for other data; RangeError for
@@ -88,7 +87,7 @@ export class MessageWriter implements AsyncDisposable {
     this.calls++;
     try {
       const waits = this.#pending !== undefined;
-      // Text that is over the limit already with its units is not encoded.
+      // A text with more UTF-16 units than the limit has bytes is rejected before it is encoded.
       const units = waits && typeof data === 'string' ? data.length : 0;
       const early = units > 0 ? this.#rejectionFor(units) : undefined;
       if (early !== undefined) return early;
@@ -99,12 +98,12 @@ export class MessageWriter implements AsyncDisposable {
       const rejection = adds ? this.#rejectionFor(length) : this.#rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (length === 0) return this.#pending ?? RESOLVED;
-      if (waits && units === 0) bytes = kept(bytes, 0, length);
+      if (waits && units === 0) bytes = ownedIfShort(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
       if (waits) this.#waitingWrites.countUntil(written, length);
       pinUntil(bytes, written);
-      return this.#watch(written);
+      return this.#abortOnFailure(written);
     } catch (error) {
       if (isMistake(error)) fromCaller(error, this, 'write');
       this.#connection.reportMistake(error, 'MessageWriter');
@@ -122,8 +121,8 @@ export class MessageWriter implements AsyncDisposable {
   close(): Promise<void> {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
-    this.#over = new WriteClosedError();
-    return this.#watch(
+    this.#endReason = new WriteClosedError();
+    return this.#abortOnFailure(
       this.#after(() => {
         if (this.#pairs.half === '') return this.#finish();
         const half = utf8(this.#pairs.takeRest(), this.#connection.platform);
@@ -147,8 +146,8 @@ export class MessageWriter implements AsyncDisposable {
    *   {@link CloseSentError}. Default: {@link WriteClosedError}.
    */
   abort(reason: unknown = new WriteClosedError()): void {
-    if (this.#over !== undefined) return;
-    this.#over = new WriteClosedError();
+    if (this.#endReason !== undefined) return;
+    this.#endReason = new WriteClosedError();
     this.#giveUp(reason);
   }
 
@@ -167,7 +166,7 @@ export class MessageWriter implements AsyncDisposable {
       },
       write: (chunk) =>
         this.write(chunk).catch((error: unknown) => {
-          // The stream fails with this error and makes no further call.
+          // The stream fails with this error, and never calls `close`.
           this.abort(error);
           throw error;
         }),
@@ -177,7 +176,7 @@ export class MessageWriter implements AsyncDisposable {
 
   /** Calls {@link close} if the writer is still open: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#over === undefined ? this.close() : RESOLVED;
+    return this.#endReason === undefined ? this.close() : RESOLVED;
   }
 
   /** @internal Whether no call is pending. */
@@ -187,24 +186,24 @@ export class MessageWriter implements AsyncDisposable {
 
   /** @internal Finishes the message after its pending calls, because a later `nextWriter` waits. */
   supersede(): void {
-    if (this.#over === undefined) void this.close();
+    if (this.#endReason === undefined) void this.close();
   }
 
   /** @internal Ends the writer: the connection accepts no further message. */
   fail(error: unknown): void {
     this.#releaseSlab();
-    if (this.#over !== undefined) return;
-    this.#over = error;
-    // While a source is idle, the stream makes no call that could reject.
+    if (this.#endReason !== undefined) return;
+    this.#endReason = error;
+    // A stream without a pending call learns of the end only by its controller.
     this.#stream?.error(error);
   }
 
   #rejectionIfClosed(): Promise<void> | undefined {
-    if (this.#over === undefined) return this.#connection.outbox.rejectionIfClosed();
-    return rejected(this.#over);
+    if (this.#endReason === undefined) return this.#connection.outbox.rejectionIfClosed();
+    return rejected(this.#endReason);
   }
 
-  /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
+  /** A rejected promise when the limits refuse `size` more bytes. Aborts the message then. */
   #rejectionFor(size: number): Promise<void> | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
@@ -216,7 +215,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   /** Aborts the message when `call` fails. */
-  #watch(call: Promise<void>): Promise<void> {
+  #abortOnFailure(call: Promise<void>): Promise<void> {
     if (call !== RESOLVED) {
       call.then(undefined, (error: unknown) => {
         this.#connection.reportMistake(error, 'MessageWriter');
@@ -226,17 +225,16 @@ export class MessageWriter implements AsyncDisposable {
     return call;
   }
 
-  /** Gives up the message. It cannot be completed. */
+  /** Gives up the message, and fails the connection if a fragment was sent. */
   #giveUp(reason: unknown): void {
-    this.#over ??= reason;
+    this.#endReason ??= reason;
     if (this.#reportedDone) return;
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
-    if (!this.#sent) this.#reportDone();
+    if (!this.#fragmentSent) this.#reportDone();
     else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      // The message cannot be completed.
       this.#connection.fail(reason, codeAfterError(reason), '');
     }
   }
@@ -286,18 +284,18 @@ export class MessageWriter implements AsyncDisposable {
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
-      if (this.#fill === this.#size) {
+      if (this.#fill === this.#fragmentSize) {
         const sent = this.#flush(false);
         if (sent !== RESOLVED) return this.#putAfter(sent, bytes, from, length);
       }
-      if (this.#fill === 0 && length - from > this.#size) {
-        const end = from + this.#size;
+      if (this.#fill === 0 && length - from > this.#fragmentSize) {
+        const end = from + this.#fragmentSize;
         const sent = this.#fragment(false, bytes, from, end);
         if (sent !== RESOLVED) return this.#putAfter(sent, bytes, end, length);
         from = end;
         continue;
       }
-      const n = Math.min(this.#size - this.#fill, length - from);
+      const n = Math.min(this.#fragmentSize - this.#fill, length - from);
       this.#slab ??= this.#takeSlab();
       this.#slab.bytes.set(bytes.subarray(from, from + n), this.#fill);
       this.#fill += n;
@@ -308,12 +306,12 @@ export class MessageWriter implements AsyncDisposable {
 
   #takeSlab(): Slab {
     const { settings, shared } = this.#connection;
-    return shared.writeMemory(settings).slabs.take(this.#size);
+    return shared.writeMemory(settings).slabs.take(this.#fragmentSize);
   }
 
   /** Adds `bytes[at, length)` when an earlier fragment was sent. */
   #putAfter(sent: Promise<void>, bytes: Uint8Array, at: number, length: number): Promise<void> {
-    const rest = kept(bytes, at, length);
+    const rest = ownedIfShort(bytes, at, length);
     const start = rest === bytes ? at : 0;
     return sent.then(() => this.#put(rest, start, start + length - at));
   }
@@ -341,9 +339,9 @@ export class MessageWriter implements AsyncDisposable {
     this.#complete = fin;
     if (isControlType(this.#type)) return sent;
     this.#opcode = ContinuationFrame;
-    this.#sent = true;
-    this.#bytes += end - start;
-    if (fin) this.#connection.outbox.countMessage(this.#type, this.#bytes);
+    this.#fragmentSent = true;
+    this.#bytesSent += end - start;
+    if (fin) this.#connection.outbox.countMessage(this.#type, this.#bytesSent);
     return sent;
   }
 
@@ -363,10 +361,10 @@ export class MessageWriter implements AsyncDisposable {
 }
 
 /**
- * The bytes of a write that waits: a copy of less than 32 KiB. A small message of a `receive` handler
- * lies in memory of the next messages, which the write must not keep.
+ * Returns bytes for a write that waits: a copy if they are shorter than 32 KiB. A small message of a
+ * `receive` handler shares its memory with the next messages, and the write must not keep that memory.
  */
-function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
+function ownedIfShort(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return end - start < COPY_BELOW ? copyOf(bytes, start, end) : bytes;
 }
 

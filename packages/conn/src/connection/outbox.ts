@@ -17,9 +17,9 @@ import { WaitForRoom, WaitingMessage } from './waiting-write.ts';
 import { WaitingWrites } from './waiting-writes.ts';
 
 /**
- * The way out of a connection: takes the messages of the callers, checks the limits and keeps the
- * order. A message becomes a frame at once, or is encoded first if an extension changes it. While a
- * MessageWriter is open, or another thread encodes a large message, messages wait. The
+ * A connection's way out: accepts the messages of callers, checks the limits and keeps the order. A
+ * message becomes a frame at once. If an extension changes the message, it is encoded first. Messages
+ * wait while a MessageWriter is open, or while another thread encodes a large message. The
  * {@link FrameSender} gives the frames to the transport.
  */
 export class Outbox {
@@ -48,7 +48,7 @@ export class Outbox {
     return this.waitingWrites;
   }
 
-  /** The bytes that wait, as the limits count them: with the cost of each waiting write. */
+  /** Bytes that count against the limits: the buffered bytes, and a cost for each waiting write. */
   get charged(): number {
     return this.sender.bufferedAmount + (this.waitingWrites?.cost ?? 0);
   }
@@ -84,13 +84,13 @@ export class Outbox {
     const { waitingWrites, sender } = this;
     const { machine, settings } = this.#connection;
     const cost = waitingWrites === undefined ? 0 : waitingWrites.cost;
-    const least = size + cost + this.frames.bytes;
-    const isFull = machine.blocked || least > settings.maxBufferedAmount;
-    // As in `withinTotal`: its call would cost each message.
-    if (!isFull && cost === 0 && least <= settings.highWaterMark) return true;
+    const buffered = size + cost + this.frames.bytes;
+    const isFull = machine.blocked || buffered > settings.maxBufferedAmount;
+    // A copy of a check in `withinTotal`: a call would cost each message.
+    if (!isFull && cost === 0 && buffered <= settings.highWaterMark) return true;
     if (isFull || cost > 0) {
       if (isFull) sender.pump();
-      // The transport may have called back, and so have changed the cost.
+      // `pump` may have changed the cost, because the transport may call back.
       if (!withinLimit(settings, this.charged, size)) return false;
     }
     return this.withinTotal(size);
@@ -102,15 +102,15 @@ export class Outbox {
     const { settings, shared } = connection;
     const cost = this.waitingWrites?.cost ?? 0;
     const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
-    // So few bytes leave at the end of the turn: the total does not count them.
+    // The transport takes so few bytes at the end of the turn. The total does not count them.
     if (!connection.machine.blocked && isLittle) return true;
     const { writeBudget } = shared.platform;
     return writeBudget === undefined || writeBudget.accepts(connection, size);
   }
 
   /**
-   * Resolves when the next message may have room: after an earlier message, or at a drain.
-   * Undefined when it has room now. Rejects at the end.
+   * Returns a promise that resolves when the next message may have room: after an earlier message, or
+   * at a drain. Rejects when the connection ends. Undefined when there may be room now.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());
@@ -180,7 +180,7 @@ export class Outbox {
     return sent;
   }
 
-  /** Sends a message of a backlog: `maxBufferedAmount` does not apply. The bytes never change. */
+  /** Sends a message of a backlog: `maxBufferedAmount` does not apply. No code may change `bytes`. */
   sendBacklog(type: DataType, bytes: Uint8Array): Promise<void> {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
@@ -205,7 +205,7 @@ export class Outbox {
     return this.startPrepared(message, undefined);
   }
 
-  /** @param write - The message, if it has waited. */
+  /** Sends a prepared message that need not wait any more. `write` is given if the message has waited. */
   startPrepared(message: PreparedMessage, write: WaitingMessage | undefined): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
@@ -258,11 +258,12 @@ export class Outbox {
 
   // Frames
 
+  /** Sends a frame with a copy of `bytes[start, end)`. The first byte of its header is `b0`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }
 
-  /** Sends a frame with `bytes[start, end)`, which never change. */
+  /** Sends a frame with `bytes[start, end)`. No code may change these bytes. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return end - start >= COPY_BELOW && !this.#connection.shared.coding.masks
       ? this.sender.added(this.frames.addReference(b0, bytes, start, end, noRelease))
@@ -270,11 +271,11 @@ export class Outbox {
   }
 
   /**
-   * Sends a frame with `bytes[start, end)` of a caller. A server references {@link COPY_BELOW} bytes
-   * and more: the promise then waits until the transport has released them.
+   * Sends a frame with `bytes[start, end)` of a caller. A server references bytes from
+   * {@link COPY_BELOW} on. The promise then waits until the transport has released the bytes.
    *
-   * @param lease - The memory of a borrowed message with these bytes. A pin keeps it, so the promise
-   *   does not wait.
+   * @param lease - The memory of a borrowed message with these bytes. The frame pins the memory, so the
+   *   promise does not wait.
    */
   callerFrame(
     b0: number,
@@ -321,27 +322,27 @@ export class Outbox {
   }
 
   /**
-   * Sends a frame that other connections send too. It is encoded once for all of them, unless this
-   * connection masks or the payload exceeds the largest slab. Behind frames that are not shared, and
-   * while the transport is blocked, a short one is copied.
+   * Sends a frame that other connections send too. All of them share one encoded frame, unless this
+   * connection masks or the payload exceeds the largest slab. A short frame is copied while the
+   * transport is blocked, and after frames that are not shared.
    *
-   * @param payload - Never changes.
+   * @param payload - No code may change these bytes.
    */
   sharedFrame(b0: number, payload: Uint8Array): Promise<void> {
     const { length } = payload;
     const { frames, sender } = this;
     const { machine, shared } = this.#connection;
-    const isAlone = shared.coding.masks || length > LARGEST_SLAB;
+    const isOwn = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within a write may be blocked while a batch is unsent.
-    const behind = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
-    if (isAlone || (behind && length < REFERENCE_FROM)) {
+    const follows = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
+    if (isOwn || (follows && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
     }
-    const before = behind ? undefined : frames.batch;
+    const before = follows ? undefined : frames.batch;
     const batches = sharedFrames(shared.platform);
     const batch = batches.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
-    if (behind) frames.addShared(batch);
+    if (follows) frames.addShared(batch);
     else {
       frames.share(batch);
       if (before === undefined) batches.flushAtEndOfTurn(sender);
@@ -373,7 +374,7 @@ export class Outbox {
     connection.scheduleFlush();
   }
 
-  /** Calls `send`. Its messages stay as they are, after messages that wait for another thread. */
+  /** Sends the waiting messages, then calls `send`. No message is encoded meanwhile. */
   sendUnencoded(send: () => void): void {
     const { encoder } = this;
     const wasFlushing = encoder?.flushing === true;
@@ -397,22 +398,22 @@ export class Outbox {
 
   // The end of writing
 
-  /** Whether control frames are accepted. An expired write deadline does not stop them. */
+  /** Whether control frames are accepted. An expired write deadline stops messages only. */
   get open(): boolean {
     return this.writeEnd === undefined || this.writeEnd.expired;
   }
 
   /** Rejects all later messages and control frames. The first error stays. */
   stopAccepting(error: WebSocketError): void {
-    // An expired deadline can be moved and does not stop control frames. After this call neither is
-    // possible.
+    // Also after an expired deadline: now control frames are refused too, and no later deadline helps.
     if (!this.open) return;
     this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
     this.#connection.rare?.noteWriteEnd();
   }
 
   /**
-   * The transport will be destroyed: rejects later writes, and others when it releases their bytes.
+   * The transport will be destroyed: rejects later writes. Earlier ones reject when the transport
+   * releases their bytes.
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);

@@ -6,13 +6,13 @@ import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
 
-// The reads of the application that take one message each.
+// Pull reads: `readMessage`, `nextReader` and `for await`. Each read takes one message.
 
 /**
- * Begins a read. A message that has already arrived settles it at once.
+ * Begins a read. A message that has already arrived settles the read at once.
  *
- * @param name - The method that the caller used. Only `nextReader` gets a MessageReader.
- * @param iterator - The iterator of `for await`: the read settles with a result of its `next`.
+ * @param name - The method that the caller used. A read by `nextReader` settles with a MessageReader.
+ * @param iterator - Of `for await`: the read settles with an IteratorResult.
  */
 export function read<Result>(
   connection: Connection,
@@ -24,20 +24,20 @@ export function read<Result>(
   if (clash !== undefined) return rejected(clash, inbox);
   const next = name === 'nextReader' ? undefined : takeNext(connection, name, iterator);
   if (next instanceof Message) return Promise.resolve(resultOf(next, iterator) as Result);
-  const pull = begin(connection, next ?? new PullRead(name, iterator));
+  const pull = beginRead(connection, next ?? new PullRead(name, iterator));
   if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
   const { ended } = inbox;
-  if (ended === undefined) return wait(connection, pull) as Promise<Result>;
+  if (ended === undefined) return waitFor(connection, pull) as Promise<Result>;
   if (iterator === undefined || !ended.normally) return rejected(ended.reason);
   return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
 }
 
-/** Gives `pull` a queued message, or parses one from the input that has arrived. */
-function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<ReadResult> {
+/** Makes `pull` the pending read. It gets a queued message, or one parsed from the input. */
+function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead<ReadResult> {
   const { inbox } = connection;
   if (pull.taken !== undefined) return pull;
   inbox.hasRead = true;
-  // Checks first, because the argument creates a string. Reads rarely find pieces.
+  // `dropPieces` checks too, but its argument costs a string. Reads rarely find pieces.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
   connection.rare?.checkExpiry();
@@ -48,19 +48,20 @@ function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<Rea
   return pull;
 }
 
-function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unknown> {
+function waitFor(connection: Connection, pull: PullRead<ReadResult>): Promise<unknown> {
   const promise = pull.wait();
   pauseOrResume(connection);
   return promise;
 }
 
-/** The pending read while {@link takeNext} parses. */
-const LOOP = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
+/** The pending read while {@link takeNext} parses. Shared, so that a read creates no object. */
+const PLACEHOLDER = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
- * The common read of a loop: takes the next message of a chunk, see {@link Inbox.straight}. Returns
- * undefined when {@link begin} has to look for a message. After any other event, it returns the
- * read with which `begin` continues.
+ * The common read of a loop: takes the next message of a chunk, see {@link Inbox.decoderForPull}.
+ *
+ * @returns The message. Undefined when {@link beginRead} has to look for one. After any other event,
+ *   the pending read, with which `beginRead` continues.
  */
 function takeNext(
   connection: Connection,
@@ -68,9 +69,9 @@ function takeNext(
   iterator?: object,
 ): Message | PullRead<ReadResult> | undefined {
   const { inbox, machine } = connection;
-  const decoder = inbox.ended === undefined ? inbox.straight : undefined;
+  const decoder = inbox.ended === undefined ? inbox.decoderForPull : undefined;
   if (decoder === undefined) return undefined;
-  let pull = LOOP;
+  let pull = PLACEHOLDER;
   inbox.pull = pull;
   try {
     decoder.callerKeeps = true;
@@ -81,7 +82,7 @@ function takeNext(
       return new Message(decoder.type, decoder.data(), connection.platform);
     }
     if (event === NEED_MORE || event === STEP) return undefined;
-    // `handle` may call the application. From here on the pending read is not the shared LOOP.
+    // `handle` may call the application, which must not see the shared PLACEHOLDER.
     inbox.pull = pull = new PullRead(name, iterator);
     inbox.handle(event, decoder);
     return pull;
@@ -94,10 +95,11 @@ function takeNext(
 }
 
 /**
- * Cancels the pending read with this promise. Later messages are for the next read. False when the
- * read already has its message.
+ * Rejects the pending read that has returned `promise`. Later messages are for the next read.
+ *
+ * @returns False when the read already has its message.
  */
-export function giveUpRead(
+export function cancelRead(
   { inbox }: Connection,
   promise: Promise<unknown>,
   reason: unknown,
@@ -109,7 +111,7 @@ export function giveUpRead(
   return true;
 }
 
-/** The iterator of a `for await` loop over a connection. A class needs no closures. */
+/** The iterator of a `for await` loop over a connection. A class, because it needs no closures. */
 export class MessageIterator implements AsyncIterableIterator<Message, undefined> {
   readonly #connection: Connection;
 
@@ -125,7 +127,7 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    // A read without a promise is still within the call that began it. That call takes the message.
+    // A read without a promise is still within its call of `next`. That call takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;
       pull.leave();

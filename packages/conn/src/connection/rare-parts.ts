@@ -20,11 +20,11 @@ import { FlowControl } from './flow-control.ts';
 const LOGIN_EXPIRED = 4401;
 
 /**
- * Parts that few connections need. The object is created on first use, and so is each part. An idle
- * connection has none.
+ * Parts that few connections need. The object and each part are created on first use. An idle
+ * connection usually has none.
  */
 export class RareParts {
-  /** The user's handlers of control frames. */
+  /** The application's handlers of control frames. */
   handlers: ControlHandlers | undefined;
   pings: Pings | undefined;
   /** Created by the first pause. */
@@ -35,19 +35,19 @@ export class RareParts {
   readLimit: number | undefined;
   /** Whether messages are dropped that the application may still have wanted. */
   loses = false;
-  /** When the heartbeat has sent its last ping, while that is unanswered. */
+  /** When the heartbeat sent its last ping, while the peer has not answered. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
   /**
-   * `bytesOut` at the last two alarms without an unanswered ping. The peer was not heard last before
-   * `previous`.
+   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has been heard since the
+   * alarm of `previous`.
    */
   bytesSent: { previous: number; last: number } | undefined;
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */
   keptBytes = 0;
-  /** Bytes of the messages that it has kept and then taken. */
+  /** Bytes of messages that a reader kept earlier and has taken since. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
@@ -56,7 +56,7 @@ export class RareParts {
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
   #expiry: Expiry | undefined;
-  /** Whether a refusal that no code awaits was reported. */
+  /** Whether an unawaited refusal was reported. Only the first one is. */
   #refusalReported = false;
   /** The promise of the last message that was refused. */
   #refused: CallPromise<never> | undefined;
@@ -79,7 +79,7 @@ export class RareParts {
     }
   }
 
-  /** No message is accepted any more. */
+  /** Informs the observer of writes: no message is accepted any more. */
   noteWriteEnd(): void {
     const observer = this.#writesObserver;
     const { platform, conn } = this.#connection;
@@ -114,8 +114,8 @@ export class RareParts {
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
       connection.inbox.dropAll();
-      connection.inbox.finish(deadlineError('read', when), false);
-      // Control frames behind the dropped messages are still read.
+      connection.inbox.finishReading(deadlineError('read', when), false);
+      // The input after the dropped messages may contain control frames.
       connection.inbox.run('reader');
     });
     this.#readDeadline.set(at);
@@ -138,7 +138,7 @@ export class RareParts {
     this.#writeDeadline.set(at);
   }
 
-  /** Messages of the peer after the end of its login are dropped. */
+  /** Sets when the peer's login expires. The connection then closes, and drops later messages. */
   setExpiry(at: Date | number | null): void {
     const connection = this.#connection;
     checkExpires(at);

@@ -9,26 +9,26 @@ import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
 
 /**
- * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder
- * only while it has unparsed input.
+ * Free decoders that one {@link ConnShared} keeps at most. A connection leases a decoder only while it
+ * has unparsed input.
  */
-const MAX_FREE = 64;
+const MAX_FREE_DECODERS = 64;
 
 /**
- * This many bytes of frames or more may wait in the slab, or in a slow transport as a view of it.
- * Fewer are copied: they would keep the rest of the slab in memory, which no bound counts.
+ * Frames of this many bytes or more may wait in their slab, or in a slow transport as a view of the
+ * slab. Fewer bytes are copied: they would keep the whole slab in memory, which no bound counts.
  */
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
 /**
- * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
- * reader streams fragments of one byte.
+ * Most frames of one connection that are parsed in one turn of the event loop. They take less than
+ * 1 ms, even if a reader streams fragments of one byte.
  */
 export const FRAMES_PER_TURN = 1_000;
 
 /**
- * Shared by connections with the same role and platform. It has the pools from which a connection acquires
- * memory for its work. The connection releases that memory when it is idle.
+ * The state shared by all connections with the same role and platform. Its pools lend memory to a
+ * connection that works. An idle connection has released that memory.
  */
 export class ConnShared {
   readonly role: Role;
@@ -36,12 +36,12 @@ export class ConnShared {
   readonly timers: Timers;
   readonly endOfTurn: TaskQueue;
   readonly laterTurn: TaskQueue;
-  readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
+  readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE_DECODERS);
   /** How frames are encoded: a client masks them. */
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
-  /** Of each `writeBufferPool` and `report`, the memory of the latest `writeBufferSize`. */
+  /** For each `writeBufferPool` and `report`: the memory with the latest `writeBufferSize`. */
   readonly #poolMemory = new WeakMap<BufferPool, WeakMap<object, PoolMemory>>();
 
   constructor(role: Role, platform: Platform) {

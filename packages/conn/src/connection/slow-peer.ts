@@ -1,24 +1,24 @@
-/** Part of the bytes unsent at our close frame. A slow peer has to take it in each `closeTimeout`. */
+/** Part of the bytes unsent at our close frame that a slow peer must take in each `closeTimeout`. */
 const LEAST_PROGRESS = 0.1;
-/** Most times `closeTimeout` from our close frame on. */
-const LONGEST = 10;
+/** A slow peer gets at most this many times `closeTimeout`, from our close frame on. */
+const MAX_TIMEOUTS = 10;
 
 /**
- * A peer that reads slowly when we close. It gets the accepted messages while it takes them. Bytes are
- * `flushed` when the operating system has them, and `unsent` until then. Times are of the platform's
- * clock, in ms.
+ * A peer that reads slowly when we close. The closing handshake gets more time while the peer takes the
+ * accepted messages. Bytes are `flushed` when the operating system has them, and `unsent` until then.
+ * Times are of the platform's clock, in ms.
  */
 export class SlowPeer {
   readonly #closeTimeout: number;
   /** When we closed, and the bytes that were flushed then. Together they give the speed of the peer. */
   readonly #since: number;
   readonly #flushedAtClose: number;
-  /** Bytes that the peer has to take until the deadline. */
+  /** Bytes that the peer must take before each deadline. */
   readonly #least: number;
   /** The bytes that were flushed, and unsent, when the deadline was set. */
   #flushed: number;
   #unsent: number;
-  /** When the transport has drained last since then. */
+  /** When the transport last drained since then. */
   #drainedAt: number | undefined;
 
   constructor(closeTimeout: number, now: number, flushed: number, unsent: number) {
@@ -36,21 +36,21 @@ export class SlowPeer {
   /**
    * The deadline has come.
    *
-   * @param inTransit - Bytes that the operating systems may have.
-   * @returns The time in ms until the next deadline; 0 gives up the peer.
+   * @param inTransit - Flushed bytes that the operating systems may still have.
+   * @returns The time in ms until the next deadline; 0 to give up the peer.
    */
   extend(now: number, flushed: number, unsent: number, inTransit: number): number {
     const closeTimeout = this.#closeTimeout;
     const taken = flushed - this.#flushed;
     if (this.#unsent === 0 || taken < Math.min(this.#least, this.#unsent)) return 0;
-    let until = (this.#drainedAt ?? now) + closeTimeout;
+    let deadline = (this.#drainedAt ?? now) + closeTimeout;
     if (unsent === 0) {
-      // The time that the peer needs for them at its speed since we closed.
-      until += ((now - this.#since) * inTransit) / (flushed - this.#flushedAtClose);
+      // Adds the time that the peer needs for `inTransit`, at its speed since we closed.
+      deadline += ((now - this.#since) * inTransit) / (flushed - this.#flushedAtClose);
     }
     this.#flushed = flushed;
     this.#unsent = unsent;
     this.#drainedAt = undefined;
-    return Math.max(0, Math.min(until, this.#since + LONGEST * closeTimeout) - now);
+    return Math.max(0, Math.min(deadline, this.#since + MAX_TIMEOUTS * closeTimeout) - now);
   }
 }

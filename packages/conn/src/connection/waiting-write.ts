@@ -13,11 +13,11 @@ import type { PreparedMessage } from '../writing/prepared-message.ts';
  */
 export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
 
-/** The promise of a call that waits, which settles with `T`. */
+/** A call that waits. Its promise settles with `T`. */
 class WaitingWrite<T> extends Deferred<T> {
-  /** Bytes of its message. */
+  /** Bytes of the message; 0 for other calls. */
   readonly size: number;
-  /** Its place in the queue of waiting writes. */
+  /** The place of this call in the queue of waiting writes. */
   entry: FifoEntry<Waiting> | undefined;
 
   constructor(size: number) {
@@ -34,11 +34,11 @@ export class WaitForRoom extends WaitingWrite<void> {
   }
 }
 
-/** A call of `nextWriter` that waits. It settles with the `MessageWriter`. */
+/** A call of `nextWriter` that waits. Its promise resolves to the `MessageWriter`. */
 export class WaitingWriter extends WaitingWrite<object> {
   readonly type: number;
   readonly compress: boolean | undefined;
-  /** Whether the call finishes the open writer, and the writers before its own. */
+  /** Whether the call finishes the open writer, and the writers that earlier calls open. */
   readonly supersedes: boolean;
 
   constructor(type: number, compress: boolean | undefined, supersedes: boolean) {
@@ -50,8 +50,8 @@ export class WaitingWriter extends WaitingWrite<object> {
 }
 
 /**
- * A whole message that waits, for an earlier one or for another thread that encodes it. Its bytes
- * do not change meanwhile. Fewer than {@link COPY_BELOW} are copied, more are referenced.
+ * A whole message that waits for an earlier message, or for another thread that encodes this one. Its
+ * bytes must not change meanwhile. Fewer than {@link COPY_BELOW} bytes are copied, more are retained.
  */
 export class WaitingMessage extends WaitingWrite<void> {
   readonly type: DataType;
@@ -61,7 +61,7 @@ export class WaitingMessage extends WaitingWrite<void> {
   /** The option of the caller. */
   readonly compress: boolean | undefined;
   readonly prepared: PreparedMessage | undefined;
-  /** No other code uses `bytes`, which is the whole message. */
+  /** Whether no other code uses `bytes`. */
   isOwned = true;
   /** Whether the message becomes a frame only when the transport takes it. Until then it can be aborted. */
   mayAbort = false;
@@ -150,7 +150,7 @@ export class WaitingMessage extends WaitingWrite<void> {
    * Encodes the message on another thread. A prepared message caches the result.
    *
    * @param done - Called with the encoded variant; undefined when that failed.
-   * @throws the platform's error when it cannot start. `done` is not called then.
+   * @throws the platform's error when encoding cannot start. `done` is not called then.
    */
   encodeLater(encoding: SharedEncoding, done: (variant: Uint8Array | undefined) => void): void {
     this.#cancel =

@@ -18,20 +18,20 @@ const PATIENCE_MS = 5_000;
 
 /**
  * The open MessageWriter of one connection, the large message that another thread encodes, and the
- * writes that wait for one of them: first in, first out. The first of these creates this object.
+ * writes that wait for either, first in, first out. The first writer or message creates this object.
  */
 export class WaitingWrites {
   /** The open writer. Only this class changes it. */
   writer: MessageWriter | undefined;
   /** Accepted bytes that are in no frame yet. */
   bytes = 0;
-  /** Number of the writes that wait, also for a drain if the caller watches a signal. */
+  /** Number of waiting writes. A write with a signal may also wait for a drain. */
   #calls = 0;
   /** Whether the extension encodes the message of the open writer. */
   streamsEncoded = false;
   /** {@link Machine.bytesOut} after the last frame of an encoded message of several frames. */
   #encodedEnd = 0;
-  /** The option of the open writer. */
+  /** The option `compress` of the open writer. */
   #compress: boolean | undefined;
   /** The large message that another thread encodes. */
   #encoding: WaitingMessage | undefined;
@@ -40,9 +40,9 @@ export class WaitingWrites {
   #advancing = false;
   /** Whether the write that is called now has a signal. See {@link withSignal}. */
   #mayAbort = false;
-  /** The close frame is about to be sent. Messages wait for no turn. */
+  /** Whether the close frame is about to be sent. No message waits for a later turn then. */
   #flushing = false;
-  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
+  /** Number of waiting calls of `nextWriter` without `queue`. Each call finishes the writers before it. */
   #superseding = 0;
   readonly #connection: Connection;
   readonly #outbox: Outbox;
@@ -65,9 +65,9 @@ export class WaitingWrites {
   }
 
   /**
-   * Whether a message must wait for earlier ones. While waiting writes are sent, a new message joins
-   * them. An observer may write, and the rest may be sent in a later turn. A message with a signal also
-   * waits for a blocked transport. An abort cannot take back a frame.
+   * Whether a new message must wait. While waiting writes are sent, an observer may write, and some
+   * writes may be left for a later turn: the new message follows them. A message with a signal also
+   * waits while the transport is blocked, because an abort cannot cancel a frame.
    */
   get mustWait(): boolean {
     if (this.busy || this.#advancing || this.#queue.length > 0) return true;
@@ -84,7 +84,7 @@ export class WaitingWrites {
     }
   }
 
-  /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
+  /** The waiting bytes, and a cost for each waiting write. Both count against the limits. */
   get cost(): number {
     return this.bytes + this.#calls * WRITE_COST;
   }
@@ -121,14 +121,14 @@ export class WaitingWrites {
     this.#connection.platform.writeBudget?.count(this.#connection);
   }
 
-  /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
+  /** Counts `bytes` as waiting until `written` settles, the promise of a write that waits. */
   countUntil(written: Promise<void>, bytes: number): void {
     this.#count(bytes);
     const free = (): void => this.#uncount(bytes);
     written.then(free, free);
   }
 
-  /** The message that has just returned `promise`, if it waits for an earlier one. */
+  /** The waiting message with this promise, if it is the newest one or another thread encodes it. */
   messageOf(promise: Promise<void>): WaitingMessage | undefined {
     const write = this.#encoding?.promise === promise ? this.#encoding : this.#queue.last;
     return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
@@ -159,9 +159,9 @@ export class WaitingWrites {
     if (!this.mustWait) return Promise.resolve(this.#openWriter(type, compress));
     const tooMany = outbox.rejectionFor(0);
     if (tooMany !== undefined) return tooMany;
-    const open = this.writer;
+    const earlier = this.writer;
     const opened = this.add(new WaitingWriter(type, compress, !queue));
-    if (!queue) open?.supersede();
+    if (!queue) earlier?.supersede();
     return opened as Promise<MessageWriter>;
   }
 
@@ -184,11 +184,11 @@ export class WaitingWrites {
     const b0 = (fin ? FIN : 0) | opcode;
     const first = opcode !== ContinuationFrame;
     if (first) {
-      // Only the size of the first fragment is known.
+      // The size of the message is unknown, unless the first fragment is the last one.
       const size = fin ? end - start : Infinity;
       this.streamsEncoded = this.#outbox.encoder?.wants(size, this.#compress) === true;
     }
-    // Copied: the writer uses its buffer again at once.
+    // Copied, because the writer reuses its buffer at once.
     if (!this.streamsEncoded) return this.#outbox.copiedFrame(b0, bytes, start, end);
     try {
       return this.#encodedFragment(b0, first, bytes, start, end);
@@ -221,7 +221,7 @@ export class WaitingWrites {
     return sent;
   }
 
-  /** @param sent - True when the whole message was sent, false when it was given up. */
+  /** @param sent - Whether the whole message was sent. Otherwise the message was aborted. */
   #endEncoded(sent: boolean): void {
     if (!this.streamsEncoded) return;
     this.streamsEncoded = false;
@@ -368,7 +368,7 @@ export class WaitingWrites {
     return write.promise;
   }
 
-  /** Sends `variant` of the message. Without one, the extension may still insist on encoding it. */
+  /** Sends the encoded `variant` of a message, or the message itself if `variant` is empty or missing. */
   #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
     const outbox = this.#outbox;
     const { shared, rsv } = outbox.encoder!.extension;
@@ -394,7 +394,7 @@ export class WaitingWrites {
     }
   }
 
-  /** Sends a message that no other thread has encoded: an extension that compresses leaves it. */
+  /** Sends a message that no other thread has encoded. An extension may have to encode it now. */
   #sendUnshared(write: WaitingMessage): Promise<void> {
     const { type, bytes, start, end } = write;
     const encoder = this.#outbox.encoder!;
@@ -417,7 +417,7 @@ export class WaitingWrites {
     this.#restart();
   }
 
-  /** Messages wait for a full turn again. */
+  /** From now on, messages wait for a later turn again when a turn is full. */
   stopFlushing(): void {
     this.#flushing = false;
   }
@@ -440,8 +440,8 @@ export class WaitingWrites {
 }
 
 /**
- * Reports a MessageWriter that its owner has forgotten. A message has waited for it, and the writer
- * made no call meanwhile. Each writer is reported once.
+ * Reports a MessageWriter that its owner has forgotten: a message has waited for the writer, and the
+ * owner made no call meanwhile. Each writer is reported once.
  */
 class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;

@@ -20,7 +20,7 @@ import type { Connection } from './connection.ts';
  * Writes a message: see `Conn.writeMessage`.
  *
  * @param method - The method that the caller used, for errors.
- * @param compress - The option of the caller, without other options.
+ * @param compress - The option of that name. Only used when `options` is undefined.
  */
 export function writeData(
   connection: Connection,
@@ -51,7 +51,7 @@ export function writeData(
   }
 }
 
-/** Writes a message that `options.signal` takes back while it waits. */
+/** Writes a message that `options.signal` can cancel while the message waits. */
 function writeWithOptions(
   connection: Connection,
   method: string,

@@ -316,7 +316,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
   // Messages that wait for the rate come before the one under way.
-  const isDue = inbox.ended === undefined && !inbox.held;
+  const isDue = inbox.ended === undefined && !inbox.heldByRate;
   const begun = isDue ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);

@@ -30,7 +30,7 @@ type Rated = {
     serve(): void;
     continue(): void;
     countDropped(messages: number, lost: boolean): void;
-    dropExcess(): void;
+    dropLater(): void;
   };
   fail(error: Error, code: number, reason: string): void;
 };
@@ -205,7 +205,7 @@ export class Rate implements TimerEntry {
     inbox.pieces?.unhold();
     inbox.queue = undefined;
     inbox.countDropped(count, inbox.receiveCall?.discards !== true);
-    inbox.dropExcess();
+    inbox.dropLater();
   }
 
   stopTimer(): void {

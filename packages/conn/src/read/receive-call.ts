@@ -344,7 +344,7 @@ export function startReceive(
   end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
   const { inbox } = connection;
-  if (end === undefined && inbox.ended?.normally === true && inbox.isRead) {
+  if (end === undefined && inbox.ended?.normally === true && inbox.allRead) {
     return resolvedAt(inbox.ended, () => connection.closedPromise());
   }
   const call = new ReceiveCall(handler, connection, end);
