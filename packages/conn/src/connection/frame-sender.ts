@@ -10,7 +10,7 @@ import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
-import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
+import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
 import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
 import { badResult, unwritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
@@ -394,7 +394,7 @@ export class FrameSender implements BatchSender {
   /** A part of a frame may have been sent, so no frame may follow it. */
   #notWritten(cause: unknown, release: (() => void) | undefined): void {
     this.#machine.blocked = true;
-    if (isChanged(cause)) this.#connection.reportMistake(cause, 'writeMessage');
+    if (isPendingBytesError(cause)) this.#connection.reportMistake(cause, 'writeMessage');
     this.#connection.abort(writeFailure(cause));
     // Not before the transport is destroyed, which may still use the bytes.
     release?.();
