@@ -26,7 +26,8 @@ export class ControlQueue {
   /**
    * Adds a frame with a copy of `payload`.
    *
-   * @returns An error, when {@link MAX_PENDING_PINGS} pings of the user wait. The frame is not added.
+   * @returns An error, when {@link MAX_PENDING_PINGS} pings of the user wait. The frame is not
+   *   added.
    */
   add(opcode: number, payload: Uint8Array, ours: boolean): BackpressureError | undefined {
     if (ours || opcode === PongMessage) {

@@ -86,8 +86,8 @@ export class EncodedVariants {
   }
 
   /**
-   * Returns the variant of `encoding`: empty when the message is sent unencoded. Undefined for a large
-   * message whose variant {@link later} has not created.
+   * Returns the variant of `encoding`: empty when the message is sent unencoded. Undefined for a
+   * large message whose variant {@link later} has not created.
    *
    * @throws The error of the encoding, for example out of memory.
    */

@@ -6,8 +6,8 @@ import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
 /**
- * FIN in the first byte of a frame (RFC 6455, section 5.2). The codec defines this too, but an export
- * would cost speed: see its `internal.ts`.
+ * FIN in the first byte of a frame (RFC 6455, section 5.2). The codec defines this too, but an
+ * export would cost speed: see its `internal.ts`.
  */
 export const FIN = 0x80;
 
@@ -41,8 +41,8 @@ export interface BatchSender {
 
 /**
  * Returns the bytes of `batch` for a transport. All fast transports get the same view of the arena,
- * whose bytes must not change. The view keeps the whole arena alive. So a slow transport gets a copy,
- * unless the batch has {@link REFERENCE_FROM} bytes.
+ * whose bytes must not change. The view keeps the whole arena alive. So a slow transport gets a
+ * copy, unless the batch has {@link REFERENCE_FROM} bytes.
  */
 export function bytesOfBatch(platform: Platform, batch: Batch, isSlow: boolean): Uint8Array {
   const { arena, start, end, size } = batch;

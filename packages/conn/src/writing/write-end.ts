@@ -6,8 +6,8 @@ import { isPendingBytesError } from './pending-bytes.ts';
 /** The reason why a connection accepts no more messages. */
 export class WriteEnd {
   /**
-   * Whether the reason is an expired write deadline. The caller can move the deadline. Control frames
-   * are still sent. The next message ends the connection.
+   * Whether the reason is an expired write deadline. The caller can move the deadline. Control
+   * frames are still sent. The next message ends the connection.
    */
   readonly expired: boolean;
   #error: WebSocketError | undefined;
