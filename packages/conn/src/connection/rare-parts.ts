@@ -195,7 +195,7 @@ export class RareParts {
     size: number,
     text: string | undefined,
   ): CallPromise<never> | undefined {
-    const last = this.#refused?.isSettled === false ? this.#refused : undefined;
+    const last = this.#refused?.isRejected === false ? this.#refused : undefined;
     const overBound = (): BackpressureError | undefined => this.#overBound(buffered, size, text);
     const error = last === undefined ? overBound() : untraced(overBound);
     if (error === undefined) return undefined;
