@@ -10,9 +10,9 @@ import { isThenable, isUint8Array, onRejection } from '../validate.ts';
 export interface BufferPool {
   /**
    * Returns a buffer of any size. For undefined or another type, the library creates a buffer and
-   * passes it to {@link put} later. A promise is a TypeError. An error rejects the write. In a
-   * close frame, or a ping or pong of the library, an error ends the connection with a
-   * TransportError.
+   * passes it to {@link put} later. The write rejects when this method throws, and with a TypeError
+   * when it returns a promise. For a close frame, or a ping or pong of the library, such an error
+   * ends the connection with a TransportError.
    */
   get(): Uint8Array | undefined;
   /** Takes a buffer back. An error goes to the option `report`; the pool loses the buffer. */

@@ -81,7 +81,7 @@ class MessageBlocks {
   }
 }
 
-/** The blocks of this thread. */
+/** The block of this thread. */
 export const messageBlocks: MessageBlocks = /* @__PURE__ */ new MessageBlocks();
 
 function forgetBlock(): void {

@@ -17,9 +17,8 @@ import { PieceQueue, restDropped } from './piece-queue.ts';
  * `json`, a loop or a web stream reads the message, another read of the connection rejects instead.
  * Finish the loop or leave it, finish the web stream or cancel it.
  *
- * No method reports the end of a message that is not complete. When the connection ends before
- * that, or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
- * connection's error.
+ * An incomplete message never ends normally. When the connection ends too early, or when `close`,
+ * `terminate` or a read deadline drops unread bytes, reading rejects with the connection's error.
  *
  * @example
  * ```ts
@@ -311,7 +310,7 @@ export function readerOf(connection: Connection, { type, data }: Message): Messa
   return reader;
 }
 
-/** Returns a reader of the first queued message, else of the message that is arriving. */
+/** Returns a reader of the first queued message, otherwise of the message that is arriving. */
 export function readyReader(connection: Connection): MessageReader | undefined {
   const { inbox, machine } = connection;
   const message = inbox.shiftQueued();

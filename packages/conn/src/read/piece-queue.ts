@@ -26,14 +26,14 @@ export class PieceQueue {
   failure: { readonly reason: unknown } | undefined;
   /** Whether the reader gets nothing for now: the peer has exceeded its rate. */
   held = false;
-  /** Whether a call of the reader waits, or reads to the end of the message. */
+  /** Whether a call of the reader is pending, such as `read` or `bytes`. */
   reading = false;
   /** Names the loop or web stream that reads the message to its end; `''` for none. */
   holder = '';
   /** Whether unread bytes were dropped. Such a queue ends only with a failure. */
   #dropped = false;
   readonly #pieces: Uint8Array[] = [];
-  /** Bytes of the first piece that are already read. */
+  /** Number of bytes of the first piece that are already read. */
   #read = 0;
   /** Small pieces, merged after {@link #pieces}. The first {@link #tailLength} bytes are used. */
   #tail: Uint8Array = NO_BYTES;

@@ -90,10 +90,10 @@ export class Rate implements TimerEntry {
 
   #count(bytes: number): void {
     this.#bytes -= bytes;
-    if (this.#messages < 0 || this.#bytes < 0) this.#exceeded();
+    if (this.#messages < 0 || this.#bytes < 0) this.#failIfExceeded();
   }
 
-  #exceeded(): void {
+  #failIfExceeded(): void {
     this.refill();
     if (this.#messages >= -ROUNDING && this.#bytes >= -ROUNDING) return;
     const { text } = this.#plan;

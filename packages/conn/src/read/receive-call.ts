@@ -11,8 +11,8 @@ import { kind } from '../validate.ts';
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
 
 /**
- * Observes how {@link ReceiveCall}s settle. `subject` names the call. One observer for many calls
- * replaces two closures for each call.
+ * Observes how {@link ReceiveCall}s settle. `subject` is the `Conn` of the call. One
+ * observer for many calls replaces two closures for each call.
  */
 export interface ReceiveObserver<Subject extends object> {
   fulfilled(subject: Subject): void;
@@ -21,7 +21,7 @@ export interface ReceiveObserver<Subject extends object> {
 
 /** Code that runs at the end of a {@link ReceiveCall}. One object serves many calls. */
 export type ReceiveEnd<Subject extends object> = {
-  /** The call settles as the returned promise. `failure` is the rejection without this code. */
+  /** The call settles as the returned promise. `failure` is what it would reject with otherwise. */
   ended(subject: Subject, failure: { readonly error: unknown } | undefined): Promise<void>;
 };
 

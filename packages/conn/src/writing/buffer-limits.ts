@@ -34,7 +34,7 @@ export function withinLimit(settings: Settings, buffered: number, size: number):
  * @param buffered - As in {@link withinLimit}.
  * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
  */
-export function overLimit(
+export function limitError(
   settings: Settings,
   buffered: number,
   size: number,
@@ -87,7 +87,7 @@ export class WriteBudget implements TimerEntry {
   /** Waiting bytes of each connection at its last count. */
   readonly #waiting = new Map<Budgeted, number>();
   #total = 0;
-  /** Connections with a write since the last recount. Its bytes may already be sent. */
+  /** Connections with a write since the last recount. The bytes may already be sent. */
   readonly #written = new Set<Budgeted>();
   #recountedAt = Number.NEGATIVE_INFINITY;
   /**
@@ -97,7 +97,7 @@ export class WriteBudget implements TimerEntry {
   /** {@link flushedOf} at the last check, for each connection with waiting bytes. */
   #flushed = new Map<Budgeted, number>();
 
-  /** @param limit - In bytes. */
+  /** @param limit - Bound of the total in bytes: `maxTotalBufferedAmount`. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -110,10 +110,10 @@ export class WriteBudget implements TimerEntry {
   /** Counts the waiting bytes of `connection` again. */
   count(connection: Budgeted): void {
     const kept = connection.rare?.keptBytes ?? 0;
-    this.#set(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
+    this.#setWaiting(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
   }
 
-  #set(connection: Budgeted, bytes: number): void {
+  #setWaiting(connection: Budgeted, bytes: number): void {
     this.#total += bytes - (this.#waiting.get(connection) ?? 0);
     if (bytes > 0) this.#waiting.set(connection, bytes);
     else {
@@ -130,10 +130,10 @@ export class WriteBudget implements TimerEntry {
     const total = this.#total + size;
     const isAccepted = total <= this.#limit || this.#fitsShare(connection, waiting, size);
     if (isAccepted) {
-      this.#set(connection, waiting + size);
+      this.#setWaiting(connection, waiting + size);
       if (size > 0) this.#written.add(connection);
     } else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
-    if (total > this.#limit && this.slot === undefined) this.#watch(connection);
+    if (total > this.#limit && this.slot === undefined) this.#watchProgress(connection);
     return isAccepted;
   }
 
@@ -168,7 +168,7 @@ export class WriteBudget implements TimerEntry {
   // Connections with a slow peer
 
   /** Notes the bytes that each connection has sent. A timer compares them later. */
-  #watch(connection: Budgeted): void {
+  #watchProgress(connection: Budgeted): void {
     this.#flushed = new Map();
     for (const each of this.#waiting.keys()) this.#flushed.set(each, flushedOf(each));
     connection.shared.timers.set(this, PATIENCE_MS);
@@ -180,7 +180,7 @@ export class WriteBudget implements TimerEntry {
     const over = this.#total + this.#refused - this.#limit;
     if (first !== undefined && over > 0) {
       this.#failSlowest();
-      this.#watch(first);
+      this.#watchProgress(first);
     } else this.#flushed.clear();
     this.#refused = 0;
   }

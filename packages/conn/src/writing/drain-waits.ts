@@ -59,7 +59,7 @@ export class DrainWaits {
     else drain?.reject(error);
   }
 
-  /** @param queue - The frame queue, whose budget is reset in the next turn. */
+  /** Resolves in the next turn, which also resets the budget of `queue`, the frame queue. */
   forNextTurn(platform: Platform, queue: { resetBudget(): void }): Promise<void> {
     if (this.#nextTurn === undefined) {
       const turn = new Deferred<void>();

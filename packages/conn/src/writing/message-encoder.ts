@@ -5,7 +5,7 @@ import type { PreparedMessage } from './prepared-message.ts';
 
 /** Encodes the messages of a connection with its extension. */
 export class MessageEncoder {
-  /** The close frame is about to be sent: messages are no longer encoded. */
+  /** Set when the close frame is about to be sent. Messages are then sent unencoded. */
   flushing = false;
   readonly extension: Extension;
 
@@ -29,7 +29,7 @@ export class MessageEncoder {
     return this.wants(utf8Length(text), compress);
   }
 
-  /** Whether another thread encodes a message of `size` bytes. None does before a close frame. */
+  /** Whether another thread encodes a message of `size` bytes. False once {@link flushing}. */
   isLarge(size: number): boolean {
     return !this.flushing && this.extension.shared?.isLarge(size) === true;
   }

@@ -40,7 +40,7 @@ export class ReferencedWrite {
     this.written = written;
   }
 
-  /** The frame is in the queue. The transport may release the bytes from now on. */
+  /** Called when the frame is in the queue, from which point {@link release} may be called. */
   added(): void {
     this.#lease?.pin();
     if (this.written !== undefined) this.#sender.reference(this.written);

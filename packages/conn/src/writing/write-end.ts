@@ -29,18 +29,18 @@ export class WriteEnd {
 }
 
 /** The error of a connection after an encoder or a transport threw. */
-export function unwritten(cause: unknown): TransportError {
+export function frameNotWritten(cause: unknown): TransportError {
   return new TransportError('a frame could not be written', { cause });
 }
 
 /** The error of a connection whose transport did not accept bytes because of `cause`. */
 export function writeFailure(cause: unknown): TransportError {
   if (isPendingBytesError(cause)) return new TransportError(causeText(cause), { cause });
-  return cause instanceof TransportError ? cause : unwritten(cause);
+  return cause instanceof TransportError ? cause : frameNotWritten(cause);
 }
 
 /** The error for a `write` of a transport that returned neither true nor false. */
-export function badResult(result: unknown): TypeError {
+export function badWriteResult(result: unknown): TypeError {
   onRejection(result, () => {});
   return new TypeError(`transport.write: expected true or false, got ${kind(result)}`);
 }
