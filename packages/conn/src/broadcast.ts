@@ -21,8 +21,8 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
  * the message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.
- * @param data - A string is sent as text, bytes as binary, a message that was read or a
- *   {@link PreparedMessage} as its own type.
+ * @param data - A string is sent as text, bytes as binary. A message that was read and a
+ *   {@link PreparedMessage} keep their type.
  * @returns Number of connections that accepted the message. `stats.messagesRefused` of a connection
  *   counts the messages that exceeded its `maxBufferedAmount`, and `report` gets the first one. An
  *   accepted message can still be lost without a report, when the connection ends before the

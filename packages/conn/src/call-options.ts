@@ -42,7 +42,7 @@ export interface NextWriterOptions {
 
 /** Options of `Conn.close`. */
 export interface ConnCloseOptions extends WaitOptions {
-  /** `true` drops the messages before the peer's close frame, also unread ones. Default: false. */
+  /** `true` drops unread messages, and all until the peer's close frame. Default: false. */
   readonly discard?: boolean | undefined;
 }
 

@@ -64,7 +64,7 @@ export function isConnLike(value: unknown): value is ConnLike {
   return METHODS.every((name) => typeof conn[name] === 'function');
 }
 
-/** The internals that every {@link ConnLike} has, also a class of the application. */
+/** Names of the internals that every {@link ConnLike} has, even a class of the application. */
 type Common =
   | 'failure'
   | 'closeTimeout'
@@ -102,7 +102,7 @@ function publicInternals(conn: ConnLike): ConnInternals {
     get closed() {
       return conn.closed;
     },
-    // A page cannot send 1011.
+    // A WebSocket of a browser refuses to send 1011.
     closeAfterError: () => conn.close(INTERNAL_SERVER_ERR).catch(() => conn.close(NORMAL_CLOSURE)),
     untilWritable: () => undefined,
     sendWaiting: ({ type, data }) => conn.writeMessage(type, data),

@@ -289,8 +289,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Reads and drops every message. For programs that only write: unread messages would delay pongs
-   * and the peer's close frame, and so `close()`. Settles as {@link receive} does.
+   * Reads and drops every message. For programs that only write: unread messages would delay pings,
+   * pongs and the peer's close frame, and so `close()`. Settles as {@link receive} does.
    */
   discardReads(): Promise<CloseInfo> {
     return startReceive(this.#connection, undefined);
@@ -310,10 +310,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param options - An abort of `signal` cancels a message that still waits: for the transport, an
    *   open MessageWriter, or its compression on another thread. The abort has no effect once the
    *   transport or a compressor has the message.
-   * @returns A promise that resolves at once below the high-water mark, although the bytes are sent
-   *   at the end of the turn. Above the mark, it resolves when the transport has drained; after 1
-   *   MiB or 1,000 frames in one turn, in the next turn; for referenced data, when the transport
-   *   has released the bytes. Await the promise, so that a slow peer slows you down.
+   * @returns A promise that resolves at once, although the bytes are sent at the end of the turn.
+   *   Above the high-water mark it resolves when the transport has drained; after 1 MiB or 1,000
+   *   frames in this turn, in the next turn; for referenced data, when the transport has released
+   *   the bytes. Await the promise, so that a slow peer slows you down.
    * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError};
    *   TypeError for other data or another type; the reason of `signal`. A write that rejects while
    *   the connection is open was not sent. A write that rejects at the end may have reached the
@@ -336,10 +336,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Opens a writer for a message that is sent as a stream, in fragments of `writeBufferSize` bytes.
    *
-   * At most one writer is open, as in gorilla/websocket. This call finishes an open writer: sends
-   * the last fragment, and the next call of that writer rejects with {@link WriteClosedError}. With
-   * `queue: true` this call waits until the owner closes the open writer. Use `queue` when several
-   * producers write streams. Whole messages always wait until the writer is closed.
+   * At most one writer is open, as in gorilla/websocket. This call finishes an open writer: the
+   * last fragment is sent, and the next call of that writer rejects with {@link WriteClosedError}.
+   * With `queue: true` this call waits until the owner closes the open writer. Use `queue` when
+   * several producers write streams. Whole messages always wait until the writer is closed.
    *
    * @param type - `TextMessage` or `BinaryMessage`. The writer of a control type sends one control
    *   frame when it is closed.
@@ -490,8 +490,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets the size of the longest accepted message, in bytes after inflation. The limit also applies
-   * to a message that has begun. A longer message closes the connection with 1009 and a {@link
-   * ReadLimitError}.
+   * to a message that has begun. A longer message closes the connection with 1009 and a
+   * {@link ReadLimitError}.
    *
    * @param bytes - A whole number of 1 or more; `false` for no limit.
    * @throws TypeError, RangeError for another value.
@@ -541,8 +541,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. While its promise is pending, only the newest ping waits for the next call. `null`
    * restores the default answer. An error of the handler closes the connection with 1011. After our
-   * close frame, {@link closed} only reports the error. The error of an ended connection has no
-   * effect.
+   * close frame, {@link closed} only reports the error. An error that the handler got from the
+   * ended connection has no effect.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */

@@ -106,14 +106,17 @@ export class InternalsOfConn {
     return this.connection.inbox.dropping;
   }
 
-  /** The application's handler runs. Our answer to a close frame waits for earlier messages. */
+  /**
+   * Called when the application's handler starts. From now on it delays our answer to a close
+   * frame.
+   */
   connHandlerStarted(): void {
     this.connection.inbox.connHandlerRuns = true;
   }
 
   /**
-   * The application's handler has settled, so the last read message is handled. The connection then
-   * answers a close frame that arrived after that message.
+   * Called when the application's handler has settled, so the last read message is handled. The
+   * connection then answers a close frame that arrived after that message.
    */
   connHandlerSettled(): void {
     const { ending, inbox } = this.connection;
@@ -192,7 +195,7 @@ export class InternalsOfConn {
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
-      // For example out of memory, or a transport that throws. Other connections still get the
+      // For example no memory, or a transport that throws. Other connections still get the
       // message.
       return false;
     }

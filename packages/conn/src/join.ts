@@ -10,7 +10,7 @@ import { utf8 } from './writing/payload.ts';
  *
  * @param term - Text after each message, for example `'\n'` for lines. Default: none.
  * @returns The bytes (owned) in pieces. The iteration always ends with an error: the one that later
- *   reads reject with. After a normal close that is a {@link CloseError} too.
+ *   reads reject with. Even after a normal close that is a {@link CloseError}.
  * @throws TypeError when `term` is not a string.
  *
  * @example

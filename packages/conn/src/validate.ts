@@ -3,11 +3,11 @@ import { badType, bound, isNear, kind, whole } from '@ws/codec/internal';
 export { badType, bound, kind, whole };
 
 /**
- * Whole milliseconds, from 1 to 2^31 - 1.
+ * Checks a time in ms: a whole number from 1 to 2^31 - 1.
  *
  * @param fallback - The result for undefined.
  * @param canBeOff - Whether `false` is allowed; the result is Infinity then.
- * @throws TypeError, RangeError, with the option's name.
+ * @throws TypeError or RangeError that names the option.
  */
 export function duration(
   name: string,
@@ -18,7 +18,7 @@ export function duration(
   if (value === undefined) return fallback;
   if (value === false && canBeOff) return Infinity;
   const ms = whole(name, value);
-  // The longest delay that the timers of every platform take.
+  // The longest delay that the timers of every platform support.
   if (ms > 2_147_483_647) {
     throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
   }

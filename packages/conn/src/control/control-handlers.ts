@@ -9,7 +9,7 @@ export type PingPongHandler = (payload: OwnedBytes) => void | PromiseLike<void>;
 /** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
-/** A handler of the user, and a `call` of it in the async context in which it was set. */
+/** A handler of the user. `call` runs it in the async context in which it was set. */
 export class UserHandler<Handler> {
   readonly given: Handler;
   readonly call: Handler;

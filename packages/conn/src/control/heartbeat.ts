@@ -33,7 +33,7 @@ type BytesAhead = {
   transit?: number;
 };
 
-/** Time in ms that the peer needs for `inTransit` bytes at its speed so far; 0 without progress. */
+/** Time in ms in which the peer reads `inTransit` bytes at its speed so far; 0 without progress. */
 function transitTime(
   { flushed, progressAt, firstFlushed, since }: BytesAhead,
   inTransit: number,

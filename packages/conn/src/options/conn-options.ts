@@ -41,8 +41,8 @@ export interface ConnSettings {
    * Bound of the buffered bytes. Above `highWaterMark`, a write that would exceed this bound
    * rejects with a BackpressureError. Below `highWaterMark`, a write of any size is accepted. If
    * this bound is less than `highWaterMark`, only a write to an empty queue may have any size. A
-   * write that waits for an open MessageWriter counts 1,024 bytes in addition to its data. Default:
-   * 16 MiB.
+   * write that waits for an open MessageWriter, or for an earlier call of that writer, counts 1,024
+   * bytes in addition to its data. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /**
@@ -88,8 +88,8 @@ export interface ConnOptions extends ConnSettings {
   /** The subprotocol that the handshake agreed on. Default: `''`. */
   readonly subprotocol?: string | undefined;
   /**
-   * The extensions that the handshake agreed on, as in the response's header: the text of {@link
-   * Conn.extensions}. Default: `''`.
+   * The extensions that the handshake agreed on, as in the response's header: the text of
+   * {@link Conn.extensions}. Default: `''`.
    */
   readonly extensions?: string | undefined;
   /**

@@ -20,7 +20,7 @@ const declined = /* @__PURE__ */ new WeakSet<Settings>();
  * Returns the limits of one end for permessage-deflate, for `offerDeflate` and `negotiateDeflate`.
  *
  * @returns Undefined when compression is off, or the platform cannot inflate within `readLimit`.
- *   That problem is reported once.
+ *   Such a platform is reported once.
  */
 export function deflateLimits(
   settings: Settings,

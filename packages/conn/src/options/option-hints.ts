@@ -1,6 +1,6 @@
 import { nearName } from '../validate.ts';
 
-/** An advice for all functions, or only for functions that have the option `with`. */
+/** Advice for all functions, or only for functions that have the option `with`. */
 type Hint = string | { readonly with: string; readonly say: string };
 
 const IN_URL = 'it belongs into the URL';

@@ -2,7 +2,7 @@ import { type Platform, perPlatform } from '../platform/platform.ts';
 import { onRejection } from '../validate.ts';
 import { kindOf, type ReportContext, type ReportedConn, reportText } from './report-text.ts';
 
-/** The option `report`. */
+/** The type of the option `report`. */
 export type Report = (error: unknown, context: ReportContext) => void;
 
 /** Number of errors that are remembered for each connection. */

@@ -4,7 +4,7 @@ import type { RuntimeTimers } from '../platform/later-turns.ts';
 export interface TurnTask {
   /** Whether the task waits in a {@link TaskQueue}. Only the queue sets this, initially false. */
   awaitsTurn: boolean;
-  /** Called once after each {@link TaskQueue.add}. Never throws. */
+  /** Called once for each wait in a {@link TaskQueue}. Never throws. */
   onTurn(): void;
 }
 

@@ -94,7 +94,7 @@ export class Timers implements TurnTask {
     if (this.#keepsAlive && this.#keepers.size === 0) this.reschedule();
   }
 
-  /** Finds the earliest slot. */
+  /** Finds the earliest slot, and sets the platform timer. */
   #scheduleEarliest(): void {
     let next = Infinity;
     // Not an iterator, which would allocate a result for each of hundreds of slots.
