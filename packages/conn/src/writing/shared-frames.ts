@@ -160,12 +160,12 @@ export class SharedFrames implements TurnTask {
     arena.addFrame(start + size, b0, payload);
     this.#serialized += payload.length;
     const batch = new Batch(arena, start, arena.used);
-    remember(from, payload, batch);
+    linkNext(from, payload, batch);
     return batch;
   }
 }
 
-function remember(from: Batch, payload: Uint8Array, batch: Batch): void {
+function linkNext(from: Batch, payload: Uint8Array, batch: Batch): void {
   if (from.next !== undefined) {
     from.nexts ??= new Map([[from.nextPayload!, from.next]]);
     from.nexts.set(payload, batch);
