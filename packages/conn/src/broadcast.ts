@@ -17,8 +17,7 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
 
 /**
  * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
- * does not delay the others. A connection without room below its `maxBufferedAmount` does not get
- * the message.
+ * does not delay the others. A connection without room below `maxBufferedAmount` gets no message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.
  * @param data - A string is sent as text, bytes as binary. A message that was read and a

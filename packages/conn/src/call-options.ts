@@ -31,10 +31,7 @@ export interface WriteOptions {
 
 /** Options of `Conn.nextWriter`. */
 export interface NextWriterOptions {
-  /**
-   * `true` waits until the owner of an open writer closes it; `false` finishes that writer.
-   * Default: false.
-   */
+  /** `true` waits until an open writer is closed; `false` finishes that writer. Default: false. */
   readonly queue?: boolean | undefined;
   /** As for `Conn.writeMessage`, for the whole message. */
   readonly compress?: boolean | undefined;

@@ -82,14 +82,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * the result of `authenticate`, otherwise undefined.
    */
   data: Data = undefined as Data;
-  /**
-   * The subprotocol that the handshake agreed on, `''` when there is none (RFC 6455, section 1.9).
-   */
+  /** The subprotocol that the handshake agreed on, or `''` (RFC 6455, section 1.9). */
   readonly subprotocol: string;
-  /**
-   * The extensions that the handshake agreed on, as in the response's header; `''` when there are
-   * none.
-   */
+  /** The extensions that the handshake agreed on, as in the response's header, or `''`. */
   readonly extensions: string;
   readonly #connection: Connection;
   /** Undefined unless both ends have agreed on permessage-deflate. */
@@ -215,7 +210,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * The object under the transport, for example a `net.Socket`. Reading or writing it corrupts the
-   * stream.
+   * connection.
    */
   get underlyingConn(): unknown {
     return this.#connection.transport.underlying;
@@ -422,8 +417,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * @param data - At most 125 bytes, copied. Default: a number that is unique on this connection.
    * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the reason of `signal`,
-   *   {@link BackpressureError} when 64 pings are unanswered, the error that ended
-   *   the connection.
+   *   {@link BackpressureError} when 64 pings are unanswered, the error that ended the connection.
    */
   ping(
     data?: string | ArrayBufferLike | ArrayBufferView,
@@ -454,8 +448,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Switches compression of later messages on or off, if permessage-deflate was agreed on. The
    * option `compress` of a write has priority. Switch compression off for messages that contain
-   * both secrets and text of other people: the compressed length reveals something about the
-   * secrets.
+   * both secrets and text of other people: the compressed length reveals the secrets in part.
    *
    * @throws TypeError when `on` is not a boolean.
    * @see RFC 7692, section 6
@@ -572,7 +565,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Sets a handler for the peer's close frame, called before the answer is sent. When the handler
    * has settled without sending a close frame, the answer repeats the peer's code. The answer waits
    * for the handler for at most half of `closeTimeout`. `null` removes the handler. An error of the
-   * handler closes the connection with 1011. The handler runs in the `AsyncLocalStorage` context of
+   * handler closes the connection with 1011. The handler has the `AsyncLocalStorage` context of
    * this call.
    *
    * @throws TypeError when `handler` is neither a function nor null.
@@ -586,7 +579,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * The current ping handler. The default one sends a pong, and throws a RangeError for more than
+   * The current ping handler; the default one sends a pong, or throws a RangeError for more than
    * 125 bytes.
    */
   pingHandler(): PingPongHandler {

@@ -2,10 +2,7 @@ import { CloseCode, WebSocketError } from '@ws/codec';
 
 export { BackpressureError } from '@ws/codec';
 
-/**
- * The names of close codes from 1000 on in gorilla/websocket. For a code without a name (1004, 1012
- * to 1014), the message has only the number.
- */
+/** The names of the close codes from 1000 on, as in gorilla/websocket. Some codes have no name. */
 const NAMES: readonly string[] =
   /* @__PURE__ */
   'normal,going away,protocol error,unsupported data,,no status,abnormal closure,invalid payload data,policy violation,message too big,mandatory extension missing,internal server error,,,,TLS handshake error'.split(
@@ -148,10 +145,7 @@ export interface SchemaIssue {
  */
 export class JSONError extends WebSocketError {
   declare readonly code: 'WS_ERR_JSON';
-  /**
-   * The issues that the schema reports. The library does not check that they have this type. Empty
-   * for a syntax error.
-   */
+  /** The issues that the schema reports, with unchecked types. Empty for a syntax error. */
   readonly issues: readonly SchemaIssue[];
 
   constructor(message: string, issues: readonly SchemaIssue[] = [], options?: ErrorOptions) {
@@ -355,9 +349,7 @@ export function transportFailed(method: string, cause: unknown): TransportError 
   return new TransportError(message, { cause });
 }
 
-/**
- * Explains error codes of the operating system. Other packages explain the codes of their calls.
- */
+/** Explanations of system error codes. Other packages explain the codes of their own calls. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ECONNRESET: 'the peer reset the connection',
   EPIPE: 'the peer has closed the connection',
@@ -432,10 +424,7 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
   return error instanceof CloseError && !expected.includes(error.closeCode);
 }
 
-/**
- * Escapes control characters, and characters that change the direction of text, so that a peer
- * cannot forge log lines.
- */
+/** Escapes control and direction characters, so that a peer cannot forge log lines. */
 export function printable(text: string): string {
   if (/^[ -~]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {

@@ -13,10 +13,7 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
-/**
- * The methods of a `Conn` that only the library calls. Created for each use: an idle connection
- * keeps no such object.
- */
+/** The methods of a `Conn` that only the library calls. Created for each use, and not kept. */
 export class InternalsOfConn {
   readonly #conn: Conn;
   readonly connection: Connection;
@@ -40,9 +37,7 @@ export class InternalsOfConn {
     return this.connection.closedPromise();
   }
 
-  /**
-   * Fails the connection with an error of the application: 1013 for a BackpressureError, else 1011.
-   */
+  /** Fails the connection with an application's error: 1013 for a BackpressureError, else 1011. */
   closeAfterError(error: unknown): Promise<CloseInfo> {
     const { connection } = this;
     const { ending, machine } = connection;
@@ -106,10 +101,7 @@ export class InternalsOfConn {
     return this.connection.inbox.dropping;
   }
 
-  /**
-   * Called when the application's handler starts. From now on it delays our answer to a close
-   * frame.
-   */
+  /** Called when the application's handler starts. It delays our answer to a close frame. */
   connHandlerStarted(): void {
     this.connection.inbox.connHandlerRuns = true;
   }
@@ -195,8 +187,7 @@ export class InternalsOfConn {
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
-      // For example no memory, or a transport that throws. Other connections still get the
-      // message.
+      // For example no memory, or a transport that throws. The other connections continue.
       return false;
     }
   }

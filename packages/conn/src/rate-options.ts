@@ -1,9 +1,7 @@
 import type { RatePlan } from './read/rate.ts';
 import { checkOptionNames, duration, kind, whole } from './validate.ts';
 
-/**
- * Bounds what the peer sends: a token bucket for each connection. Control frames do not count.
- */
+/** Bounds what the peer sends: a token bucket for each connection. Control frames do not count. */
 export interface RateLimit {
   /** Messages in `per` ms. Default: no bound. */
   readonly messages?: number | undefined;

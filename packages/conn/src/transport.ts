@@ -1,9 +1,6 @@
 import { kind } from './validate.ts';
 
-/**
- * The methods of a connection that its {@link Transport} calls. All are synchronous and never
- * throw.
- */
+/** The methods of a connection for its {@link Transport}: synchronous, and they never throw. */
 export interface TransportSink {
   /**
    * Bytes arrived.
@@ -40,8 +37,8 @@ export interface Transport {
    */
   start(sink: TransportSink): void;
   /**
-   * Sends bytes after all earlier writes. After `end`, `destroy` or `sink.close` this method only
-   * calls `release`.
+   * Sends bytes after all earlier writes. After `end`, `destroy` or `sink.close`, only calls
+   * `release`.
    *
    * @param chunk - Borrowed until `release` is called. The transport never changes or detaches it.
    *   Other transports may get the same bytes. `chunk` may be a Buffer over memory that connections
@@ -82,9 +79,7 @@ export interface Transport {
   readonly localAddr?: string | undefined;
   /** The address of the peer: `host:port`, or a path. */
   readonly remoteAddr?: string | undefined;
-  /**
-   * The platform's own stream, for example a `net.Socket`. Writing to it corrupts the connection.
-   */
+  /** The stream of the platform, for example a `net.Socket`. Writing to it corrupts the data. */
   readonly underlying?: unknown;
 }
 

@@ -57,8 +57,7 @@ export function checkOptionNames(
 const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
 
 /**
- * As {@link checkOptionNames}, without a default for `hintOf`, which would enlarge the bundle of a
- * page.
+ * As {@link checkOptionNames}, without a default for `hintOf`, to keep bundles of pages small.
  *
  * @throws TypeError with the hint, or with the known names.
  */

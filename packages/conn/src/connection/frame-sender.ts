@@ -12,12 +12,7 @@ import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
 import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
 import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
-import {
-  badWriteResult,
-  frameNotWritten,
-  type WriteEnd,
-  writeFailure,
-} from '../writing/write-end.ts';
+import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
@@ -126,7 +121,7 @@ export class FrameSender implements BatchSender {
       const { out } = this.#machine;
       this.countControl(opcode, out.addCopy(FIN | opcode, payload, 0, payload.length));
     } catch (error) {
-      if (ours) connection.abort(frameNotWritten(error));
+      if (ours) connection.abort(notWritten(error));
       else connection.reportMistake(error, 'writeControl');
       return rejected(error, connection);
     }
@@ -311,7 +306,7 @@ export class FrameSender implements BatchSender {
       }
     } catch (error) {
       // A part of the frame may have been sent, so no frame may follow it.
-      this.#connection.abort(frameNotWritten(error));
+      this.#connection.abort(notWritten(error));
     } finally {
       this.#writing = IDLE;
     }

@@ -5,9 +5,7 @@ import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 
 /** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
 const ASSUMED_SPEED = 16.384;
-/**
- * {@link noteBytes} ignores connections that have sent fewer bytes: a peer reads them in a second.
- */
+/** {@link noteBytes} ignores connections with fewer sent bytes. A peer reads them in a second. */
 const NOTE_FROM = 16_384;
 
 /** The ping waits for the end of a compressed message of several frames. */
@@ -155,8 +153,7 @@ function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): 
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
   const stalledAt = pingWait.progressAt + maxStall;
-  // A peer that reads nothing may still send, for example pings. A paused connection does not see
-  // those.
+  // A peer that reads nothing may still send, for example pings. A paused end does not see those.
   return paused ? stalledAt : Math.max(stalledAt, pingedAt! + timeout);
 }
 

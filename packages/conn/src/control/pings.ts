@@ -106,17 +106,15 @@ export class Pings {
     if (heartbeat !== undefined && equal(heartbeat.payload, bytes, start, end)) {
       this.#heartbeat = undefined;
       const firstYounger = this.#pending.findIndex((ping) => ping.sentAt >= heartbeat.sentAt);
-      this.#resolveOldest(firstYounger < 0 ? this.#pending.length : firstYounger);
+      this.#resolve(firstYounger < 0 ? this.#pending.length : firstYounger);
       this.rtt = this.#platform.now() - heartbeat.sentAt;
       return;
     }
-    this.#resolveOldest(
-      this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1,
-    );
+    this.#resolve(this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1);
   }
 
   /** Resolves the oldest `count` pings. */
-  #resolveOldest(count: number): void {
+  #resolve(count: number): void {
     const now = this.#platform.now();
     for (const ping of this.#pending.splice(0, count)) {
       schedulerOf(this.#platform).timers.clear(ping);

@@ -5,13 +5,13 @@ import { checkOptionNames, kind, whole } from '../validate.ts';
 export interface CompressionOptions {
   /**
    * `'shared'`: each message is compressed separately, and an idle connection needs no memory for
-   * compression. `'takeover'`: messages refer back to earlier ones and get smaller. Each connection
-   * then needs memory for a window. Default: `'shared'`.
+   * compression. `'takeover'`: messages refer back to earlier ones and get smaller, with a window
+   * for each connection. Default: `'shared'`.
    */
   readonly mode?: 'shared' | 'takeover' | undefined;
   /**
-   * -2 (Huffman only), -1 (zlib's default), 0 (none) to 9. Default: 1, because higher levels cost
-   * much time and save few bytes.
+   * -2 (Huffman only), -1 (zlib's default), 0 (none) to 9. Default: 1. Higher levels save few bytes
+   * for much time.
    */
   readonly level?: number | undefined;
   /** Messages of fewer bytes are not compressed. Default: 256. */
@@ -23,10 +23,7 @@ export interface CompressionOptions {
    * in mode `'takeover'` 12, because the server keeps a window for each client.
    */
   readonly clientMaxWindowBits?: number | undefined;
-  /**
-   * Mode `'takeover'`: number of the last sent bytes that are kept for a new compressor. Default:
-   * 0.
-   */
+  /** Mode `'takeover'`: last sent bytes that are kept for a new compressor. Default: 0. */
   readonly sendHistory?: number | undefined;
   /**
    * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for

@@ -30,10 +30,7 @@ export interface ConnSettings {
    * a call of `ping` waits, the bound is 1 MiB higher. Default: 64 KiB.
    */
   readonly readAhead?: number | undefined;
-  /**
-   * Time in ms after which a connection that is paused without a reader ends with 1006. Default: 5
-   * min.
-   */
+  /** Time in ms before a paused connection without a reader ends with 1006. Default: 5 min. */
   readonly idleReadTimeout?: number | false | undefined;
   /** With this many buffered bytes, the promises of writes wait for a drain. Default: 64 KiB. */
   readonly highWaterMark?: number | undefined;
@@ -62,10 +59,7 @@ export interface ConnSettings {
    * Default: all connections of the thread share one buffer.
    */
   readonly writeBufferPool?: BufferPool | undefined;
-  /**
-   * permessage-deflate (RFC 7692). `true`: the defaults of {@link CompressionOptions}. Default:
-   * false.
-   */
+  /** `true`: permessage-deflate with the default {@link CompressionOptions}. Default: false. */
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
   /**
    * Gets errors that your code may miss: errors that your functions throw (a handler, a `toJSON`, a
@@ -92,9 +86,7 @@ export interface ConnOptions extends ConnSettings {
    * {@link Conn.extensions}. Default: `''`.
    */
   readonly extensions?: string | undefined;
-  /**
-   * The agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: no compression.
-   */
+  /** Agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: none. */
   readonly deflate?: DeflateParameters | undefined;
   /**
    * Your extension instead of `deflate` (RFC 6455, section 9), used by this connection

@@ -1,6 +1,4 @@
-/**
- * The async context of a call: in Node an AsyncResource with the stores of `AsyncLocalStorage`.
- */
+/** The async context of a call. Node: an AsyncResource with the stores of `AsyncLocalStorage`. */
 export type AsyncContext = {
   /** Calls `run` with `self` as `this`, in this context. */
   runInAsyncScope<This, Args extends unknown[], Result>(
@@ -10,9 +8,7 @@ export type AsyncContext = {
   ): Result;
 };
 
-/**
- * Async contexts of the runtime. `@ws/node-io` sets all functions. The defaults ignore contexts.
- */
+/** Async contexts of the runtime. `@ws/node-io` sets the functions. Defaults ignore contexts. */
 export const asyncContexts: {
   /** Returns the context of the caller. Undefined where no program uses contexts. */
   capture: () => AsyncContext | undefined;

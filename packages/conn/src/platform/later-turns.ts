@@ -29,8 +29,7 @@ export function inLaterTurn(callback: () => void): void {
 /**
  * Notices fake timers. A test tool that replaces the runtime's timers, or restores them, drops
  * waiting callbacks. So code that waits for a callback calls {@link check} with all new work, and
- * schedules the callback again after a replacement. A second call of that callback has nothing to
- * do.
+ * schedules the callback again after a replacement. A second call of the callback is harmless.
  */
 export class RuntimeTimers {
   readonly #onReplaced: () => void;

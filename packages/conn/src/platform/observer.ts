@@ -46,8 +46,7 @@ export interface Observer {
    */
   readonly messageOut?: ((conn: object, type: number, bytes: number) => void) | undefined;
   /**
-   * An error goes to the option `report` or its default, with the same `where`. An error of this
-   * member is ignored.
+   * The option `report` gets an error, with the same `where`. Errors of this member are ignored.
    */
   readonly reported?:
     | ((error: unknown, where: string, conn: object | undefined) => void)
@@ -59,9 +58,7 @@ export interface Observer {
   readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;
 }
 
-/**
- * The counters of a connection since it was created. Bytes are counted on the wire, with headers.
- */
+/** The counters of a connection since its creation. */
 export interface ConnStats {
   /** Messages that arrived complete and valid. */
   readonly messagesIn: number;
@@ -72,10 +69,7 @@ export interface ConnStats {
    * BackpressureError, and messages of `broadcast`.
    */
   readonly messagesRefused: number;
-  /**
-   * Arrived messages that no reader got: after a close, a failed handler or an expired read
-   * deadline.
-   */
+  /** Arrived messages that no reader got, after a close, a failed handler or a read deadline. */
   readonly messagesDropped: number;
   /** Data and control frames. */
   readonly framesIn: number;

@@ -2,8 +2,8 @@ import type { BackpressureError, MessageDeflate } from '@ws/codec';
 import type { Observer } from './observer.ts';
 
 /**
- * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default
- * for each.
+ * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default for
+ * each.
  *
  * The library trusts a platform: its functions must not throw, and must not return promises. A
  * `yield` or `defer` that never runs its callback stalls only the connections of this platform. The
@@ -17,12 +17,10 @@ export interface Platform {
    * @returns Number of bytes written.
    */
   writeUtf8(into: Uint8Array, at: number, text: string): number;
-  /**
-   * Decodes `bytes[start, end)` as UTF-8. A byte order mark is kept; invalid bytes become U+FFFD.
-   */
+  /** Decodes `bytes[start, end)` as UTF-8. Keeps a byte order mark. Invalid bytes become U+FFFD. */
   decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
   /**
-   * Whether `bytes` is valid UTF-8. Absent on a platform that has no faster check than the codec.
+   * Whether `bytes` is valid UTF-8. Absent on a platform without a faster check than the codec's.
    */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
   /**
@@ -63,10 +61,7 @@ export interface Platform {
    * that does not compress. A bundle then contains no code for compression.
    */
   readonly deflate?: MessageDeflate | undefined;
-  /**
-   * The platform that this one extends, if any. Owns the objects that outlive connections, such as
-   * engines.
-   */
+  /** The platform that this one extends, if any. Owns long-lived objects such as engines. */
   readonly base?: Platform | undefined;
   /**
    * For debugging: whether borrowed bytes are overwritten with 0xDD when a handler of `receive` has
@@ -99,9 +94,7 @@ export function viewOf(
     : platform.view(bytes, start, end);
 }
 
-/**
- * Returns a function that creates one `T` for each platform, at the first call with that platform.
- */
+/** Returns a function that creates one `T` for each platform, at its first call. */
 export function perPlatform<T extends object>(
   create: (platform: Platform) => T,
 ): (platform: Platform) => T {

@@ -3,8 +3,7 @@ import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
 
 /**
- * A validator as https://standardschema.dev describes it, for example a schema of zod, valibot or
- * arktype.
+ * A validator as https://standardschema.dev describes it, for example a schema of zod or valibot.
  */
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {

@@ -8,9 +8,7 @@ import { type TaskQueue, TurnCallback } from '../scheduler/task-queue.ts';
  * than a view of a block.
  */
 const SMALL = 64;
-/**
- * From this size in bytes on, the copy costs more than the allocation. A block saves little time.
- */
+/** From this size in bytes on, the copy costs more than the allocation, so a block saves little. */
 const LARGE = 4096;
 /**
  * A message that the caller keeps also keeps its block alive. The block has at most this many times
@@ -27,8 +25,7 @@ type BlockOwner = { readonly platform: Platform };
  * three times as much time as one array of 8 KiB.
  *
  * A thread has at most one block, which serves one connection until the turn ends or another
- * connection needs a block. So two connections never share memory, and an idle connection has
- * none.
+ * connection needs a block. So connections never share memory, and idle ones have none.
  *
  * The platform marks each block as not transferable, because the transfer of one message would
  * detach the others. Without blocks, a loop over messages of 1 KiB loses a fifth of its rate.

@@ -54,14 +54,12 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   read(into: Uint8Array): Promise<number> {
     if (!isUint8Array(into)) {
-      return this.#rejectMistake(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
+      return this.#reject(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
-    if (into.length === 0)
-      return this.#rejectMistake(new RangeError('read: no room in an empty array'));
+    if (into.length === 0) return this.#reject(new RangeError('read: no room in an empty array'));
     return this.#readAlone(
       (pieces) => {
-        // The caller has transferred `into` to another thread. A result of 0 would mean the end of
-        // the message.
+        // The caller has transferred `into` to another thread. 0 would mean the end of the message.
         if (into.length === 0) throw this.#detached();
         return pieces.take(into);
       },
@@ -70,9 +68,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /**
-   * The error of a read into a detached array. When the array had bytes, the message is dropped.
-   */
+  /** The error of a read into a detached array. If it had bytes, the message is dropped. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
     if (this.#pieces.hasFilled) this.#dropRest(cause);
@@ -153,8 +149,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       const piece = await this.#next((pieces) => pieces.shift(), undefined);
       if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
       if (length + piece.length > all.length) {
-        // Doubling the array bounds the cost. On average, growth copies each byte of the message at
-        // most twice.
+        // Doubling the array bounds the cost. On average, growth copies each byte at most twice.
         const grown = new Uint8Array(
           Math.max(length + piece.length, length === 0 ? 0 : all.length * 2),
         );
@@ -201,9 +196,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /**
-   * Runs {@link #next} as the only read of the message. Bytes that arrive go straight to `into`.
-   */
+  /** Runs {@link #next} as the only read of the message. New bytes go straight to `into`. */
   #readAlone<T>(take: (pieces: PieceQueue) => T, end: T, into?: Uint8Array): Promise<T> {
     if (this.#pieces.reading) return this.#rejectClash();
     const failed = this.#rejectionIfFailed<T>();
@@ -220,10 +213,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected<T>(failure.reason);
   }
 
-  /**
-   * Waits for a piece and resolves with the result of `take`. Resolves with `end` at the end of the
-   * message.
-   */
+  /** Waits for a piece. Resolves with the result of `take`, or with `end` after the last one. */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
     // The login may have expired since the piece arrived.
@@ -252,11 +242,12 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       if (this.#pieces === inbox.pieces) inbox.run('reader');
       return Promise.resolve(taken);
     } catch (error) {
-      return this.#rejectMistake(error);
+      return this.#reject(error);
     }
   }
 
-  #rejectMistake<T>(error: unknown): Promise<T> {
+  /** Returns a rejected promise. Reports an error of the application to the option `report`. */
+  #reject<T>(error: unknown): Promise<T> {
     if (isMistake(error)) fromCaller(error, this, 'read');
     this.#connection.reportMistake(error, 'read');
     return rejected(error);

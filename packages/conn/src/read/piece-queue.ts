@@ -12,15 +12,11 @@ const SMALLEST_TAIL = 64;
 
 /** The pieces of a message that is read as a stream, between the connection and its reader. */
 export class PieceQueue {
-  /**
-   * Bytes of the unread pieces, plus a fixed cost for each piece. `readAhead` bounds this sum.
-   */
+  /** Bytes of the unread pieces, plus a fixed cost for each piece. `readAhead` bounds this sum. */
   cost = 0;
   /** Whether the reader waits for bytes. False once it has a whole merged piece or a full array. */
   demanding = false;
-  /**
-   * Whether no more pieces follow: the message is complete, or `failure` is set.
-   */
+  /** Whether no more pieces follow: the message is complete, or `failure` is set. */
   over = false;
   /** Why the rest of the message cannot be read. */
   failure: { readonly reason: unknown } | undefined;
@@ -99,9 +95,7 @@ export class PieceQueue {
     this.#tailLength = length;
   }
 
-  /**
-   * Copies bytes to the array of the read. Returns the index of the first byte that does not fit.
-   */
+  /** Copies bytes to the array of the read. Returns the index of the first byte without room. */
   #fillWith(into: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
     // Pieces in the queue come first.
     if (this.held || this.#pieces.length > 0 || this.#tailLength > 0) return start;

@@ -44,8 +44,8 @@ const ROUNDING = 1e-6;
  * the transport. A message needs a token of both kinds. A long message may take more bytes than the
  * bucket has. This debt delays the next message.
  *
- * With `over: 'close'`, the bucket counts arriving messages, because a slow reader may take many
- * at once.
+ * With `over: 'close'`, the bucket counts arriving messages, because slow readers take many at
+ * once.
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;

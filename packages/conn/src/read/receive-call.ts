@@ -116,12 +116,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * As {@link then}, with the `Conn` of this connection. One observer needs no other promise until
-   * the end.
+   * As {@link then}, with the `Conn` of this connection. One observer needs no promise until the
+   * end.
    */
   observe(observer: ReceiveObserver<object>): void {
     if (this.#result === undefined && this.#observer === undefined) this.#observer = observer;
-    else notifyAfter(observer, this.#connection.conn, this.#promise());
+    else notify(observer, this.#connection.conn, this.#promise());
   }
 
   #settleAs(end: Promise<unknown>): void {
@@ -131,7 +131,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     } else this.#result = end;
     const observer = this.#observer;
     this.#observer = undefined;
-    if (observer !== undefined) notifyAfter(observer, this.#connection.conn, end);
+    if (observer !== undefined) notify(observer, this.#connection.conn, end);
   }
 
   /** Creates no rejected promise until code asks for one, because most callers only observe. */
@@ -190,9 +190,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     }
   }
 
-  /**
-   * Calls the handler with `bytes[start, end)`; `lease` is the pooled memory of the bytes, if any.
-   */
+  /** Calls the handler with `bytes[start, end)`. `lease` is their pooled memory, if any. */
   call(
     type: DataType,
     bytes: Uint8Array,
@@ -241,10 +239,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     borrowed.lease = copy;
   }
 
-  /**
-   * A separate method, because a closure in {@link call} would make V8 allocate a context at every
-   * call.
-   */
+  /** A separate method: a closure in {@link call} would make every call allocate a context. */
   #waitFor(result: PromiseLike<void>): void {
     this.state = PENDING;
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
@@ -291,8 +286,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     inbox.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = this;
-    // Two errors of a handler do not count: a write after our close frame, and the reason of the
-    // end.
+    // Two errors of a handler do not count: a write after our close frame, and the end itself.
     const error = thrown === undefined ? reason : thrown.error;
     const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
     const failure =
@@ -372,11 +366,7 @@ export function receiveThen(
   return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }
 
-function notifyAfter(
-  observer: ReceiveObserver<object>,
-  subject: object,
-  call: Promise<unknown>,
-): void {
+function notify(observer: ReceiveObserver<object>, subject: object, call: Promise<unknown>): void {
   call.then(
     () => observer.fulfilled(subject),
     (error: unknown) => observer.rejected(subject, error),

@@ -102,9 +102,7 @@ const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ 
   (platform) => new WarningReporter(platform),
 );
 
-/**
- * Returns the default reporter of a platform. Platforms with the same base share one reporter.
- */
+/** Returns the default reporter of a platform. Platforms with the same base share one reporter. */
 export function warningsOf(platform: Platform): WarningReporter {
   return warningsOfBase(platform.base ?? platform);
 }

@@ -21,9 +21,7 @@ export class TurnCallback implements TurnTask {
 /** The array of a queue is used again, unless it had more tasks than this. */
 const LONG = 1024;
 
-/**
- * Tasks of all connections of one platform. One callback of the platform runs all tasks in order.
- */
+/** Tasks of all connections of one platform. One callback of the platform runs all, in order. */
 export class TaskQueue {
   readonly #schedule: (run: () => void) => void;
   readonly #runtime: RuntimeTimers;

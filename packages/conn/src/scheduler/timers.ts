@@ -11,10 +11,7 @@ export interface TimerEntry {
   fire(): void;
 }
 
-/**
- * Delays of this many ms or more are rounded up to whole slots, so that many connections share a
- * slot.
- */
+/** Delays in ms from here on are rounded up to whole slots, so that many connections share one. */
 const COARSE_FROM_MS = 1_000;
 /** Length of a slot in ms. */
 const SLOT_MS = 64;
@@ -80,8 +77,7 @@ export class Timers implements TurnTask {
     entry.slot = undefined;
     entries?.delete(entry);
     if (entries?.size === 0) this.#slots.delete(slot);
-    // The platform timer may then fire for no entry. That costs less than a search for the next
-    // slot.
+    // The platform timer may then fire for no entry. A search for the next slot costs more.
     if (this.#slots.size === 0) this.#scheduleEarliest();
     else if (wasLastKeeper) this.#endOfTurn.add(this);
   }
@@ -140,8 +136,7 @@ export class Timers implements TurnTask {
         for (const entry of firing) {
           // The `fire` of another entry has cleared or moved this one.
           if (entry.slot !== slot) continue;
-          // Cleared one by one, so that after a `fire` that throws the others fire in the next
-          // wake.
+          // Cleared one by one: after a `fire` that throws, the others fire in the next wake.
           this.clear(entry);
           asyncContexts.inOwnContext(() => entry.fire());
         }

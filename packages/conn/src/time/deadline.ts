@@ -3,9 +3,7 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { isDate, kind } from '../validate.ts';
 
-/**
- * A deadline of reads or writes, as in Go. It can be moved until it expires.
- */
+/** A deadline of reads or writes, as in Go. It can be moved until it expires. */
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
@@ -20,9 +18,7 @@ export class Deadline implements TimerEntry {
     this.#onExpired = onExpired;
   }
 
-  /**
-   * @param at - A Date or ms since 1970; null removes the deadline. A past time expires at once.
-   */
+  /** @param at - A Date or ms since 1970; null: none. A past time expires at once. */
   set(at: Date | number | null): void {
     const ms = untilOf(at);
     schedulerOf(this.#platform).timers.clear(this);

@@ -2,10 +2,7 @@ import { CloseError, CloseSentError } from '../errors.ts';
 import { inLaterTurn } from '../platform/later-turns.ts';
 import { CallPromise } from './call-promise.ts';
 
-/**
- * The shared resolved promise that every write returns while there is room. It saves an allocation
- * per write.
- */
+/** The shared resolved promise that every write returns while there is room. */
 export const RESOLVED: Promise<void> = Promise.resolve();
 
 const ignore = (): void => {};
@@ -22,8 +19,7 @@ export function markHandled<T>(promise: Promise<T>): Promise<T> {
 
 /**
  * Returns the promise of a call that fails. The promise is marked as handled, and rejects at the
- * time of {@link atEnd}. An error of a close gets the stack of this call, because the close created
- * it.
+ * time of {@link atEnd}. An error of a close gets the stack of this call.
  *
  * @param end - The cause of all such failures: `reason`, if all calls get the same; otherwise the
  *   object that refuses the calls.

@@ -15,8 +15,7 @@ export interface WaitOptions {
   /** An abort ends the wait. The promise rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Time in ms after which the promise rejects with a TimeoutError. The wait keeps the process
-   * alive.
+   * Time in ms after which the promise rejects with a TimeoutError. This keeps the process alive.
    */
   readonly timeout?: number | undefined;
 }

@@ -87,10 +87,7 @@ const HIGH_WATER_MARK = 65_536;
 /** Deliveries to one end, after which timers and I/O run. */
 const DELIVERIES_PER_TURN = 64;
 
-/**
- * Creates two transports that deliver to each other. As with a socket, no delivery comes within a
- * `write`.
- */
+/** Creates two transports that deliver to each other, never within a `write`. */
 export function transportPair(platform: Platform): [Transport, Transport] {
   const near = new MemoryTransport(platform, 'near');
   const far = new MemoryTransport(platform, 'far');
@@ -105,9 +102,7 @@ class MemoryTransport implements Transport, TurnTask {
   peer!: MemoryTransport;
   readonly #scheduler: Scheduler;
   #sink: TransportSink | undefined;
-  /**
-   * Undelivered chunks. If `#peerEnded`, the end of the peer follows.
-   */
+  /** Undelivered chunks. If `#peerEnded`, the end of the peer follows. */
   readonly #arriving: Uint8Array[] = [];
   #arrivingBytes = 0;
   #peerEnded = false;

@@ -78,8 +78,7 @@ const LEAST_PROGRESS = 0.1;
  * only `maxBufferedAmount` bounds a connection. Above the limit, each connection may have an equal
  * share of the limit. A connection above its share fails when its peer reads too little.
  *
- * The total stays below twice the limit, plus `highWaterMark` for each connection with waiting
- * bytes.
+ * The total stays below twice the limit, plus `highWaterMark` for each waiting connection.
  */
 export class WriteBudget implements TimerEntry {
   slot: number | undefined;
@@ -91,7 +90,7 @@ export class WriteBudget implements TimerEntry {
   readonly #written = new Set<Budgeted>();
   #recountedAt = Number.NEGATIVE_INFINITY;
   /**
-   * Size in bytes of the largest write refused since the last check, if the limit has room for it.
+   * Size in bytes of the largest write that was refused since the last check and fits the limit.
    */
   #refused = 0;
   /** {@link flushedOf} at the last check, for each connection with waiting bytes. */

@@ -26,10 +26,7 @@ export class DrainWaits {
   flushedWhenBlocked = 0;
   /** Pings and pongs that wait for a blocked transport. */
   controls: ControlQueue | undefined;
-  /**
-   * One promise for all writes above the high-water mark. One drain settles them all, and there may
-   * be a million.
-   */
+  /** One promise for all writes above the high-water mark. One drain settles all of them. */
   #drain: Deferred<void> | undefined;
   /** One promise for all writes after the turn was full. */
   #nextTurn: Deferred<void> | undefined;
@@ -112,9 +109,7 @@ export class DrainWaits {
     this.#releasedFrames = 0;
   }
 
-  /**
-   * Resolves a write after its release, as `next` if given. A rejected write stays rejected.
-   */
+  /** Resolves a write after its release, as `next` if given. A rejected write stays rejected. */
   settle(write: Deferred<void>, next: Promise<void> | undefined): void {
     write.resolve(next);
     if (this.#referenced?.delete(write) !== true || this.#referenced.size > 0) return;

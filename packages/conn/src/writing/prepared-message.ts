@@ -101,8 +101,8 @@ export class EncodedVariants {
   }
 
   /**
-   * Creates the variant on another thread and calls `done` with it. The variant is empty when the
-   * encoding fails.
+   * Creates the variant on another thread and calls `done` with it. A failed encoding gives an
+   * empty variant.
    *
    * @returns A function that cancels the call of `done`.
    * @throws The error of an encoding that cannot start; `done` is not called then.

@@ -29,14 +29,14 @@ export class WriteEnd {
 }
 
 /** The error of a connection after an encoder or a transport threw. */
-export function frameNotWritten(cause: unknown): TransportError {
+export function notWritten(cause: unknown): TransportError {
   return new TransportError('a frame could not be written', { cause });
 }
 
 /** The error of a connection whose transport did not accept bytes because of `cause`. */
 export function writeFailure(cause: unknown): TransportError {
   if (isPendingBytesError(cause)) return new TransportError(causeText(cause), { cause });
-  return cause instanceof TransportError ? cause : frameNotWritten(cause);
+  return cause instanceof TransportError ? cause : notWritten(cause);
 }
 
 /** The error for a `write` of a transport that returned neither true nor false. */
