@@ -5,9 +5,9 @@ import { badType, checkOptionNames, isThenable, kind, onRejection } from './vali
 import { bytesOf, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
-/** Which connections a {@link broadcast} leaves out. */
+/** Options of {@link broadcast}: the connections that get the message. */
 export interface BroadcastOptions<C extends Conn = Conn> {
-  /** Sends only to connections for which it returns true. */
+  /** Only connections for which this function returns true get the message. */
   readonly filter?: ((conn: C) => boolean) | undefined;
   /** Connections that do not get the message, usually the sender's. */
   readonly except?: Conn | Iterable<Conn> | undefined;
@@ -17,18 +17,17 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
 
 /**
  * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
- * does not delay the others. A connection without room below its `maxBufferedAmount` does not get
- * the message.
+ * does not delay the others. A connection without room below `maxBufferedAmount` gets no message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.
- * @param data - A string is sent as text, bytes as binary, a message that was read or a
- *   {@link PreparedMessage} with its own type.
- * @returns How many connections accepted the message. `stats.messagesRefused` of a connection counts
- *   the messages that exceeded its `maxBufferedAmount`, and `report` gets the first one. A later
- *   failure is not reported. The message is lost when the connection ends while it still waits, for
- *   example for an open MessageWriter. Await `writePreparedMessage` where that matters.
+ * @param data - A string is sent as text, bytes as binary. A message that was read and a
+ *   {@link PreparedMessage} keep their type.
+ * @returns Number of connections that accepted the message. `stats.messagesRefused` of a connection
+ *   counts the messages that exceeded its `maxBufferedAmount`, and `report` gets the first one. An
+ *   accepted message can still be lost without a report, when the connection ends before the
+ *   message is sent. Await `writePreparedMessage` where that matters.
  * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
- *   function or returns a promise; what `filter` throws. Nothing is sent then.
+ *   function or returns a promise; an error of `filter`. Nothing is sent then.
  *
  * @example
  * ```ts
@@ -45,7 +44,7 @@ export function broadcast<C extends Conn>(
   data: MessageData | PreparedMessage,
   options: BroadcastOptions<C> = {},
 ): number {
-  const { filter, message, left } = checked(() => {
+  const { filter, message, excluded } = checked(() => {
     if (typeof (conns as Partial<Iterable<C>> | null)?.[Symbol.iterator] !== 'function') {
       throw badType('broadcast: expected Conns, such as server.connections', conns);
     }
@@ -58,7 +57,7 @@ export function broadcast<C extends Conn>(
       fromCaller(error, broadcast);
       throw error;
     }
-    if (left?.has(conn) !== true && (filter === undefined || selects(filter, conn))) {
+    if (excluded?.has(conn) !== true && (filter === undefined || selects(filter, conn))) {
       chosen.push(conn);
     }
   }
@@ -87,10 +86,10 @@ function checkBroadcast<C extends Conn>(
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
   }
-  return { filter, message: preparedOf(data, 'broadcast'), left: leftOut(except) };
+  return { filter, message: preparedOf(data, 'broadcast'), excluded: excludedConns(except) };
 }
 
-/** A filter that returns a promise would let all connections through. */
+/** @throws TypeError for a promise, which would be true for every connection. */
 function selects<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
   if (isThenable(result)) {
@@ -101,18 +100,20 @@ function selects<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean
 }
 
 /**
+ * Returns `data` as a PreparedMessage.
+ *
  * @param method - The method that got `data`, for the error.
  * @throws TypeError for data that cannot be sent.
  */
 export function preparedOf(data: MessageData | PreparedMessage, method: string): PreparedMessage {
   if (data instanceof PreparedMessage) return data;
   if (typeof data === 'string') return new PreparedMessage(TextMessage, data);
-  // First, so that the error names the method.
+  // Checked here, so that the error names `method`.
   bytesOf(data, method);
   return new PreparedMessage(dataTypeOf(data), data);
 }
 
-function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> | undefined {
+function excludedConns(except: Conn | Iterable<Conn> | undefined): Set<unknown> | undefined {
   if (except === undefined) return undefined;
   if (typeof except !== 'object' || except === null) {
     throw new TypeError(`except: expected a Conn or several, got ${kind(except)}`);

@@ -5,11 +5,11 @@ import { isControlType } from './writing/payload.ts';
 
 /** How long `Conn.ping` waits for the pong. */
 export interface PingOptions {
-  /** Ends the wait when it aborts. The promise rejects with its reason. */
+  /** An abort ends the wait. The promise rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * In ms, default 20,000; `false` waits until the connection ends. With this option the
-   * ping keeps the process alive until it settles.
+   * Time in ms; `false` waits until the connection ends. A number also keeps the process alive
+   * until the ping settles. Default: 20,000, which does not keep the process alive.
    */
   readonly timeout?: number | false | undefined;
 }
@@ -23,26 +23,23 @@ export interface WriteOptions {
    */
   readonly compress?: boolean | undefined;
   /**
-   * Takes back a message that still waits when it aborts. The promise rejects with its reason. It has no
-   * effect on a message that the transport or a compression context has.
+   * When the signal aborts, a message that still waits is not sent, and the promise rejects with
+   * the reason. The signal has no effect once the transport or a compressor has the message.
    */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of `Conn.nextWriter`. */
 export interface NextWriterOptions {
-  /**
-   * `true` waits until the owner of an open writer closes it; `false` finishes that writer.
-   * Default: false.
-   */
+  /** `true` waits until an open writer is closed; `false` finishes that writer. Default: false. */
   readonly queue?: boolean | undefined;
-  /** As for `Conn.writeMessage`. It applies to the whole message. */
+  /** As for `Conn.writeMessage`, for the whole message. */
   readonly compress?: boolean | undefined;
 }
 
 /** Options of `Conn.close`. */
 export interface ConnCloseOptions extends WaitOptions {
-  /** `true` drops the messages before the peer's close frame, also unread ones. Default: false. */
+  /** `true` drops unread messages, and all until the peer's close frame. Default: false. */
   readonly discard?: boolean | undefined;
 }
 
@@ -55,12 +52,12 @@ export function badType(type: unknown): TypeError {
   );
 }
 
-/** The names of options of each method that takes other options than {@link WaitOptions}. */
+/** Option names of the methods that take other options than {@link WaitOptions}. */
 const WRITE_OPTION_NAMES = ['compress', 'signal'];
 const WRITER_OPTION_NAMES = ['queue', 'compress'];
 const CLOSE_OPTION_NAMES = /* @__PURE__ */ ['discard'].concat(WAIT_OPTION_NAMES);
 
-/** Checks the options of `method`, which has no other options than {@link WaitOptions}. */
+/** Checks the options of a method that takes {@link WaitOptions} only. */
 export function checkWaits(method: string, options: object): void {
   checkOptionNames(method, options, WAIT_OPTION_NAMES, 'ignore');
   checkWaitOptions(options);

@@ -64,7 +64,7 @@ export function isConnLike(value: unknown): value is ConnLike {
   return METHODS.every((name) => typeof conn[name] === 'function');
 }
 
-/** The internals that every {@link ConnLike} has, also one of the application. */
+/** Names of the internals that every {@link ConnLike} has, even a class of the application. */
 type Common =
   | 'failure'
   | 'closeTimeout'
@@ -77,18 +77,18 @@ type Common =
 export type ConnInternals = Pick<InternalsOfConn, Common> & Partial<InternalsOfConn>;
 
 /**
- * An accessor that a user cannot meet by accident. Its name is a literal in each class. Esbuild
- * keeps a class with a computed name, and all that the class uses, in every bundle.
+ * An accessor with a name that a user does not choose by accident. Each class writes the name as a
+ * literal, because esbuild cannot drop an unused class with a computed name.
  */
 type WithInternals = { readonly '@ws/internals'?: ConnInternals };
 
 /** The default `closeTimeout` of a connection, in ms. */
 const CLOSE_TIMEOUT = 5_000;
-/** Numbers: a page that uses this file needs no other part of the codec. */
+/** Plain numbers, so that a page with this file does not load the codec. */
 const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
-/** The internals of `conn`. For a class of the application, they call its public methods. */
+/** Returns the internals of `conn`. For a class of the application they call its public methods. */
 export function internalsOf(conn: Conn): InternalsOfConn;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {
@@ -102,7 +102,7 @@ function publicInternals(conn: ConnLike): ConnInternals {
     get closed() {
       return conn.closed;
     },
-    // A page cannot send 1011.
+    // A WebSocket of a browser refuses to send 1011.
     closeAfterError: () => conn.close(INTERNAL_SERVER_ERR).catch(() => conn.close(NORMAL_CLOSURE)),
     untilWritable: () => undefined,
     sendWaiting: ({ type, data }) => conn.writeMessage(type, data),

@@ -78,21 +78,16 @@ import { PreparedMessage } from './writing/prepared-message.ts';
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable {
   /**
-   * For the application: the library does not read it. On a server it starts as the result of
-   * `authenticate`, else as undefined.
+   * Data of the application. The library does not read this field. On a server the initial value is
+   * the result of `authenticate`, otherwise undefined.
    */
   data: Data = undefined as Data;
-  /**
-   * The subprotocol that the handshake agreed on, `''` when there is none (RFC 6455, section 1.9).
-   */
+  /** The subprotocol that the handshake agreed on, or `''` (RFC 6455, section 1.9). */
   readonly subprotocol: string;
-  /**
-   * The extensions that the handshake agreed on, as in the response's header; `''` when there are
-   * none.
-   */
+  /** The extensions that the handshake agreed on, as in the response's header, or `''`. */
   readonly extensions: string;
   readonly #connection: Connection;
-  /** Set when both ends have agreed on permessage-deflate. */
+  /** Undefined unless both ends have agreed on permessage-deflate. */
   readonly #deflate: DeflateExtension | undefined;
 
   /**
@@ -127,12 +122,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Starts `transport`. Only this connection may use it from then on. No frame is parsed before the
-   * code that creates the Conn reaches its first `await`. That code can set handlers before the
-   * first frame is parsed.
+   * Starts `transport`, which no other code may use from then on. The connection parses no frame
+   * before your code reaches its first `await`, so your code can set handlers in time.
    *
-   * @throws TypeError, RangeError for a bad option. TypeError when the first argument is no transport.
-   *   The transport was not started then.
+   * @throws TypeError, RangeError for a bad option; TypeError when the first argument is no
+   *   transport. The transport is not started then.
    */
   constructor(transport: Transport, options: ConnOptions) {
     const resolved = checked(
@@ -176,7 +170,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.closedPromise();
   }
 
-  /** Bytes that writes have accepted and that were not yet handed to the operating system. */
+  /** Bytes of accepted writes that the operating system does not have yet. */
   get bufferedAmount(): number {
     return this.#connection.bufferedAmount;
   }
@@ -207,8 +201,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * The peer's address, as the transport names it. A socket is asked at the first use: read it while
-   * the connection is open.
+   * The peer's address, as the transport names it. Read this while the connection is open, because
+   * a closed socket does not know it.
    */
   get remoteAddr(): string | undefined {
     return this.#connection.transport.remoteAddr;
@@ -216,20 +210,20 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * The object under the transport, for example a `net.Socket`. Reading or writing it corrupts the
-   * stream.
+   * connection.
    */
   get underlyingConn(): unknown {
     return this.#connection.transport.underlying;
   }
 
   /**
-   * Reads the next message. Its bytes are owned. They stay valid and never change.
+   * Reads the next message. You own its bytes.
    *
    * `signal` and `timeout` (ms) end the wait, not the connection. The next read gets the message.
    *
-   * @throws (rejects) the error that ended the connection, a {@link CloseError} as a rule; every
-   *   later read rejects with the same error. {@link ReadPendingError} while another way of reading
-   *   is pending, {@link TimeoutError} after `timeout`, the reason of `signal`.
+   * @throws (rejects) The error that ended the connection, usually a {@link CloseError}; every
+   *   later read rejects with the same error. {@link ReadPendingError} while another read is
+   *   pending, {@link TimeoutError} after `timeout`, the reason of `signal`.
    */
   readMessage(options?: WaitOptions): Promise<Message> {
     const connection = this.#connection;
@@ -272,18 +266,17 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Calls `handler` with every message until the connection ends. This is the fastest way to read,
-   * not the first to learn. It allocates nothing for a message, because it reuses the message
-   * object. Start with `for await`. `data`, `text()`, `json()` and `copy()` return values that you
-   * may keep.
+   * Calls `handler` with every message until the connection ends. This is the fastest way to read:
+   * all messages use the same {@link BorrowedMessage} object. If you are new to the library, start
+   * with `for await`.
    *
-   * The {@link BorrowedMessage} object is valid until the handler returns. If the handler returns a
-   * promise, the object is valid until that settles, and the next message waits for it. Meanwhile
-   * pings are answered and messages are read ahead.
+   * The object is valid until the handler returns. If the handler returns a promise, the object is
+   * valid until that promise settles, and the next message waits. Meanwhile pings are answered and
+   * messages are read ahead. You may keep the values of `data`, `text()`, `json()` and `copy()`.
    *
-   * @returns How the connection ended, for close codes 1000, 1001 and 1005.
-   * @throws (rejects) {@link CloseError} for other codes; a `TransportError` when the peer has closed
-   *   within a message; the error of the handler, which closes the connection with 1011;
+   * @returns How the connection ended, after close code 1000, 1001 or 1005.
+   * @throws (rejects) {@link CloseError} for other codes; a `TransportError` when the peer has
+   *   closed within a message; the error of the handler, which closes the connection with 1011;
    *   {@link ReadPendingError}; TypeError when `handler` is not a function.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
@@ -291,9 +284,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Reads and drops every message, so that pings, pongs and the close frame are read: for
-   * programs that only write. Without it `close()` of such a program waits for the peer's close
-   * frame behind unread messages. Settles as {@link receive} does.
+   * Reads and drops every message. For programs that only write: unread messages would delay pings,
+   * pongs and the peer's close frame, and so `close()`. Settles as {@link receive} does.
    */
   discardReads(): Promise<CloseInfo> {
     return startReceive(this.#connection, undefined);
@@ -305,21 +297,22 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
-   *   all data during the call. A server copies less than 32 KiB. It references other data: do not
-   *   change it until the promise settles. The library keeps the memory of a BorrowedMessage until it
-   *   is sent. Do not change what `borrow()` returned after the call.
-   *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8.
-   *   They are not checked.
-   * @param options - An aborted `signal` takes back a message that still waits: for the transport, an
-   *   open MessageWriter, or its compression on another thread. It has no effect on one that the
-   *   transport or a compression context has.
-   * @returns A promise that resolves at once below the high-water mark, though the bytes leave at the
-   *   end of the turn; else when the transport has drained; in the next turn when this one has
-   *   written 1 MiB or 1,000 frames; for referenced data, when the transport has released the bytes.
-   *   Await it, so that a slow peer slows you down.
+   *   all data during the call. A server copies less than 32 KiB, and references more: do not
+   *   change such data until the promise settles. The memory of a BorrowedMessage stays valid until
+   *   the message is sent: do not change the bytes of `borrow()` after the call. Lone surrogates in
+   *   a string are sent as U+FFFD. Bytes that you send as text must be valid UTF-8, which is not
+   *   checked.
+   * @param options - An abort of `signal` cancels a message that still waits: for the transport, an
+   *   open MessageWriter, or its compression on another thread. The abort has no effect once the
+   *   transport or a compressor has the message.
+   * @returns A promise that resolves at once, although the bytes are sent at the end of the turn.
+   *   Above the high-water mark it resolves when the transport has drained; after 1 MiB or 1,000
+   *   frames in this turn, in the next turn; for referenced data, when the transport has released
+   *   the bytes. Await the promise, so that a slow peer slows you down.
    * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError};
-   *   TypeError for other data or another type; the reason of `signal`. While the connection is open, a
-   *   write that rejects was not sent. At its end, pending writes reject, and the peer may have some.
+   *   TypeError for other data or another type; the reason of `signal`. A write that rejects while
+   *   the connection is open was not sent. A write that rejects at the end may have reached the
+   *   peer.
    * @see RFC 6455, sections 5.6 and 6.1
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
@@ -338,10 +331,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Opens a writer for a message that is sent as a stream, in fragments of `writeBufferSize` bytes.
    *
-   * At most one writer is open, as in gorilla/websocket. An open writer is finished first: its last
-   * fragment is sent, and the next call of its owner rejects with {@link WriteClosedError}. With
-   * `queue: true` this call waits until the owner closes it; use that when several producers write
-   * streams. Whole messages always wait until the writer is closed.
+   * At most one writer is open, as in gorilla/websocket. This call finishes an open writer: the
+   * last fragment is sent, and the next call of that writer rejects with {@link WriteClosedError}.
+   * With `queue: true` this call waits until the owner closes the open writer. Use `queue` when
+   * several producers write streams. Whole messages always wait until the writer is closed.
    *
    * @param type - `TextMessage` or `BinaryMessage`. The writer of a control type sends one control
    *   frame when it is closed.
@@ -378,10 +371,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sends a {@link PreparedMessage}. Its compressed variant is made once and shared. The promise
+   * Sends a {@link PreparedMessage}. All connections share its compressed variant. The promise
    * settles as for {@link writeMessage}.
    *
-   * @throws (rejects) as {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
+   * @throws (rejects) As {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
    */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
     if (!(message instanceof PreparedMessage)) {
@@ -404,12 +397,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param type - `CloseMessage`, `PingMessage` or `PongMessage`.
    * @param data - At most 125 bytes, copied during the call. For a close frame: empty, or the
    *   result of {@link formatCloseMessage}.
-   * @param deadline - A Date or ms since 1970. If it has passed when you call, the frame is not
-   *   sent.
+   * @param deadline - A Date or ms since 1970. A frame with a past deadline is not sent.
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
-   *   when 64 pings already wait. While the transport is blocked only the newest pong is
-   *   kept. The promises of the others resolve although they are not sent.
+   *   when 64 pings already wait. While the transport is blocked, only the newest pong waits. The
+   *   promises of older pongs resolve although those are not sent.
    */
   writeControl(
     type: number,
@@ -420,14 +412,12 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sends a ping. Resolves with the round trip in ms when its pong or a later ping's arrives
-   * (RFC 6455, section 5.5.3).
+   * Sends a ping. Resolves with the round trip in ms when the pong of this ping or of a later one
+   * arrives (RFC 6455, section 5.5.3).
    *
-   * @param data - At most 125 bytes, copied. Default: bytes that no other ping of this connection
-   *   has.
+   * @param data - At most 125 bytes, copied. Default: a number that is unique on this connection.
    * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the reason of `signal`,
-   *   {@link BackpressureError} when 64 pings are unanswered, the error that ended
-   *   the connection.
+   *   {@link BackpressureError} when 64 pings are unanswered, the error that ended the connection.
    */
   ping(
     data?: string | ArrayBufferLike | ArrayBufferView,
@@ -457,8 +447,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Switches compression of later messages on or off, if permessage-deflate was agreed on. The
-   * option `compress` of a write has priority. Switch it off for secrets that are sent together
-   * with text of others: the compressed length reveals something about both.
+   * option `compress` of a write has priority. Switch compression off for messages that contain
+   * both secrets and text of other people: the compressed length reveals the secrets in part.
    *
    * @throws TypeError when `on` is not a boolean.
    * @see RFC 7692, section 6
@@ -492,8 +482,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sets the size of the longest message that is accepted, in bytes after inflation. It also
-   * applies to a message that has begun. A longer message closes the connection with 1009 and a
+   * Sets the size of the longest accepted message, in bytes after inflation. The limit also applies
+   * to a message that has begun. A longer message closes the connection with 1009 and a
    * {@link ReadLimitError}.
    *
    * @param bytes - A whole number of 1 or more; `false` for no limit.
@@ -509,7 +499,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * {@link TimeoutError}: permanently, as in Go.
    *
    * @param at - A Date or ms since 1970; a past time expires at once. `null` removes the deadline.
-   *   It can be moved until it expires.
+   *   A later call moves a deadline that has not expired.
    * @throws TypeError, RangeError for another value.
    */
   setReadDeadline(at: Date | number | null): void {
@@ -517,9 +507,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sets a deadline for writes. If data is unsent when it expires, the transport is destroyed.
-   * Otherwise the first write after it destroys the transport. Writes reject with
-   * {@link TimeoutError}. {@link writeControl} takes its own deadline.
+   * Sets a deadline for writes. If data is unsent when the deadline expires, the transport is
+   * destroyed. Otherwise the next write destroys the transport. Writes reject with
+   * {@link TimeoutError}. {@link writeControl} takes a separate deadline.
    *
    * @param at - As for {@link setReadDeadline}.
    * @throws TypeError, RangeError for another value.
@@ -530,8 +520,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets when the peer's login expires. The connection then closes with 4401 `login expired`, and
-   * drops what it has not read. A clock that is set back does not extend it. After a sleep of the
-   * machine the next message finds the end, or a look at each heartbeat, at least each 20 s.
+   * drops unread messages. A clock that is set back does not extend the login. After a sleep of the
+   * machine, the next message or a check at least every 20 s finds an expired login.
    *
    * @param expires - A Date or ms since 1970; a past time expires at once. `null`: never.
    * @throws TypeError, RangeError for another value.
@@ -543,8 +533,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. While its promise is pending, only the newest ping waits for the next call. `null`
-   * restores the default answer. An error of the handler closes the connection with 1011; after our
-   * close frame, {@link closed} reports it. The error that ended the connection changes nothing.
+   * restores the default answer. An error of the handler closes the connection with 1011. After our
+   * close frame, {@link closed} only reports the error. An error that the handler got from the
+   * ended connection has no effect.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */
@@ -557,8 +548,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets a handler for pongs, called with the payload (owned bytes) after {@link ping} was
-   * resolved. While its promise is pending, only the newest pong waits. `null` removes it. An error
-   * of the handler closes the connection with 1011.
+   * resolved. While its promise is pending, only the newest pong waits. `null` removes the handler.
+   * An error of the handler closes the connection with 1011.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */
@@ -574,7 +565,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Sets a handler for the peer's close frame, called before the answer is sent. When the handler
    * has settled without sending a close frame, the answer repeats the peer's code. The answer waits
    * for the handler for at most half of `closeTimeout`. `null` removes the handler. An error of the
-   * handler closes the connection with 1011. It runs in the `AsyncLocalStorage` context of this call.
+   * handler closes the connection with 1011. The handler has the `AsyncLocalStorage` context of
+   * this call.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */
@@ -587,8 +579,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * The current ping handler; the default one sends the pong. It throws a RangeError for more than 125
-   * bytes.
+   * The current ping handler; the default one sends a pong, or throws a RangeError for more than
+   * 125 bytes.
    */
   pingHandler(): PingPongHandler {
     const { platform, outbox } = this.#connection;
@@ -614,26 +606,24 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Runs the closing handshake (RFC 6455, section 7): sends a close frame after all accepted
-   * messages, waits for the close frame of the peer and for the end of the transport. If a handshake
-   * is already running, the call waits for its end.
+   * messages, waits for the close frame of the peer and for the end of the transport. If a
+   * handshake is already running, the call waits for its end.
    *
-   * Messages that arrive before the peer's close frame are still delivered: to a handler of
-   * {@link receive}, to a loop, to pending and to later reads. The returned promise may resolve while
-   * some of them are unread. Writes reject with {@link CloseSentError}. Where no read was begun, or a
-   * reader makes no progress for half of the timeout, messages beyond `readAhead` are dropped and
-   * counted in `stats.messagesDropped`, so that the peer's close frame is reached. Reads then reject
-   * with a {@link TimeoutError} after the queued messages, and `receive` and loops do not end
-   * normally. While a handler of {@link receive} runs that has called `close` itself, they are dropped
-   * at once.
+   * Writes reject with {@link CloseSentError}. Readers still get the messages before the peer's
+   * close frame, even after the returned promise has resolved. Messages beyond `readAhead` are
+   * dropped, to reach the close frame, if no read has begun or a reader makes no progress for half
+   * of the timeout; at once if a handler of {@link receive} called `close` and still runs.
+   * `stats.messagesDropped` counts dropped messages. Reads then reject with a {@link TimeoutError}
+   * after the queued messages, and `receive` and loops do not end normally.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
-   * @param options - `timeout`: the time in ms that the handshake may take, default `closeTimeout`,
-   *   and more while a slow peer takes a tenth of the unsent bytes in each; then the transport is
-   *   destroyed. The answer of the peer does not restart it. A later call
-   *   with a `timeout` can only shorten it. `signal`: an abort destroys the transport at once; if
-   *   it has already aborted, nothing is sent. `discard`: true drops unread and later messages at
-   *   once; pending reads wait for the peer's close frame.
+   * @param options - `timeout`: the time in ms for the handshake, default `closeTimeout`; then the
+   *   transport is destroyed. The time restarts while the peer accepts a tenth of the unsent bytes
+   *   in each period, but not with the answer of the peer. A later call can only shorten the time.
+   *   `signal`: an abort destroys the transport at once; with an aborted signal nothing is sent.
+   *   `discard`: true drops unread and later messages at once; pending reads wait for the peer's
+   *   close frame.
    * @returns How the connection ended.
    * @throws (rejects) TypeError, RangeError for a bad argument; nothing is sent then. The reason of
    *   `signal`.
@@ -694,7 +684,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code may read.
    */
   toStreams(): MessageStreams {
-    // The stream begins to read later.
+    // The stream begins to read later. A close must not drop the messages before that.
     this.#connection.inbox.hasRead = true;
     return streamsOf(this);
   }
@@ -710,7 +700,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 }
 
-/** Runs a read that a signal or a timeout may end. `name` is the method that the caller used. */
+/** Runs a read with a signal or a timeout. `name` is the method that the caller used. */
 function waitForRead<Result extends Message | MessageReader>(
   connection: Connection,
   name: string,

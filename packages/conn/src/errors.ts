@@ -2,17 +2,14 @@ import { CloseCode, WebSocketError } from '@ws/codec';
 
 export { BackpressureError } from '@ws/codec';
 
-/**
- * The names of the close codes from 1000 in gorilla/websocket. It has none for 1004 and 1012 to
- * 1014. Only the number is printed.
- */
+/** The names of the close codes from 1000 on, as in gorilla/websocket. Some codes have no name. */
 const NAMES: readonly string[] =
   /* @__PURE__ */
   'normal,going away,protocol error,unsupported data,,no status,abnormal closure,invalid payload data,policy violation,message too big,mandatory extension missing,internal server error,,,,TLS handshake error'.split(
     ',',
   );
 
-/** The reason of a connection that the peer ended without a close frame, as in gorilla/websocket. */
+/** The reason after an end without a close frame, as in gorilla/websocket. */
 export const UNEXPECTED_EOF = 'unexpected EOF';
 const NO_CLOSE_FRAME = '; the peer ended the connection without a close frame';
 
@@ -48,10 +45,10 @@ export class CloseError extends WebSocketError {
   /** @param note - Explains the code in this case; appended to the message. */
   constructor(closeCode: number, reason = '', note = '') {
     const name = NAMES[closeCode - 1000];
-    const words = `close ${closeCode}${name ? ` (${name})` : ''}`;
+    const closeText = `close ${closeCode}${name ? ` (${name})` : ''}`;
     const hint = closeCode === 1006 && reason === UNEXPECTED_EOF ? NO_CLOSE_FRAME : '';
     const text = reason && `: ${printable(reason)}${hint}`;
-    super(`${words}${text}${note && `; ${note}`}`, 'WS_ERR_CLOSE');
+    super(`${closeText}${text}${note && `; ${note}`}`, 'WS_ERR_CLOSE');
     this.closeCode = closeCode;
     this.reason = reason;
   }
@@ -62,8 +59,8 @@ export class CloseError extends WebSocketError {
 }
 
 /**
- * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
- * Also `send` and `reconnect` after the end of a `ReconnectingConn`.
+ * A write after our close frame (RFC 6455, section 5.5.1). No part of the write was sent. Also
+ * `send` and `reconnect` after the end of a `ReconnectingConn`.
  *
  * @example
  * ```ts
@@ -122,16 +119,16 @@ export class WriteClosedError extends WebSocketError {
   }
 }
 
-/** A fault of a value, as https://standardschema.dev describes it. */
+/** An invalid part of a value, as https://standardschema.dev describes it. */
 export interface SchemaIssue {
   readonly message: string;
-  /** The way to the wrong part of the value: keys, or objects with a key. Absent for all of it. */
+  /** Path to the invalid part: keys, or objects with a key. Absent for the whole value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
 /**
- * A message is not valid JSON, a value cannot be serialized, or a value of `@ws/rpc` does not fit its
- * schema. The connection stays usable.
+ * A message is not valid JSON, a value cannot be serialized, or a value of `@ws/rpc` is not valid
+ * for its schema. The connection stays usable.
  *
  * @example
  * ```ts
@@ -148,10 +145,7 @@ export interface SchemaIssue {
  */
 export class JSONError extends WebSocketError {
   declare readonly code: 'WS_ERR_JSON';
-  /**
-   * The issues that the schema reports, unchecked: typed as Standard Schema has them. Empty for a
-   * syntax error.
-   */
+  /** The issues that the schema reports, with unchecked types. Empty for a syntax error. */
   readonly issues: readonly SchemaIssue[];
 
   constructor(message: string, issues: readonly SchemaIssue[] = [], options?: ErrorOptions) {
@@ -199,8 +193,8 @@ export class ReadLimitError extends WebSocketError {
 }
 
 /**
- * A read started while another one is pending, or a read of a message with a dropped rest. The
- * message names both reads, or the cause.
+ * A read started while another one is pending, or the rest of a streamed message was dropped. The
+ * error message names both reads, or the cause.
  *
  * @example
  * ```ts
@@ -253,9 +247,9 @@ export class ReadPendingError extends WebSocketError {
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
-   * Whether later calls fail too, since a deadline, the heartbeat, `alive`, `idleReadTimeout` or the
-   * time of the closing handshake has expired, or messages were dropped at the end. False for the
-   * `timeout` of one call: the next call can succeed.
+   * Whether later calls fail too. True for a deadline, the heartbeat, `alive`, `idleReadTimeout`,
+   * the time of the closing handshake, and messages dropped at the end. False for the `timeout` of
+   * one call.
    */
   readonly permanent: boolean;
 
@@ -270,8 +264,8 @@ export class TimeoutError extends WebSocketError {
 }
 
 /**
- * The transport failed, for example because a socket was reset: `cause` is the error of the
- * transport. Or the connection was closed within a message: `cause` is the {@link CloseError}.
+ * The transport failed, for example because a socket was reset, or the peer closed within a
+ * message. `cause` is the error of the transport, or the {@link CloseError}.
  *
  * @example
  * ```ts
@@ -297,9 +291,9 @@ export class TransportError extends WebSocketError {
 }
 
 /**
- * Creates an error without a stack trace. At the end of a connection the trace would name the event
- * loop, and it costs more than the rest of a close. A read that rejects with the error captures the
- * stack of its caller.
+ * Creates an error without a stack trace, for the end of a connection: the trace would show only
+ * the event loop, and costs more than the rest of a close. A read that rejects with the error adds
+ * the stack of its caller.
  */
 export function untraced<T extends Error | undefined>(create: () => T): T {
   const limit = Error.stackTraceLimit;
@@ -317,7 +311,7 @@ export function untraced<T extends Error | undefined>(create: () => T): T {
   }
 }
 
-/** `value` as an Error: functions of an application may throw any value. */
+/** Returns `value` as an Error, because functions of an application may throw any value. */
 export function errorOf(value: unknown): Error | undefined {
   if (value === undefined || isError(value)) return value;
   return new Error(`a value was thrown that is not an Error: ${thrownText(value)}`, {
@@ -326,8 +320,8 @@ export function errorOf(value: unknown): Error | undefined {
 }
 
 /**
- * Whether `value` is an Error. In Jest and in a vm context, the errors of Node's modules belong to
- * another realm: they are no instances of this realm's Error. Never throws.
+ * Whether `value` is an Error of any realm. In Jest and in a vm context, errors of Node's modules
+ * are no instances of this realm's Error. Never throws.
  */
 export function isError(value: unknown): value is Error {
   try {
@@ -335,7 +329,7 @@ export function isError(value: unknown): value is Error {
     const { message, stack } = (value ?? {}) as Partial<Error>;
     return typeof message === 'string' && typeof stack === 'string';
   } catch {
-    // A getter, or a trap of a Proxy.
+    // A getter or a trap of a Proxy has thrown.
     return false;
   }
 }
@@ -355,32 +349,32 @@ export function transportFailed(method: string, cause: unknown): TransportError 
   return new TransportError(message, { cause });
 }
 
-/** What error codes of the operating system mean. Other packages explain the codes of their own calls. */
+/** Explanations of system error codes. Other packages explain the codes of their own calls. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ECONNRESET: 'the peer reset the connection',
   EPIPE: 'the peer has closed the connection',
 };
 
 /**
- * The message of an error that is the cause of another one, with its code and what that means.
- * `''` for a value that is no Error or has no message.
+ * Returns the message of `cause` for the message of another error, with its code and an
+ * explanation. `''` for a value that is no Error or has no message.
  */
 export function causeText(cause: unknown): string {
   try {
-    return isError(cause) ? explained(cause) : '';
+    return isError(cause) ? messageWithCode(cause) : '';
   } catch {
     // A getter or a trap of the error throws.
     return '';
   }
 }
 
-function explained(error: Error): string {
+function messageWithCode(error: Error): string {
   const { code, reason, errors } = error as { code?: unknown; reason?: unknown; errors?: unknown };
-  // One error for each address of a name.
+  // An AggregateError of a dial, with one error for each address of the host name.
   if (error.message === '' && Array.isArray(errors)) {
     return errors.map(causeText).filter(Boolean).join(', ');
   }
-  // OpenSSL's message has addresses of memory and files. Its reason is words.
+  // OpenSSL's `message` contains memory addresses and file names. Its `reason` is readable.
   if (typeof reason === 'string' && error.message.includes(':SSL routines:')) return reason;
   const text = error.message.replace(/^websocket: /, '');
   if (typeof code !== 'string') return text;
@@ -430,10 +424,7 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
   return error instanceof CloseError && !expected.includes(error.closeCode);
 }
 
-/**
- * Escapes control characters, and those that change the direction of text, so that the peer cannot
- * forge log lines.
- */
+/** Escapes control and direction characters, so that a peer cannot forge log lines. */
 export function printable(text: string): string {
   if (/^[ -~]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
@@ -442,7 +433,7 @@ export function printable(text: string): string {
   });
 }
 
-/** Whether reading ended normally: `receive` resolves and iteration is done. */
+/** Whether `error` is a normal end of reading: `receive` resolves, and an iteration is done. */
 export function isNormalEnd(error: unknown): boolean {
   if (!(error instanceof CloseError)) return false;
   return (

@@ -1,6 +1,6 @@
 /**
- * Exports for the sibling packages. Unstable: any release may change or remove a name. A class that
- * `@ws/conn` exports too is the same object.
+ * Exports for the other packages of this project. Unstable: any release may change or remove a
+ * name. A class that `@ws/conn` exports too is the same object.
  *
  * @module
  */

@@ -13,10 +13,7 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
-/**
- * Calls of the library to a `Conn`, besides its public methods. Made for each use: an idle connection
- * keeps none.
- */
+/** The methods of a `Conn` that only the library calls. Created for each use, and not kept. */
 export class InternalsOfConn {
   readonly #conn: Conn;
   readonly connection: Connection;
@@ -26,7 +23,7 @@ export class InternalsOfConn {
     this.connection = connection;
   }
 
-  /** The error that has failed the connection, by a broken rule or by a handler, if any. */
+  /** The error with which this end has failed the connection, if any. */
   get failure(): unknown {
     return this.connection.machine.failed?.error;
   }
@@ -40,11 +37,11 @@ export class InternalsOfConn {
     return this.connection.closedPromise();
   }
 
-  /** Fails the connection because of `error` of the application: with 1011, or 1013 for a BackpressureError. */
+  /** Fails the connection with an application's error: 1013 for a BackpressureError, else 1011. */
   closeAfterError(error: unknown): Promise<CloseInfo> {
     const { connection } = this;
     const { ending, machine } = connection;
-    // After the end of the peer, its reader rejects with that end: our answer follows.
+    // The error may be the peer's close itself. Our answer to that close follows.
     const isEnd = machine.answerIsDue && ending?.isKnownEnd(error) === true;
     if (!isEnd) connection.fail(error, codeAfterError(error), '');
     return connection.closedPromise();
@@ -55,7 +52,7 @@ export class InternalsOfConn {
     return this.connection.outbox.untilWritable();
   }
 
-  /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
+  /** Sends a message that has waited for room. `maxBufferedAmount` does not apply. */
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
       return this.connection.outbox.sendBacklog(type, data);
@@ -64,16 +61,16 @@ export class InternalsOfConn {
     }
   }
 
-  /** The option. */
+  /** The option of that name, in bytes. */
   get maxBufferedAmount(): number {
     return this.connection.settings.maxBufferedAmount;
   }
 
   /**
-   * Counts `bytes` of messages that a reader keeps for later for `maxTotalBufferedAmount`; fewer when
-   * negative.
+   * Counts messages that a reader keeps for later towards `maxTotalBufferedAmount`.
    *
-   * @returns Whether more may be kept.
+   * @param bytes - Negative for messages that the reader has taken.
+   * @returns Whether the reader may keep more.
    */
   countKept(bytes: number): boolean {
     const { connection } = this;
@@ -94,7 +91,7 @@ export class InternalsOfConn {
 
   // Reading
 
-  /** Messages that were dropped although a reader may have wanted them. */
+  /** Number of dropped messages that a reader may have wanted. */
   get messagesLost(): number {
     return this.connection.rare?.messagesLost ?? 0;
   }
@@ -104,14 +101,14 @@ export class InternalsOfConn {
     return this.connection.inbox.drops;
   }
 
-  /** The application's handler runs. A close frame waits for the messages before it. */
+  /** Called when the application's handler starts. It delays our answer to a close frame. */
   connHandlerStarted(): void {
     this.connection.inbox.connHandlerRuns = true;
   }
 
   /**
-   * The application's handler has settled, so the last message that was read is handled. Then the
-   * connection answers a close frame that arrived after it.
+   * Called when the application's handler has settled, so the last read message is handled. The
+   * connection then answers a close frame that arrived after that message.
    */
   connHandlerSettled(): void {
     const { ending, inbox } = this.connection;
@@ -120,16 +117,16 @@ export class InternalsOfConn {
     if (ending !== undefined) this.connection.scheduleEndOfTurn();
   }
 
-  /** As `receive`. Its promise settles as the promise of `end`. Costs less than `then`. */
+  /** As `receive`, but settles as the promise of `end`. Costs less than `then`. */
   receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
     return receiveThen(this.connection, handler, end);
   }
 
   /**
-   * Calls `observer` with the connection when `result` settles: the pending `receive` or
-   * `discardReads` of this connection. Costs less than `then`.
+   * Calls `observer` when `result` settles, if `result` is the pending `receive` or `discardReads`
+   * of this connection. Costs less than `then`.
    *
-   * @returns False when `result` is another value. The observer is not called then.
+   * @returns False when `result` is another value.
    */
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbox;
@@ -139,8 +136,8 @@ export class InternalsOfConn {
   }
 
   /**
-   * The promise of a `receive` or `discardReads` that is pending after the application's handler has
-   * settled, if there is one.
+   * The promise of a `receive` or `discardReads` that is still pending after the application's
+   * handler has settled, if any.
    */
   get unfinishedReceive(): Promise<unknown> | undefined {
     const { connHandlerRuns, receiveCall } = this.connection.inbox;
@@ -154,14 +151,14 @@ export class InternalsOfConn {
     this.connection.rareParts().observeWrites(observer);
   }
 
-  /** Whether only an encoding on another thread delays messages, and `size` more bytes may wait. */
+  /** Whether only an encoding on another thread delays writes, and `size` more bytes may wait. */
   encodesElsewhere(size: number): boolean {
     const { machine, outbox } = this.connection;
     const { waitingWrites } = outbox;
     return waitingWrites?.encodes === true && !machine.blocked && outbox.flushForRoom(size);
   }
 
-  /** Whether only an open writer delays messages, and `size` more bytes may wait. */
+  /** Whether only an open MessageWriter delays writes, and `size` more bytes may wait. */
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
     const { waitingWrites } = outbox;
@@ -176,8 +173,8 @@ export class InternalsOfConn {
   /**
    * Sends a message together with the other messages of this turn.
    *
-   * @param waited - Whether the message comes from a queue of the caller: `maxBufferedAmount` does
-   *   not apply.
+   * @param waited - Whether the message has waited in a queue of the caller. `maxBufferedAmount`
+   *   then does not apply.
    * @returns Whether the connection accepted it.
    */
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
@@ -190,32 +187,31 @@ export class InternalsOfConn {
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
-      // For example no memory for the compressor of this connection, or a transport that throws.
-      // Other connections still get the message.
+      // For example no memory, or a transport that throws. The other connections continue.
       return false;
     }
   }
 
   /**
-   * Sends text and binary messages together, if the connection is idle and does not compress. Costs
-   * least when many connections send the same array in one turn.
+   * Sends text and binary messages together, if the connection is idle and does not compress. Many
+   * connections that send the same array in one turn share its frames.
    *
-   * @returns False when nothing was sent: send the messages one by one.
+   * @returns False when nothing was sent. Send the messages one by one then.
    */
   sendAll(messages: readonly PreparedMessage[]): boolean {
     return this.connection.outbox.sendAll(messages);
   }
 
-  // The close
+  // Close
 
-  /** Whether a read or a write rejects with `error`, because the connection has ended with it. */
+  /** Whether `error` is the error of reads or writes after the end of the connection. */
   endedWith(error: unknown): boolean {
     return this.connection.endedWith(error);
   }
 
   /**
-   * As `Conn.close` with a timeout, without its promise and its checks: for a server that closes
-   * many connections and keeps the process alive itself.
+   * As `Conn.close` with a timeout, without a promise and without checks. For a server that closes
+   * many connections and itself keeps the process alive.
    *
    * @param payload - A valid payload of a close frame.
    */

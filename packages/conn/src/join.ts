@@ -8,9 +8,9 @@ import { utf8 } from './writing/payload.ts';
 /**
  * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.
  *
- * @param term - Text that is added after each message, for example `'\n'` for lines. Default: none.
- * @returns The bytes (owned) in pieces. The iteration never ends normally. It throws the error that
- *   every later read rejects with, a {@link CloseError} also after a normal close.
+ * @param term - Text after each message, for example `'\n'` for lines. Default: none.
+ * @returns The bytes (owned) in pieces. The iteration always ends with an error: the one that later
+ *   reads reject with. Even after a normal close that is a {@link CloseError}.
  * @throws TypeError when `term` is not a string.
  *
  * @example
@@ -33,14 +33,14 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
-  const left = new AbortController();
-  // Code will read, although it has not begun.
+  const loop = new AbortController();
+  // The first `next` may come late. A close must not drop the messages before that.
   conn['@ws/internals'].connection.inbox.hasRead = true;
-  const pieces = join(conn, utf8(term), left.signal);
+  const pieces = join(conn, utf8(term), loop.signal);
   return {
     next: () => markHandled(pieces.next()),
     return() {
-      left.abort();
+      loop.abort();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -49,10 +49,10 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   };
 }
 
-/** @param left - Ends a pending `next`. Its message is for the next read. */
+/** @param left - Aborts when the loop is left. A pending `next` then consumes no message. */
 async function* join(
   conn: Conn,
-  end: Uint8Array,
+  term: Uint8Array,
   left: AbortSignal,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
   try {
@@ -67,7 +67,7 @@ async function* join(
         left.removeEventListener('abort', leave);
       }
       if (left.aborted) return undefined;
-      if (end.length > 0) yield end.slice();
+      if (term.length > 0) yield term.slice();
     }
   } catch (error) {
     if (left.aborted) return undefined;

@@ -3,10 +3,10 @@ import { type Lease, poolsAreDebugged } from '@ws/codec/internal';
 import { copyOf } from './memory/copy.ts';
 import type { Platform } from './platform/platform.ts';
 
-/** The part of a platform that a message needs. */
+/** The part of a platform that a {@link Message} needs. */
 export type TextDecoding = Pick<Platform, 'decodeUtf8'>;
 
-/** The part of a platform that a borrowed message needs. */
+/** The part of a platform that a {@link BorrowedMessage} needs. */
 export type MessagePlatform = Pick<Platform, 'decodeUtf8' | 'overwritesLentBytes'>;
 
 export type { DataType };
@@ -28,13 +28,12 @@ export class Message {
   /** `TextMessage` (1) or `BinaryMessage` (2). */
   readonly type: DataType;
   /**
-   * The payload, which you own. For a text message: its UTF-8, already validated.
+   * The payload, which you own. In a text message, it is valid UTF-8.
    *
-   * From 4 KiB on, `data.buffer` has the message alone. Below, it may be up to eight times as large
-   * and contain other messages of this connection, also unread ones: call `data.slice()` before you
-   * transfer the bytes to another thread. Messages never overlap, so you may change the bytes of
-   * `data`, but no others of the buffer. A view of another type over the buffer starts at
-   * `data.byteOffset`, a multiple of 8.
+   * `data.buffer` of a message of 4 KiB or more contains only this message. A smaller message may
+   * share a buffer of up to eight times its size with other messages of the connection, also unread
+   * ones. Call `data.slice()` before you transfer such bytes to another thread, and change no bytes
+   * of the buffer outside `data`. `data.byteOffset` is a multiple of 8, for views of other types.
    */
   readonly data: OwnedBytes;
   readonly #platform: TextDecoding;
@@ -77,10 +76,10 @@ export class Message {
 
 /**
  * The message that the handler of `receive` gets. Later messages use the same object again. The
- * object is valid until the handler returns or, when the handler returned a promise, until that
- * promise settles. The results of its methods are yours to keep, except of {@link borrow}.
+ * object is valid until the handler has finished: until it returns, or until the promise that it
+ * returned settles. You may keep the results of all methods except {@link borrow}.
  *
- * `send` and `writeMessage` accept it directly. They copy nothing and create no view of its bytes.
+ * `send` and `writeMessage` accept this object, and create neither a copy nor a view of its bytes.
  *
  * @example
  * ```ts
@@ -128,15 +127,15 @@ export class BorrowedMessage {
     return this.type === TextMessage;
   }
 
-  /** Bytes of payload. */
+  /** Size of the payload in bytes. */
   get length(): number {
     this.check();
     return this.end - this.start;
   }
 
   /**
-   * The payload, which you own: a copy, made at the first access. Until the handler has finished,
-   * each access returns the same bytes.
+   * A copy of the payload, which you own. The first access creates the copy. Later accesses for the
+   * same message return the same copy.
    */
   get data(): OwnedBytes {
     this.check();
@@ -145,14 +144,14 @@ export class BorrowedMessage {
   }
 
   /**
-   * A view of the payload, without a copy. Do not change the bytes once the message was sent. A server
-   * sends a large one from this memory. The bytes are borrowed. They are valid until the handler
-   * has finished, and show other data later. The buffer of the view is larger than the message and
-   * contains other messages: transfer {@link data} to another thread, not this view.
+   * A view of the payload, without a copy. Its bytes are valid until the handler has finished, and
+   * show other data later. After you pass the message to a write, do not change the bytes: a server
+   * sends a large message from this memory. The buffer of the view also contains other messages.
+   * Transfer {@link data} to another thread, not this view.
    */
   borrow(): Uint8Array {
     this.check();
-    // Not `subarray`: a chunk of Node is a Buffer. Its `slice` does not copy.
+    // Not `subarray`: that of a Node chunk is a Buffer, whose `slice` does not copy.
     const { bytes } = this;
     this.#view ??= new Uint8Array(bytes.buffer, bytes.byteOffset + this.start, this.length);
     return this.#view;
@@ -197,7 +196,7 @@ export class BorrowedMessage {
     this.end = end;
   }
 
-  /** @internal Moves the message to memory of its own. False when the handler has a view of it. */
+  /** @internal Moves the message to own memory. False when the handler has a view of the bytes. */
   own(): boolean {
     if (this.#view !== undefined) return false;
     this.bytes = copyOf(this.bytes, this.start, this.end);
@@ -223,5 +222,5 @@ export class BorrowedMessage {
   }
 }
 
-/** The bytes after the end of the handler. Not `NO_BYTES`, which an empty message may have. */
+/** Replaces the bytes after the handler. Not `NO_BYTES`, which an empty message may have. */
 const OVER = /* @__PURE__ */ new Uint8Array(0);

@@ -1,22 +1,20 @@
 import { kind } from './validate.ts';
 
-/**
- * The connection, as a {@link Transport} calls it. All methods are synchronous and never throw.
- */
+/** The methods of a connection for its {@link Transport}: synchronous, and they never throw. */
 export interface TransportSink {
   /**
    * Bytes arrived.
    *
-   * @param chunk - Lent for this call. The connection may change its bytes, and copies what it
-   *   keeps.
-   * @param end - The bytes are `chunk[0, end)`. So a transport can lend the first part of a buffer
-   *   without a view of it. Default: all of `chunk`.
+   * @param chunk - Lent for this call. The connection may change the bytes, and copies the bytes
+   *   that it keeps.
+   * @param end - The bytes are `chunk[0, end)`, so that a transport can lend a part of a buffer
+   *   without a view. Default: all of `chunk`.
    */
   data(chunk: Uint8Array, end?: number): void;
   /**
-   * The memory of `chunk` was overwritten before `data` returned. Called within that `data`. The
-   * connection reads no more of these bytes, and fails with 1011 and `error`. For transports that
-   * cannot rule this out.
+   * Called within `data`, when the memory of `chunk` was overwritten too early. The connection
+   * reads no more of these bytes, and fails with 1011 and `error`. Only for transports where this
+   * can happen.
    */
   overwritten?(error: Error): void;
   /** The transport is below its high-water mark again, after a `write` that returned false. */
@@ -28,7 +26,7 @@ export interface TransportSink {
 }
 
 /**
- * A stream of bytes in both directions, below a `Conn`. Write one for your runtime.
+ * A stream of bytes in both directions, below a `Conn`. Implement this interface for your runtime.
  * `transportContract` in `tests/contracts` checks the rules. No method throws: `sink.close` reports
  * errors.
  */
@@ -39,17 +37,17 @@ export interface Transport {
    */
   start(sink: TransportSink): void;
   /**
-   * Sends bytes after all earlier writes. After `end`, `destroy` or `sink.close` it only
-   * calls `release`.
+   * Sends bytes after all earlier writes. After `end`, `destroy` or `sink.close`, only calls
+   * `release`.
    *
    * @param chunk - Borrowed until `release` is called. The transport never changes or detaches it.
-   *   Other transports may get the same bytes. It may be a Buffer over memory that connections
-   *   share. To keep or post the bytes, copy them with `new Uint8Array(chunk)`: `slice()` of a
-   *   Buffer copies nothing, and `chunk.buffer` contains bytes of other connections.
+   *   Other transports may get the same bytes. `chunk` may be a Buffer over memory that connections
+   *   share: `slice()` of a Buffer copies nothing, and `chunk.buffer` contains bytes of other
+   *   connections. To keep or post the bytes, copy them with `new Uint8Array(chunk)`.
    * @param release - Called exactly once, when the transport no longer needs `chunk`, also when it
-   *   closes with unsent bytes. It may run inside `write`.
-   * @returns False when the transport is above its high-water mark. It accepts the bytes
-   *   nevertheless, and calls `sink.drain()` later.
+   *   closes with unsent bytes. The call may come within `write`.
+   * @returns False when the transport is above its high-water mark. It accepts the bytes all the
+   *   same, and calls `sink.drain()` later.
    */
   write(chunk: Uint8Array, release?: () => void): boolean;
   /** Writes between `cork` and `uncork` may be sent as one. */
@@ -64,26 +62,24 @@ export interface Transport {
   end(): void;
   /** Ends both directions at once. `sink.close` follows, with `error` if there was one. */
   destroy(error?: Error): void;
-  /** Bytes written and not yet handed to the operating system. */
+  /** Written bytes that the operating system does not have yet. */
   readonly bufferedAmount: number;
   /**
-   * Bound of the bytes that the operating systems of both ends hold on the way to the peer. The
-   * heartbeat gives a slow peer time to read that many. Default: 0.
+   * Bound of the bytes that the operating systems of both ends buffer on the way to the peer. The
+   * heartbeat gives a slow peer time to read that many bytes. Default: 0.
    */
   readonly inTransit?: number | undefined;
   /**
-   * Milliseconds to wait for the peer's `end` after the closing handshake, from when all bytes are
-   * sent. For peers that may never end their side, as on a stream of HTTP/2.
-   * Default: the rest of `closeTimeout`.
+   * Time in ms to wait for the peer's `end` after the closing handshake, once all bytes are sent.
+   * For peers that may never end their side, as on a stream of HTTP/2. Default: the rest of
+   * `closeTimeout`.
    */
   readonly endTimeout?: number | undefined;
   /** The address of this end: `host:port`, or a path. */
   readonly localAddr?: string | undefined;
   /** The address of the peer: `host:port`, or a path. */
   readonly remoteAddr?: string | undefined;
-  /**
-   * The platform's own stream, for example a `net.Socket`. Writing to it corrupts the connection.
-   */
+  /** The stream of the platform, for example a `net.Socket`. Writing to it corrupts the data. */
   readonly underlying?: unknown;
 }
 
@@ -103,24 +99,24 @@ const METHODS: readonly (keyof Transport)[] = [
  */
 export function checkTransport(transport: unknown): void {
   const given = Object(transport) as Partial<Record<string, unknown>>;
-  // No closure: this runs for each connection.
+  // A loop without a closure: each connection runs this check.
   for (let i = 0; i < METHODS.length; i++) {
     const name = METHODS[i]!;
     if (typeof given[name] === 'function') continue;
     throw new TypeError(
-      `new Conn: expected a Transport, got ${className(transport)}; ${cureFor(given, name)}`,
+      `new Conn: expected a Transport, got ${className(transport)}; ${adviceFor(given, name)}`,
     );
   }
 }
 
-/** For example `Socket`. Most objects of Node have no `Symbol.toStringTag`, only a constructor. */
+/** For example `Socket`: most objects of Node have a constructor, but no `Symbol.toStringTag`. */
 function className(value: unknown): string {
   const tag = kind(value);
   const { name } = Object(value).constructor ?? {};
   return tag === 'Object' && typeof name === 'string' && name !== '' ? name : tag;
 }
 
-function cureFor(given: Partial<Record<string, unknown>>, missing: string): string {
+function adviceFor(given: Partial<Record<string, unknown>>, missing: string): string {
   if (typeof given['pipe'] === 'function' && typeof given['write'] === 'function') {
     return 'after a handshake, socketTransport(socket) of @ws/node-io makes one of a socket; serve and dial do both, and Dialer.handshake for an open stream';
   }

@@ -3,11 +3,11 @@ import { badType, bound, isNear, kind, whole } from '@ws/codec/internal';
 export { badType, bound, kind, whole };
 
 /**
- * Whole milliseconds, from 1 to 2^31 - 1.
+ * Checks a time in ms: a whole number from 1 to 2^31 - 1.
  *
  * @param fallback - The result for undefined.
  * @param canBeOff - Whether `false` is allowed; the result is Infinity then.
- * @throws TypeError, RangeError, with the option's name.
+ * @throws TypeError or RangeError that names the option.
  */
 export function duration(
   name: string,
@@ -18,14 +18,14 @@ export function duration(
   if (value === undefined) return fallback;
   if (value === false && canBeOff) return Infinity;
   const ms = whole(name, value);
-  // The longest delay that the timers of every platform take.
+  // The longest delay that the timers of every platform support.
   if (ms > 2_147_483_647) {
     throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
   }
   return ms;
 }
 
-/** Returns what to write instead of an option that a function with the options `known` does not have. */
+/** Returns advice for the unknown option `name` of a function with the options `known`. */
 type HintOf = (name: string, known: readonly string[]) => string | undefined;
 
 /**
@@ -34,9 +34,9 @@ type HintOf = (name: string, known: readonly string[]) => string | undefined;
  * @param owner - Name of the class or function that takes the options, for the message.
  * @param unknownUndefined - Whether an unknown name with the value undefined is ignored or
  *   rejected.
- * @param hintOf - `optionHint` also knows the options of other functions and libraries. Default: a
- *   known name that is meant.
- * @throws TypeError that says what to write instead.
+ * @param hintOf - Default: suggests a similar known name. `optionHint` also knows the options of
+ *   other functions and libraries.
+ * @throws TypeError that says how to correct the options.
  */
 export function checkOptionNames(
   owner: string,
@@ -53,11 +53,11 @@ export function checkOptionNames(
   checkNames(owner, options, known, unknownUndefined, hintOf);
 }
 
-/** The meaning of a number in place of the options. */
+/** Options that a caller may mean by a number instead of an object. The first known one counts. */
 const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
 
 /**
- * As {@link checkOptionNames}, without its hints: a page has none to spare.
+ * As {@link checkOptionNames}, without a default for `hintOf`, to keep bundles of pages small.
  *
  * @throws TypeError with the hint, or with the known names.
  */
@@ -81,27 +81,27 @@ export function checkNames(
     }
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
-    const cure = hintOf?.(name, known) ?? `known options: ${known.join(', ')}`;
-    throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
+    const advice = hintOf?.(name, known) ?? `known options: ${known.join(', ')}`;
+    throw new TypeError(`${owner}: unknown option ${name}; ${advice}`);
   }
 }
 
-/** Names of options that any package had once, and what to do instead. */
-const FORMER: Readonly<Record<string, string>> = {
+/** Removed options of any package, and advice. */
+const REMOVED: Readonly<Record<string, string>> = {
   readBufferSize: 'it had no effect: leave it out',
 };
 
-/** The known name that is meant by `name`, for a message. */
+/** Suggests the known name that is similar to `name`. Undefined when none is. */
 export function nearName(name: string, known: readonly string[]): string | undefined {
-  // `constructor` and others are no former options.
-  if (Object.hasOwn(FORMER, name)) return FORMER[name];
-  // A list of one name is a hint itself.
+  // Not a plain lookup, which would find `constructor`.
+  if (Object.hasOwn(REMOVED, name)) return REMOVED[name];
+  // With one known name, the list in the message is clear enough.
   const near = known.length > 1 ? known.find((each) => isNear(name, each)) : undefined;
   return near === undefined ? undefined : `did you mean ${near}?`;
 }
 
-// Values of other realms (a vm context, Jest) are no instances of the classes of this realm. The
-// getters of the classes accept them, and throw for all other values.
+// `instanceof` is false for values of other realms (a vm context, Jest). The getters of a class
+// accept values of any realm, and throw for other values.
 
 const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(
   /* @__PURE__ */ Object.getPrototypeOf(/* @__PURE__ */ new Uint8Array(0)),
@@ -118,7 +118,7 @@ export function isBuffer(value: unknown): value is ArrayBufferLike {
     Reflect.get(Class.prototype, 'byteLength', value);
   return (
     succeeds(() => lengthOf(ArrayBuffer)) ||
-    // Pages without cross-origin isolation have no such class.
+    // Throws too in pages without cross-origin isolation, where the class is missing.
     succeeds(() => lengthOf(SharedArrayBuffer))
   );
 }
@@ -138,8 +138,8 @@ function succeeds(call: () => unknown): boolean {
 }
 
 /**
- * Whether `value` is a promise. One of another realm, or a query of a database, is no instance of
- * this realm's Promise.
+ * Whether `value` has a `then`. `instanceof Promise` would miss promises of other realms, and
+ * queries of databases.
  */
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   const isObject = typeof value === 'object' || typeof value === 'function';
@@ -147,8 +147,8 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
 }
 
 /**
- * Calls `failed` when `result` is a promise that rejects: the result of a function that returns
- * nothing by contract. Unhandled, the rejection would end the process.
+ * Calls `failed` if `result` is a promise that rejects. For the result of a user's function that
+ * should return nothing: an unhandled rejection would end the process.
  */
 export function onRejection(result: unknown, failed: (error: unknown) => void): void {
   if (isThenable(result)) Promise.resolve(result).then(undefined, failed);

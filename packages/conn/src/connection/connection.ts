@@ -41,7 +41,7 @@ import type { Transport, TransportSink } from '../transport.ts';
 import { onRejection } from '../validate.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
-import { unwritten } from '../writing/write-end.ts';
+import { notWritten } from '../writing/write-end.ts';
 import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
@@ -309,7 +309,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const ending = this.endingOrNew();
     // A pong or a close frame could not be written.
     if (this.machine.state === DESTROYED && !ending.destroyed) {
-      return this.abort(unwritten(cause));
+      return this.abort(notWritten(cause));
     }
     const error = new TransportError(`reading failed: ${causeText(cause)}`, { cause });
     this.fail(error, CloseCode.InternalServerErr, '');

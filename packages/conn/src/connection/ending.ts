@@ -4,7 +4,7 @@ import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } fr
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
-import { unwritten, WriteEnd } from '../writing/write-end.ts';
+import { notWritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
 import {
@@ -149,7 +149,7 @@ export class Ending implements TurnTask {
     try {
       send();
     } catch (cause) {
-      this.abort(unwritten(cause));
+      this.abort(notWritten(cause));
       return false;
     }
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
@@ -344,7 +344,7 @@ export class Ending implements TurnTask {
       try {
         machine.fail(error, code, reason);
       } catch (cause) {
-        this.abort(unwritten(cause));
+        this.abort(notWritten(cause));
       }
     }
     this.#failed(error);

@@ -10,9 +10,9 @@ import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
-import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
+import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
 import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
-import { badResult, unwritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
+import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
@@ -121,7 +121,7 @@ export class FrameSender implements BatchSender {
       const { out } = this.#machine;
       this.countControl(opcode, out.addCopy(FIN | opcode, payload, 0, payload.length));
     } catch (error) {
-      if (ours) connection.abort(unwritten(error));
+      if (ours) connection.abort(notWritten(error));
       else connection.reportMistake(error, 'writeControl');
       return rejected(error, connection);
     }
@@ -306,7 +306,7 @@ export class FrameSender implements BatchSender {
       }
     } catch (error) {
       // A part of the frame may have been sent, so no frame may follow it.
-      this.#connection.abort(unwritten(error));
+      this.#connection.abort(notWritten(error));
     } finally {
       this.#writing = IDLE;
     }
@@ -378,7 +378,7 @@ export class FrameSender implements BatchSender {
     try {
       const takesMore: unknown = connection.transport.write(bytes, release);
       if (takesMore === true) return;
-      if (takesMore !== false) throw badResult(takesMore);
+      if (takesMore !== false) throw badWriteResult(takesMore);
     } catch (cause) {
       return this.#notWritten(cause, release);
     }
@@ -394,7 +394,7 @@ export class FrameSender implements BatchSender {
   /** A part of a frame may have been sent, so no frame may follow it. */
   #notWritten(cause: unknown, release: (() => void) | undefined): void {
     this.#machine.blocked = true;
-    if (isChanged(cause)) this.#connection.reportMistake(cause, 'writeMessage');
+    if (isPendingBytesError(cause)) this.#connection.reportMistake(cause, 'writeMessage');
     this.#connection.abort(writeFailure(cause));
     // Not before the transport is destroyed, which may still use the bytes.
     release?.();

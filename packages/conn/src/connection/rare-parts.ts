@@ -10,7 +10,7 @@ import type { CallPromise } from '../time/call-promise.ts';
 import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import { type Deferred, refused } from '../time/promises.ts';
-import { overLimit } from '../writing/buffer-limits.ts';
+import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { lossError } from './end-errors.ts';
@@ -195,7 +195,7 @@ export class RareParts {
     size: number,
     text: string | undefined,
   ): CallPromise<never> | undefined {
-    const last = this.#refused?.isSettled === false ? this.#refused : undefined;
+    const last = this.#refused?.isRejected === false ? this.#refused : undefined;
     const overBound = (): BackpressureError | undefined => this.#overBound(buffered, size, text);
     const error = last === undefined ? overBound() : untraced(overBound);
     if (error === undefined) return undefined;
@@ -210,7 +210,7 @@ export class RareParts {
     text: string | undefined,
   ): BackpressureError | undefined {
     const { settings, platform, outbox } = this.#connection;
-    const error = overLimit(settings, buffered, size, text);
+    const error = limitError(settings, buffered, size, text);
     if (error !== undefined) return error;
     const bytes = text === undefined ? size : utf8Length(text);
     return outbox.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);

@@ -9,7 +9,7 @@ export type PingPongHandler = (payload: OwnedBytes) => void | PromiseLike<void>;
 /** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
-/** A handler of the user. It runs in the context of the call that has set it. */
+/** A handler of the user. `call` runs it in the async context in which it was set. */
 export class UserHandler<Handler> {
   readonly given: Handler;
   readonly call: Handler;
@@ -36,7 +36,7 @@ export class ControlHandlers {
   ping: UserHandler<PingPongHandler> | undefined;
   pong: UserHandler<PingPongHandler> | undefined;
   close: UserHandler<CloseHandler> | undefined;
-  /** The defaults, once a getter of the Conn has returned them. It returns the same one again. */
+  /** The default handlers, created by `Conn.pingHandler` and `Conn.closeHandler` on first use. */
   defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
   readonly #failed: (error: unknown, name: string) => void;
@@ -50,7 +50,7 @@ export class ControlHandlers {
     this.#pongs = new HandlerCalls((error) => failed(error, 'pong handler'));
   }
 
-  /** Calls the ping handler, which answers itself, with the payload in the decoder. */
+  /** Calls the ping handler with the payload in the decoder. That handler sends the pong. */
   handlePing({ bytes, start, end }: MessageDecoder): void {
     if (this.ping !== undefined) this.#pings.call(this.ping.call, copyOf(bytes, start, end));
   }
@@ -59,7 +59,7 @@ export class ControlHandlers {
     if (this.pong !== undefined) this.#pongs.call(this.pong.call, copyOf(bytes, start, end));
   }
 
-  /** Calls the close handler, which is set. Resolves when it has settled; never rejects. */
+  /** Calls the close handler, which must be set. Resolves when the handler has settled. */
   async handleClose({ code, reason }: ClosePayload): Promise<void> {
     try {
       await this.close!.call(code, reason);
@@ -70,8 +70,8 @@ export class ControlHandlers {
 }
 
 /**
- * The calls of an async handler. While its promise is pending, only the newest frame waits. The
- * peer may send any number (RFC 6455, section 5.5.3, allows this for pings).
+ * Calls an async handler of pings or pongs. While its promise is pending, only the newest frame
+ * waits, because the peer may send any number (RFC 6455, section 5.5.3, allows this for pings).
  */
 class HandlerCalls {
   readonly #failed: (error: unknown) => void;
@@ -94,7 +94,7 @@ class HandlerCalls {
       const settled = Promise.resolve(result).then(undefined, this.#failed);
       void settled.then(() => this.#continue());
     } catch (error) {
-      // In a microtask, as for a promise: the decoder is at work.
+      // Reported in a microtask, as for a promise, because the decoder is still running.
       void RESOLVED.then(() => this.#failed(error));
     }
   }

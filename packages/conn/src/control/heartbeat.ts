@@ -3,35 +3,35 @@ import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 
-/** The slowest peer without a measured speed, in bytes per ms: 16 KiB/s. */
-const SLOWEST = 16.384;
-/** Connections that have sent fewer bytes remember nothing: their peers read them in a second. */
-const NOTED_FROM = 16_384;
+/** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
+const ASSUMED_SPEED = 16.384;
+/** {@link noteBytes} ignores connections with fewer sent bytes. A peer reads them in a second. */
+const NOTE_FROM = 16_384;
 
-/** The ping is not sent yet. A compressed message of several frames is open. */
+/** The ping waits for the end of a compressed message of several frames. */
 const UNSENT = 'unsent';
 
 /**
- * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, or
- * that follows other bytes, so that an idle connection has none.
+ * The reason why the timeout of a ping has not started or is longer. Undefined for a ping without
+ * other bytes before it, so that an idle connection needs no object.
  */
 export type PingWait = typeof UNSENT | BytesAhead;
 
-/** The bytes that the peer reads before a ping. */
+/** Progress of the bytes that the peer has to read before a ping. */
 type BytesAhead = {
-  /** Bytes that were accepted before the ping. */
+  /** Number of bytes that were accepted before the ping, since the connection began. */
   readonly ahead: number;
-  /** {@link bytesFlushed} when it last grew, and the time of that. */
+  /** `bytesFlushed` of the sender at its last growth, and the time of that growth. */
   flushed: number;
   progressAt: number;
-  /** The same two when the wait began. Together they give the speed of the peer. */
+  /** `bytesFlushed` and the time when the wait began, to measure the speed of the peer. */
   readonly firstFlushed: number;
   readonly since: number;
-  /** Set once the ping has left this process: the {@link transitTime} that the timeout adds. */
+  /** Time in ms added to the timeout. Set once the ping has left this process. */
   transit?: number;
 };
 
-/** Time in ms that the peer needs for `inTransit` bytes at its speed so far; 0 without progress. */
+/** Time in ms in which the peer reads `inTransit` bytes at its speed so far; 0 without progress. */
 function transitTime(
   { flushed, progressAt, firstFlushed, since }: BytesAhead,
   inTransit: number,
@@ -43,20 +43,19 @@ function transitTime(
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
 // Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.heardAt`.
 //
-// A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
-// process, the timeout of the ping has not started. The connection then lives as long as some of
-// them leave within `interval + timeout`, or within the time in which the peer has read as many
-// bytes as the operating systems may have, and as long as the peer itself sends. Bytes that left
-// after the last sign of life may still be in the operating systems: the timeout grows by the time
-// to read them.
+// A peer can answer a ping only after it has read our older bytes. While older bytes wait in this
+// process, the timeout of the ping has not started. Meanwhile the connection stays open if some
+// bytes leave this process within `interval + timeout`, or if the peer sends. A slow peer gets more
+// time: as much as it needs to read the bytes that the operating systems may buffer. After the ping
+// has left this process, the timeout grows by the time in which the peer reads those bytes.
 
-/** Sets the first alarm of `connection`. */
+/** Sets the first timer of `connection`. */
 export function startHeartbeat(connection: Connection): void {
   const { settings, shared } = connection;
   if (settings.heartbeat !== false) shared.timers.set(connection, settings.heartbeat.interval);
 }
 
-/** The alarm of `connection` has fired, at `now` in ms. */
+/** Called when the timer of `connection` fires, at `now` in ms. */
 export function checkHeartbeat(connection: Connection, now: number): void {
   const { settings, shared } = connection;
   if (settings.heartbeat === false) return;
@@ -75,12 +74,12 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
   if (now >= due) return expire(connection, settings.heartbeat, Math.round(silence));
-  // Check again after one interval even if `timeout` is longer, so that silence after the pong
-  // counts from there.
+  // Checks again after one interval even if `timeout` is longer, because the pong may have come by
+  // then. The next silence starts at the pong.
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
 }
 
-/** The compressed message of several frames has ended. A delayed ping is sent. */
+/** Called when a compressed message of several frames has ended. Sends a delayed ping. */
 export function sendDelayedPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   if (rare.pingWait !== UNSENT) return;
@@ -110,10 +109,10 @@ function sendPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = undefined;
-  // When all bytes have left this process, no progress shows the speed of the peer.
-  const unheard = bytesOut - (rare.bytesSent?.previous ?? 0);
-  const ahead = Math.min(unheard, transport.inTransit ?? 0);
-  const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
+  // When all bytes have left this process, the speed of the peer cannot be measured.
+  const sentLately = bytesOut - (rare.bytesSent?.previous ?? 0);
+  const ahead = Math.min(sentLately, transport.inTransit ?? 0);
+  const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / ASSUMED_SPEED);
   if (transit !== 0) {
     rare.pingWait = {
       ahead: bytesOut,
@@ -124,7 +123,7 @@ function sendPing(connection: Connection, now: number): void {
       ...(transit !== undefined && { transit }),
     };
   }
-  // No caller waits for it, and it does not count as a ping of the user.
+  // No caller waits for this ping, and it is no ping of the user.
   void connection.outbox.control(PingMessage, connection.pings().heartbeatPayload(), true);
 }
 
@@ -146,20 +145,19 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
   pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
 }
 
-/** When a connection that was pinged expires, or its delayed ping is sent. */
+/** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
 function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
   const { transport, paused } = connection;
   const { pingedAt, pingWait } = connection.rareParts();
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-  const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
-  const stalled = pingWait.progressAt + patience;
-  // A peer that reads nothing may still send, for example its own pings. This end does not see
-  // them while it is paused.
-  return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
+  const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
+  const stalledAt = pingWait.progressAt + maxStall;
+  // A peer that reads nothing may still send, for example pings. A paused end does not see those.
+  return paused ? stalledAt : Math.max(stalledAt, pingedAt! + timeout);
 }
 
-/** Remembers the bytes that were sent, for a ping that may follow. */
+/** Notes the number of sent bytes, for a later ping. */
 function noteBytes(connection: Connection): void {
   const { machine, rare } = connection;
   const { bytesOut } = machine;
@@ -167,7 +165,7 @@ function noteBytes(connection: Connection): void {
   if (sent !== undefined) {
     sent.previous = sent.last;
     sent.last = bytesOut;
-  } else if (bytesOut >= NOTED_FROM) {
+  } else if (bytesOut >= NOTE_FROM) {
     connection.rareParts().bytesSent = { previous: 0, last: bytesOut };
   }
 }

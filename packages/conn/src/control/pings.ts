@@ -29,19 +29,22 @@ class Ping implements TimerEntry {
   }
 }
 
-/** The unanswered pings of a connection, oldest first, at most {@link MAX_PENDING_PINGS}. */
+/** The unanswered pings of a connection. */
 export class Pings {
   /** The last round trip, in ms; NaN before the first. */
   rtt: number = NaN;
   readonly #platform: Platform;
   readonly #refuse: (error: BackpressureError) => Promise<never>;
+  /** Pings of the user, oldest first, at most {@link MAX_PENDING_PINGS}. */
   readonly #pending: Ping[] = [];
+  /** Number of payloads that {@link nextPayload} has created. */
   #count = 0;
+  /** The unanswered ping of the heartbeat. */
   #heartbeat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
-  /** Why no pong can arrive any more. */
-  #over: { readonly reason: unknown } | undefined;
+  /** Set when no pong can arrive any more. */
+  #ended: { readonly reason: unknown } | undefined;
 
-  /** @param refuse - Returns the promise of a ping that exceeds the bound. */
+  /** @param refuse - Returns the promise of a ping above the bound. */
   constructor(platform: Platform, refuse: (error: BackpressureError) => Promise<never>) {
     this.#platform = platform;
     this.#refuse = refuse;
@@ -52,25 +55,25 @@ export class Pings {
     return this.#pending.length > 0;
   }
 
-  /** A payload that no other ping of this connection has. */
+  /** Returns a payload that is unique on this connection. */
   nextPayload(): Uint8Array {
     const n = ++this.#count;
     return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
   }
 
-  /** The payload of the heartbeat's ping. While that ping is unanswered, it is sent again. */
+  /** Returns the payload for a ping of the heartbeat: the same one until a pong answers it. */
   heartbeatPayload(): Uint8Array {
     this.#heartbeat ??= { payload: this.nextPayload(), sentAt: this.#platform.now() };
     return this.#heartbeat.payload;
   }
 
-  /** Sends a ping by `send`; resolves with the round trip in ms. */
+  /** Sends a ping with `send`. Resolves with the round trip in ms. */
   add(
     payload: Uint8Array,
     timeout: number,
     send: (payload: Uint8Array) => Promise<void>,
   ): Promise<number> {
-    if (this.#over !== undefined) return rejected(this.#over.reason);
+    if (this.#ended !== undefined) return rejected(this.#ended.reason);
     if (this.#pending.length >= MAX_PENDING_PINGS) {
       const text = `${MAX_PENDING_PINGS} pings are unanswered`;
       return this.#refuse(new BackpressureError(text));
@@ -82,7 +85,7 @@ export class Pings {
     return ping.answer.promise;
   }
 
-  /** Gives up the ping with this promise; false when it has settled. */
+  /** Rejects the ping whose promise is `answer`. Returns false when the promise has settled. */
   giveUp(answer: Promise<number>, reason: unknown): boolean {
     const ping = this.#pending.find((pending) => pending.answer.promise === answer);
     if (ping !== undefined) this.reject(ping, reason);
@@ -97,21 +100,21 @@ export class Pings {
     ping.answer.reject(reason);
   }
 
-  /** A pong settles its ping and all older ones (RFC 6455, section 5.5.3). */
+  /** A pong has arrived. It answers its ping and all older ones (RFC 6455, section 5.5.3). */
   pong(bytes: Uint8Array, start: number, end: number): void {
     const heartbeat = this.#heartbeat;
     if (heartbeat !== undefined && equal(heartbeat.payload, bytes, start, end)) {
       this.#heartbeat = undefined;
-      const younger = this.#pending.findIndex((ping) => ping.sentAt >= heartbeat.sentAt);
-      this.#answered(younger < 0 ? this.#pending.length : younger);
+      const firstYounger = this.#pending.findIndex((ping) => ping.sentAt >= heartbeat.sentAt);
+      this.#resolve(firstYounger < 0 ? this.#pending.length : firstYounger);
       this.rtt = this.#platform.now() - heartbeat.sentAt;
       return;
     }
-    this.#answered(this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1);
+    this.#resolve(this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1);
   }
 
-  /** The oldest `count` pings are answered. */
-  #answered(count: number): void {
+  /** Resolves the oldest `count` pings. */
+  #resolve(count: number): void {
     const now = this.#platform.now();
     for (const ping of this.#pending.splice(0, count)) {
       schedulerOf(this.#platform).timers.clear(ping);
@@ -120,9 +123,9 @@ export class Pings {
     }
   }
 
-  /** No pong can arrive any more: all pings reject with `error`. */
+  /** No pong can arrive any more: rejects all pings, also later ones, with `error`. */
   rejectAll(error: unknown): void {
-    this.#over ??= { reason: error };
+    this.#ended ??= { reason: error };
     for (const ping of this.#pending.splice(0)) {
       schedulerOf(this.#platform).timers.clear(ping);
       ping.answer.reject(error);

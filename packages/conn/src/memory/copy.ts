@@ -1,8 +1,8 @@
 import type { OwnedBytes } from '@ws/codec';
 
 /**
- * Writes below this size in bytes are copied. Others are referenced. A copy would cost more than the
- * promise that waits for the release, and would need two slabs.
+ * Writes below this size in bytes are copied. Larger ones are referenced: a copy would need two
+ * slabs, and would cost more than the promise that waits for the release.
  */
 export const COPY_BELOW = 32_768;
 
@@ -10,9 +10,8 @@ export const COPY_BELOW = 32_768;
 const SHORT = 40;
 
 /**
- * Copies `bytes[start, end)` to new memory. The result is a plain Uint8Array. The `slice` of a
- * subclass may not copy, as in Node's Buffer. V8 does not fill the copy of a typed array with
- * zeros first.
+ * Copies `bytes[start, end)` to a new plain Uint8Array. Not `slice`, because Node's Buffer copies
+ * nothing there. Not `set` for long ones, because V8 would first fill the new memory with zeros.
  */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): OwnedBytes {
   if (end - start > SHORT) return new Uint8Array(bytes.subarray(start, end));

@@ -12,8 +12,8 @@ export class FifoEntry<T> {
 }
 
 /**
- * A queue, first in, first out, from which any entry can be removed. It is a list. To take the first
- * entry of a long array, Set or Map again and again takes more than linear time.
+ * A queue, first in, first out, from which any entry can be removed. A linked list: emptying a long
+ * array, Set or Map from its start takes more than linear time.
  */
 export class Fifo<T> {
   length = 0;

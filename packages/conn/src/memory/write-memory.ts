@@ -9,9 +9,10 @@ import { isThenable, isUint8Array, onRejection } from '../validate.ts';
  */
 export interface BufferPool {
   /**
-   * Returns a buffer of any size. For undefined, or another type, the library creates a buffer and
-   * passes it to {@link put} later. A promise is a TypeError. An error rejects the write. For a
-   * close frame, or a ping or pong of the library, it ends the connection with a TransportError.
+   * Returns a buffer of any size. For undefined or another type, the library creates a buffer and
+   * passes it to {@link put} later. The write rejects when this method throws, and with a TypeError
+   * when it returns a promise. For a close frame, or a ping or pong of the library, such an error
+   * ends the connection with a TransportError.
    */
   get(): Uint8Array | undefined;
   /** Takes a buffer back. An error goes to the option `report`; the pool loses the buffer. */
@@ -33,7 +34,7 @@ export function slabsOf(
       const pooled: unknown = pool.get();
       if (isUint8Array(pooled)) {
         if (pooled.length >= minBytes) return slab(pooled, pool, putFailed);
-        // Too small for this frame: it goes back to the pool.
+        // Too small for this frame: returns the buffer to the pool.
         slab(pooled, pool, putFailed).release();
       } else if (isThenable(pooled)) {
         onRejection(pooled, () => {});
@@ -47,7 +48,7 @@ export function slabsOf(
 }
 
 function slab(bytes: Uint8Array, pool: BufferPool, putFailed: (error: unknown) => void): Slab {
-  let lent = true;
+  let leased = true;
   // One guard for each lease: between leases the user may write to the buffer.
   const guard = poolGuard('write buffer');
   guard?.lend(bytes);
@@ -55,9 +56,9 @@ function slab(bytes: Uint8Array, pool: BufferPool, putFailed: (error: unknown) =
     bytes,
     release: () => {
       guard?.takeBack(bytes);
-      if (!lent) return;
-      lent = false;
-      // It runs within the transport's write, where no caller could handle an error.
+      if (!leased) return;
+      leased = false;
+      // Called within the transport's write, where no caller could handle an error.
       try {
         const result: unknown = pool.put(bytes);
         onRejection(result, putFailed);
@@ -71,12 +72,11 @@ function slab(bytes: Uint8Array, pool: BufferPool, putFailed: (error: unknown) =
 let shared: FrameSlab | undefined;
 
 /**
- * The slab of the thread, to which all connections without a `writeBufferPool` write. It is in the
- * SIMD memory where that exists, like the messages that a server sends back.
+ * Returns the slab of this thread for all connections without a `writeBufferPool`. The slab is in
+ * the SIMD memory where that exists, like the messages that a server sends back.
  */
 export function threadSlab(): FrameSlab {
   if (shared !== undefined) return shared;
-  // A slab is free when all transports are fast.
   const pool = new SlabPool({ maxFreeBytes: 8 * LARGEST_SLAB });
   const source = { take: (bytes: number) => pool.take(bytes, true) };
   // The pool checks its memory at each lease.

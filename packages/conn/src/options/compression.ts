@@ -4,14 +4,14 @@ import { checkOptionNames, kind, whole } from '../validate.ts';
 /** Options of permessage-deflate (RFC 7692). */
 export interface CompressionOptions {
   /**
-   * `'shared'`: each message is compressed separately, and an idle connection holds no memory for
-   * it. `'takeover'`: messages refer back to earlier ones and get smaller, at the cost of a window
+   * `'shared'`: each message is compressed separately, and an idle connection needs no memory for
+   * compression. `'takeover'`: messages refer back to earlier ones and get smaller, with a window
    * for each connection. Default: `'shared'`.
    */
   readonly mode?: 'shared' | 'takeover' | undefined;
   /**
-   * -2 (Huffman only), -1 (zlib's default), 0 (none) to 9. Default: 1; higher levels save few
-   * bytes for much time.
+   * -2 (Huffman only), -1 (zlib's default), 0 (none) to 9. Default: 1. Higher levels save few bytes
+   * for much time.
    */
   readonly level?: number | undefined;
   /** Messages of fewer bytes are not compressed. Default: 256. */
@@ -19,13 +19,11 @@ export interface CompressionOptions {
   /** Window of the server's messages, as a power of two in bytes: 8 to 15. Default: 15. */
   readonly serverMaxWindowBits?: number | undefined;
   /**
-   * Window of the client's messages, 8 to 15. Default: 15; on a server in mode `'takeover'` 12,
-   * because it holds a window for each client.
+   * Window of the client's messages, as a power of two in bytes: 8 to 15. Default: 15; on a server
+   * in mode `'takeover'` 12, because the server keeps a window for each client.
    */
   readonly clientMaxWindowBits?: number | undefined;
-  /**
-   * Mode `'takeover'`: bytes sent lately that are kept as context for a new compressor. Default: 0.
-   */
+  /** Mode `'takeover'`: last sent bytes that are kept for a new compressor. Default: 0. */
   readonly sendHistory?: number | undefined;
   /**
    * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for
@@ -50,7 +48,11 @@ export const DEFAULT_COMPRESSION: Compression = {
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 
-/** @throws TypeError, RangeError, with the option's name. */
+/**
+ * Checks the option `compression` and fills in the defaults.
+ *
+ * @throws TypeError or RangeError that names the option.
+ */
 export function checkedCompression(value: unknown): Compression | false {
   if (value === false) return false;
   if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
@@ -66,7 +68,7 @@ export function checkedCompression(value: unknown): Compression | false {
   const {
     mode = DEFAULT_COMPRESSION.mode,
     level = DEFAULT_COMPRESSION.level,
-    asyncDeflateThreshold: late,
+    asyncDeflateThreshold: asyncThreshold,
   } = given;
   if (mode !== 'shared' && mode !== 'takeover') {
     throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
@@ -86,16 +88,16 @@ export function checkedCompression(value: unknown): Compression | false {
     sendHistory: within('sendHistory', 0, 32_768),
     takeoverEngines: within('takeoverEngines', 0, 4096),
     asyncDeflateThreshold:
-      late === false || late === Infinity
+      asyncThreshold === false || asyncThreshold === Infinity
         ? Infinity
         : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
   };
 }
 
 /**
- * A compression level of zlib: -2 is Huffman only, -1 zlib's default, then 0 to 9.
+ * Checks a compression level of zlib: -2 (Huffman only), -1 (zlib's default), or 0 to 9.
  *
- * @throws TypeError, RangeError, with the option's name.
+ * @throws TypeError or RangeError that names the option.
  */
 export function compressionLevel(name: string, value: unknown): number {
   return whole(name, value, -2, 9);

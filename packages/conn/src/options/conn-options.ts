@@ -6,74 +6,69 @@ import type { Report } from '../report/report.ts';
 import { bound, checkOptionNames, duration, kind, whole } from '../validate.ts';
 import { type CompressionOptions, checkedCompression } from './compression.ts';
 
-/** Times in ms after which a silent peer is pinged, and then given up. */
+/** Times in ms after which a silent peer is pinged, and then the connection ends. */
 export interface Heartbeat {
-  /** A ping is sent after this much silence. */
+  /** Silence in ms before a ping is sent. */
   readonly interval: number;
   /**
-   * After a ping and this much more silence the connection ends with 1006 and a TimeoutError. While
-   * older bytes of ours wait in front of the ping, the connection lives as long as some of them are
-   * sent within `interval + timeout`.
+   * Silence in ms after a ping before the connection ends with 1006 and a TimeoutError. While
+   * earlier bytes of ours still wait, the connection stays open as long as some of them are sent
+   * within `interval + timeout`.
    */
   readonly timeout: number;
 }
 
-/** Settings of a `Conn`, each with its default. `false`, where it is allowed, removes a bound. */
+/** Settings of a `Conn`. Where `false` is allowed, it removes a bound. */
 export interface ConnSettings {
   /**
-   * The longest message accepted, in bytes after inflation. Default: 1 MiB on a server, 16 MiB on a
+   * Longest accepted message, in bytes after inflation. Default: 1 MiB on a server, 16 MiB on a
    * client.
    */
   readonly readLimit?: number | false | undefined;
   /**
-   * Bytes of messages that are kept while no read is pending, before the transport is paused; 1 MiB
-   * more while a call of `ping` waits. Default: 64 KiB.
+   * Bytes of messages that are kept while no read is pending. More bytes pause the transport. While
+   * a call of `ping` waits, the bound is 1 MiB higher. Default: 64 KiB.
    */
   readonly readAhead?: number | undefined;
-  /**
-   * Time in ms that a connection may stay paused without a reader before it ends with 1006.
-   * Default: 5 min.
-   */
+  /** Time in ms before a paused connection without a reader ends with 1006. Default: 5 min. */
   readonly idleReadTimeout?: number | false | undefined;
   /** With this many buffered bytes, the promises of writes wait for a drain. Default: 64 KiB. */
   readonly highWaterMark?: number | undefined;
   /**
-   * Below `highWaterMark`, a write of any size is accepted. Above it, a write that would buffer
-   * more bytes than this rejects with a BackpressureError. If this is less than `highWaterMark`,
-   * only an empty queue accepts a write of any size. A write that waits for an open MessageWriter,
-   * or for an earlier call of it, is charged 1,024 bytes beside its data. Default: 16 MiB.
+   * Bound of the buffered bytes. Above `highWaterMark`, a write that would exceed this bound
+   * rejects with a BackpressureError. Below `highWaterMark`, a write of any size is accepted. If
+   * this bound is less than `highWaterMark`, only a write to an empty queue may have any size. A
+   * write that waits for an open MessageWriter, or for an earlier call of that writer, counts 1,024
+   * bytes in addition to its data. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /**
-   * Time in ms that the peer has for its part of the closing handshake. When the peer closes first,
-   * your code has half of it to handle the messages before the close frame. Default: 5 s.
+   * Time in ms for the peer's part of the closing handshake. When the peer closes first, your code
+   * has half of this time for the messages before the close frame. Default: 5 s.
    */
   readonly closeTimeout?: number | undefined;
-  /** Pings to silent peers. Default: 20 s and 20 s. */
+  /** Pings to silent peers. Default: `interval` 20 s, `timeout` 20 s. */
   readonly heartbeat?: false | Heartbeat | undefined;
   /**
-   * Payload in bytes of a fragment of `nextWriter`, and smallest buffer that is created for a
+   * Payload in bytes of a fragment of `nextWriter`, and least size of a new buffer for a
    * `writeBufferPool`; at most 16 MiB. Default: 4,096.
    */
   readonly writeBufferSize?: number | undefined;
   /**
-   * Lends buffers for unsent frames of less than 64 KiB. Larger frames get memory for themselves.
+   * Lends buffers for unsent frames of less than 64 KiB. Each larger frame gets separate memory.
    * Default: all connections of the thread share one buffer.
    */
   readonly writeBufferPool?: BufferPool | undefined;
-  /**
-   * permessage-deflate (RFC 7692). `true`: {@link CompressionOptions} with their defaults. Default:
-   * false.
-   */
+  /** `true`: permessage-deflate with the default {@link CompressionOptions}. Default: false. */
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
   /**
-   * Gets errors that no code may be waiting for: errors that your functions throw (a handler, a
-   * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A promise that
-   * rejects with such an error is never unhandled. It also gets the first refused message or ping of
-   * a connection that no code awaits, a MessageWriter that keeps a message waiting for 5 s, and the
-   * error of bytes that were transferred while their write waited. The end of a connection is no such
-   * error. `closed` has it. Default: a warning with the stack, at most one for each kind of error and
-   * second (Node: a process warning; elsewhere `console.error`).
+   * Gets errors that your code may miss: errors that your functions throw (a handler, a `toJSON`, a
+   * buffer pool), and the TypeErrors and RangeErrors of wrong arguments. The promise of such an
+   * error is never unhandled. Also gets the first refused message or ping of a connection that no
+   * code awaits, a MessageWriter that delays a message for 5 s, and bytes that were transferred
+   * while their write was pending. `report` does not get the end of a connection: see `closed`.
+   * Default: prints a warning with the stack, once a second for each kind of error (Node: a process
+   * warning; elsewhere `console.error`).
    */
   readonly report?: Report | undefined;
 }
@@ -82,33 +77,31 @@ export interface ConnSettings {
 export interface ConnOptions extends ConnSettings {
   /** A client masks its frames, a server does not (RFC 6455, section 5.1). */
   readonly role: Role;
-  /** The services of the runtime, which are trusted. Default: `portablePlatform`. */
+  /** The services of the runtime, which the library trusts. Default: `portablePlatform`. */
   readonly platform?: Platform | undefined;
   /** The subprotocol that the handshake agreed on. Default: `''`. */
   readonly subprotocol?: string | undefined;
   /**
-   * The extensions that the handshake agreed on, as in the response's header: the text of {@link
-   * Conn.extensions}. Default: `''`.
+   * The extensions that the handshake agreed on, as in the response's header: the text of
+   * {@link Conn.extensions}. Default: `''`.
    */
   readonly extensions?: string | undefined;
-  /**
-   * The agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: no compression.
-   */
+  /** Agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: none. */
   readonly deflate?: DeflateParameters | undefined;
   /**
-   * An extension of your own in place of `deflate` (RFC 6455, section 9), used by this connection
+   * Your extension instead of `deflate` (RFC 6455, section 9), used by this connection
    * only. Unstable. Default: none.
    */
   readonly extension?: Extension | undefined;
 }
 
-/** The agreement of a handshake, as far as a `Conn` needs it. */
+/** The part of a handshake's result that a `Conn` needs. */
 export type Agreed = Pick<ResolvedOptions, 'subprotocol' | 'extensions' | 'deflate'> &
   Partial<Pick<ResolvedOptions, 'extension'>>;
 
 /**
- * Options of a `Conn` with checked settings. An adapter resolves the settings of all
- * its connections once, with {@link resolveSettings}.
+ * Options of a `Conn` with checked settings. A server or dialer checks the settings once for all
+ * connections, with {@link resolveSettings}.
  */
 export class ResolvedOptions implements ConnOptions {
   readonly role: Role;
@@ -139,7 +132,7 @@ export interface Settings {
   readonly maxBufferedAmount: number;
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
-  /** One object for all connections with the defaults. Settings of one connection stay small. */
+  /** A separate object, which all connections with the defaults share, to save memory. */
   readonly writing: WritingSettings;
   readonly report: Report | undefined;
 }
@@ -153,7 +146,7 @@ type WritingSettings = {
 const KIB = 1024;
 const MIB = 1_048_576;
 
-// Functions, not constants: a bundler cannot remove arithmetic and spreads that nothing uses.
+// Functions, because a bundler cannot remove unused constants with arithmetic or spreads.
 const SERVER: Settings = /* @__PURE__ */ serverDefaults();
 
 function serverDefaults(): Settings {
@@ -208,7 +201,7 @@ function connOptionNames(): (keyof ConnOptions)[] {
 /**
  * Checks all options of a `Conn` and fills in the defaults.
  *
- * @throws TypeError, RangeError that name the bad option.
+ * @throws TypeError or RangeError that names the bad option.
  */
 export function resolveOptions(options: ConnOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) {
@@ -274,7 +267,7 @@ function resolveWriting(options: ConnSettings): WritingSettings {
 }
 
 /**
- * The value of `setReadLimit` in bytes, Infinity for `false`.
+ * Returns the argument of `setReadLimit` in bytes, Infinity for `false`.
  *
  * @throws TypeError, RangeError for another value.
  */
@@ -312,7 +305,7 @@ function reportFunction(name: string, value: unknown): Report {
 /**
  * Checks the agreed parameters of permessage-deflate.
  *
- * @throws TypeError, RangeError, with the parameter's name.
+ * @throws TypeError or RangeError that names the parameter.
  */
 function deflateParameters(value: unknown): DeflateParameters | undefined {
   if (value === undefined) return undefined;
@@ -349,8 +342,8 @@ const RSV = 0x70;
 /**
  * Checks the extension of a connection.
  *
- * @param deflate - Set where permessage-deflate is agreed: a connection has one extension.
- * @throws TypeError that names what is wrong or missing.
+ * @param deflate - The parameters of permessage-deflate, if agreed. A connection has one extension.
+ * @throws TypeError that names the wrong or missing member.
  */
 function checkedExtension(
   value: unknown,

@@ -13,15 +13,14 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import { DEFAULT_COMPRESSION } from './compression.ts';
 import type { Settings } from './conn-options.ts';
 
-/** The settings with a compression that was declined, and reported. */
+/** Settings whose declined compression was already reported. */
 const declined = /* @__PURE__ */ new WeakSet<Settings>();
 
 /**
- * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
- * `negotiateDeflate`.
+ * Returns the limits of one end for permessage-deflate, for `offerDeflate` and `negotiateDeflate`.
  *
- * @returns Undefined when compression is not negotiated: it is switched off, or the platform cannot
- *   inflate within `readLimit`. The second is reported once.
+ * @returns Undefined when compression is off, or the platform cannot inflate within `readLimit`.
+ *   Such a platform is reported once.
  */
 export function deflateLimits(
   settings: Settings,
@@ -46,7 +45,7 @@ function decline(settings: Settings, platform: Platform, why: string): undefined
 }
 
 /**
- * Returns permessage-deflate of a connection, if its handshake has agreed on it.
+ * Creates the extension permessage-deflate of a connection, if its handshake has agreed on it.
  *
  * @throws TypeError when the platform has no engine.
  */
@@ -58,7 +57,7 @@ export function deflateExtension(
 ): DeflateExtension | undefined {
   if (agreed === undefined) return undefined;
   const { deflate } = platform;
-  // Engines of JavaScript may lack the member.
+  // Plain JavaScript may pass an object without this method.
   if (typeof deflate?.extension !== 'function') {
     throw new TypeError(
       'deflate: the platform has no engine to compress with; leave the option out, or pass a platform with deflate',
@@ -68,7 +67,7 @@ export function deflateExtension(
   return deflate.extension(agreed, compression || DEFAULT_COMPRESSION, role, runtime);
 }
 
-/** The services of a platform, the same object for all connections of its base. */
+/** Returns the services of a platform for extensions. Platforms with the same base share them. */
 export function extensionRuntime(platform: Platform): ExtensionRuntime {
   return runtimeOf(platform.base ?? platform);
 }

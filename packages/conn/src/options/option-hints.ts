@@ -1,17 +1,17 @@
 import { nearName } from '../validate.ts';
 
-/** A text for every function, or one for functions that have the option `with`. */
+/** Advice for all functions, or only for functions that have the option `with`. */
 type Hint = string | { readonly with: string; readonly say: string };
 
 const IN_URL = 'it belongs into the URL';
 const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
 
 /**
- * The replacement of an option that a function does not have. Of several hints the first that
- * fits is used; `use x` fits a function with the option x.
+ * Advice for options that a function does not have. The first hint that fits is used. `use x` fits
+ * a function with the option x.
  */
 const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
-  // Of ws, socket.io, fetch, node:https and http-proxy.
+  // Options of ws, socket.io, fetch, node:https and http-proxy.
   adapter: ['use backplane', 'backplane is an option of new Hub'],
   agent: 'use proxy',
   allowRequest: 'use authenticate',
@@ -75,7 +75,7 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   zlibDeflateOptions: 'use level',
   zlibInflateOptions: 'messages are inflated within readLimit',
 
-  // Our own, in another place.
+  // Options of this library, passed to the wrong function.
   alive: 'use heartbeat, which finds a dead connection by pings',
   handler: 'the handler is a separate argument, after the options',
   headers: [
@@ -109,7 +109,7 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   tls: { with: 'director', say: 'it is an option of each target' },
 };
 
-/** Our functions, and options of theirs that others do not have. */
+/** Options that only the named functions of this library have. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   serve: [
     'allowedHosts',
@@ -153,11 +153,11 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The replacement of the option `name`, which a function with the options `known` does not
- * have: the last argument of `checkOptionNames`. Undefined when that is not known.
+ * Returns advice for the unknown option `name` of a function with the options `known`, if there is
+ * any. The last argument of `checkOptionNames`.
  */
 export function optionHint(name: string, known: readonly string[]): string | undefined {
-  // `constructor` and others are no hints.
+  // Not a plain lookup, which would find `constructor`.
   const hints: readonly Hint[] = Object.hasOwn(HINTS, name) ? [HINTS[name]!].flat() : [];
   for (const hint of hints) {
     const { with: needed, say } =

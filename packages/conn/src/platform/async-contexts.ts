@@ -1,6 +1,4 @@
-/**
- * The context of a call: in Node an AsyncResource, which keeps the stores of `AsyncLocalStorage`.
- */
+/** The async context of a call. Node: an AsyncResource with the stores of `AsyncLocalStorage`. */
 export type AsyncContext = {
   /** Calls `run` with `self` as `this`, in this context. */
   runInAsyncScope<This, Args extends unknown[], Result>(
@@ -10,15 +8,15 @@ export type AsyncContext = {
   ): Result;
 };
 
-/** The contexts of the runtime. `@ws/node-io` sets all functions; the defaults ignore contexts. */
+/** Async contexts of the runtime. `@ws/node-io` sets the functions. Defaults ignore contexts. */
 export const asyncContexts: {
-  /** The context of the caller. Undefined where no program uses contexts. */
+  /** Returns the context of the caller. Undefined where no program uses contexts. */
   capture: () => AsyncContext | undefined;
   /** Returns `call`, bound to the context of the caller. */
   bind: <Call>(call: Call) => Call;
   /**
-   * Calls `call` in a context without stores. Callbacks of the runtime that serve many connections
-   * are made there. They would keep the stores of one owner, and show them to the others.
+   * Calls `call` in a context without stores. For callbacks that serve many connections: they would
+   * otherwise show the stores of one connection to the others.
    */
   inRoot: <Args extends unknown[], Result>(
     call: (...args: Args) => Result,

@@ -2,7 +2,7 @@ import { Fifo } from '../memory/fifo.ts';
 import { asyncContexts } from './async-contexts.ts';
 
 let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
-/** The callbacks that the channel calls. */
+/** Callbacks that wait for a message of the channel. */
 const posted: (() => void)[] = [];
 
 function post(callback: () => void): void {
@@ -19,29 +19,28 @@ function post(callback: () => void): void {
 }
 
 /**
- * Calls `callback` in a later turn of the event loop, by the best function that the runtime has at the
- * time of the call. `callback` has the root context. Browsers do not throttle a MessageChannel in
- * background tabs.
+ * Calls `callback` in a later turn of the event loop, in the root context. Uses the best function
+ * that the runtime has: browsers throttle timers in background tabs, but not a MessageChannel.
  */
 export function inLaterTurn(callback: () => void): void {
   asyncContexts.inRoot(post, callback);
 }
 
 /**
- * The rule for fake timers. Test tools replace the runtime's timers, and drop the callbacks of fake
- * timers that they remove. Code that waits for a callback calls {@link check} whenever it gets more
- * work, and gives the callback to the runtime again when the timers were replaced. A callback that
- * comes twice finds nothing to do.
+ * Notices fake timers. A test tool that replaces the runtime's timers, or restores them, drops
+ * waiting callbacks. So code that waits for a callback calls {@link check} with all new work, and
+ * schedules the callback again after a replacement. A second call of the callback is harmless.
  */
 export class RuntimeTimers {
   readonly #onReplaced: () => void;
   #current: unknown = setTimeout;
 
-  /** @param onReplaced - Gives all waiting callbacks to the runtime again. */
+  /** @param onReplaced - Schedules all waiting callbacks again. */
   constructor(onReplaced: () => void) {
     this.#onReplaced = onReplaced;
   }
 
+  /** Calls `onReplaced` if the timers were replaced since the last call. */
   check(): void {
     if (this.#current === setTimeout) return;
     this.#current = setTimeout;
@@ -49,13 +48,13 @@ export class RuntimeTimers {
   }
 }
 
-/** The callbacks of a platform's `yield`. They run in later turns of the event loop, one in each. */
+/** The callbacks of a platform's `yield`. Each callback runs in a separate later turn. */
 export class YieldQueue {
   readonly #post: (run: () => void) => void;
   readonly #runtime: RuntimeTimers;
   readonly #waiting = new Fifo<() => void>();
 
-  /** @param post - Calls `run` in a later turn. It looks up the function of the runtime. */
+  /** @param post - Calls `run` in a later turn, by a function that it looks up at each call. */
   constructor(post: (run: () => void) => void) {
     this.#post = post;
     this.#runtime = new RuntimeTimers(() => this.#postAgain());
@@ -71,6 +70,6 @@ export class YieldQueue {
     for (let i = 0; i < this.#waiting.length; i++) this.#post(this.#run);
   }
 
-  /** Runs each callback in its own turn, so that microtasks run between two callbacks. */
+  /** Runs one callback, so that microtasks run between two callbacks. */
   readonly #run = (): void => this.#waiting.shift()?.();
 }

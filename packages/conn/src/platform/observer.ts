@@ -1,11 +1,11 @@
-// The part of a connection that a program can see: its events, its counters and its end.
+// The visible facts of a connection: its events, its counters and its end.
 
 /** How a connection ended. */
 export interface CloseInfo {
   /**
    * The code of the peer's close frame, 1005 when that frame had no code. Without a close frame of
-   * the peer: the code with which this end failed the connection, or 1006 (RFC 6455, section
-   * 7.1.5). So it is 1006 when the peer answers `close(4000)` with the end of its stream.
+   * the peer: the code with which this end failed the connection, otherwise 1006 (RFC 6455, section
+   * 7.1.5), for example when the peer answers `close(4000)` with the end of its stream.
    */
   readonly code: number;
   /** The reason of the peer's close frame, else `''`. */
@@ -13,8 +13,8 @@ export interface CloseInfo {
   /** Whether both close frames were exchanged (RFC 6455, section 7.1.4). */
   readonly wasClean: boolean;
   /**
-   * The fault that ended the connection; absent when there was none. For a value that is no Error,
-   * thrown by a handler, it is an Error with that value as `cause`.
+   * The error that ended the connection, if any. When a handler has thrown a value that is no
+   * Error, this is an Error with the value as `cause`.
    */
   readonly error?: Error | undefined;
 }
@@ -26,9 +26,9 @@ export interface CloseInfo {
 export type ConnState = 'open' | 'closing' | 'closed';
 
 /**
- * Receives the events of connections, for tracing and metrics. Each member is looked up at each
- * event; an undefined one costs only the lookup. `conn` is the `Conn`. An error of a member goes to
- * the option `report` and has no other effect.
+ * Receives the events of connections, for tracing and metrics. Each event looks up its member, so
+ * an undefined member costs little. `conn` is the `Conn`. An error of a member goes to the option
+ * `report` and has no other effect.
  */
 export interface Observer {
   /** A connection was created. */
@@ -41,41 +41,35 @@ export interface Observer {
    */
   readonly messageIn?: ((conn: object, type: number, bytes: number) => void) | undefined;
   /**
-   * A message was accepted for sending; a streamed one with its last fragment. `bytes`: size before
-   * compression.
+   * A message was accepted for sending, a streamed message with its last fragment. `bytes` is the
+   * size before compression.
    */
   readonly messageOut?: ((conn: object, type: number, bytes: number) => void) | undefined;
   /**
-   * An error goes to the option `report`, or to its default. `where` names the function that failed,
-   * as in that option. An error of this member is dropped.
+   * The option `report` gets an error, with the same `where`. Errors of this member are ignored.
    */
   readonly reported?:
     | ((error: unknown, where: string, conn: object | undefined) => void)
     | undefined;
   /**
-   * For `ms` milliseconds no read has run and the peer has taken none of our `bytes`. It may wait
-   * for its own writes in the same way.
+   * For `ms` milliseconds no read has run and the peer has read none of our `bytes`. Perhaps the
+   * peer waits for its writes in the same way.
    */
   readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;
 }
 
-/**
- * The counters of a connection since it was created. Bytes are counted on the wire, with headers.
- */
+/** The counters of a connection since its creation. */
 export interface ConnStats {
   /** Messages that arrived complete and valid. */
   readonly messagesIn: number;
   /** Messages accepted for sending, with their last frame. */
   readonly messagesOut: number;
   /**
-   * Messages that were not sent, because they would have exceeded `maxBufferedAmount`: writes that
-   * rejected with a BackpressureError, and messages of `broadcast`.
+   * Messages that were not sent because of `maxBufferedAmount`: writes that rejected with a
+   * BackpressureError, and messages of `broadcast`.
    */
   readonly messagesRefused: number;
-  /**
-   * Messages that arrived and that no reader got: after a close, a failed handler or an expired read
-   * deadline.
-   */
+  /** Arrived messages that no reader got, after a close, a failed handler or a read deadline. */
   readonly messagesDropped: number;
   /** Data and control frames. */
   readonly framesIn: number;

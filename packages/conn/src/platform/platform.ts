@@ -2,29 +2,25 @@ import type { BackpressureError, MessageDeflate } from '@ws/codec';
 import type { Observer } from './observer.ts';
 
 /**
- * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default
- * for each.
+ * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default for
+ * each.
  *
- * A platform is trusted. Its functions must not throw, and none of them returns a promise. The
- * library does not guard against one that rejects. A `yield` or `defer` that never runs its
- * callback stalls the connections of this platform only. The callbacks of the library never throw
- * and return nothing.
+ * The library trusts a platform: its functions must not throw, and must not return promises. A
+ * `yield` or `defer` that never runs its callback stalls only the connections of this platform. The
+ * callbacks of the library never throw and return nothing.
  */
 export interface Platform {
   /**
-   * Writes `text` as UTF-8 at `into[at]`. The caller provides three bytes for each UTF-16 unit.
+   * Writes `text` as UTF-8 at `into[at]`, which has room for three bytes for each UTF-16 unit.
    * Lone surrogates become U+FFFD.
    *
-   * @returns Bytes written.
+   * @returns Number of bytes written.
    */
   writeUtf8(into: Uint8Array, at: number, text: string): number;
-  /**
-   * Decodes `bytes[start, end)` as UTF-8. A byte order mark is kept; invalid bytes become U+FFFD.
-   */
+  /** Decodes `bytes[start, end)` as UTF-8. Keeps a byte order mark. Invalid bytes become U+FFFD. */
   decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
   /**
-   * Whether `bytes` is valid UTF-8. Absent on a platform without a check that is faster than the
-   * codec's.
+   * Whether `bytes` is valid UTF-8. Absent on a platform without a faster check than the codec's.
    */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
   /**
@@ -33,9 +29,9 @@ export interface Platform {
    */
   readonly view?: ((bytes: Uint8Array, start: number, end: number) => Uint8Array) | undefined;
   /**
-   * Marks `buffer`: it cannot be transferred to another thread. Messages that are read one after the
-   * other share memory that is marked, since a transfer of one would take the others with it. Absent
-   * on a platform that cannot mark. Each message then has memory of its own, which costs more time.
+   * Marks `buffer` as not transferable to another thread. Small messages share such buffers,
+   * because the transfer of one message would detach the others. Absent on a platform without such
+   * a mark, where each message has separate memory, which costs more time.
    */
   readonly markUntransferable?: ((buffer: ArrayBuffer) => void) | undefined;
   /**
@@ -46,8 +42,10 @@ export interface Platform {
   /** The time of a monotonic clock in ms, with fractions. */
   now(): number;
   /**
-   * Calls `callback` once after `ms` milliseconds; the result cancels it. The timer keeps the
-   * process alive only with `keepAlive`.
+   * Calls `callback` once after `ms` milliseconds. The timer keeps the process alive only with
+   * `keepAlive`.
+   *
+   * @returns A function that cancels the timer.
    */
   setTimer(ms: number, callback: () => void, keepAlive?: boolean): () => void;
   /** Runs `callback` after all ready microtasks, before the next I/O. `callback` never throws. */
@@ -59,19 +57,16 @@ export interface Platform {
   /** Prints a warning: the default of the option `report`. The text may have several lines. */
   warn(text: string): void;
   /**
-   * permessage-deflate (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform that
-   * does not compress. Its bundle contains no code that does.
+   * permessage-deflate (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform
+   * that does not compress. A bundle then contains no code for compression.
    */
   readonly deflate?: MessageDeflate | undefined;
-  /**
-   * The platform that this one extends, if any. Objects that outlive connections, such as engines,
-   * belong to it.
-   */
+  /** The platform that this one extends, if any. Owns long-lived objects such as engines. */
   readonly base?: Platform | undefined;
   /**
-   * Whether the bytes that a handler of `receive` has borrowed are overwritten with 0xDD when the
-   * handler has finished, so that a test finds a view that was kept. For debugging: each message
-   * costs a copy. Default: whether `debugPools` was called.
+   * For debugging: whether borrowed bytes are overwritten with 0xDD when a handler of `receive` has
+   * finished, so that a test finds a view that the handler kept. Each message then costs a copy.
+   * Default: whether `debugPools` was called.
    */
   readonly overwritesLentBytes?: boolean | undefined;
   /** Receives the events of connections. Absent when no program can subscribe. */
@@ -99,9 +94,7 @@ export function viewOf(
     : platform.view(bytes, start, end);
 }
 
-/**
- * Returns a function that creates one `T` for each platform, at the first call with that platform.
- */
+/** Returns a function that creates one `T` for each platform, at its first call. */
 export function perPlatform<T extends object>(
   create: (platform: Platform) => T,
 ): (platform: Platform) => T {

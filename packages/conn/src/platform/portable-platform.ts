@@ -13,7 +13,7 @@ function later(callback: () => void): void {
 }
 
 /**
- * The default platform of a Conn: it uses web globals only. It declines compression.
+ * The default platform of a Conn. Uses web globals only, and declines compression.
  *
  * @example
  * ```ts
@@ -40,7 +40,7 @@ export const portablePlatform: Platform = {
     return performance.now();
   },
   setTimer(ms, callback, keepAlive = false) {
-    // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
+    // Only the matching function can clear the timer. Fake timers may replace `clearTimeout` later.
     const clear = clearTimeout;
     const timer = asyncContexts.inRoot(setTimeout, callback, ms);
     // A number in browsers, an object in Node.js.

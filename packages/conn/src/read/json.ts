@@ -3,8 +3,7 @@ import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
 
 /**
- * A validator as https://standardschema.dev describes it. The schemas of zod, valibot, arktype and
- * others are such validators.
+ * A validator as https://standardschema.dev describes it, for example a schema of zod or valibot.
  */
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {
@@ -35,11 +34,10 @@ function parseMessage(message: Message | BorrowedMessage): unknown {
 }
 
 /**
- * As {@link parseMessage}, for a message that is yet to come. The stack of its error names the async
- * function that awaits the result. A reaction to the result would break that link, so the caller adds
- * its own only in `failing`.
+ * As {@link parseMessage}, for a pending message. The stack of the error names the async function
+ * that awaits the result. An earlier `then` or `catch` on the result would remove that name.
  *
- * @param failing - Called before the result rejects.
+ * @param failing - Called before the result rejects. The caller marks the result as handled here.
  */
 export async function parseLater<T>(message: Promise<Message>, failing: () => void): Promise<T> {
   try {

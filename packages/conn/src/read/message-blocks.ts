@@ -4,13 +4,11 @@ import type { Platform } from '../platform/platform.ts';
 import { type TaskQueue, TurnCallback } from '../scheduler/task-queue.ts';
 
 /**
- * Largest array in bytes that V8 stores inside the array object. That costs less than a view of a
- * block.
+ * Up to this size in bytes, V8 stores the bytes inside the array object. Such an array costs less
+ * than a view of a block.
  */
 const SMALL = 64;
-/**
- * Above this size in bytes the copy costs more than the allocation, so a block saves little time.
- */
+/** From this size in bytes on, the copy costs more than the allocation, so a block saves little. */
 const LARGE = 4096;
 /**
  * A message that the caller keeps also keeps its block alive. The block has at most this many times
@@ -19,20 +17,18 @@ const LARGE = 4096;
 const MAX_BLOCK_RATIO = 8;
 const LARGEST_BLOCK = 16_384;
 
-/** Each connection has one. */
+/** The owner of a block: one object for each connection. */
 type BlockOwner = { readonly platform: Platform };
 
 /**
- * Memory blocks for messages that are read one after the other. Node allocates eight arrays of
- * 1 KiB in three times the time of one array of 8 KiB.
+ * Memory blocks for messages that are read one after the other. Eight arrays of 1 KiB cost Node
+ * three times as much time as one array of 8 KiB.
  *
  * A thread has at most one block, which serves one connection until the turn ends or another
- * connection needs a block. So two connections never share memory, and an idle connection has
- * none. The block of a message never has more than eight times the size of the message.
+ * connection needs a block. So connections never share memory, and idle ones have none.
  *
- * The platform marks each block, so that no message can be transferred to another thread: the other
- * messages of its block would go too. With memory for each message, a loop over messages of 1 KiB
- * loses a fifth of its rate.
+ * The platform marks each block as not transferable, because the transfer of one message would
+ * detach the others. Without blocks, a loop over messages of 1 KiB loses a fifth of its rate.
  */
 class MessageBlocks {
   #block: OwnedBytes = NO_BYTES;
@@ -44,8 +40,8 @@ class MessageBlocks {
   }
 
   /**
-   * Memory of `size` bytes for a message of `owner`: in a block when at least as many bytes
-   * follow in the chunk.
+   * Returns memory of `size` bytes for a message of `owner`: in a block when the chunk has at least
+   * as many bytes after the message.
    */
   take(size: number, following: number, owner: BlockOwner, endOfTurn: TaskQueue): OwnedBytes {
     const alone = size <= SMALL || size >= LARGE;
@@ -57,11 +53,11 @@ class MessageBlocks {
   }
 
   /**
-   * Whether the block has room for `size` bytes. Starts a new block when at least `size` more bytes
-   * follow in the chunk.
+   * Whether a block has room for `size` bytes. Creates a new block when the chunk has at least
+   * `size` bytes after the message.
    */
   #fits(size: number, following: number, owner: BlockOwner, endOfTurn: TaskQueue): boolean {
-    // A block that the application has detached nevertheless has length 0.
+    // 0 for a block that the application has detached in spite of the mark.
     const blockSize = this.#block.length;
     if (owner === this.#owner && this.#used + size <= blockSize)
       return blockSize <= size * MAX_BLOCK_RATIO;
@@ -82,7 +78,7 @@ class MessageBlocks {
   }
 }
 
-/** The blocks of this thread. */
+/** The block of this thread. */
 export const messageBlocks: MessageBlocks = /* @__PURE__ */ new MessageBlocks();
 
 function forgetBlock(): void {

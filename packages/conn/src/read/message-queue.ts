@@ -1,10 +1,10 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Message, type MessagePlatform } from '../message.ts';
 
-/** Charged for each message on top of its bytes: its objects have 290 bytes. */
+/** Bytes charged for each message in addition to its data: its objects have 290 bytes. */
 const MESSAGE_COST = 320;
 
-/** Messages that were read ahead, in their order. */
+/** The read-ahead: complete messages in the order of arrival. */
 export class MessageQueue {
   /** Bytes of the messages, plus a fixed cost for each message. */
   cost = 0;
@@ -31,7 +31,7 @@ export class MessageQueue {
   }
 }
 
-/** The message of a decoder after MESSAGE. */
+/** Returns the complete message of a decoder, after its event MESSAGE. */
 export function messageOf(decoder: MessageDecoder, platform: MessagePlatform): Message {
   const message = new Message(decoder.type, decoder.data(), platform);
   decoder.release();

@@ -17,9 +17,8 @@ import { PieceQueue, restDropped } from './piece-queue.ts';
  * `json`, a loop or a web stream reads the message, another read of the connection rejects instead.
  * Finish the loop or leave it, finish the web stream or cancel it.
  *
- * No method reports the end of a message that is not complete. When the connection ends before
- * that, or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
- * connection's error.
+ * An incomplete message never ends normally. When the connection ends too early, or when `close`,
+ * `terminate` or a read deadline drops unread bytes, reading rejects with the connection's error.
  *
  * @example
  * ```ts
@@ -55,13 +54,12 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   read(into: Uint8Array): Promise<number> {
     if (!isUint8Array(into)) {
-      return this.#mistake(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
+      return this.#reject(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
-    if (into.length === 0) return this.#mistake(new RangeError('read: no room in an empty array'));
-    return this.#once(
+    if (into.length === 0) return this.#reject(new RangeError('read: no room in an empty array'));
+    return this.#readAlone(
       (pieces) => {
-        // The caller transferred the array to another thread. A result of 0 would mean the end of the
-        // message.
+        // The caller has transferred `into` to another thread. 0 would mean the end of the message.
         if (into.length === 0) throw this.#detached();
         return pieces.take(into);
       },
@@ -70,10 +68,10 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** The error of a read into a detached array. Bytes in it are lost, and with them the message. */
+  /** The error of a read into a detached array. If it had bytes, the message is dropped. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
-    if (this.#pieces.fills) this.#dropRest(cause);
+    if (this.#pieces.hasFilled) this.#dropRest(cause);
     this.#pieces.fillNext(undefined);
     return new RangeError('read: the array was detached while it waited');
   }
@@ -98,7 +96,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       next: () => markHandled(next()),
       return: () => {
         left = true;
-        this.#leave('its loop was left');
+        this.#leaveEarly('its loop was left');
         return Promise.resolve({ done: true, value: undefined });
       },
       [Symbol.asyncIterator]() {
@@ -116,7 +114,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         },
-        cancel: () => this.#leave('its web stream was cancelled'),
+        cancel: () => this.#leaveEarly('its web stream was cancelled'),
       },
       { highWaterMark: 0 },
     );
@@ -124,8 +122,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   /** Reads the rest of the message. You own the bytes. */
   bytes(): Promise<OwnedBytes> {
-    if (this.#pieces.reading) return this.#clash();
-    return this.#rejectionIfFailed() ?? this.#holding(() => this.#bytes());
+    if (this.#pieces.reading) return this.#rejectClash();
+    return this.#rejectionIfFailed() ?? this.#whileReading(() => this.#bytes());
   }
 
   /** Reads the rest of the message as a string. */
@@ -151,8 +149,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       const piece = await this.#next((pieces) => pieces.shift(), undefined);
       if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
       if (length + piece.length > all.length) {
-        // Doubling the array bounds the cost. On average, growth copies each byte of the message at
-        // most twice.
+        // Doubling the array bounds the cost. On average, growth copies each byte at most twice.
         const grown = new Uint8Array(
           Math.max(length + piece.length, length === 0 ? 0 : all.length * 2),
         );
@@ -167,21 +164,21 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** A copy of the next piece, for a loop or a web stream that reads to the end of the message. */
   async #nextFor(holder: string): Promise<OwnedBytes | undefined> {
     const pieces = this.#pieces;
-    if (pieces.reading) return this.#clash();
+    if (pieces.reading) return this.#rejectClash();
     pieces.holder = holder;
-    const piece = await this.#once((queue) => queue.shift(), undefined);
+    const piece = await this.#readAlone((queue) => queue.shift(), undefined);
     if (piece !== undefined) return copyOf(piece);
     pieces.holder = '';
     return undefined;
   }
 
-  /** A loop or a web stream does not want the rest of the message. */
-  #leave(cause: string): void {
+  /** A loop was left, or a web stream was cancelled. */
+  #leaveEarly(cause: string): void {
     this.#pieces.holder = '';
     this.#dropRest(cause);
   }
 
-  /** Drops the unread rest of the message, unless a later read has dropped it. */
+  /** Drops the unread rest of the message, unless a later read has already dropped it. */
   #dropRest(cause: string): void {
     const { inbox } = this.#connection;
     if (this.#pieces !== inbox.pieces) return;
@@ -189,8 +186,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     inbox.run('reader');
   }
 
-  /** Runs a read that waits. The message cannot be read in another way until it settles. */
-  #holding<T>(read: () => Promise<T>): Promise<T> {
+  /** Runs a read that waits. Other reads of the message reject until this one settles. */
+  #whileReading<T>(read: () => Promise<T>): Promise<T> {
     this.#pieces.reading = true;
     return markHandled(
       read().finally(() => {
@@ -199,18 +196,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /**
-   * Runs {@link #next}. Rejects another read while this one is pending. Bytes that arrive go
-   * straight to `into`.
-   */
-  #once<T>(take: (pieces: PieceQueue) => T, end: T, into?: Uint8Array): Promise<T> {
-    if (this.#pieces.reading) return this.#clash();
+  /** Runs {@link #next} as the only read of the message. New bytes go straight to `into`. */
+  #readAlone<T>(take: (pieces: PieceQueue) => T, end: T, into?: Uint8Array): Promise<T> {
+    if (this.#pieces.reading) return this.#rejectClash();
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
-    this.#more();
+    this.#parseMore();
     if (this.#pieces.ready) return this.#next(take, end);
-    return this.#holding(() => this.#next(take, end));
+    return this.#whileReading(() => this.#next(take, end));
   }
 
   #rejectionIfFailed<T>(): Promise<T> | undefined {
@@ -219,23 +213,19 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected<T>(failure.reason);
   }
 
-  /**
-   * Waits for a piece and resolves with the result of `take`. Resolves with `end` at the end of the
-   * message.
-   */
+  /** Waits for a piece. Resolves with the result of `take`, or with `end` after the last one. */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
-    // A piece may have arrived before the end of the login.
+    // The login may have expired since the piece arrived.
     if (!pieces.empty) this.#connection.rare?.checkExpiry();
-    this.#more();
-    // A close may drop the piece before this callback runs. The callback then waits for the next
-    // piece.
+    this.#parseMore();
+    // A close may drop the piece before this callback runs.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
     return pieces.empty ? this.#atEnd(end) : this.#take(take);
   }
 
-  /** Parses more input when no piece has arrived. */
-  #more(): void {
+  /** Makes the connection parse more input, unless a piece has arrived. */
+  #parseMore(): void {
     const pieces = this.#pieces;
     const { inbox } = this.#connection;
     if (!pieces.empty || pieces.over) return;
@@ -252,11 +242,12 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       if (this.#pieces === inbox.pieces) inbox.run('reader');
       return Promise.resolve(taken);
     } catch (error) {
-      return this.#mistake(error);
+      return this.#reject(error);
     }
   }
 
-  #mistake<T>(error: unknown): Promise<T> {
+  /** Returns a rejected promise. Reports an error of the application to the option `report`. */
+  #reject<T>(error: unknown): Promise<T> {
     if (isMistake(error)) fromCaller(error, this, 'read');
     this.#connection.reportMistake(error, 'read');
     return rejected(error);
@@ -267,7 +258,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
   }
 
-  #clash<T>(): Promise<T> {
+  #rejectClash<T>(): Promise<T> {
     return rejected<T>(new ReadPendingError('a read of the message', 'another'), this);
   }
 }
@@ -277,7 +268,7 @@ export type ReadResult = Message | MessageReader;
 
 // The connection gives the pieces of a message to its reader.
 
-/** A message begins, with its first piece. Returns its reader. */
+/** Returns the reader of a message whose first piece is in the decoder. */
 export function beginPieces(connection: Connection, decoder: MessageDecoder): MessageReader {
   const reader = newReader(connection, decoder.type);
   addPiece(connection, decoder, 1);
@@ -285,9 +276,9 @@ export function beginPieces(connection: Connection, decoder: MessageDecoder): Me
 }
 
 /**
- * Gives the piece in the decoder to its reader.
+ * Gives the piece in the decoder to the reader of its message.
  *
- * @param messages - 1 for the first piece of a message.
+ * @param messages - 1 for the first piece of a message, else 0.
  */
 export function addPiece({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
   const { bytes, start, end, fin } = decoder;
@@ -310,14 +301,14 @@ export function readerOf(connection: Connection, { type, data }: Message): Messa
   return reader;
 }
 
-/** Returns a reader of the first queued message, or of the message under way. */
+/** Returns a reader of the first queued message, otherwise of the message that is arriving. */
 export function readyReader(connection: Connection): MessageReader | undefined {
   const { inbox, machine } = connection;
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
-  // Messages that wait for the rate come before the one under way.
-  const isDue = inbox.ended === undefined && !inbox.heldByRate;
-  const begun = isDue ? machine.input?.becomePieces() : undefined;
+  // Messages that the rate holds come before the arriving one.
+  const canStart = inbox.ended === undefined && !inbox.heldByRate;
+  const begun = canStart ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);
   inbox.pieces!.push(begun);

@@ -7,14 +7,15 @@ import type { CloseInfo } from '../platform/observer.ts';
 /** The result of `toStreams`. */
 export interface MessageStreams {
   /**
-   * A string for each text message, a Uint8Array for each binary one: owned bytes. It ends with a
-   * normal close (1000, 1001 or 1005), and fails with the error of any other end.
+   * Strings for text messages, Uint8Arrays with owned bytes for binary ones. The stream ends after
+   * a normal close (1000, 1001 or 1005), and fails with the error of any other end.
    */
   readonly readable: ReadableStream<string | OwnedBytes>;
   /**
-   * A chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send` does.
-   * Do not change bytes until then: a server references 32 KiB or more. `close` rejects unless the
-   * peer has answered the close frame, or has closed normally. Nothing else confirms the writes.
+   * Each chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send`
+   * does. Do not change bytes until then: a server references 32 KiB or more. `close` rejects
+   * unless both close frames were exchanged with a normal code. Only this confirms that the peer
+   * got the writes.
    */
   readonly writable: WritableStream<string | Uint8Array>;
 }
@@ -28,8 +29,8 @@ type Streamed = AsyncIterable<Message> & {
 };
 
 /**
- * Closes `conn`. Rejects unless both close frames were exchanged, with a normal code. Nothing else
- * confirms that the peer has read what was sent.
+ * Closes `conn`. Rejects unless both close frames were exchanged with a normal code, which confirms
+ * that the peer has read all messages.
  */
 export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<void> {
   const { code, reason, wasClean, error } = await conn.close();
@@ -47,7 +48,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
           if (done === true) controller.close();
           else controller.enqueue(value.isText ? value.text() : value.data);
         },
-        // No code reads what the peer sends before its close frame.
+        // No code reads the messages before the peer's close frame.
         cancel: () => void conn.close(CloseCode.NormalClosure, '', { discard: true }),
       },
       { highWaterMark: 0 },
@@ -55,7 +56,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
     writable: new WritableStream<string | Uint8Array>({
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
-          // The stream has failed. Nothing can close it, and with it the connection, any more.
+          // A failed stream cannot be closed, so its `close` never closes the connection.
           void conn['@ws/internals'].closeAfterError(error);
           throw error;
         }),

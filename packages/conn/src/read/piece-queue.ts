@@ -3,44 +3,39 @@ import { ReadPendingError } from '../errors.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
 import { Deferred } from '../time/promises.ts';
 
-/** Charged for each piece on top of its bytes. */
+/** Bytes charged for each piece in addition to its data. */
 const PIECE_COST = 128;
-/** Smaller pieces are merged into pieces of at most this size, in bytes, while they are unread. */
+/** Unread pieces of fewer bytes are merged. A merged piece has at most this size in bytes. */
 const MERGED = 4096;
 /** Smallest buffer for merged pieces, in bytes. */
 const SMALLEST_TAIL = 64;
 
 /** The pieces of a message that is read as a stream, between the connection and its reader. */
 export class PieceQueue {
-  /**
-   * Bytes of the unread pieces, plus a fixed cost for each piece. They count against the
-   * read-ahead.
-   */
+  /** Bytes of the unread pieces, plus a fixed cost for each piece. `readAhead` bounds this sum. */
   cost = 0;
-  /** Whether the reader waits for bytes, and the queue has less than a merged piece for it. */
+  /** Whether the reader waits for bytes. False once it has a whole merged piece or a full array. */
   demanding = false;
-  /**
-   * Whether the last piece was added: the message is complete, or `failure` has the reason why it
-   * is not.
-   */
+  /** Whether no more pieces follow: the message is complete, or `failure` is set. */
   over = false;
+  /** Why the rest of the message cannot be read. */
   failure: { readonly reason: unknown } | undefined;
   /** Whether the reader gets nothing for now: the peer has exceeded its rate. */
   held = false;
-  /** Whether a call of the reader waits, or reads to the end of the message. */
+  /** Whether a call of the reader is pending, such as `read` or `bytes`. */
   reading = false;
-  /** The loop or web stream that reads to the end of the message. `''` when there is none. */
+  /** Names the loop or web stream that reads the message to its end; `''` for none. */
   holder = '';
-  /** Whether unread bytes were dropped: the queue then ends with a failure only. */
+  /** Whether unread bytes were dropped. Such a queue ends only with a failure. */
   #dropped = false;
   readonly #pieces: Uint8Array[] = [];
-  /** Bytes of the first piece that are already read. */
+  /** Number of bytes of the first piece that are already read. */
   #read = 0;
-  /** The piece after {@link #pieces}, to which small pieces are appended: its first bytes. */
+  /** Small pieces, merged after {@link #pieces}. The first {@link #tailLength} bytes are used. */
   #tail: Uint8Array = NO_BYTES;
   #tailLength = 0;
   #news: Deferred<void> | undefined;
-  /** Memory of the read that waits. The next bytes go there: its first {@link #filled} ones have. */
+  /** The array of the read that waits. Its first {@link #filled} bytes are set. */
   #into: Uint8Array | undefined;
   #filled = 0;
 
@@ -53,28 +48,28 @@ export class PieceQueue {
     return !this.held && (this.over || !this.empty);
   }
 
-  /** Whether its reader has got all, or gets no more by a call that is under way. */
+  /** Whether the reader has got all bytes, and no call is pending. */
   get isRead(): boolean {
     return this.over && this.empty && !this.held && this.pending === '';
   }
 
-  /** Whether bytes went to the array of {@link fillNext}. */
-  get fills(): boolean {
+  /** Whether the array of {@link fillNext} has bytes. */
+  get hasFilled(): boolean {
     return this.#filled > 0;
   }
 
-  /** The next bytes go to `into`, as many as fit, until {@link take} takes them. */
+  /** The next bytes go to `into`, as many as fit, until the call of {@link take}. */
   fillNext(into: Uint8Array | undefined): void {
     this.#into = into;
   }
 
-  /** Name of the read of this message that is pending. `''` when there is none. */
+  /** Names the pending read of this message; `''` for none. */
   get pending(): string {
     if (this.failure !== undefined) return '';
     return this.holder === '' && this.reading ? 'a read of a message' : this.holder;
   }
 
-  /** Adds a piece; its bytes belong to the queue. */
+  /** Adds a piece. The queue owns its bytes. */
   push(piece: Uint8Array): void {
     if (this.over || this.#dropped || piece.length === 0) return;
     this.#endTail();
@@ -83,8 +78,8 @@ export class PieceQueue {
   }
 
   /**
-   * Adds a copy of `bytes[start, end)`. Small pieces that are unread are merged, so that fragments
-   * of one byte cost a few buffers.
+   * Adds a copy of `bytes[start, end)`. Small unread pieces are merged, so that fragments of
+   * one byte need few buffers.
    */
   pushCopy(bytes: Uint8Array, from: number, end: number): void {
     if (this.over || this.#dropped) return;
@@ -100,9 +95,9 @@ export class PieceQueue {
     this.#tailLength = length;
   }
 
-  /** Returns the index of the first byte that does not fit. */
+  /** Copies bytes to the array of the read. Returns the index of the first byte without room. */
   #fillWith(into: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
-    // Pieces that are held come first.
+    // Pieces in the queue come first.
     if (this.held || this.#pieces.length > 0 || this.#tailLength > 0) return start;
     const n = Math.min(end - start, into.length - this.#filled);
     if (n <= 0) return start;
@@ -119,7 +114,7 @@ export class PieceQueue {
     this.#notify();
   }
 
-  /** A single piece gets a buffer of its size. The buffer doubles when more pieces follow. */
+  /** The first small piece gets a buffer of its size. The buffer doubles when more follow. */
   #growTail(length: number): void {
     const size = this.#tailLength === 0 ? length : Math.max(SMALLEST_TAIL, length * 2);
     const grown = new Uint8Array(Math.min(size, MERGED));
@@ -127,7 +122,7 @@ export class PieceQueue {
     this.#tail = grown;
   }
 
-  /** Later bytes are another piece. */
+  /** Makes the tail a piece. Later bytes begin a new tail. */
   #endTail(): void {
     if (this.#tailLength === 0) return;
     this.#pieces.push(this.#tail.subarray(0, this.#tailLength));
@@ -135,7 +130,7 @@ export class PieceQueue {
     this.#tailLength = 0;
   }
 
-  /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
+  /** Ends the queue. The message is complete, or `failure` says why it is not. */
   finish(failure?: { readonly reason: unknown }): void {
     if (this.over || (this.#dropped && failure === undefined)) return;
     this.over = true;
@@ -145,7 +140,7 @@ export class PieceQueue {
     this.#notify();
   }
 
-  /** The reader gets what has come. */
+  /** The rate allows bytes again: the reader gets the pieces. */
   unhold(): void {
     if (!this.held) return;
     this.held = false;
@@ -153,9 +148,8 @@ export class PieceQueue {
   }
 
   /**
-   * Drops the unread rest of the message, also pieces that follow. A reader that has not read all
-   * of the message waits for the failure that {@link finish} reports. It never sees a complete
-   * message.
+   * Drops the unread rest of the message, also later pieces. The reader then waits for the failure
+   * of {@link finish}. It never gets the end of a complete message.
    */
   drop(): void {
     if (this.over && this.empty) return;
@@ -197,13 +191,13 @@ export class PieceQueue {
     return rest;
   }
 
-  /** Resolves when a piece was added or the queue was ended. */
+  /** Resolves when the reader may continue. */
   news(): Promise<void> {
     this.#news ??= new Deferred<void>();
     return this.#news.promise;
   }
 
-  /** The first piece, to be read. */
+  /** Returns the first piece, for a read. */
   #first(): Uint8Array | undefined {
     if (this.#pieces.length === 0) this.#endTail();
     this.demanding = false;

@@ -1,13 +1,13 @@
 import { markHandled } from '../time/promises.ts';
 
 /**
- * A call of `readMessage` or `nextReader`, or of `next` of an iterator, until it has its message. Its
- * promise is created when it has to wait. A message that has arrived needs none of its own.
+ * A call of `readMessage`, `nextReader` or an iterator's `next`, until it has its message. Only a
+ * call that waits creates a promise here.
  */
 export class PullRead<Result> {
   /** Name of the method that began the read, for error messages. */
   readonly name: string;
-  /** Of `for await`: `next` returns the promise of this read itself, so no second one is created. */
+  /** The iterator of `for await`. Its `next` returns the promise of this read. */
   readonly iterator: object | undefined;
   /** The result of a read that does not wait. */
   taken: Result | undefined;
@@ -21,12 +21,12 @@ export class PullRead<Result> {
     this.iterator = iterator;
   }
 
-  /** Whether the read takes its message as a stream. */
+  /** Whether the read takes the message as a stream. */
   get streams(): boolean {
     return this.name === 'nextReader';
   }
 
-  /** The message has not arrived: returns the promise of it. */
+  /** The message has not arrived. Returns a promise of the message. */
   wait(): Promise<unknown> {
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -40,13 +40,13 @@ export class PullRead<Result> {
     else this.#resolve(resultOf(taken, this.iterator));
   }
 
-  /** Reading has ended with `error`; `normally`: an iteration is done. */
-  finish(error: unknown, normally: boolean): void {
-    if (normally && this.iterator !== undefined) this.leave();
+  /** Reading has ended with `error`. An iteration is done when the end is normal. */
+  finish(error: unknown, isNormal: boolean): void {
+    if (isNormal && this.iterator !== undefined) this.leave();
     else this.reject(error);
   }
 
-  /** The loop was left. It gets no message. */
+  /** The loop was left: its pending `next` reports the end. */
   leave(): void {
     if (this.promise !== undefined) this.#resolve({ done: true, value: undefined });
   }

@@ -5,17 +5,17 @@ import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 
 /** A checked `RateLimit`, shared by connections. */
 export interface RatePlan {
-  /** Infinity for no bound, as all of these. */
+  /** Tokens per ms. In all four numbers, Infinity means no bound. */
   readonly messagesPerMs: number;
   readonly bytesPerMs: number;
   readonly messageBurst: number;
   readonly byteBurst: number;
   readonly over: 'wait' | 'close';
-  /** The option, for the reason of a close frame. */
+  /** The bounds in words, for the reason of a close frame. */
   readonly text: string;
 }
 
-/** The part of a connection that a rate uses. */
+/** The part of a connection that a Rate uses. */
 type Rated = {
   readonly platform: Platform;
   readonly shared: { readonly timers: Timers };
@@ -35,16 +35,17 @@ type Rated = {
   fail(error: Error, code: number, reason: string): void;
 };
 
-/** Part of a token that a refilled bucket may lack, because times are rounded. */
+/** Part of a token that a bucket may lack because of rounded times. */
 const ROUNDING = 1e-6;
 
 /**
- * The token bucket of one connection. It bounds what readers get. While it is empty, they get no
- * message, as if they were busy. Input is then parsed into the read-ahead, which pauses the transport
- * when it is full. A message needs one token and one byte. It may take more bytes than the bucket has.
- * The next message waits for them.
+ * The token bucket of one connection, in messages and bytes. With `over: 'wait'`, readers get no
+ * message while the bucket is empty. Input then fills the read-ahead, and a full read-ahead pauses
+ * the transport. A message needs a token of both kinds. A long message may take more bytes than the
+ * bucket has. This debt delays the next message.
  *
- * With `over: 'close'` it counts what arrives instead, because a busy reader takes many messages at once.
+ * With `over: 'close'`, the bucket counts arriving messages, because slow readers take many at
+ * once.
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;
@@ -54,8 +55,9 @@ export class Rate implements TimerEntry {
   readonly #plan: RatePlan;
   readonly #closes: boolean;
   #stopped = false;
-  /** With `over: 'close'`: the bytes of the message under way that are counted. */
-  #ofPieces = 0;
+  /** With `over: 'close'`: the counted bytes of the message that is arriving. */
+  #pieceBytes = 0;
+  /** Tokens for messages, and for bytes. */
   #messages: number;
   #bytes: number;
   /** When the bucket was refilled last, in ms of the platform's clock. */
@@ -70,71 +72,71 @@ export class Rate implements TimerEntry {
     this.#refilledAt = connection.platform.now();
   }
 
-  /** A message of `bytes` has arrived. Ends the connection with 1013 if that is too much. */
+  /** A message of `bytes` has arrived. Fails the connection with 1013 if that exceeds the rate. */
   arrived(bytes: number): void {
     if (!this.#closes || this.#stopped) return;
-    const rest = bytes - this.#ofPieces;
-    this.#ofPieces = 0;
+    const rest = bytes - this.#pieceBytes;
+    this.#pieceBytes = 0;
     this.#messages--;
     this.#count(rest);
   }
 
-  /** As {@link arrived}, of bytes of a message that has not ended. */
+  /** As {@link arrived}, for one piece of an incomplete message. */
   pieceArrived(bytes: number): void {
     if (!this.#closes || this.#stopped) return;
-    this.#ofPieces += bytes;
+    this.#pieceBytes += bytes;
     this.#count(bytes);
   }
 
   #count(bytes: number): void {
     this.#bytes -= bytes;
-    if (this.#messages < 0 || this.#bytes < 0) this.#exceeded();
+    if (this.#messages < 0 || this.#bytes < 0) this.#failIfExceeded();
   }
 
-  #exceeded(): void {
+  #failIfExceeded(): void {
     this.refill();
     if (this.#messages >= -ROUNDING && this.#bytes >= -ROUNDING) return;
     const { text } = this.#plan;
-    // Not 1008, after which a ReconnectingConn never comes back.
+    // Not 1008: a ReconnectingConn does not dial again after that code.
     const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
     this.#connection.fail(error, CloseCode.TryAgainLater, text);
   }
 
-  /** A message has arrived, and goes straight to a reader. */
+  /** A message goes straight to a reader when it arrives. */
   deliver(bytes: number): void {
     if (this.#closes) this.arrived(bytes);
     else this.take(1, bytes);
   }
 
-  /** A reader gets a message that has waited. */
+  /** A reader gets a queued message. */
   takeQueued(bytes: number): void {
     this.refill();
     this.take(1, bytes);
   }
 
-  /** A reader gets a message, or `messages` 0: a later piece of one. */
+  /** A reader gets a message (`messages` 1), or a later piece of one (0). */
   take(messages: 0 | 1, bytes: number): void {
     if (this.#closes || this.#stopped) return;
     this.#messages -= messages;
     this.#bytes -= bytes;
-    if (this.#messages < 1 || this.#bytes < 1) this.#spent();
+    if (this.#messages < 1 || this.#bytes < 1) this.#refillOrWait();
   }
 
-  /** The bucket may be empty: readers wait for the next token. */
-  #spent(): void {
+  /** Refills the bucket. If that is not enough, readers wait for the next token. */
+  #refillOrWait(): void {
     this.refill();
     if (this.#hasTokens()) return;
     this.empty = true;
     this.#schedule();
   }
 
-  /** Fills the bucket. The inbox calls it before a series of messages. The clock costs more than a message. */
+  /** Adds the tokens of the elapsed time. Reading the clock costs more than a message. */
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#connection.platform.now();
     const ms = now - this.#refilledAt;
     this.#refilledAt = now;
-    // Not Infinity * 0, which is NaN.
+    // Without a bound, the product could be Infinity * 0, which is NaN.
     if (messageBurst !== Infinity) {
       this.#messages = Math.min(messageBurst, this.#messages + ms * messagesPerMs);
     }
@@ -152,7 +154,7 @@ export class Rate implements TimerEntry {
     return this.#bytes < -ROUNDING;
   }
 
-  /** Whether the next piece of a message waits: the bucket has no byte. */
+  /** Whether the next piece of a message waits, because the bucket has no byte. */
   holdsPieces(): boolean {
     const hasByte = (): boolean => this.#bytes >= 1 - ROUNDING;
     if (this.#closes || this.#stopped || hasByte()) return false;
@@ -160,7 +162,7 @@ export class Rate implements TimerEntry {
     return !hasByte();
   }
 
-  /** Sets the timer: for the debt, after which pieces of a message continue, else for the next message. */
+  /** Sets the timer to the end of a debt, when pieces continue, or else to the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
     const ms = this.#isInDebt()
@@ -189,17 +191,17 @@ export class Rate implements TimerEntry {
     inbox.continue();
   }
 
-  /** Reading ends. What has arrived by then is in the read-ahead, and bounded. Readers get it at once. */
+  /** Reading ends. The rate no longer applies: the read-ahead bounds the messages that are left. */
   stop(): void {
     this.#stopped = true;
     this.stopTimer();
     if (!this.empty) return;
     this.empty = false;
-    this.#stopWaiting();
+    this.#dropWaiting();
   }
 
-  /** A read that waits for a token rejects, and the messages that wait are dropped. */
-  #stopWaiting(): void {
+  /** Drops the messages that wait for a token. */
+  #dropWaiting(): void {
     const { inbox } = this.#connection;
     const count = inbox.queue?.length ?? 0;
     inbox.pieces?.unhold();
@@ -213,12 +215,12 @@ export class Rate implements TimerEntry {
   }
 }
 
-/** Time in ms until a bucket with `has` tokens has `needs`. A bucket without a bound has all. */
+/** Time in ms until a bucket with `has` tokens has `needs`. */
 function timeToFill(has: number, needs: number, perMs: number): number {
   return has >= needs ? 0 : (needs - has) / perMs;
 }
 
-// Not a call of `InternalsOfConn`: every page with a Conn would contain the rate, 1 kB.
+// Not a method of `InternalsOfConn`: that would add this file, 1 kB, to every page with a Conn.
 
 /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
 export function limitRate(
@@ -226,7 +228,7 @@ export function limitRate(
   plan: RatePlan,
 ): void {
   const { inbox } = connection;
-  // Input that has arrived by the end is not bounded.
+  // The rate does not bound messages that are left after the end.
   if (inbox.ended !== undefined || connection.transportClosed) return;
   const { rate: old } = inbox;
   old?.stopTimer();

@@ -11,21 +11,22 @@ import { kind } from '../validate.ts';
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
 
 /**
- * Is informed when {@link ReceiveCall}s settle; `subject` says which one. One observer for many calls
- * replaces two closures for each.
+ * Observes how {@link ReceiveCall}s settle. `subject` is the `Conn` of the call. One
+ * observer for many calls replaces two closures for each call.
  */
 export interface ReceiveObserver<Subject extends object> {
   fulfilled(subject: Subject): void;
   rejected(subject: Subject, error: unknown): void;
 }
 
-/** Continues {@link ReceiveCall}s at their end. One object for many calls replaces a promise for each. */
+/** Code that runs at the end of a {@link ReceiveCall}. One object serves many calls. */
 export type ReceiveEnd<Subject extends object> = {
-  /** The call settles as the returned promise. `failure` has the error that it would reject with. */
+  /** The call settles as the returned promise. `failure` is what it would reject with otherwise. */
   ended(subject: Subject, failure: { readonly error: unknown } | undefined): Promise<void>;
 };
 
-const never = (): void => {};
+/** The executor of a promise that settles elsewhere. */
+const neverSettle = (): void => {};
 
 // States of the handler.
 
@@ -36,7 +37,7 @@ const CALLED = 1;
 /** The handler has returned a promise that has not settled. */
 const PENDING = 2;
 
-/** The error of a call that has rejected. */
+/** The error of a call that has rejected, until code asks for the promise. */
 class Failure {
   readonly error: unknown;
 
@@ -46,11 +47,11 @@ class Failure {
 }
 
 /**
- * A pending `receive` or `discardReads`: the promise that the caller has, the handler, and the
- * message lent to the handler.
+ * A pending `receive` or `discardReads`: the promise of the caller, the handler, and the message
+ * lent to the handler.
  *
- * Creating `resolve` and `reject` costs more than the promise, and most callers never await it.
- * Both are created on first use.
+ * Creating `resolve` and `reject` costs more than the promise, and most callers never await the
+ * promise. Both are created on first use.
  */
 export class ReceiveCall extends Promise<CloseInfo> {
   /** `then` and `catch` return plain promises. */
@@ -60,7 +61,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
-  /** The context of the call, in which the handler runs. */
+  /** The async context of the call. The handler runs in this context. */
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
@@ -69,9 +70,9 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly #end: ReceiveEnd<object> | undefined;
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
-  /** The promise of the callers that await the call; how the call has settled, if that came first. */
+  /** A Deferred for code that awaits the call. Otherwise the result, once the call has settled. */
   #result: Deferred<unknown> | Promise<unknown> | Failure | undefined;
-  /** Its subject is the `Conn` of this connection. */
+  /** The first observer. The subject is the `Conn` of this connection. */
   #observer: ReceiveObserver<object> | undefined;
 
   constructor(
@@ -79,7 +80,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     connection: Connection,
     end?: ReceiveEnd<object>,
   ) {
-    super(never);
+    super(neverSettle);
     this.handler = handler;
     this.#end = end;
     this.context = handler === undefined ? undefined : asyncContexts.capture();
@@ -90,7 +91,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.discards ? 'discardReads' : 'receive';
   }
 
-  /** Whether no message is wanted. */
+  /** Whether the call drops all messages. */
   get discards(): boolean {
     return this.handler === undefined;
   }
@@ -100,7 +101,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.state !== FREE;
   }
 
-  /** Whether the code that asks was called by the handler, before the handler has returned. */
+  /** Whether the handler was called and has not returned. */
   get inCall(): boolean {
     return this.state === CALLED;
   }
@@ -115,8 +116,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * As {@link then}, with the `Conn` of this connection. With one observer, the call needs no promise
-   * besides itself until the end.
+   * As {@link then}, with the `Conn` of this connection. One observer needs no promise until the
+   * end.
    */
   observe(observer: ReceiveObserver<object>): void {
     if (this.#result === undefined && this.#observer === undefined) this.#observer = observer;
@@ -133,16 +134,16 @@ export class ReceiveCall extends Promise<CloseInfo> {
     if (observer !== undefined) notify(observer, this.#connection.conn, end);
   }
 
-  /** The rejected promise is made once code asks for it: most callers only observe. */
+  /** Creates no rejected promise until code asks for one, because most callers only observe. */
   #reject(error: unknown): void {
     if (this.#result instanceof Deferred) this.#result.reject(error);
     else this.#result = new Failure(error);
     const observer = this.#observer;
     this.#observer = undefined;
-    if (observer !== undefined) this.#notifyOf(observer, error);
+    if (observer !== undefined) this.#notifyRejected(observer, error);
   }
 
-  #notifyOf(observer: ReceiveObserver<object>, error: unknown): void {
+  #notifyRejected(observer: ReceiveObserver<object>, error: unknown): void {
     const { conn } = this.#connection;
     void RESOLVED.then(() => observer.rejected(conn, error));
   }
@@ -156,7 +157,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   // Messages
 
-  /** Lends the message of the decoder to the handler. Returns whether the handler waits again. */
+  /** Lends the message of the decoder to the handler. Returns whether the handler is free again. */
   take(decoder: MessageDecoder): boolean {
     const { type, bytes, start, end, lease } = decoder;
     if (lease !== undefined) decoder.lease = undefined;
@@ -178,7 +179,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   takeQueued(): void {
     const { inbox } = this.#connection;
     while (this.handler !== undefined && this.state === FREE && this.thrown === undefined) {
-      // The call has settled.
+      // The handler may have ended the connection, so that the call has settled.
       if (inbox.receiveCall !== this) return;
       this.#connection.rare?.checkExpiry();
       const message = inbox.shiftQueued();
@@ -189,9 +190,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     }
   }
 
-  /**
-   * Calls the handler with `bytes[start, end)`; `lease` is the pooled memory of the bytes, if any.
-   */
+  /** Calls the handler with `bytes[start, end)`. `lease` is their pooled memory, if any. */
   call(
     type: DataType,
     bytes: Uint8Array,
@@ -211,18 +210,17 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.state = CALLED;
     try {
       const result = this.handler!(borrowed);
-      // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
-      // call does not wait for it.
+      // A handler that returns a write usually returns `RESOLVED`. That promise needs no wait.
       if (result === undefined || result === RESOLVED) this.#handlerDone();
       else if (typeof result?.then === 'function') this.#waitFor(result);
       else this.#handlerDone();
     } catch (error) {
       this.#handlerDone();
-      if (!this.#isLateAnswer(error)) this.#fail(error);
+      if (!this.#peerClosedFirst(error)) this.#fail(error);
     }
   }
 
-  /** For debugging: lends a copy, which is overwritten when the handler has finished. */
+  /** For debugging: lends a copy. The copy is overwritten when the handler has finished. */
   #lendCopy(
     type: DataType,
     bytes: Uint8Array,
@@ -241,10 +239,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     borrowed.lease = copy;
   }
 
-  /**
-   * This code is a separate method. A closure in {@link call} would make V8 allocate a context at
-   * every call.
-   */
+  /** A separate method: a closure in {@link call} would make every call allocate a context. */
   #waitFor(result: PromiseLike<void>): void {
     this.state = PENDING;
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
@@ -255,13 +250,13 @@ export class ReceiveCall extends Promise<CloseInfo> {
       },
       (error: unknown) => {
         this.#handlerDone();
-        if (this.#isLateAnswer(error)) this.#continue();
+        if (this.#peerClosedFirst(error)) this.#continue();
         else this.#fail(error);
       },
     );
   }
 
-  /** The promise of the handler has settled. The handler gets the next messages. */
+  /** The promise of the handler has settled: gives the next messages to the handler. */
   #continue(): void {
     this.takeQueued();
     this.#connection.inbox.run('reader');
@@ -269,10 +264,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * Whether `error` says only that the peer has closed before the handler's answer. The handler has
-   * not failed then, and gets the messages before the peer's close frame.
+   * Whether `error` means only that the peer has closed before the handler's answer. The handler
+   * then has not failed, and gets the other messages before the peer's close frame.
    */
-  #isLateAnswer(error: unknown): boolean {
+  #peerClosedFirst(error: unknown): boolean {
     return this.#connection.ending?.isLateAnswer(error) === true;
   }
 
@@ -282,7 +277,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.settleAtEnd();
   }
 
-  /** Settles the call once reading has ended and the handler is done with all messages. */
+  /** Settles the call if reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
     const { inbox, ending } = this.#connection;
     const { ended, queue } = inbox;
@@ -291,8 +286,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     inbox.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = this;
-    // Two errors of a handler do not count as failures: a write after our close frame, and
-    // the reason of the end itself.
+    // Two errors of a handler do not count: a write after our close frame, and the end itself.
     const error = thrown === undefined ? reason : thrown.error;
     const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
     const failure =
@@ -305,7 +299,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * The transport is closed. A handler that is still at work may never settle. Its message leaves the
+   * The transport is closed. A busy handler may never settle, so its message moves out of the
    * pooled memory, unless the handler has a view of it.
    */
   leavePools(): void {
@@ -335,8 +329,8 @@ export function receive(connection: Connection, handler: MessageHandler): Promis
 }
 
 /**
- * Begins `receive` with `handler`, or `discardReads` without one. Resolves when reading has ended
- * normally and the connection is closed.
+ * Begins `receive` with `handler`, or `discardReads` without one. Resolves when the connection is
+ * closed after a normal end of reading.
  */
 export function startReceive(
   connection: Connection,

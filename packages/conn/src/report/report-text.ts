@@ -2,10 +2,10 @@ import type { Role } from '@ws/codec';
 import { isError, printable } from '../errors.ts';
 import { kind } from '../validate.ts';
 
-// The text of a report that is printed: an error, and where it comes from. Getters of an error may throw,
-// and its text may come from a peer.
+// The printed text of a report: an error and its origin. Getters of an error may throw, and its
+// text may come from a peer.
 
-/** The facts of a connection that a report needs. The object is the `Conn`. */
+/** The part of a `Conn` that a report needs. */
 export interface ReportedConn {
   readonly role: Role;
   readonly subprotocol: string;
@@ -13,9 +13,9 @@ export interface ReportedConn {
   readonly remoteAddr: string | undefined;
 }
 
-/** Where an error comes from: the second argument of the option `report`. */
+/** The origin of an error: the second argument of the option `report`. */
 export interface ReportContext {
-  /** The connection; undefined for an error that concerns none, or several. */
+  /** The connection; undefined for an error of no single connection. */
   readonly conn?: ReportedConn | undefined;
   /**
    * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
@@ -28,14 +28,14 @@ export interface ReportContext {
   readonly status?: number | undefined;
 }
 
-/** Characters of a name or a message that a warning shows. */
+/** Longest name or message in a warning, in UTF-16 units. */
 const MAX_TEXT = 2_000;
-/** Lines of a stack that a warning shows. */
+/** Most lines of a stack in a warning. */
 const MAX_STACK_LINES = 20;
 /** The text for a value with getters or methods that throw. */
 const UNPRINTABLE = 'a value that cannot be printed';
 
-/** An error of these functions closes the connection. */
+/** Values of `where` for functions whose errors close the connection. */
 const HANDLERS: readonly string[] = [
   'handler',
   'receive',
@@ -45,29 +45,30 @@ const HANDLERS: readonly string[] = [
 ];
 
 /**
- * Returns the kind of `error`: errors of one class that one line has created. The message may
- * contain input of a peer.
+ * Returns the kind of `error`. Errors of one class and code that the same line has created have the
+ * same kind. The message does not count, because it may contain input of a peer.
  */
 export function kindOf(error: unknown): string {
   if (!isError(error)) return typeof error;
   return `${fieldOf(error, 'name')} ${fieldOf(error, 'code')} ${stackOf(error)[0] ?? ''}`;
 }
 
+/** Returns the text of a warning. `suffix` follows the message of `error`. */
 export function reportText(
   error: unknown,
   suffix: string,
   context: ReportContext | undefined,
 ): string {
   if (context === undefined) return textOf(error, suffix);
-  // The first dial before a server listens is no fault of the code in its stack.
+  // No stack: a dial that fails, for example because no server listens, is no bug of its caller.
   const isFailedDial =
     context.where === 'dial' && isError(error) && fieldOf(error, 'code').startsWith('WS_ERR_');
   return isFailedDial
-    ? `${titleOf(error)}${suffix}. ${placeOf(context)}`
-    : `${textOf(error, suffix)}\n${placeOf(context)}`;
+    ? `${titleOf(error)}${suffix}. ${originOf(context)}`
+    : `${textOf(error, suffix)}\n${originOf(context)}`;
 }
 
-/** The name, the code and the message of `error`, its stack, and the same of its cause. */
+/** The name, code, message and stack of `error` and of its cause. */
 function textOf(error: unknown, suffix: string): string {
   if (!isError(error)) return `${valueText(error)}${suffix}`;
   const lines = [`${titleOf(error)}${suffix}`, ...stackOf(error)];
@@ -77,19 +78,19 @@ function textOf(error: unknown, suffix: string): string {
   return lines.join('\n');
 }
 
-/** Where an error comes from, what follows, and what to do. */
-function placeOf({ conn, where, route, status }: ReportContext): string {
+/** The origin and the effects of an error, and advice. */
+function originOf({ conn, where, route, status }: ReportContext): string {
   const place = route === undefined ? where : `${where} of ${route}`;
   const peer = conn?.role === 'server' ? 'client' : 'server';
-  const end =
+  const connText =
     conn && `, connection to the ${peer} ${escaped(conn.remoteAddr ?? 'without an address')}`;
   const retries = where === 'dial' ? '; later dials that fail are not reported, see retry' : '';
   const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
   const refused = status === undefined ? '' : `; the request is refused with ${status}`;
-  return `In ${escaped(place)}${end ?? ''}${retries}${closes}${refused}. The option report gets such errors.`;
+  return `In ${escaped(place)}${connText ?? ''}${retries}${closes}${refused}. The option report gets such errors.`;
 }
 
-/** Cuts a long text, and escapes what would change the output of a terminal. */
+/** Cuts a long text, and escapes characters that change the output of a terminal. */
 function escaped(text: string): string {
   const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text;
   return printable(cut.replaceAll('\n', String.raw`\n`));
@@ -109,7 +110,7 @@ function stackOf(error: Error): string[] {
     .map(escaped);
 }
 
-/** A field that is a string, else `''`: an application may set any value. */
+/** The field `name`, or `''` when it is no string. An application may set any value. */
 function fieldOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): string {
   const text = attempt(() => (error as Partial<Record<typeof name, unknown>>)[name]);
   return typeof text === 'string' ? text : '';
@@ -128,7 +129,7 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** Undefined when `call` throws. */
+/** Returns the result of `call`, or undefined when `call` throws. */
 function attempt<T>(call: () => T): T | undefined {
   try {
     return call();

@@ -4,11 +4,10 @@ import { TaskQueue } from './task-queue.ts';
 import { Timers } from './timers.ts';
 
 /**
- * A turn is one callback of the event loop with its microtasks.
- *
  * Calls the connections of one platform later: at the end of the turn, in a later turn, or at a set
- * time. Each of the three costs the platform one callback, however many connections wait for it.
- * When the runtime's timers were replaced, any call gives everything that waits to the runtime again.
+ * time. A turn is one callback of the event loop with its microtasks. For each of the three, all
+ * connections share one callback of the platform. When a test has replaced the runtime's timers,
+ * the next call schedules all waiting callbacks again.
  */
 export class Scheduler {
   /** Runs after all ready microtasks. */

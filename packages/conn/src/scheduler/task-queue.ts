@@ -1,14 +1,14 @@
 import type { RuntimeTimers } from '../platform/later-turns.ts';
 
-/** Work for a turn. An object, so that a connection needs no closure. */
+/** Work that runs in a turn. An object, so that a connection needs no closure. */
 export interface TurnTask {
-  /** Whether the task waits in a {@link TaskQueue}, which maintains it. Initially false. */
+  /** Whether the task waits in a {@link TaskQueue}. Only the queue sets this, initially false. */
   awaitsTurn: boolean;
-  /** Called once for each time that the task waits. Never throws. */
+  /** Called once for each wait in a {@link TaskQueue}. Never throws. */
   onTurn(): void;
 }
 
-/** A function as a task, for code that is not called for each message. */
+/** A function as a task, for code that does not run for each message. */
 export class TurnCallback implements TurnTask {
   awaitsTurn = false;
   readonly onTurn: () => void;
@@ -18,16 +18,16 @@ export class TurnCallback implements TurnTask {
   }
 }
 
-/** A queue with more tasks than this is dropped after its run. */
+/** The array of a queue is used again, unless it had more tasks than this. */
 const LONG = 1024;
 
-/** Tasks of all connections of one platform. One callback of the platform runs them all, in order. */
+/** Tasks of all connections of one platform. One callback of the platform runs all, in order. */
 export class TaskQueue {
   readonly #schedule: (run: () => void) => void;
   readonly #runtime: RuntimeTimers;
   #waiting: (TurnTask | undefined)[] = [];
   #count = 0;
-  /** An empty queue for the tasks that are added during the next run. Undefined during a run. */
+  /** An empty array for the tasks that the next run adds. Undefined during a run. */
   #spare: (TurnTask | undefined)[] | undefined;
 
   /** @param schedule - Calls `run` once, later. */
@@ -36,7 +36,7 @@ export class TaskQueue {
     this.#runtime = runtime;
   }
 
-  /** Adds `task`, unless it waits already. A task that is added during a run waits for the next. */
+  /** Adds `task`, unless it already waits. A task added during a run waits for the next run. */
   add(task: TurnTask): void {
     this.#runtime.check();
     if (task.awaitsTurn) return;
@@ -45,12 +45,12 @@ export class TaskQueue {
     if (this.#count === 1) this.#schedule(this.run);
   }
 
-  /** Schedules the tasks that wait again: the runtime has dropped the callback. */
+  /** Schedules {@link run} again, because the runtime has dropped the callback. */
   reschedule(): void {
     if (this.#count > 0) this.#schedule(this.run);
   }
 
-  /** Runs the tasks that wait. The platform calls it, and code that cannot wait for the turn. */
+  /** Runs the waiting tasks. Called by the platform, and by code that cannot wait for the turn. */
   readonly run = (): void => {
     const due = this.#waiting;
     const count = this.#count;
@@ -66,8 +66,8 @@ export class TaskQueue {
         task.onTurn();
       }
     } finally {
-      // If a task throws despite its contract, the platform reports it. The tasks after it run in
-      // the next call.
+      // If a task throws despite its contract, the platform reports the error. The later tasks run
+      // in the next call.
       while (i < count) {
         const task = due[i]!;
         due[i++] = undefined;

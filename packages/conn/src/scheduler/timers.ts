@@ -3,28 +3,24 @@ import type { RuntimeTimers } from '../platform/later-turns.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TaskQueue, TurnTask } from './task-queue.ts';
 
-/** An object that is called at a set time. Not a closure, so that a connection needs none. */
+/** An object that is called at a set time. An object, so that a connection needs no closure. */
 export interface TimerEntry {
-  /** The slot of the timer, maintained by {@link Timers}; undefined while it is not set. */
+  /** The slot of the entry, undefined while the entry is not set. Only {@link Timers} writes it. */
   slot: number | undefined;
   /** Called once at the set time. */
   fire(): void;
 }
 
-/**
- * From this delay on, in ms, times are rounded up to whole slots, so that many connections share a
- * slot.
- */
-const COARSE_FROM = 1_000;
+/** Delays in ms from here on are rounded up to whole slots, so that many connections share one. */
+const COARSE_FROM_MS = 1_000;
 /** Length of a slot in ms. */
 const SLOT_MS = 64;
-/** The longest delay in ms that every platform takes. A longer one would fire at once. */
-const LONGEST = 2_147_483_647;
+/** The longest delay in ms that every platform supports. A longer timer would fire at once. */
+const MAX_DELAY_MS = 2_147_483_647;
 
 /**
- * The timers of all connections of one platform. Entries of the same time share a slot, and only
- * the earliest slot has a platform timer. An idle connection with a heartbeat costs one entry in a
- * set.
+ * The timers of all connections of one platform. Entries of the same time share a slot: a time in
+ * ms with a set of entries. One platform timer serves the earliest slot.
  */
 export class Timers implements TurnTask {
   awaitsTurn = false;
@@ -34,6 +30,7 @@ export class Timers implements TurnTask {
   readonly #slots = new Map<number, Set<TimerEntry>>();
   /** The entries that keep the process alive. */
   readonly #keepers = new Set<TimerEntry>();
+  /** The earliest slot. */
   #next = Infinity;
   #cancel: (() => void) | undefined;
   /** Whether the platform timer keeps the process alive. */
@@ -46,56 +43,57 @@ export class Timers implements TurnTask {
   }
 
   /**
-   * Sets `entry` to fire after `ms` milliseconds, never earlier; a second call moves it. With
-   * `keepAlive` it keeps the process alive until it fires or is cleared.
+   * Sets `entry` to fire after `ms` milliseconds, never earlier. A second call moves the entry.
+   * With `keepAlive` the process stays alive until the entry fires or is cleared.
    */
   set(entry: TimerEntry, ms: number, keepAlive = false): void {
     this.#runtime.check();
     this.clear(entry);
     if (keepAlive) this.#keepers.add(entry);
     const at = Math.ceil(this.#platform.now() + ms);
-    const slot = ms < COARSE_FROM ? at : Math.ceil(at / SLOT_MS) * SLOT_MS;
+    const slot = ms < COARSE_FROM_MS ? at : Math.ceil(at / SLOT_MS) * SLOT_MS;
     const entries = this.#slots.get(slot);
     entry.slot = slot;
     if (entries === undefined) this.#slots.set(slot, new Set([entry]));
     else entries.add(entry);
     const isNext = slot < this.#next;
     if (isNext) this.#next = slot;
-    const lacksKeeper = keepAlive && !this.#keepsAlive;
-    if (isNext || lacksKeeper) this.reschedule();
+    const mustKeepAlive = keepAlive && !this.#keepsAlive;
+    if (isNext || mustKeepAlive) this.reschedule();
   }
 
-  /** As {@link set}, unless `entry` is set already. */
+  /** As {@link set}, unless `entry` is already set. */
   setUnlessSet(entry: TimerEntry, ms: number): void {
     this.#runtime.check();
     if (entry.slot === undefined) this.set(entry, ms);
   }
 
-  /** Cancels `entry`; no effect when it is not set. */
+  /** Cancels `entry`, if set. */
   clear(entry: TimerEntry): void {
     if (entry.slot === undefined) return;
     const { slot } = entry;
     const entries = this.#slots.get(slot);
-    const lastKeeper = this.#keepers.delete(entry) && this.#keepers.size === 0;
+    const wasLastKeeper = this.#keepers.delete(entry) && this.#keepers.size === 0;
     entry.slot = undefined;
     entries?.delete(entry);
     if (entries?.size === 0) this.#slots.delete(slot);
-    // The platform timer may fire for no entry: cheaper than a search for the next slot now.
-    if (this.#slots.size === 0) this.#arm();
-    else if (lastKeeper) this.#endOfTurn.add(this);
+    // The platform timer may then fire for no entry. A search for the next slot costs more.
+    if (this.#slots.size === 0) this.#scheduleEarliest();
+    else if (wasLastKeeper) this.#endOfTurn.add(this);
   }
 
   /**
-   * Lets the process exit after this turn. In a loop of reads with a timeout, the next read often
-   * begins in this turn and keeps the process alive too. It uses the same platform timer.
+   * Lets the process exit once no entry keeps it alive. Only at the end of the turn, because in a
+   * loop of reads with a timeout the next read often begins in this turn and needs the same timer.
    */
   onTurn(): void {
     if (this.#keepsAlive && this.#keepers.size === 0) this.reschedule();
   }
 
-  #arm(): void {
+  /** Finds the earliest slot, and sets the platform timer. */
+  #scheduleEarliest(): void {
     let next = Infinity;
-    // An iterator would allocate a result for each slot, and with a heartbeat there are hundreds of slots.
+    // Not an iterator, which would allocate a result for each of hundreds of slots.
     this.#slots.forEach((_entries, slot) => {
       if (slot < next) next = slot;
     });
@@ -105,20 +103,20 @@ export class Timers implements TurnTask {
 
   /** Sets the platform timer to the earliest slot. */
   reschedule(): void {
-    // A real timer may fire while fake ones are installed.
+    // A real timer may fire while a test has installed fake timers.
     this.#runtime.check();
     this.#cancel?.();
     this.#cancel = undefined;
     this.#keepsAlive = this.#next !== Infinity && this.#keepers.size > 0;
     if (this.#next === Infinity) return;
-    // A delay that was cut to LONGEST fires for no entry and is set again.
-    const ms = Math.min(LONGEST, Math.max(1, Math.ceil(this.#next - this.#platform.now())));
+    // A timer with a delay cut to MAX_DELAY_MS fires for no entry, and is set again.
+    const ms = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#next - this.#platform.now())));
     this.#cancel = this.#platform.setTimer(ms, this.#wake, this.#keepsAlive);
   }
 
   readonly #wake = (): void => {
     const now = this.#platform.now();
-    // Reads the sockets first. A pong that has arrived clears its entry, also in a busy process.
+    // Lets the runtime read the sockets first, because a pong that has arrived clears its entry.
     this.#platform.yield(() => this.#fireUntil(now));
   };
 
@@ -133,18 +131,18 @@ export class Timers implements TurnTask {
     due.sort((a, b) => a - b);
     try {
       for (const slot of due) {
-        // A copy: an entry that sets itself to this slot again fires in the next wake.
+        // A copy, so that an entry that is set to this slot again fires in the next wake.
         const firing = [...(this.#slots.get(slot) ?? [])];
         for (const entry of firing) {
-          // Another entry's `fire` has cleared or moved it.
+          // The `fire` of another entry has cleared or moved this one.
           if (entry.slot !== slot) continue;
-          // Cleared one by one: when one throws, the entries after it fire in the next wake.
+          // Cleared one by one: after a `fire` that throws, the others fire in the next wake.
           this.clear(entry);
           asyncContexts.inOwnContext(() => entry.fire());
         }
       }
     } finally {
-      this.#arm();
+      this.#scheduleEarliest();
       // A test may have advanced a fake clock over more slots since the wake.
       const current = this.#platform.now();
       if (current > now && this.#next <= current) this.#wake();

@@ -1,6 +1,6 @@
 import { inLaterTurn } from '../platform/later-turns.ts';
 
-/** A promise that knows whether code awaits it. Its rejection is never reported as unhandled. */
+/** A promise of a call that knows whether code awaits it. Its rejection is never unhandled. */
 export class CallPromise<T = unknown> extends Promise<T> {
   /** `then` and `catch` return plain promises. */
   static override get [Symbol.species](): PromiseConstructor {
@@ -8,9 +8,9 @@ export class CallPromise<T = unknown> extends Promise<T> {
   }
 
   isAwaited = false;
-  /** Whether it has rejected. */
-  isSettled = false;
-  /** Why the call was refused, also before the promise rejects. See `refused`. */
+  /** Whether {@link reject} was called. */
+  isRejected = false;
+  /** The reason of a refused call, set before the promise rejects. See `refused`. */
   reason: unknown;
   readonly resolve: (value: T | PromiseLike<T>) => void;
   readonly #reject: (reason: unknown) => void;
@@ -37,9 +37,9 @@ export class CallPromise<T = unknown> extends Promise<T> {
     return super.then(onfulfilled, onrejected);
   }
 
-  /** @param report - Called in a later turn unless code awaits this promise by then, with the kind of the failure. */
+  /** @param report - Called as in {@link unlessAwaited}, with the code or name of the error. */
   reject(reason: unknown, report?: (kind: string) => void): void {
-    this.isSettled = true;
+    this.isRejected = true;
     this.#reject(reason);
     if (report === undefined || this.isAwaited) return;
     const { code, name } = Object(reason) as { code?: unknown; name?: unknown };

@@ -3,25 +3,22 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { isDate, kind } from '../validate.ts';
 
-/**
- * A point in time after which something is no longer allowed, as in Go. It can be moved until it
- * expires.
- */
+/** A deadline of reads or writes, as in Go. It can be moved until it expires. */
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
   readonly #onExpired: (when: string) => void;
   #at: Date | number | null = null;
-  /** Time from the call that set it to the deadline. */
+  /** Time in ms from the call of {@link set} to the deadline. */
   #ms = 0;
 
-  /** @param onExpired - Gets the end of a message that says when: ` after 5 ms`. */
+  /** @param onExpired - Gets the end of an error message, for example ` after 5 ms`. */
   constructor(platform: Platform, onExpired: (when: string) => void) {
     this.#platform = platform;
     this.#onExpired = onExpired;
   }
 
-  /** Sets it to `at`, a Date or ms since 1970; null removes it. A past time expires at once. */
+  /** @param at - A Date or ms since 1970; null: none. A past time expires at once. */
   set(at: Date | number | null): void {
     const ms = untilOf(at);
     schedulerOf(this.#platform).timers.clear(this);
@@ -40,12 +37,12 @@ export class Deadline implements TimerEntry {
   }
 }
 
-/** The year 1971, in ms since 1970. A smaller number is a duration by mistake. */
+/** The start of 1971, in ms since 1970. The caller meant a smaller number as a duration. */
 const EARLIEST = 31_536_000_000;
 /** The largest time of a Date. */
 const LATEST = 8.64e15;
 
-/** Describes a deadline that had passed when it was set. */
+/** The end of an error message for a deadline that was in the past when set. */
 function pastText(at: Date | number | null): string {
   const time = isDate(at) ? Date.prototype.getTime.call(at) : Number(at);
   const name = Math.abs(time) <= LATEST ? new Date(time).toISOString() : String(time);
@@ -54,10 +51,10 @@ function pastText(at: Date | number | null): string {
 }
 
 /**
- * Checks when a login expires.
+ * Checks the time at which a login expires.
  *
- * @throws TypeError, RangeError as {@link untilOf}; RangeError for a duration, and for seconds as in
- *   a JWT: both are in 1970.
+ * @throws TypeError, RangeError as {@link untilOf}; RangeError for a time in 1970, which is a
+ *   duration or the seconds of a JWT.
  */
 export function checkExpires(at: Date | number | null): void {
   untilOf(at, 'expires');
@@ -67,13 +64,13 @@ export function checkExpires(at: Date | number | null): void {
   );
 }
 
-/** The time from now to `at` in ms, Infinity for null. @throws as {@link timeOf}. */
+/** Returns the time from now to `at` in ms, Infinity for null. @throws As {@link timeOf}. */
 export function untilOf(at: Date | number | null, name = 'deadline'): number {
   return timeOf(at, name) - Date.now();
 }
 
 /**
- * `at` in ms since 1970, Infinity for null.
+ * Returns `at` in ms since 1970, Infinity for null.
  *
  * @throws TypeError when `at` is neither a Date nor a number nor null, RangeError for NaN or an
  *   invalid Date.

@@ -3,35 +3,35 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { timeOf } from './deadline.ts';
 
-/** How often the time of day is looked at, in ms, when nothing else happens. */
-const LOOK_EVERY = 20_000;
+/** Longest time in ms between two checks of the time of day. */
+const MAX_CHECK_MS = 20_000;
 
 /**
- * Ends a login at a time of day, or after the wait until then, if that is earlier. A monotonic clock
- * measures the wait, so a time of day that is set back does not extend it. That clock stops while the
- * machine sleeps. So the time of day is looked at with each chunk, and from time to time.
+ * Ends a login at a time of day. Two clocks decide, and the earlier end counts. The time of day can
+ * be set back, so the platform's monotonic clock also measures the wait. The monotonic clock may
+ * stop while the machine sleeps, so each chunk and a timer check the time of day.
  */
 export class Expiry implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
   readonly #onExpired: () => void;
-  readonly #lookEvery: number;
-  /** In ms since 1970; Infinity: never. */
+  readonly #checkEvery: number;
+  /** End of the login in ms since 1970; Infinity: never. */
   #at = Infinity;
-  /** The end of the wait, in ms of the platform's clock. */
+  /** End of the login in ms of the platform's clock. */
   #waitsUntil = Infinity;
 
   /**
    * @param onExpired - Called once for each {@link set}.
-   * @param lookEvery - In ms; more than 20 s counts as 20 s.
+   * @param checkEvery - Time in ms between two checks, at most 20 s.
    */
-  constructor(platform: Platform, onExpired: () => void, lookEvery: number = LOOK_EVERY) {
+  constructor(platform: Platform, onExpired: () => void, checkEvery: number = MAX_CHECK_MS) {
     this.#platform = platform;
     this.#onExpired = onExpired;
-    this.#lookEvery = Math.min(lookEvery, LOOK_EVERY);
+    this.#checkEvery = Math.min(checkEvery, MAX_CHECK_MS);
   }
 
-  /** Sets it to `at`, a Date or ms since 1970; null: never. A past time expires at once. */
+  /** @param at - A Date or ms since 1970; null: never. A past time expires at once. */
   set(at: Date | number | null): void {
     this.clear();
     this.#at = timeOf(at, 'expires');
@@ -39,7 +39,7 @@ export class Expiry implements TimerEntry {
     if (this.#at !== Infinity) this.fire();
   }
 
-  /** Looks at the time of day, for each chunk. Returns whether the login expires with this call. */
+  /** Checks the time of day, for each chunk. Returns whether the login expires in this call. */
   check(): boolean {
     if (Date.now() < this.#at) return false;
     this.#expire();
@@ -49,7 +49,7 @@ export class Expiry implements TimerEntry {
   fire(): void {
     const left = Math.min(this.#at - Date.now(), this.#waitsUntil - this.#platform.now());
     if (left <= 0) return this.#expire();
-    schedulerOf(this.#platform).timers.set(this, Math.min(left, this.#lookEvery));
+    schedulerOf(this.#platform).timers.set(this, Math.min(left, this.#checkEvery));
   }
 
   #expire(): void {

@@ -2,30 +2,27 @@ import { CloseError, CloseSentError } from '../errors.ts';
 import { inLaterTurn } from '../platform/later-turns.ts';
 import { CallPromise } from './call-promise.ts';
 
-/**
- * The shared resolved promise that every write returns while there is room. It saves an allocation
- * per write.
- */
+/** The shared resolved promise that every write returns while there is room. */
 export const RESOLVED: Promise<void> = Promise.resolve();
 
 const ignore = (): void => {};
 
 /**
- * Marks a promise. Its rejection is not reported as unhandled. Callers that await it still get the
- * rejection.
+ * Marks a promise as handled: its rejection is not reported as unhandled. Callers that await the
+ * promise still get the rejection.
  */
 export function markHandled<T>(promise: Promise<T>): Promise<T> {
-  // A CallPromise is always marked. This call is no wait for it.
+  // A CallPromise is already marked, and must not count this call as an await.
   if (!(promise instanceof CallPromise)) promise.then(ignore, ignore);
   return promise;
 }
 
 /**
- * The promise of a call that fails. It is marked, and rejects as {@link atEnd} says. The
- * error of a close names the line of the call: the close has created it.
+ * Returns the promise of a call that fails. The promise is marked as handled, and rejects at the
+ * time of {@link atEnd}. An error of a close gets the stack of this call.
  *
- * @param end - Why such calls fail: `reason`, if all of them have the same; otherwise the object
- *   that refuses them.
+ * @param end - The cause of all such failures: `reason`, if all calls get the same; otherwise the
+ *   object that refuses the calls.
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
   nameCaller(reason);
@@ -46,8 +43,8 @@ function nameCaller(reason: unknown): void {
 }
 
 /**
- * As {@link rejected}. Calls `report` in a later turn of the event loop unless code awaits the promise by
- * then. The failure has no other trace.
+ * As {@link rejected}. Calls `report` in a later turn unless code awaits the promise by then,
+ * because no other code would see the failure.
  */
 export function refused(reason: unknown, end: object, report: () => void): CallPromise<never> {
   const promise = new CallPromise<never>();
@@ -58,8 +55,8 @@ export function refused(reason: unknown, end: object, report: () => void): CallP
 }
 
 /**
- * The promise of a call that has nothing to do, because a normal `end` came before. It resolves when
- * {@link atEnd} calls `settle`.
+ * Returns the promise of a call that has nothing to do after a normal `end`. The promise resolves
+ * at the time of {@link atEnd}.
  */
 export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise<T> {
   return new Promise<T>((resolve) => {
@@ -67,23 +64,23 @@ export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise
   });
 }
 
-/** The cause that has made a call settle. */
-const ends = new WeakSet<object>();
+/** Causes that have already settled a call at once. */
+const usedEnds = new WeakSet<object>();
 
 /**
- * Calls `settle` at once for the first call that settles because of `end`. From the second call on it
- * calls `settle` in a later turn of the event loop. A loop over such calls blocks no other work.
+ * Calls `settle`: at once for the first call with this `end`, in a later turn for all others. So a
+ * loop of such calls does not block timers and I/O.
  */
 function atEnd(end: unknown, settle: () => void): void {
   const isObject = (typeof end === 'object' && end !== null) || typeof end === 'function';
-  if (!isObject || ends.has(end)) return inLaterTurn(settle);
-  ends.add(end);
+  if (!isObject || usedEnds.has(end)) return inLaterTurn(settle);
+  usedEnds.add(end);
   settle();
 }
 
 /**
- * A promise with its `resolve` and `reject`. It is marked only when it is rejected. Most
- * never are, and the mark costs as much as a promise.
+ * A promise with its `resolve` and `reject`. Only `reject` marks the promise as handled, because
+ * the mark costs as much as a promise.
  */
 export class Deferred<T> {
   readonly promise: Promise<T>;
@@ -97,7 +94,7 @@ export class Deferred<T> {
     });
   }
 
-  /** If `value` is a promise that may reject, mark `promise` too. */
+  /** The caller marks `promise` as handled if `value` is a promise that may reject. */
   resolve(value: T | PromiseLike<T>): void {
     this.#resolve(value);
   }

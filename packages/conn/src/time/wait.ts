@@ -9,24 +9,22 @@ import { Deferred, rejected } from './promises.ts';
 
 /**
  * Bounds of a wait. For reads, `signal` and `timeout` end only the wait. The connection stays open,
- * and no data is lost. For `Conn.close`, they destroy the transport.
+ * and no data is lost. For `Conn.close`, both destroy the transport.
  */
 export interface WaitOptions {
-  /** Ends the wait when it aborts. The promise rejects with its reason. */
+  /** An abort ends the wait. The promise rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Ends the wait after this many ms. The promise rejects with a TimeoutError. The wait keeps the
-   * process alive.
+   * Time in ms after which the promise rejects with a TimeoutError. This keeps the process alive.
    */
   readonly timeout?: number | undefined;
 }
 
 /**
- * Waits for the promise of `start`. When the wait ends early, it calls `giveUp` and rejects with
- * the reason. `giveUp` returns false when the result exists already, so that no result is lost: the
- * promise then settles with it. Listener and timer are removed when the promise settles. With an
- * aborted signal `start` is not called.
+ * Waits for the promise of `start`. With an aborted signal, `start` is not called.
  *
+ * @param giveUp - Called when the wait ends early. Returns false when the result already exists.
+ *   The promise then settles with this result instead of the reason, so that no result is lost.
  * @throws TypeError, RangeError for bad options. (rejects) {@link TimeoutError}, the reason of the
  *   signal, the error of `start`.
  */
@@ -41,33 +39,33 @@ export function withTimeout<T>(
   const { signal } = wait;
   if (signal?.aborted) return rejected(signal.reason, signal);
   const started = start();
-  // A CallPromise was refused.
+  // A CallPromise belongs to a refused call, which already rejects.
   if ((signal === undefined && ms === Infinity) || started instanceof CallPromise) return started;
   const outcome = new Deferred<T>();
   const entry: TimerEntry = {
     slot: undefined,
-    fire: () => stop(new TimeoutError(`timed out after ${ms} ms (option timeout)`)),
+    fire: () => endWait(new TimeoutError(`timed out after ${ms} ms (option timeout)`)),
   };
-  const aborted = (): void => stop(signal?.reason);
-  const forget = (): void => {
+  const onAbort = (): void => endWait(signal?.reason);
+  const removeBounds = (): void => {
     schedulerOf(platform).timers.clear(entry);
-    if (signal !== undefined) removeAbortListener(signal, aborted);
+    if (signal !== undefined) removeAbortListener(signal, onAbort);
   };
-  const stop = (reason: unknown): void => {
-    forget();
+  const endWait = (reason: unknown): void => {
+    removeBounds();
     if (giveUp(started, reason)) outcome.reject(reason);
   };
   if (ms !== Infinity) schedulerOf(platform).timers.set(entry, ms, true);
-  if (signal !== undefined) addAbortListener(signal, aborted);
+  if (signal !== undefined) addAbortListener(signal, onAbort);
   // `start` may run code of the application.
-  if (signal?.aborted) aborted();
+  if (signal?.aborted) onAbort();
   started.then(
     (value) => {
-      forget();
+      removeBounds();
       outcome.resolve(value);
     },
     (error: unknown) => {
-      forget();
+      removeBounds();
       outcome.reject(error);
     },
   );

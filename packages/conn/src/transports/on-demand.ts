@@ -1,5 +1,5 @@
 /**
- * Transports without a socket. Node loads the folder when it is first used.
+ * Transports without a socket. Node loads this folder on its first use.
  *
  * @module
  */

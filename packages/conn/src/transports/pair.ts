@@ -60,37 +60,34 @@ function makePair(options: ConnPairOptions): [client: Conn, server: Conn] {
   if (client !== undefined) checkOptionNames('client', client, connSettingNames, 'ignore');
   if (server !== undefined) checkOptionNames('server', server, connSettingNames, 'ignore');
   const { platform = portablePlatform } = common;
-  const near = { ...common, ...client, platform };
-  const far = { ...common, ...server, platform };
-  const agreed = agree(near, far, platform);
-  const [one, other] = transportPair(platform);
+  const clientOptions = { ...common, ...client, platform };
+  const serverOptions = { ...common, ...server, platform };
+  const agreed = agree(clientOptions, serverOptions, platform);
+  const [near, far] = transportPair(platform);
   return [
-    new Conn(one, { ...near, ...agreed, role: 'client' }),
-    new Conn(other, { ...far, ...agreed, role: 'server' }),
+    new Conn(near, { ...clientOptions, ...agreed, role: 'client' }),
+    new Conn(far, { ...serverOptions, ...agreed, role: 'server' }),
   ];
 }
 
-/** Negotiates compression, the part of the opening handshake that changes frames. */
+/** Negotiates compression as a handshake does. */
 function agree(
   client: ConnSettings,
   server: ConnSettings,
   platform: Platform,
 ): Pick<ConnOptions, 'deflate' | 'extensions'> {
-  const wanted = deflateLimits(resolveSettings(client, 'client'), 'client', platform);
-  const granted = deflateLimits(resolveSettings(server, 'server'), 'server', platform);
-  if (wanted === undefined || granted === undefined) return {};
-  const { parameters, answer } = negotiateDeflate([offerDeflate(wanted)], granted)!;
+  const clientLimits = deflateLimits(resolveSettings(client, 'client'), 'client', platform);
+  const serverLimits = deflateLimits(resolveSettings(server, 'server'), 'server', platform);
+  if (clientLimits === undefined || serverLimits === undefined) return {};
+  const { parameters, answer } = negotiateDeflate([offerDeflate(clientLimits)], serverLimits)!;
   return { deflate: parameters, extensions: formatExtensions([answer]) };
 }
 
 const HIGH_WATER_MARK = 65_536;
-/** Deliveries to one end before the event loop has a turn. */
+/** Deliveries to one end, after which timers and I/O run. */
 const DELIVERIES_PER_TURN = 64;
 
-/**
- * Two transports that deliver to each other. Delivery is deferred as with a socket, never within
- * the call.
- */
+/** Creates two transports that deliver to each other, never within a `write`. */
 export function transportPair(platform: Platform): [Transport, Transport] {
   const near = new MemoryTransport(platform, 'near');
   const far = new MemoryTransport(platform, 'far');
@@ -105,9 +102,7 @@ class MemoryTransport implements Transport, TurnTask {
   peer!: MemoryTransport;
   readonly #scheduler: Scheduler;
   #sink: TransportSink | undefined;
-  /**
-   * Chunks that were not delivered yet; the end of the peer follows them when `#peerEnded` is set.
-   */
+  /** Undelivered chunks. If `#peerEnded`, the end of the peer follows. */
   readonly #arriving: Uint8Array[] = [];
   #arrivingBytes = 0;
   #peerEnded = false;
@@ -116,7 +111,7 @@ class MemoryTransport implements Transport, TurnTask {
   #destroyed = false;
   #paused = false;
   #writerWaits = false;
-  /** Counts the deliveries to this end, with the next one. */
+  /** Number of deliveries to this end, including the next one. */
   #deliveries = 1;
 
   constructor(platform: Platform, localAddr: string) {
@@ -188,8 +183,7 @@ class MemoryTransport implements Transport, TurnTask {
   #schedule(): void {
     if (this.#sink === undefined) return;
     const { endOfTurn, laterTurn } = this.#scheduler;
-    // In Node.js the end of a turn comes before timers and I/O. A few deliveries later they get
-    // their turn.
+    // In Node.js the end of a turn comes before timers and I/O. A later turn lets both run.
     const yields = this.#deliveries % DELIVERIES_PER_TURN === 0;
     (yields ? laterTurn : endOfTurn).add(this);
   }

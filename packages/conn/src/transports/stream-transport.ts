@@ -33,16 +33,16 @@ export interface StreamPair {
 /** With this many unsent bytes, writes wait for a drain. */
 const HIGH_WATER_MARK = 65_536;
 
-/** A stream that is always ready delivers in microtasks: after this many chunks timers and I/O run. */
+/** Chunks after which timers and I/O run: a stream that is always ready delivers in microtasks. */
 const CHUNKS_PER_TURN = 16;
 
 /**
  * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
  * `Deno.connect`, or of Node's `Duplex.toWeb`.
  *
- * The connection may change a chunk of `readable`, and keeps none. Copy the chunks of a stream that
- * has a second reader, by `tee` for example. Each chunk that is written is a copy, because `writable`
- * may keep it.
+ * The connection may change the bytes of a chunk, and keeps no chunk. If `readable` shares its
+ * chunks with a second reader, for example after `tee`, pass a stream of copies. `writable` gets
+ * copies, which it may keep.
  *
  * @param streams - Neither stream may have a reader or a writer yet.
  * @throws TypeError when a stream is missing or already has a reader or a writer.
@@ -105,7 +105,7 @@ class StreamTransport implements Transport {
   #endRequested = false;
   #writeEnded = false;
   #closed = false;
-  /** Ends the wait of {@link #resumed}. */
+  /** Resolves the promise of {@link #resumed}. */
   #onResume: (() => void) | undefined;
 
   constructor(reader: Reader, writer: Writer) {
@@ -119,7 +119,7 @@ class StreamTransport implements Transport {
 
   start(sink: TransportSink): void {
     this.#sink = sink;
-    // Reports an error also while no write is pending.
+    // Reports an error of the stream while no write is pending.
     this.#writer.closed.catch((error: unknown) => this.destroy(asError(error)));
     void this.#readAll();
   }
@@ -150,9 +150,9 @@ class StreamTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.#onResume?.();
-    // The close does not wait: a source may never finish its cancellation.
-    discard(() => this.#reader.cancel(error));
-    discard(() => this.#writer.abort(error));
+    // Not awaited, because a source may never finish its cancellation.
+    ignoreResult(() => this.#reader.cancel(error));
+    ignoreResult(() => this.#writer.abort(error));
     void this.#reportClose(error);
   }
 
@@ -167,7 +167,6 @@ class StreamTransport implements Transport {
       for (let chunks = 1; ; chunks++) {
         const { done, value } = await this.#reader.read();
         if (chunks % CHUNKS_PER_TURN === 0) await nextTurn();
-        // A chunk that arrives during a pause waits.
         while (this.#paused && !this.#closed) await this.#resumed();
         if (this.#closed) return;
         if (done) break;
@@ -224,8 +223,8 @@ function nextTurn(): Promise<void> {
   });
 }
 
-/** Calls a method of a stream without waiting for its result. */
-function discard(call: () => Promise<unknown>): void {
+/** Calls a method of a stream, and ignores its result and its errors. */
+function ignoreResult(call: () => Promise<unknown>): void {
   void Promise.resolve()
     .then(call)
     .catch(() => {});

@@ -5,22 +5,22 @@ import type { Settings } from '../options/conn-options.ts';
 import type { ConnState } from '../platform/observer.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 
-// The bounds of the bytes that wait: in one connection, and in all connections of a server.
+// Bounds of the waiting bytes: in one connection, and in all connections of a server.
 
 /**
- * Bytes that a write is charged while it waits, beside its data: its promise, its closures and its
- * copy. Without it, `maxBufferedAmount` would not bound the memory of short messages.
+ * Bytes charged for a waiting write in addition to its data, for its promise and its closures.
+ * Without this charge, `maxBufferedAmount` would not bound the memory of short messages.
  */
 export const WRITE_COST = 1_024;
 
-/** Whether one more message of any size is accepted, after `buffered` bytes. */
+/** Whether a message of any size is accepted while `buffered` bytes wait. */
 function isBelowMark({ highWaterMark, maxBufferedAmount }: Settings, buffered: number): boolean {
   // A caller that awaits every write never meets the limit.
   return buffered === 0 || (buffered < highWaterMark && highWaterMark <= maxBufferedAmount);
 }
 
 /**
- * Whether a write of `size` bytes keeps to `maxBufferedAmount`.
+ * Whether `maxBufferedAmount` allows a write of `size` bytes.
  *
  * @param buffered - Bytes that are already buffered, including bytes in the transport.
  */
@@ -34,7 +34,7 @@ export function withinLimit(settings: Settings, buffered: number, size: number):
  * @param buffered - As in {@link withinLimit}.
  * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
  */
-export function overLimit(
+export function limitError(
   settings: Settings,
   buffered: number,
   size: number,
@@ -42,14 +42,14 @@ export function overLimit(
 ): BackpressureError | undefined {
   if (isBelowMark(settings, buffered)) return undefined;
   const { maxBufferedAmount: limit } = settings;
-  // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
-  // is over the limit with its units is not measured.
+  // Measuring a long text costs more than sending it. A UTF-16 unit has at least one byte of UTF-8,
+  // so a text with too many units is refused unmeasured.
   const measured = text !== undefined && buffered + size <= limit;
   const bytes = measured ? utf8Length(text) : size;
   if (buffered + bytes <= limit) return undefined;
-  const least = text === undefined || measured ? '' : 'at least ';
+  const prefix = text === undefined || measured ? '' : 'at least ';
   return new BackpressureError(
-    `the message was not sent: ${buffered} bytes are already buffered and ${least}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
+    `the message was not sent: ${buffered} bytes are already buffered and ${prefix}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
   );
 }
 
@@ -66,49 +66,53 @@ type Budgeted = {
   guardTransport(use: () => void): void;
 };
 
-/** Time in ms after a full recount for which the counted bytes are exact enough. */
+/** Least time between two full recounts, in ms. */
 const RECOUNT_MS = 10;
-/** Time in ms in which a connection above its share has to take {@link LEAST_PROGRESS} of it. */
+/** Time in ms in which the peer of a connection above its share has to read some of the bytes. */
 const PATIENCE_MS = 5_000;
+/** The part of the share that the peer has to read in that time. */
 const LEAST_PROGRESS = 0.1;
 
 /**
- * Bounds the bytes that wait in all connections of a server together, the total. Below it, each
- * connection has its `maxBufferedAmount`. Above it, each has its share, and connections end that have
- * more than that and take nothing.
+ * Bounds the total: the bytes that wait in all connections of a server together. Below the limit,
+ * only `maxBufferedAmount` bounds a connection. Above the limit, each connection may have an equal
+ * share of the limit. A connection above its share fails when its peer reads too little.
  *
- * All have at most twice the total, and `highWaterMark` for each connection that waits.
+ * The total stays below twice the limit, plus `highWaterMark` for each waiting connection.
  */
 export class WriteBudget implements TimerEntry {
   slot: number | undefined;
   readonly #limit: number;
-  /** The bytes that wait in each connection, as they were counted last. */
+  /** Waiting bytes of each connection at its last count. */
   readonly #waiting = new Map<Budgeted, number>();
   #total = 0;
-  /** Connections that were counted with a write since the last recount. It may have left at once. */
+  /** Connections with a write since the last recount. The bytes may already be sent. */
   readonly #written = new Set<Budgeted>();
   #recountedAt = Number.NEGATIVE_INFINITY;
-  /** The largest write that was refused since the last check, and that may have room later. */
+  /**
+   * Size in bytes of the largest write that was refused since the last check and fits the limit.
+   */
   #refused = 0;
-  /** The bytes that each connection had sent at the last check, if it waited then. */
+  /** {@link flushedOf} at the last check, for each connection with waiting bytes. */
   #flushed = new Map<Budgeted, number>();
 
-  /** @param limit - In bytes. */
+  /** @param limit - Bound of the total in bytes: `maxTotalBufferedAmount`. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Whether connections have no more than their share. */
+  /** Whether the total is above the limit. */
   get exceeded(): boolean {
     return this.#total > this.#limit;
   }
 
+  /** Counts the waiting bytes of `connection` again. */
   count(connection: Budgeted): void {
     const kept = connection.rare?.keptBytes ?? 0;
-    this.#set(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
+    this.#setWaiting(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
   }
 
-  #set(connection: Budgeted, bytes: number): void {
+  #setWaiting(connection: Budgeted, bytes: number): void {
     this.#total += bytes - (this.#waiting.get(connection) ?? 0);
     if (bytes > 0) this.#waiting.set(connection, bytes);
     else {
@@ -123,19 +127,19 @@ export class WriteBudget implements TimerEntry {
     if (this.#total + size > this.#limit) this.#recountAt(connection.platform.now());
     const waiting = this.#waiting.get(connection) ?? 0;
     const total = this.#total + size;
-    const isAccepted = total <= this.#limit || this.#hasShare(connection, waiting, size);
+    const isAccepted = total <= this.#limit || this.#fitsShare(connection, waiting, size);
     if (isAccepted) {
-      this.#set(connection, waiting + size);
+      this.#setWaiting(connection, waiting + size);
       if (size > 0) this.#written.add(connection);
     } else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
-    if (total > this.#limit && this.slot === undefined) this.#watch(connection);
+    if (total > this.#limit && this.slot === undefined) this.#watchProgress(connection);
     return isAccepted;
   }
 
-  #hasShare({ settings }: Budgeted, waiting: number, size: number): boolean {
+  #fitsShare({ settings }: Budgeted, waiting: number, size: number): boolean {
     if (waiting + size <= settings.highWaterMark) return true;
     const share = this.#limit / (this.#waiting.size + (waiting === 0 ? 1 : 0));
-    // Connections that came before others may have more than their share is now.
+    // A share shrinks when more connections wait, so the sum of all may exceed the limit.
     return waiting + size <= share && this.#total + size <= 2 * this.#limit;
   }
 
@@ -146,7 +150,7 @@ export class WriteBudget implements TimerEntry {
     );
   }
 
-  /** A transport reports a drain, not each byte that it has sent. All are recounted now and then. */
+  /** Counts again, because a transport reports a drain, but not each byte that it has sent. */
   #recountAt(now: number): void {
     if (now - this.#recountedAt < RECOUNT_MS) return this.#recount(this.#written);
     this.#recountedAt = now;
@@ -160,10 +164,10 @@ export class WriteBudget implements TimerEntry {
     this.#written.clear();
   }
 
-  // Connections that have more than their share and take nothing
+  // Connections with a slow peer
 
-  /** Notes what each connection has sent, and checks it later. */
-  #watch(connection: Budgeted): void {
+  /** Notes the bytes that each connection has sent. A timer compares them later. */
+  #watchProgress(connection: Budgeted): void {
     this.#flushed = new Map();
     for (const each of this.#waiting.keys()) this.#flushed.set(each, flushedOf(each));
     connection.shared.timers.set(this, PATIENCE_MS);
@@ -174,25 +178,25 @@ export class WriteBudget implements TimerEntry {
     const [first] = this.#waiting.keys();
     const over = this.#total + this.#refused - this.#limit;
     if (first !== undefined && over > 0) {
-      this.#endLargest();
-      this.#watch(first);
+      this.#failSlowest();
+      this.#watchProgress(first);
     } else this.#flushed.clear();
     this.#refused = 0;
   }
 
-  /** Ends connections until the total is kept, also with a message that was refused. */
-  #endLargest(): void {
+  /** Fails slow connections, the largest first, until the refused message fits too. */
+  #failSlowest(): void {
     const open = [...this.#waiting].filter(([{ state }]) => state === 'open');
     const share = this.#limit / (open.length + (this.#refused > 0 ? 1 : 0));
     let over = open.reduce((sum, [, waiting]) => sum + waiting, this.#refused - this.#limit);
-    const stuck = open.filter(([connection, waiting]) => {
-      const least = Math.max(connection.settings.highWaterMark, share);
+    const slow = open.filter(([connection, waiting]) => {
+      const allowed = Math.max(connection.settings.highWaterMark, share);
       const before = this.#flushed.get(connection);
-      if (waiting <= least || before === undefined) return false;
-      return flushedOf(connection) - before < least * LEAST_PROGRESS;
+      if (waiting <= allowed || before === undefined) return false;
+      return flushedOf(connection) - before < allowed * LEAST_PROGRESS;
     });
-    stuck.sort(([, one], [, other]) => other - one);
-    for (const [connection, waiting] of stuck) {
+    slow.sort(([, one], [, other]) => other - one);
+    for (const [connection, waiting] of slow) {
       if (over <= 0) return;
       over -= waiting;
       const error = new BackpressureError(
@@ -204,8 +208,8 @@ export class WriteBudget implements TimerEntry {
 }
 
 /**
- * Bytes that the operating system has, plus bytes that a reader has kept and then taken. NaN for a
- * transport that fails to report its bytes.
+ * Bytes that a connection has passed on: to the operating system, or to a reader that had kept them
+ * for later. NaN when the transport throws.
  */
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;

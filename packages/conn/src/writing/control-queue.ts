@@ -2,31 +2,32 @@ import { PongMessage } from '@ws/codec';
 import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 
-/** Most pings of a user that wait for the transport, and most that are unanswered. */
+/** Bound of the user's pings that wait for the transport, and of those without a pong. */
 export const MAX_PENDING_PINGS = 64;
 
 /** A waiting ping or pong. */
 type ControlFrame = {
   readonly opcode: number;
   readonly payload: Uint8Array;
-  /** Whether the library sends the frame, not the user. */
+  /** Whether the library sends the frame; false for the user. */
   readonly ours: boolean;
 };
 
 /**
  * Pings and pongs that wait for a blocked transport. They overtake queued messages between two
- * frames (RFC 6455, section 5.4). Three kinds wait only as their newest: pings of the library, pongs
- * of the library, and pongs of the user.
+ * frames (RFC 6455, section 5.4). Of three kinds the queue keeps only the newest: pings of the
+ * library, pongs of the library, and pongs of the user.
  */
 export class ControlQueue {
   #frames: ControlFrame[] = [];
-  /** Waiting pings of the user. */
+  /** Number of waiting pings of the user. */
   #pings = 0;
 
   /**
    * Adds a frame with a copy of `payload`.
    *
-   * @returns Why it was not added: {@link MAX_PENDING_PINGS} pings of the user wait.
+   * @returns An error, when {@link MAX_PENDING_PINGS} pings of the user wait. The frame is not
+   *   added.
    */
   add(opcode: number, payload: Uint8Array, ours: boolean): BackpressureError | undefined {
     if (ours || opcode === PongMessage) {

@@ -4,39 +4,36 @@ import { Deferred } from '../time/promises.ts';
 import type { ControlQueue } from './control-queue.ts';
 
 /**
- * Most bytes and frames that one turn of the event loop writes. Above either number a write
+ * Bounds of the bytes and frames that one turn of the event loop writes. Above either bound a write
  * resolves in a later turn, so that timers and I/O run.
  */
 export const TURN_BYTES = 1_048_576;
 export const TURN_FRAMES = 1_000;
 
-/** Whether one turn of the event loop has written enough. */
+/** Whether `bytes` or `frames` reach the bound of a turn. */
 export function isTurnFull(bytes: number, frames: number): boolean {
   return frames >= TURN_FRAMES || bytes >= TURN_BYTES;
 }
 
 /**
- * Writers, pings and pongs of one connection that wait for its transport or for a turn. The
- * FrameSender creates this object when the first of them has to wait.
+ * Writes, pings and pongs of one connection that wait for its transport or for the next turn. The
+ * FrameSender creates this object for the first wait.
  */
 export class DrainWaits {
   /** When the transport was blocked last, in ms of the platform's clock. */
   blockedAt = 0;
-  /** Bytes that the operating system had at that time. */
+  /** Bytes that the operating system had accepted at that time. */
   flushedWhenBlocked = 0;
   /** Pings and pongs that wait for a blocked transport. */
   controls: ControlQueue | undefined;
-  /**
-   * One promise for all writes above the high-water mark. One drain settles them all, and there may
-   * be a million.
-   */
+  /** One promise for all writes above the high-water mark. One drain settles all of them. */
   #drain: Deferred<void> | undefined;
   /** One promise for all writes after the turn was full. */
   #nextTurn: Deferred<void> | undefined;
   /** Writes with bytes that the frame queue or the transport references. */
   #referenced: Set<Deferred<void>> | undefined;
   #releaseError: WebSocketError | undefined;
-  /** Referenced bytes of this turn that the transport has released within `write`, and their frames. */
+  /** Referenced bytes and frames of this turn that the transport has released within `write`. */
   #releasedBytes = 0;
   #releasedFrames = 0;
 
@@ -51,7 +48,7 @@ export class DrainWaits {
     return this.#drain.promise;
   }
 
-  /** Settles what {@link forDrain} returned: resolves it, or rejects it with `error`. */
+  /** Settles the promise of {@link forDrain}: resolves it, or rejects it with `error`. */
   drained(error?: WebSocketError): void {
     const drain = this.#drain;
     this.#drain = undefined;
@@ -59,7 +56,7 @@ export class DrainWaits {
     else drain?.reject(error);
   }
 
-  /** @param queue - Its budget is reset when the next turn begins. */
+  /** Resolves in the next turn, which also resets the budget of `queue`, the frame queue. */
   forNextTurn(platform: Platform, queue: { resetBudget(): void }): Promise<void> {
     if (this.#nextTurn === undefined) {
       const turn = new Deferred<void>();
@@ -73,7 +70,7 @@ export class DrainWaits {
     return this.#nextTurn.promise;
   }
 
-  /** Adds a write. Its bytes are referenced from now on. */
+  /** Adds a write with referenced bytes. */
   reference(write: Deferred<void>): void {
     this.#referenced ??= new Set();
     this.#referenced.add(write);
@@ -91,17 +88,18 @@ export class DrainWaits {
   }
 
   /**
-   * The `bytes` of `write` were released. Rejects the write while a release error is set.
+   * The transport has released `write`. Rejects the write while a release error is set.
    *
-   * @param within - Whether the transport has released them within its `write`.
+   * @param bytes - Number of the released bytes.
+   * @param isWithin - Whether the release came within the transport's `write`.
    */
-  released(write: Deferred<void>, bytes: number, within: boolean): void {
+  released(write: Deferred<void>, bytes: number, isWithin: boolean): void {
     if (this.#releaseError !== undefined) write.reject(this.#releaseError);
-    this.#releasedBytes = within ? this.#releasedBytes + bytes : 0;
-    this.#releasedFrames = within ? this.#releasedFrames + 1 : 0;
+    this.#releasedBytes = isWithin ? this.#releasedBytes + bytes : 0;
+    this.#releasedFrames = isWithin ? this.#releasedFrames + 1 : 0;
   }
 
-  /** Whether writes that the transport released at once have used up this turn. */
+  /** Whether the bytes released within `write` fill this turn. */
   get releasesFillTurn(): boolean {
     return isTurnFull(this.#releasedBytes, this.#releasedFrames);
   }
@@ -111,17 +109,14 @@ export class DrainWaits {
     this.#releasedFrames = 0;
   }
 
-  /**
-   * Resolves a write of released bytes, with `next` if given. No effect on a write that was
-   * rejected.
-   */
+  /** Resolves a write after its release, as `next` if given. A rejected write stays rejected. */
   settle(write: Deferred<void>, next: Promise<void> | undefined): void {
     write.resolve(next);
     if (this.#referenced?.delete(write) !== true || this.#referenced.size > 0) return;
     this.#referenced = undefined;
   }
 
-  /** Rejects all waiting writers and drops pings and pongs, because the transport is closed. */
+  /** The transport is closed: rejects all waiting writes, discards pings and pongs. */
   rejectAll(error: WebSocketError): void {
     this.controls = undefined;
     this.drained(error);

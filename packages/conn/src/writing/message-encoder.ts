@@ -3,9 +3,9 @@ import { encoded, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
-/** Encodes the messages of a connection by its extension. */
+/** Encodes the messages of a connection with its extension. */
 export class MessageEncoder {
-  /** The close frame is about to be sent: messages are no longer encoded. */
+  /** Set when the close frame is about to be sent. Messages are then sent unencoded. */
   flushing = false;
   readonly extension: Extension;
 
@@ -14,9 +14,9 @@ export class MessageEncoder {
   }
 
   /**
-   * Whether the extension changes a message.
+   * Whether the extension encodes a message.
    *
-   * @param size - In bytes; Infinity for a message in fragments.
+   * @param size - Size in bytes; Infinity for a message in fragments.
    * @param compress - The option of the caller.
    */
   wants(size: number, compress: boolean | undefined): boolean {
@@ -29,22 +29,22 @@ export class MessageEncoder {
     return this.wants(utf8Length(text), compress);
   }
 
-  /** Whether another thread encodes a message of `size` bytes. A close frame waits for none. */
+  /** Whether another thread encodes a message of `size` bytes. False once {@link flushing}. */
   isLarge(size: number): boolean {
     return !this.flushing && this.extension.shared?.isLarge(size) === true;
   }
 
   /** Whether a text fits pooled memory, and is not {@link isLarge large}. */
   isShort(text: string): boolean {
-    const most = text.length * 3;
-    return most < COPY_BELOW && !this.isLarge(most);
+    const maxBytes = text.length * 3;
+    return maxBytes < COPY_BELOW && !this.isLarge(maxBytes);
   }
 
   /**
-   * Encodes `bytes[start, end)`, a part of a message: its `first`, or its last (`fin`). The result is
-   * in `output` of the extension until `endOutput`, which follows the last part.
+   * Encodes `bytes[start, end)`, one part of a message. `first` marks the first part and `fin` the
+   * last. The output stays in the extension's `output` until `endOutput`.
    *
-   * @returns The size of the output in bytes; -1 when the extension leaves the message as it is.
+   * @returns Size of the output in bytes; -1 when the extension does not encode the message.
    */
   encode(bytes: Uint8Array, start: number, end: number, first: boolean, fin: boolean): number {
     const extension = this.extension;
@@ -58,15 +58,15 @@ export class MessageEncoder {
   }
 
   /**
-   * Returns the encoded variant of a prepared message. It is empty when the message is sent as it is;
-   * undefined when another thread must encode it first.
+   * Returns the encoded variant of a prepared message: empty when the message is sent unencoded,
+   * undefined when another thread must encode the message first.
    */
   variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array | undefined {
     try {
       const variant = message.variants.get(shared);
       return variant === undefined && this.flushing ? NO_BYTES : variant;
     } catch {
-      // There is no memory for it.
+      // Out of memory: sends the message unencoded.
       return NO_BYTES;
     }
   }

@@ -19,16 +19,16 @@ export function dataTypeOf(data: MessageData): DataType {
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
-/** The replacement of other data, by the method that got it. */
+/** Advice for a bad argument, for each method that got it. */
 const HINTS: Readonly<Record<string, string>> = {
   send: '; writeJSON sends objects, and options come after the data',
   writeMessage: '; writeJSON sends objects, and options come after the data',
   ping: '; options are the second argument',
-  // Of a hub.
+  // Methods of the hub.
   'session.send': '; writeJSON sends objects',
   publish: '; publishJSON sends objects',
 };
-/** By what it got, for each method. */
+/** Advice for a bad argument of a class, for all methods. */
 const OBJECT_HINTS: Readonly<Record<string, string>> = {
   Promise: '; await it',
   Blob: '; send await blob.arrayBuffer(), or pipe blob.stream()',
@@ -40,13 +40,12 @@ const OTHER_HINT = '; JSON.stringify makes a string of it';
  * Returns a view of the bytes of `data`, without a copy.
  *
  * @param method - The method that the caller used, for the error.
- * @throws TypeError for other data, for a detached buffer, and for a view that its buffer is too
- *   short for after `resize`.
+ * @throws TypeError for other data, for a detached buffer, and for a view of a resized buffer that
+ *   is now too short.
  */
 export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof Uint8Array) {
-    // In Node 20 and 22, optimized code that has seen resizable buffers may read a stale `length`. So
-    // the check reads `byteLength`.
+    // Not `length`: in Node 20 and 22, optimized code may read a stale one of a resizable buffer.
     if (data.byteLength === 0) viewOf(data);
     return data;
   }
@@ -64,7 +63,7 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
 function viewOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
   try {
     if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
-    // Without its memory a typed array looks empty, and only its methods throw.
+    // A detached typed array looks empty. Only its methods throw.
     if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   } catch (cause) {
@@ -93,9 +92,9 @@ export function controlPayload(data: unknown, platform: Platform, method: string
 }
 
 /**
- * Whether other threads may write to the memory, or the memory may shrink. A pending write cannot
- * reference such memory. Call this function for large arrays only: V8 creates the `buffer` of a
- * small array at the first access.
+ * Whether other threads may write to the memory of `bytes`, or the memory may shrink. A pending
+ * write cannot reference such memory. For large arrays only: V8 creates the `buffer` of a small
+ * array at the first access.
  */
 export function isUnstable(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
@@ -109,14 +108,14 @@ export function utf8(text: string, platform: Platform = portablePlatform): Owned
 }
 
 /**
- * Joins a surrogate pair that two texts of one message share, as TextEncoderStream does. A half
- * without its other half becomes U+FFFD.
+ * Joins the halves of a surrogate pair that two parts of a text message share, as
+ * TextEncoderStream does.
  */
 export class SurrogatePairs {
-  /** The first half of a pair, at the end of the last text; `''` for none. */
+  /** The first half of a pair, from the end of the last part; `''` for none. */
   half = '';
 
-  /** Returns the text that can be encoded now: without a first half at its end. */
+  /** Returns the text to encode now. Keeps a first half at its end for the next part. */
   join(text: string): string {
     if (text === '') return '';
     const joined = this.half + text;
@@ -125,7 +124,7 @@ export class SurrogatePairs {
     return isHalf ? joined.slice(0, -1) : joined;
   }
 
-  /** Returns the half that stays alone. No text follows it. */
+  /** Returns the half that has no second half, after the last part. */
   takeRest(): string {
     const { half } = this;
     this.half = '';

@@ -1,7 +1,7 @@
 import { poolsAreDebugged } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 
-/** The application detached the bytes of a pending write. The option `report` gets this mistake. */
+/** The application has detached bytes of a pending write. The option `report` gets this error. */
 export class DetachedBytes extends TypeError {
   constructor() {
     super(
@@ -10,7 +10,7 @@ export class DetachedBytes extends TypeError {
   }
 }
 
-/** The bytes of a pending write have changed. Only found after `debugPools()`. */
+/** The application has changed bytes of a pending write. Checked only after `debugPools()`. */
 export class ChangedBytes extends TypeError {
   constructor(index: number) {
     super(
@@ -19,14 +19,14 @@ export class ChangedBytes extends TypeError {
   }
 }
 
-/** Whether `error` says that the application has changed or detached bytes of a pending write. */
-export function isChanged(error: unknown): boolean {
+/** Whether the application has changed or detached bytes of a pending write. */
+export function isPendingBytesError(error: unknown): boolean {
   return error instanceof DetachedBytes || error instanceof ChangedBytes;
 }
 
 /**
- * With debug pools: copies `bytes[start, end)`. The returned function compares them with the copy,
- * and throws {@link ChangedBytes} if they differ.
+ * After `debugPools()`: copies `bytes[start, end)` and returns a check, which throws
+ * {@link ChangedBytes} if the bytes differ from the copy. Undefined otherwise.
  */
 export function watchChanges(
   bytes: Uint8Array,

@@ -53,7 +53,7 @@ export class PreparedMessage {
     }, PreparedMessage);
   }
 
-  /** @internal The messages that extensions make of this one, without context. */
+  /** @internal The message as extensions encode it, without takeover. */
   get variants(): EncodedVariants {
     this.#variants ??= new EncodedVariants(this.bytes);
     return this.#variants;
@@ -74,7 +74,7 @@ export function checkClosePayload(payload: Uint8Array): void {
 /** Receives an encoded variant. It never throws. */
 type Done = (variant: Uint8Array | undefined) => void;
 
-/** The encoded variants of one message: one for each key of a {@link SharedEncoding}. */
+/** The encoded variants of one message, one for each `key` of a {@link SharedEncoding}. */
 export class EncodedVariants {
   readonly #bytes: Uint8Array;
   readonly #variants = new Map<SharedEncoding['key'], Uint8Array>();
@@ -86,26 +86,26 @@ export class EncodedVariants {
   }
 
   /**
-   * The variant of `encoding`; empty when the message is left as it is. Undefined for a large message
-   * without this variant.
+   * Returns the variant of `encoding`: empty when the message is sent unencoded. Undefined for a
+   * large message whose variant {@link later} has not created.
    *
-   * @throws what the encoding throws, for example without memory.
+   * @throws The error of the encoding, for example out of memory.
    */
   get(encoding: SharedEncoding): Uint8Array | undefined {
     const { key } = encoding;
     const ready = this.#variants.get(key);
     if (ready !== undefined || encoding.isLarge(this.#bytes.length)) return ready;
-    const variant = encoding.alone(this.#bytes) ?? UNCHANGED;
+    const variant = encoding.alone(this.#bytes) ?? UNENCODED;
     this.#variants.set(key, variant);
     return variant;
   }
 
   /**
-   * Creates the variant on another thread and calls `done` with it, or with an empty one when that
-   * fails.
+   * Creates the variant on another thread and calls `done` with it. A failed encoding gives an
+   * empty variant.
    *
-   * @returns Cancels the call of `done`.
-   * @throws what the encoding throws when it cannot start; `done` is not called then.
+   * @returns A function that cancels the call of `done`.
+   * @throws The error of an encoding that cannot start; `done` is not called then.
    */
   later(encoding: SharedEncoding, done: Done): () => void {
     const { key } = encoding;
@@ -115,23 +115,23 @@ export class EncodedVariants {
       encoding.later(
         () => this.#bytes,
         true,
-        (output) => this.#made(key, output),
+        (output) => this.#created(key, output),
       );
-      // Only after the job was accepted: a call of `later` that throws never calls back.
+      // Set last: when `encoding.later` throws, no callback would remove the entry.
       this.#pending.set(key, waiting);
     }
     waiting.add(done);
     return () => waiting.delete(done);
   }
 
-  #made(key: SharedEncoding['key'], output: Uint8Array | undefined): void {
+  #created(key: SharedEncoding['key'], output: Uint8Array | undefined): void {
     const waiting = this.#pending.get(key)!;
     this.#pending.delete(key);
-    const variant = output ?? UNCHANGED;
+    const variant = output ?? UNENCODED;
     if (output !== undefined) this.#variants.set(key, variant);
     for (const done of waiting) done(variant);
   }
 }
 
-/** The message is left as it is. */
-const UNCHANGED = /* @__PURE__ */ new Uint8Array(0);
+/** The variant of a message that is sent unencoded. */
+const UNENCODED = /* @__PURE__ */ new Uint8Array(0);

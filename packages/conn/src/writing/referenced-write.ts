@@ -9,11 +9,11 @@ type Sender = {
 };
 
 /**
- * A write of bytes that the frame queue, and then the transport, refer to. They stay unchanged until
- * {@link release}.
+ * A write whose bytes the frame queue, and then the transport, reference. The bytes must not change
+ * until {@link release}.
  */
 export class ReferencedWrite {
-  /** Settles after the release. Pinned memory is not waited for. */
+  /** The promise of the caller, which settles after the release. Undefined for pinned memory. */
   readonly written: Deferred<void> | undefined;
   readonly #sender: Sender;
   readonly #lease: Lease | undefined;
@@ -22,8 +22,8 @@ export class ReferencedWrite {
   #isReleased = false;
 
   /**
-   * @param lease - The memory of the bytes, if they are a borrowed message.
-   * @param written - For bytes of a caller, who may use them again when it settles.
+   * @param lease - The pooled memory of a borrowed message.
+   * @param written - For bytes of a caller, who may change them once this promise settles.
    */
   constructor(
     sender: Sender,
@@ -40,15 +40,15 @@ export class ReferencedWrite {
     this.written = written;
   }
 
-  /** The frame is in the queue, and the transport may release the bytes from now on. */
+  /** Called when the frame is in the queue, from which point {@link release} may be called. */
   added(): void {
     this.#lease?.pin();
     if (this.written !== undefined) this.#sender.reference(this.written);
   }
 
-  /** The bytes are no longer read. Bound, so that it can be passed to a transport. */
+  /** The transport no longer reads the bytes. A bound function, to pass to a transport. */
   readonly release = (): void => {
-    // A second release would free bytes that another write still refers to.
+    // A second release would free bytes that another write references.
     if (this.#isReleased) return;
     this.#isReleased = true;
     if (this.#check !== undefined) this.#failIfChanged(this.#check);

@@ -6,8 +6,8 @@ import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
 /**
- * FIN in the first byte of a frame: the message ends with it (RFC 6455, section 5.2). The codec defines
- * this too, but cannot export it without a cost in speed: see its `internal.ts`.
+ * FIN in the first byte of a frame (RFC 6455, section 5.2). The codec defines this too, but an
+ * export would cost speed: see its `internal.ts`.
  */
 export const FIN = 0x80;
 
@@ -17,13 +17,13 @@ export const FIN = 0x80;
  */
 const ARENA_BYTES = 16_384;
 /**
- * Size in bytes from which a batch stays in its arena while a slow transport reads it. Such a batch takes
- * about half of the arena or more. A smaller batch is copied.
+ * Least size in bytes of a batch that a slow transport reads from the arena: half of an arena. A
+ * smaller batch is copied, to release the arena.
  */
 export const REFERENCE_FROM: number = ARENA_BYTES / 2;
 /**
- * A turn begins in a new arena when the current arena has fewer free bytes. A batch without room to
- * grow would be copied.
+ * A turn begins with a new arena when the current arena has fewer free bytes, because a batch
+ * without room to grow is copied.
  */
 const MIN_FREE_BYTES = 4_096;
 /**
@@ -33,16 +33,16 @@ const MIN_FREE_BYTES = 4_096;
 const MAX_SERIALIZED_BYTES = 262_144;
 const LONGEST_HEADER = 10;
 
-/** Sends a batch at the end of the turn. */
+/** A connection with a batch to send at the end of the turn. */
 export interface BatchSender {
   /** Sends the batch, unless the batch was already sent. */
   flushBatch(): void;
 }
 
 /**
- * The bytes of `batch` for a transport. All fast transports get the same view of the arena, and no
- * code may change its bytes. It keeps the whole arena alive while a transport is slow, so a slow one
- * gets a copy, unless the batch is most of the arena.
+ * Returns the bytes of `batch` for a transport. All fast transports get the same view of the arena,
+ * whose bytes must not change. The view keeps the whole arena alive. So a slow transport gets a
+ * copy, unless the batch has {@link REFERENCE_FROM} bytes.
  */
 export function bytesOfBatch(platform: Platform, batch: Batch, isSlow: boolean): Uint8Array {
   const { arena, start, end, size } = batch;
@@ -56,9 +56,9 @@ function viewOfBatch(platform: Platform, batch: Batch): Uint8Array {
 }
 
 /**
- * The frames that several connections send in one turn, encoded once for all of them. Each
- * connection begins without a batch and calls {@link extend} for every frame. At the end of the
- * turn all connections are flushed, and connections with the same frames write the same bytes.
+ * Frames that several connections send in one turn, serialized once. Each connection begins without
+ * a batch and calls {@link extend} for every frame. At the end of the turn all connections send
+ * their batches. Connections with the same frames send the same bytes.
  */
 export class SharedFrames implements TurnTask {
   awaitsTurn = false;
@@ -66,7 +66,7 @@ export class SharedFrames implements TurnTask {
   #arena: Arena;
   /** The empty batch that all batches of this turn extend. */
   #empty: Batch | undefined;
-  /** Payload bytes that were encoded since the empty batch was created. */
+  /** Payload bytes serialized since the empty batch was created. */
   #serialized = 0;
   #senders: BatchSender[] = [];
   /** The messages of the last call of {@link batchOf} in this turn, and their batch. */
@@ -79,7 +79,7 @@ export class SharedFrames implements TurnTask {
   }
 
   /**
-   * Returns the batch with the frames of `batch`, if given, followed by a frame with this payload.
+   * Returns a batch with the frames of `batch`, if given, followed by a frame with `payload`.
    *
    * @param b0 - The frame's first byte: FIN, RSV bits and opcode.
    * @param payload - Identifies the frame until the turn ends. The payload must not change, and
@@ -93,8 +93,8 @@ export class SharedFrames implements TurnTask {
   }
 
   /**
-   * Returns the batch with a frame for each of these messages, uncompressed; undefined when it
-   * would exceed the largest slab. Costs nothing when the last call of this turn had the same array.
+   * Returns a batch with an uncompressed frame for each message; undefined when the batch would
+   * exceed the largest slab. Costs nothing when the last call of this turn had the same array.
    */
   batchOf(messages: readonly PreparedMessage[]): Batch | undefined {
     if (this.#messages === messages) return this.#batch;
@@ -121,7 +121,7 @@ export class SharedFrames implements TurnTask {
     this.flush();
   }
 
-  /** Flushes the senders now. Later senders of this turn still share the frames. */
+  /** Sends the batches now. Later calls in this turn still share the frames. */
   flush(): void {
     const senders = this.#senders;
     this.#senders = [];
@@ -160,12 +160,12 @@ export class SharedFrames implements TurnTask {
     arena.addFrame(start + size, b0, payload);
     this.#serialized += payload.length;
     const batch = new Batch(arena, start, arena.used);
-    remember(from, payload, batch);
+    linkNext(from, payload, batch);
     return batch;
   }
 }
 
-function remember(from: Batch, payload: Uint8Array, batch: Batch): void {
+function linkNext(from: Batch, payload: Uint8Array, batch: Batch): void {
   if (from.next !== undefined) {
     from.nexts ??= new Map([[from.nextPayload!, from.next]]);
     from.nexts.set(payload, batch);
@@ -178,13 +178,13 @@ const framesOf: (platform: Platform) => SharedFrames = /* @__PURE__ */ perPlatfo
   (platform) => new SharedFrames(platform),
 );
 /**
- * The last result of {@link sharedFrames}. It is cleared when the turn ends, so that it does not keep
- * the platform of a server alive.
+ * Argument and result of the last {@link sharedFrames}. The end of the turn clears both, because
+ * they keep the platform alive.
  */
 let lastPlatform: Platform | undefined;
 let lastFrames: SharedFrames | undefined;
 
-/** Returns the frames of this turn that the connections of `platform` share. */
+/** Returns the frames that the connections of `platform` share in this turn. */
 export function sharedFrames(platform: Platform): SharedFrames {
   // Most processes have one platform, and every frame of a broadcast calls this.
   if (platform === lastPlatform) return lastFrames!;

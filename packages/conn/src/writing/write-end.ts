@@ -1,26 +1,26 @@
 import type { WebSocketError } from '@ws/codec';
 import { CloseSentError, causeText, TransportError } from '../errors.ts';
 import { kind, onRejection } from '../validate.ts';
-import { isChanged } from './pending-bytes.ts';
+import { isPendingBytesError } from './pending-bytes.ts';
 
-/** Why a connection accepts no message any more. A connection that accepts them has none. */
+/** The reason why a connection accepts no more messages. */
 export class WriteEnd {
   /**
-   * Whether the write deadline has expired. It can be moved, and does not stop control frames. The
-   * next message ends the connection.
+   * Whether the reason is an expired write deadline. The caller can move the deadline. Control
+   * frames are still sent. The next message ends the connection.
    */
   readonly expired: boolean;
   #error: WebSocketError | undefined;
 
-  /** @param error - Default: our close frame was accepted for sending. */
+  /** @param error - Default: a CloseSentError, after our close frame. */
   constructor(error?: WebSocketError, expired = false) {
     this.#error = error;
     this.expired = expired;
   }
 
   /**
-   * The error of later writes. A CloseSentError is created on first use. Most connections close
-   * without a rejected write, and its stack trace costs more than the close.
+   * The error of later writes. The CloseSentError is created on first use, because its stack trace
+   * costs more than the close and few connections reject a write.
    */
   get error(): WebSocketError {
     this.#error ??= new CloseSentError();
@@ -28,19 +28,19 @@ export class WriteEnd {
   }
 }
 
-/** The error of a connection when a frame could not be encoded, or the transport threw. */
-export function unwritten(cause: unknown): TransportError {
+/** The error of a connection after an encoder or a transport threw. */
+export function notWritten(cause: unknown): TransportError {
   return new TransportError('a frame could not be written', { cause });
 }
 
-/** The error of a connection with bytes that its transport has not taken. */
+/** The error of a connection whose transport did not accept bytes because of `cause`. */
 export function writeFailure(cause: unknown): TransportError {
-  if (isChanged(cause)) return new TransportError(causeText(cause), { cause });
-  return cause instanceof TransportError ? cause : unwritten(cause);
+  if (isPendingBytesError(cause)) return new TransportError(causeText(cause), { cause });
+  return cause instanceof TransportError ? cause : notWritten(cause);
 }
 
-/** The error of a transport with a `write` that returned neither true nor false. */
-export function badResult(result: unknown): TypeError {
+/** The error for a `write` of a transport that returned neither true nor false. */
+export function badWriteResult(result: unknown): TypeError {
   onRejection(result, () => {});
   return new TypeError(`transport.write: expected true or false, got ${kind(result)}`);
 }
