@@ -180,7 +180,7 @@ export class NatsBackplane implements Backplane {
     if (this.#isCheckingStream) return;
     this.#isCheckingStream = true;
     try {
-      await this.#unlessLost(this.#log!.check(epoch), undefined);
+      await this.#unlessLost(this.#log!.expect(epoch), undefined);
     } catch (error) {
       this.#lost(error as Error);
     }
