@@ -92,7 +92,7 @@ export class Nodes {
   }
 
   #forgetLost(): void {
-    // During an outage no node is heard.
+    // During an outage this node hears no other.
     if (this.#link.state !== 'up') return;
     const now = this.#link.platform.now();
     for (const { name, heardAt } of this.lost.values()) {

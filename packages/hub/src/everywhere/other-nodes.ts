@@ -52,7 +52,7 @@ export class OtherNodes {
   /** Without this, each room keeps the counters of all nodes that have ever published in it. */
   #forgetLater(name: string): void {
     this.#link.platform.setTimer(COUNTERS_MS, () => {
-      // During an outage no node is heard, so this one may live.
+      // During an outage this node hears no other, so the node may live.
       if (this.#link.state !== 'up') this.#forgetLater(name);
       else if (!this.#nodes.live.has(name)) {
         for (const channel of this.#link.channels.values()) channel.forgetNode(name);

@@ -106,7 +106,7 @@ export class NatsBackplane implements Backplane {
   async subscribe(channel: string): Promise<void> {
     if (this.#connection.isClosed()) return;
     const subscribed = this.#open(channel);
-    // During an outage, no round trip is needed: later the hub reports a gap in every channel.
+    // An outage needs no round trip: after it the hub reports a gap in every channel.
     if (this.#state === 'up') await this.#flushed().catch(() => {});
     if (this.#channels.get(channel) !== subscribed) throw endError(subscribed);
   }
@@ -180,7 +180,7 @@ export class NatsBackplane implements Backplane {
     if (this.#isCheckingStream) return;
     this.#isCheckingStream = true;
     try {
-      await this.#unlessLost(this.#log!.check(epoch), undefined);
+      await this.#unlessLost(this.#log!.expect(epoch), undefined);
     } catch (error) {
       this.#lost(error as Error);
     }

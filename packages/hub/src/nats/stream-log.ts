@@ -50,17 +50,17 @@ type Stored = HistoryAnswer['messages'][number];
 /** Messages of a room in a row. */
 interface Part {
   readonly messages: readonly Stored[];
-  /** Whether the room has no later messages. */
-  readonly isAll: boolean;
+  /** Whether the part ends the room: no later messages exist. */
+  readonly ends: boolean;
 }
 
-const NO_PART: Part = { messages: [], isAll: true };
+const NO_PART: Part = { messages: [], ends: true };
 
 /** The bytes that this node has stored for a room. */
 interface Counted {
   total: number;
   /** The last message of each part, with the total after it, in order. */
-  readonly marks: { readonly seq: number; readonly total: number }[];
+  readonly totals: { readonly seq: number; readonly total: number }[];
 }
 
 /**
@@ -153,7 +153,7 @@ export class StreamLog {
   }
 
   /** Rejects if the stream no longer has this epoch. */
-  async check(epoch: string): Promise<void> {
+  async expect(epoch: string): Promise<void> {
     if (epochOf(await this.open()) !== epoch) throw new Error('the stream was created again');
   }
 
@@ -220,7 +220,7 @@ export class StreamLog {
 
   /** Counts a message, and drops the oldest ones of the room beyond its bound of bytes. */
   #count(subject: string, seq: number, bytes: number, maxBytes: number): void {
-    const counted = this.#counted.get(subject) ?? { total: 0, marks: [] };
+    const counted = this.#counted.get(subject) ?? { total: 0, totals: [] };
     counted.total += bytes;
     this.#counted.delete(subject);
     this.#counted.set(subject, counted);
@@ -228,12 +228,12 @@ export class StreamLog {
       if (this.#counted.size <= MAX_COUNTED) break;
       this.#counted.delete(oldest);
     }
-    const { total, marks } = counted;
-    if (total - (marks.at(-1)?.total ?? 0) >= maxBytes / PARTS) marks.push({ seq, total });
-    const firstKept = marks.findIndex((mark) => total - mark.total <= maxBytes);
+    const { total, totals } = counted;
+    if (total - (totals.at(-1)?.total ?? 0) >= maxBytes / PARTS) totals.push({ seq, total });
+    const firstKept = totals.findIndex((each) => total - each.total <= maxBytes);
     // The last message stays.
-    const dropped = marks.splice(0, firstKept < 0 ? marks.length - 1 : firstKept);
-    const first = marks[0];
+    const dropped = totals.splice(0, firstKept < 0 ? totals.length - 1 : firstKept);
+    const first = totals[0];
     if (dropped.length === 0 || first === undefined) return;
     const before = first.seq === seq ? seq : first.seq + 1;
     const purged = this.#manager.then(({ streams }) =>
@@ -286,13 +286,13 @@ export class StreamLog {
     const messages: Stored[] = [];
     let bytes = 0;
     for (let seq = after + 1; ; seq = messages.at(-1)!.offset + 1) {
-      if (bytes >= PART_BYTES) return { messages, isAll: false };
+      if (bytes >= PART_BYTES) return { messages, ends: false };
       const next = await streams.getMessage(this.#name, { seq, next_by_subj: subject });
-      if (next === null) return { messages, isAll: true };
-      if (messages.length === limit) return { messages, isAll: false };
+      if (next === null) return { messages, ends: true };
+      if (messages.length === limit) return { messages, ends: false };
       if (messages.length === MAX_SINGLE) {
         const rest = await this.#from(subject, next.seq, limit - messages.length);
-        return { messages: [...messages, ...rest.messages], isAll: rest.isAll };
+        return { messages: [...messages, ...rest.messages], ends: rest.ends };
       }
       messages.push({ offset: next.seq, bytes: next.data });
       bytes += next.data.length;
@@ -304,7 +304,7 @@ export class StreamLog {
     const consumer = await this.#consumer(subject, seq);
     const { num_pending: pending } = consumer;
     const messages = await this.#read(consumer, 0, Math.min(pending, limit));
-    return { messages, isAll: pending <= limit && messages.length === pending };
+    return { messages, ends: pending <= limit && messages.length === pending };
   }
 
   /** Searches the last `limit` messages of a room; undefined if it has no earlier ones. */
@@ -323,7 +323,7 @@ export class StreamLog {
       const { num_pending: pending } = consumer;
       if (pending >= limit && (pending <= MAX_SURPLUS + 3 * limit || high - low <= 1)) {
         const messages = await this.#read(consumer, pending - limit, limit);
-        return { messages, isAll: messages.length === limit };
+        return { messages, ends: messages.length === limit };
       }
       this.#delete(consumer);
       if (pending >= limit) [low, from] = [start, pending];
@@ -407,7 +407,7 @@ export class StreamLog {
     subject: string,
     after: number,
     epoch: string,
-    { messages: found, isAll }: Part,
+    { messages: found, ends }: Part,
     maxBytes: number,
   ): Promise<boolean> {
     const info = await this.#stateFromNow();
@@ -424,7 +424,7 @@ export class StreamLog {
     const bytes = found.reduce((sum, each) => sum + each.bytes.length, 0);
     // A node that drops messages beyond `maxBytes` leaves at least half of these bytes.
     const isBelow = (size <= 0 || found.length < size) && bytes < maxBytes / 2;
-    return isAll && first <= after + 1 && isBelow;
+    return ends && first <= after + 1 && isBelow;
   }
 
   /**
@@ -442,13 +442,13 @@ export class StreamLog {
 }
 
 function resultOf(
-  { messages, isAll }: Part,
+  { messages, ends }: Part,
   limit: number,
   epoch: string,
   follows: boolean,
 ): HistoryAnswer {
-  const more = !isAll && messages.length < limit;
-  return { messages, epoch, complete: isAll && follows, follows, more };
+  const more = !ends && messages.length < limit;
+  return { messages, epoch, complete: ends && follows, follows, more };
 }
 
 /** The bound of a stream, raised to `wanted`. 0 or less means no bound. */

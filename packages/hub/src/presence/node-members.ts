@@ -33,6 +33,7 @@ export class NodeMembers {
     this.#room = room;
   }
 
+  /** Whether this node knows all members. */
   get isWhole(): boolean {
     return this.isKnown && !this.isCut;
   }
@@ -104,6 +105,7 @@ export class NodeMembers {
     return true;
   }
 
+  /** This node now has all changes up to `version`. */
   #reach(version: number): void {
     this.#version = version;
     this.isKnown = true;
@@ -115,6 +117,7 @@ export class NodeMembers {
     return false;
   }
 
+  /** Makes `on` the only members. */
   #replace(on: readonly Shown[]): void {
     const sessions = new Set(on.map(([session]) => session));
     for (const session of this.#room.membersOf(this.#name).keys()) {

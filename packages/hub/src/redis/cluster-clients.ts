@@ -15,9 +15,11 @@ export interface Topology {
   readonly locate: (name: string, model: RedisClient) => NamedServer;
 }
 
+/** A server that another server has named. */
 interface NamedServer {
   /** The address for this hub. The application may map addresses. */
   readonly address: string;
+  /** Creates a client for the server. */
   readonly duplicate: () => RedisClient;
 }
 
@@ -124,7 +126,7 @@ async function readNodeRedis(
       cluster.nodeClient(node).catch(() => {});
       const created = node.client!;
       clients.set(node.address, created.duplicate() as RedisClient);
-      // `cluster.destroy` must not have this client: its socket would stay open while it connects.
+      // `cluster.destroy` must not destroy a client that connects: the socket would stay open.
       node.client = undefined;
       for (const event of ['connect', 'error'] as const) {
         created.once(event, () => ignoreErrors(() => created.destroy()));
@@ -166,7 +168,7 @@ async function readIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): 
     failure = error;
   });
   try {
-    // The error of `connect` has no cause. The event has it.
+    // The error of `connect` does not have the cause. The event `node error` has it.
     await cluster.connect().catch((error: unknown) => {
       throw failure ?? error;
     });

@@ -105,8 +105,8 @@ export class Connection {
 
   /**
    * Sends a ping, which notices a silent network. Replaces a client that no longer reconnects, or that
-   * is not ready at two checks: one of the package `redis` waits for a subscription that the server
-   * refuses.
+   * was not ready at the last check either: a client of the package `redis` is never ready while the
+   * server refuses one of its subscriptions.
    */
   #check(): void {
     const { ready } = this;

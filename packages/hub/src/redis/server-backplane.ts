@@ -241,8 +241,8 @@ export class ServerBackplane implements Backplane {
     if (this.#restoring) return;
     this.#restoring = true;
     const refused = new Map<string, Error>();
-    // After a silent network one connection may be older than the outage. Its ping is answered after
-    // delayed messages, or fails with the connection. An earlier `up` would cause a second gap.
+    // One connection may be older than the outage. A silent network may delay its messages. Redis
+    // answers the ping after them, or the connection is lost too. An earlier `up` would mean two gaps.
     await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
       // The hub may change its channels meanwhile, so compare them again.

@@ -427,7 +427,7 @@ export class RoomServer<Data> {
   #gap(room: string | undefined, from: Position | undefined): void {
     if (room === undefined || this.#rulesOf(room) === undefined) return;
     const text = gapText(room, from, false);
-    // Members get the event after the messages of this turn. If too many wait, members get it at once.
+    // After the messages of this turn. At once, if too many messages wait.
     this.#sessions.rooms.emit(room, asIs(text), true).catch(() => {
       for (const session of this.hub.room(room).members) session.send(text);
     });
