@@ -16,8 +16,10 @@ import type { PreparedMessage } from './writing/prepared-message.ts';
 /** The methods of a `Conn` that only the library calls. Created for each use, and not kept. */
 export class InternalsOfConn {
   readonly #conn: Conn;
+  /** @internal So that the published types need no `Connection`. */
   readonly connection: Connection;
 
+  /** @internal For the same reason. */
   constructor(conn: Conn, connection: Connection) {
     this.#conn = conn;
     this.connection = connection;
