@@ -18,8 +18,8 @@ export interface RoomRules<Data = unknown, Info = unknown> {
    * Returns the state of a room, JSON of at most 1 MiB within 10 s, or a promise of it. Loops of
    * clients begin with the state, and get it instead of a gap. Joins of one room share a call, so the
    * state has only what all members may see. `signal` aborts when no client waits. Store each change,
-   * then publish it. An RpcError ends the loops; after another error the clients ask again. Needs `history`.
-   * Default: none.
+   * then publish it. After an RpcError that it throws, the loops of clients throw that error; after
+   * another error the clients ask again. Needs `history`. Default: none.
    */
   readonly state?: ((room: string, run: { readonly signal: AbortSignal }) => unknown) | undefined;
   /**
