@@ -151,7 +151,7 @@ export class BorrowedMessage {
    */
   borrow(): Uint8Array {
     this.check();
-    // Not `subarray`: that of a Node chunk is a Buffer, whose `slice` does not copy.
+    // Not `subarray`: on a Buffer it returns a Buffer, whose `slice` does not copy.
     const { bytes } = this;
     this.#view ??= new Uint8Array(bytes.buffer, bytes.byteOffset + this.start, this.length);
     return this.#view;
@@ -196,7 +196,7 @@ export class BorrowedMessage {
     this.end = end;
   }
 
-  /** @internal Moves the message to own memory. False when the handler has a view of the bytes. */
+  /** @internal Copies the payload to owned memory. False when the handler has a view of it. */
   own(): boolean {
     if (this.#view !== undefined) return false;
     this.bytes = copyOf(this.bytes, this.start, this.end);
@@ -222,5 +222,5 @@ export class BorrowedMessage {
   }
 }
 
-/** Replaces the bytes after the handler. Not `NO_BYTES`, which an empty message may have. */
+/** `bytes` after the handler has finished. Not `NO_BYTES`: an empty message may have it. */
 const OVER = /* @__PURE__ */ new Uint8Array(0);

@@ -11,14 +11,14 @@ import {
 } from '@ws/conn';
 import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
-/** The close code of a page for a full queue, as in `@ws/browser` for `maxQueuedBytes`. */
+/** In a page, the close code for a full queue. `@ws/browser` has it for `maxQueuedBytes`. */
 const PAGE_OVERLOAD = 3008;
-/** The result of a send that a hub has accepted. The connection may have no room for the message. */
+/** The result of a send that a hub has accepted. The message may still wait for the connection. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Further kinds share one interval: a peer chooses the codes of its errors, and so adds kinds. */
+/** Kinds above this number share one interval: a peer adds kinds with its error codes. */
 const MAX_KINDS = 100;
 
 /**
@@ -121,7 +121,7 @@ export abstract class Carrier {
   onRun?(work: Promise<unknown>): void;
 }
 
-/** Sends by one connection. */
+/** Sends on one connection. */
 export class ConnCarrier extends Carrier {
   readonly connection: ConnLike;
 
@@ -131,7 +131,7 @@ export class ConnCarrier extends Carrier {
   }
 }
 
-/** Sends by a session, so that messages keep their order among the hub's publications. */
+/** Sends through a session: messages and the hub's publications keep one order. */
 export class SessionCarrier extends ConnCarrier {
   readonly #session: SessionLike;
 
@@ -166,10 +166,10 @@ function droppedByHub(): BackpressureError {
   return new BackpressureError('the hub has dropped the message: the client reads too slowly');
 }
 
-/** The note of the error of calls that begin after the end. */
+/** The note of `closeErrorOf` for a call after the end. */
 export const HAS_ENDED = 'the connection has ended';
 
-/** The error of calls without an answer when their connection ends. */
+/** The error of unanswered calls whose connection has ended. */
 export function closeErrorOf(
   { code, reason }: CloseInfo,
   note = 'the connection ended before the answer',
@@ -177,7 +177,7 @@ export function closeErrorOf(
   return new CloseError(code, reason, note);
 }
 
-/** Sends by the open connection of a series. */
+/** Sends on the open connection of a ReconnectingConn. */
 export class ReconnectingCarrier extends Carrier {
   readonly #live: ReconnectingConnLike;
 
@@ -200,11 +200,11 @@ export interface SessionLike {
   readonly conn: ConnLike;
   readonly data: unknown;
   send(data: string): boolean;
-  /** A session of `@ws/hub`: calls `dropped` when a later message replaces this one in the queue. */
+  /** Only `@ws/hub` has it: calls `dropped` when a later message replaces this one in the queue. */
   sendWatched?(text: string, dropped: () => void): boolean;
-  /** A session of `@ws/hub`: resolves when no other message waits and the connection takes more. */
+  /** Only `@ws/hub` has it: resolves when no other message waits and the connection takes more. */
   untilWritable?(): Promise<void> | undefined;
-  /** A session of `@ws/hub`: `hub.close` waits for `work`, a running handler. */
+  /** Only `@ws/hub` has it: `hub.close` waits for `work`, a running handler. */
   counts?(work: Promise<unknown>): void;
 }
 

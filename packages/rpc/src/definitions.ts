@@ -16,7 +16,7 @@ export interface Method<
   readonly output: O;
   /** Whether a `ReconnectingConn` sends an open request again on the next connection. */
   readonly retry: boolean;
-  /** @internal The handler runs when the request arrives, beside all others. */
+  /** @internal The handler runs on arrival, in parallel with other handlers. */
   readonly atOnce?: boolean;
 }
 
@@ -101,10 +101,10 @@ export type Named<D extends Definitions> = {
 /** The options of {@link method}. */
 export interface MethodOptions {
   /**
-   * On a `ReconnectingConn`, sends a request without an answer again on the next connection, with
-   * the same id. The method may then run twice. If five connections end before the answer, the call
-   * rejects with the CloseError of the last one. Default: false, the end of the first one rejects
-   * the call.
+   * On a `ReconnectingConn`, repeats an unanswered request on the next connection, with the same
+   * id. The method may then run twice. If five connections end before the answer, the call rejects
+   * with the CloseError of the last one. Default: false, the call rejects when the first connection
+   * ends.
    */
   readonly retry?: boolean | undefined;
 }
@@ -114,9 +114,9 @@ export interface MethodOptions {
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
  *   its output.
- * @param output - The schema of the answer. Both ends check the answer, so the schema must accept
- *   its own output after JSON. Values that JSON does not carry, for example a Map, do not compile.
- * @throws TypeError for another argument.
+ * @param output - The schema of the answer. It runs at both ends, so it must accept its own output,
+ *   parsed from JSON. Values that JSON does not carry, for example a Map, do not compile.
+ * @throws TypeError for an invalid argument.
  *
  * @example
  * ```ts
@@ -144,7 +144,7 @@ export function method<I extends StandardSchema, O extends StandardSchema>(
  * A message without an answer.
  *
  * @param input - A Standard Schema (zod, valibot, ...).
- * @throws TypeError for another argument.
+ * @throws TypeError for an invalid argument.
  *
  * @example
  * ```ts
@@ -160,7 +160,7 @@ export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>)
   return Object.freeze({ kind: 'event', input });
 }
 
-/** Invalid names: a peer with `then` would be a promise, and every object has the others. */
+/** Invalid names. A peer with `then` would be a promise. Every object has the other names. */
 const TAKEN = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
 
 /** 1 to 64 letters, digits, `_`, `.`, `/` and `-`. */

@@ -2,14 +2,14 @@ import { Deferred } from '@ws/conn/internal';
 
 /** Bound of the sent items of one stream that its reader has not taken. */
 const MAX_ITEMS = 64;
-/** Bound of the characters of such items of all streams of a link. Each stream has an equal share. */
+/** Bound of the characters in all windows of a link. Each window has an equal share. */
 const MAX_SIZE = 128 * 1024;
-/** The least share of a stream. */
+/** The least share of a window. */
 const LEAST_SHARE = 8 * 1024;
 
 /**
- * A reader reports taken items after so many items, or so many characters: half of the smallest
- * window. With rarer reports, both ends would wait for each other.
+ * A reader reports when it has taken this many items or characters: half of the smallest window.
+ * With rarer reports, both ends would wait for each other.
  */
 export const REPORT_ITEMS = 32;
 export const REPORT_SIZE = 4_096;
@@ -29,10 +29,10 @@ export class StreamWindow {
     windows.count++;
   }
 
-  /** Whether an item of `size` characters may be sent. A large item may be sent when few wait. */
+  /** Whether an item of `size` characters may be sent: any item, if few characters wait. */
   hasRoom(size: number): boolean {
     if (this.#sizes.length >= MAX_ITEMS) return false;
-    // The reader may have taken all of them without a report.
+    // The reader may have taken all items: it reports later.
     if (this.#size < REPORT_SIZE) return true;
     const { count, size: all } = this.#windows;
     const own = this.#size + size;

@@ -5,7 +5,7 @@ import { checkIsSchema, type SchemaInput } from './schema.ts';
 import { ServedStreams } from './served-streams.ts';
 import { StreamLoop } from './stream-loop.ts';
 
-/** The code of streams. Only a bundle with `stream` has it, because definitions refer to it. */
+/** The code of streams. Each definition refers to it: a bundle without `stream` lacks it. */
 const CODE: {
   readonly StreamLoop: typeof StreamLoop;
   readonly ServedStreams: typeof ServedStreams;
@@ -15,16 +15,16 @@ export type StreamCode = typeof CODE;
 /**
  * A request with a series of items as answer, at the pace of the reader. The handler returns any
  * AsyncIterable, for example an async generator. The caller loops over an AsyncIterableIterator. The
- * first `next()` sends the request. `break`, `return()`, an abort of
- * the caller's `signal` and the end of the connection end the generator.
+ * first `next()` sends the request. The generator ends on `break`, `return()`, an abort of the
+ * caller's `signal`, or a closed connection.
  *
- * A stream ends with its connection. The request is not sent again on the next one.
+ * A stream ends with its connection. A `ReconnectingConn` does not send the request again.
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
  *   its output.
- * @param item - The schema of each item. Both ends check each item, so the schema must accept its own
- *   output after JSON.
- * @throws TypeError for another argument.
+ * @param item - The schema of each item. It runs at both ends, so it must accept its own output,
+ *   parsed from JSON.
+ * @throws TypeError for an invalid argument.
  *
  * @example
  * ```ts

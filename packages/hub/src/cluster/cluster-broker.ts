@@ -16,7 +16,7 @@ export function localBroker(): Broker {
 }
 
 /**
- * Makes the primary of `node:cluster` the engine of the hubs in its workers, and of its own hubs. Call
+ * Starts an engine in the primary of `node:cluster`, for its hubs and the hubs of its workers. Call
  * it before the first `cluster.fork()`: it sets `serialization: 'advanced'`. The application may still use
  * `process.send` and `worker.send`. {@link runCluster} calls this function.
  *

@@ -7,13 +7,13 @@ import { EverywhereCalls } from './everywhere-calls.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
-/** How long the counters of a node are kept after its end, in ms. Messages may be late. */
+/** Time in ms for late messages of an ended node. Its counters are kept for that time. */
 const COUNTERS_MS = 60_000;
 
 /** Passes the words of other nodes to presence, questions and the list of nodes. */
 export class OtherNodes {
   readonly calls: EverywhereCalls;
-  /** Undefined without rooms with presence, and before its code is loaded. */
+  /** Undefined if no room has presence, and before the code is loaded. */
   presence: PresenceLink | undefined;
   readonly questions: Questions;
   readonly #link: BackplaneLink;
@@ -52,7 +52,7 @@ export class OtherNodes {
   /** Without this, each room keeps the counters of all nodes that have ever published in it. */
   #forgetLater(name: string): void {
     this.#link.platform.setTimer(COUNTERS_MS, () => {
-      // During an outage this node hears no other, so the node may live.
+      // During an outage this node hears no words: `name` may live.
       if (this.#link.state !== 'up') this.#forgetLater(name);
       else if (!this.#nodes.live.has(name)) {
         for (const channel of this.#link.channels.values()) channel.forgetNode(name);
@@ -104,7 +104,7 @@ export class OtherNodes {
     const node = this.#nodes.heard(name, word.word === 'start');
     if (node === undefined) return;
     if (room !== undefined) return this.presence?.hear(node, room, word);
-    // The new node waits until it has heard all others.
+    // The new node waits for a beat of each other node.
     if (word.word === 'start') this.#nodes.sendBeat();
     else if (word.word === 'need') this.#needed(node, word);
     else if (word.word === 'have') this.presence?.have(node, word);

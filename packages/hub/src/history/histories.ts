@@ -5,7 +5,7 @@ import type { RoomHistory } from './room-history.ts';
 const ENTRY_COST = 256;
 /** Interval between two removals of expired messages, in ms. */
 const SWEEP_MS = 10_000;
-/** Most histories of ended rooms. Each costs about 300 bytes. */
+/** Bound of the histories of ended rooms. Each costs about 300 bytes. */
 const MAX_ENDED = 10_000;
 
 /** The history of a room that has ended. */
@@ -22,7 +22,7 @@ export class Histories {
    * its history becomes empty.
    */
   readonly #used = new Map<RoomHistory, () => void>();
-  /** Histories of ended rooms, by room. They have no messages left, but their positions remain. */
+  /** Histories of ended rooms that had messages, by room. Only their positions remain. */
   readonly #ended = new Map<string, Ended>();
   /** Histories of ended rooms that never had a message. These are dropped first. */
   readonly #unused = new Map<string, Ended>();
@@ -54,7 +54,7 @@ export class Histories {
     if (!this.#sweeping) this.#sweepLater(platform);
   }
 
-  /** Called when a room has ended. A client may return with a position of its history. */
+  /** Keeps the history of an ended room. A client may resume from one of its positions. */
   roomEnded(name: string, history: RoomHistory, platform: Platform): void {
     const ended = history.last === 0 ? this.#unused : this.#ended;
     ended.set(name, { history, until: platform.now() + history.ttl });

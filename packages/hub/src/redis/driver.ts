@@ -10,7 +10,7 @@ export interface RedisClient {
 
 export type Argument = string | Uint8Array;
 
-/** A connection of one of the two clients. */
+/** A connection of `redis` or `ioredis`. */
 export interface Driver {
   readonly ready: boolean;
   /** The client no longer tries to reconnect. */
@@ -19,7 +19,7 @@ export interface Driver {
   /** Ends the connection at once. */
   destroy(): void;
   ping(): Promise<unknown>;
-  /** Reports subscriptions that the server has ended. Absent if events of the client do so. */
+  /** Reports subscriptions that the server has ended. Absent if the client emits an event. */
   check?(): void;
   /** @param asking - Sends ASKING first, for a slot that moves to this server. */
   eval(script: string, keys: string[], args: Argument[], asking: boolean): Promise<unknown>;
