@@ -12,8 +12,10 @@ export const DEFAULT_PORT: ReadonlyMap<string, string> = /* @__PURE__ */ new Map
   ['https', '443'],
 ]);
 
-// Each has one character class and no alternatives inside the repetition, so both run in linear time.
+// They have one character class and no alternatives inside the repetition, so they run in linear time.
 const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
+/** A name or an IPv4 address. A port of up to four digits is always in range. */
+export const PLAIN_HOST: RegExp = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
 /** RFC 3986, section 2.1: two digits follow a percent sign. */
 const BAD_PERCENT = /%(?![0-9A-Fa-f]{2})/;
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
@@ -29,6 +31,11 @@ export function parseHostPort(text: string, scheme = ''): HostPort | undefined {
   const name = host.startsWith('[') ? parseIPv6(host) : host.toLowerCase();
   if (name === undefined) return undefined;
   return { host: name, port: port ? String(Number(port)) : (DEFAULT_PORT.get(scheme) ?? '') };
+}
+
+/** Whether `text` is `host[:port]`. Most hosts are plain, and a check of them creates no object. */
+export function isHost(text: string): boolean {
+  return PLAIN_HOST.test(text) || parseHostPort(text) !== undefined;
 }
 
 /** Normalizes an IPv6 address in brackets, so that one address has one spelling. */

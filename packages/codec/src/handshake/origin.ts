@@ -1,4 +1,4 @@
-import { DEFAULT_PORT, type HostPort, parseHostPort } from './host.ts';
+import { DEFAULT_PORT, type HostPort, PLAIN_HOST, parseHostPort } from './host.ts';
 import type { RequestFacts } from './request-rules.ts';
 
 type Origin = HostPort & { readonly scheme: string };
@@ -80,6 +80,7 @@ export class AllowedOrigins {
     if (!request.has('origin')) return true;
     const origin = request.once('origin') ?? '';
     const host = request.list('host');
+    if (isAsSent(origin, host, this.#sameHost)) return true;
     if (isSameHost(origin, host, this.#sameHost)) return true;
     return origin === NULL_ORIGIN ? this.#allowsNull : this.#isListed(origin);
   }
@@ -88,6 +89,16 @@ export class AllowedOrigins {
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#listed.some((matches) => matches(parsed));
   }
+}
+
+/**
+ * Whether `origin` is a scheme and the plain `host` as sent. It is for the requests of most browsers,
+ * and needs no parser.
+ */
+function isAsSent(origin: string, host: string, pages: SameHost): boolean {
+  if (pages === false || !origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
+  const scheme = origin.slice(0, origin.length - host.length);
+  return scheme === 'https://' || (pages === true && scheme === 'http://');
 }
 
 function isSameHost(origin: string, host: string, pages: SameHost): boolean {

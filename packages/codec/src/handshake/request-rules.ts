@@ -1,5 +1,5 @@
 import { parseExtensions } from './extensions.ts';
-import { isDecodable, isRequestTarget, parseHostPort } from './host.ts';
+import { isDecodable, isHost, isRequestTarget } from './host.ts';
 import { isWebSocketKey } from './key.ts';
 import { hasToken } from './token-list.ts';
 
@@ -181,10 +181,7 @@ function rule(
 
 function hostAndBodyRules(): RequestRule[] {
   return [
-    rule(
-      `${BAD} 'Host' header is not a valid host`,
-      (facts) => parseHostPort(facts.list('host')) !== undefined,
-    ),
+    rule(`${BAD} 'Host' header is not a valid host`, (facts) => isHost(facts.list('host'))),
     // Bytes after the head are frames. Reading them as a body too would be request smuggling.
     rule(
       `${BAD} request has a body`,
