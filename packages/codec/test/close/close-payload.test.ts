@@ -6,7 +6,7 @@ import {
   parseCloseMessage,
 } from '@ws/codec';
 import { hex, toHex } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { cutReason } from '../../src/close/close-payload.ts';
 
 /** The ProtocolError that `run` throws. Without one the test fails. */
@@ -61,6 +61,13 @@ describe('formatCloseMessage', () => {
     ['a megabyte', 'x'.repeat(1 << 20)],
   ])('rejects a reason of %s', (_, reason) => {
     expect(() => formatCloseMessage(1000, reason)).toThrow(RangeError);
+  });
+
+  it('refuses a huge reason before it is encoded', () => {
+    const encode = vi.spyOn(TextEncoder.prototype, 'encode');
+    expect(() => formatCloseMessage(1000, 'x'.repeat(1 << 20))).toThrow(RangeError);
+    expect(encode).not.toHaveBeenCalled();
+    encode.mockRestore();
   });
 
   it('accepts any reason with 1005, which leaves it out', () => {

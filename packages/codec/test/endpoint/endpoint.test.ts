@@ -11,7 +11,7 @@ import {
 } from '@ws/codec';
 import { hex, naiveDecode } from '@ws/tests';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { cut, join } from '../support.ts';
 
 const MIB = 1024 * 1024;
@@ -354,6 +354,21 @@ describe('Endpoint', () => {
     });
     endpoint.send('hi');
     expect(endpoint.output()).toEqual(hex('81 82 01 02 03 04 69 6b'));
+  });
+
+  it('sends no frame when the option random transfers its words away', () => {
+    const random = ({ buffer }: Int32Array): void =>
+      void structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    const endpoint = new Endpoint({ role: 'client', random });
+    expect(() => endpoint.send('hi')).toThrow('must return an integer of 32 bits');
+    expect(endpoint.output()).toHaveLength(0);
+  });
+
+  it('refuses a long ping before it is encoded', () => {
+    const encode = vi.spyOn(TextEncoder.prototype, 'encode');
+    expect(() => server().ping('é'.repeat(1 << 20))).toThrow('at most 125 bytes, got 2097152');
+    expect(encode).not.toHaveBeenCalled();
+    encode.mockRestore();
   });
 
   it('returns the bytes after the close frame', () => {

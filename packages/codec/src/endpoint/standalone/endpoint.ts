@@ -6,7 +6,7 @@ import { FrameQueue } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
 import { FIN } from '../../frames/rules.ts';
 import { isBytes } from '../../masking/mask.ts';
-import { MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
+import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
 import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
@@ -148,7 +148,7 @@ export class Endpoint {
     const keys = random && new MaskKeys(random);
     this.#frames = new FrameQueue(new FrameSlab(HEAP, 1024, false, HEAP), {
       masks: role === 'client',
-      nextKey: keys === undefined ? nextSharedKey : () => keys.next(),
+      nextKey: keys === undefined ? nextSharedKey : checkedKeys(() => keys.next()),
       writeUtf8,
     });
     const decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
@@ -428,7 +428,9 @@ function bytesOf(data: unknown): Uint8Array {
  *   5.5).
  */
 function controlPayload(data: unknown): Uint8Array {
-  const bytes = typeof data === 'string' ? toUtf8(data) : bytesOf(data);
-  if (bytes.length <= MAX_CONTROL_PAYLOAD) return bytes;
-  throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${bytes.length}`);
+  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data).length;
+  if (size > MAX_CONTROL_PAYLOAD) {
+    throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
+  }
+  return typeof data === 'string' ? toUtf8(data) : bytesOf(data);
 }
