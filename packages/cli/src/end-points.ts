@@ -43,8 +43,10 @@ export function parseEndPoint(text: string): EndPoint {
 /** Connects to an end. @throws Failure, exit code 8. */
 export async function openStream(point: StreamPoint): Promise<Socket> {
   const socket = connect({ ...optionsOf(point), allowHalfOpen: true });
+  // From now on: Node may emit an error before the promise of `begun` has its turn.
+  socket.on('error', () => {});
   await begun(point, socket, 'connect');
-  return socket.on('error', () => {});
+  return socket;
 }
 
 /** Listens at an end. @throws Failure, exit code 8. */
@@ -55,9 +57,10 @@ export async function listenAt(
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     onSocket(socket.on('error', () => {}));
   });
-  await begun(point, server.listen(optionsOf(point)), 'listening');
   // A failed accept (EMFILE) is an error too, and loses only that client.
-  return server.on('error', () => {});
+  server.on('error', () => {});
+  await begun(point, server.listen(optionsOf(point)), 'listening');
+  return server;
 }
 
 /** @throws Failure, exit code 8, for an error before `event`. */

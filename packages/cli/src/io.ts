@@ -36,9 +36,11 @@ const LONGEST = 2 ** 31 - 1;
  */
 export async function delay(ms: number, signal: AbortSignal): Promise<boolean> {
   try {
-    for (let left = ms; left > 0; left -= LONGEST) {
+    let left = ms;
+    do {
       await setTimeout(Math.min(left, LONGEST), undefined, { signal });
-    }
+      left -= LONGEST;
+    } while (left > 0);
   } catch {
     // The abort.
   }

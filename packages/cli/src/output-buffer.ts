@@ -2,13 +2,17 @@ import type { Writable } from 'node:stream';
 import { type Failure, inputOutput } from './failure.ts';
 import { drained } from './io.ts';
 
+/** Bytes that are gathered at most. */
+const SIZE = 64 * 1024;
+
 /**
- * Prints what comes in one turn of the event loop as one write, and waits for a slow reader. A
- * million short messages are few writes.
+ * Prints what comes in one turn of the event loop in few writes, and waits for a slow reader. A corked
+ * stream would not do: Node writes its chunks to a file one by one.
  */
 export class OutputBuffer {
   readonly #stream: Writable;
-  #isCorked = false;
+  #chunks: Uint8Array[] = [];
+  #size = 0;
   #drained: Promise<void> | undefined;
   #failure: Failure | undefined;
   #onFailure: (failure: Failure) => void = () => {};
@@ -39,25 +43,27 @@ export class OutputBuffer {
    */
   append(bytes: Uint8Array, end: number = bytes.length): Promise<void> | undefined {
     if (end === 0 || this.#failure !== undefined) return this.#drained;
-    const stream = this.#stream;
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      stream.cork();
-      setImmediate(() => {
-        this.#isCorked = false;
-        stream.uncork();
-      });
-    }
-    if (!stream.write(Buffer.from(bytes.subarray(0, end)))) {
-      this.#drained ??= drained(stream).then(() => {
-        this.#drained = undefined;
-      });
-    }
+    if (this.#size === 0) setImmediate(this.#flush);
+    this.#chunks.push(Buffer.from(bytes.subarray(0, end)));
+    this.#size += end;
+    if (this.#size >= SIZE) this.#flush();
     return this.#drained;
   }
 
+  readonly #flush = (): void => {
+    if (this.#size === 0) return;
+    const bytes = Buffer.concat(this.#chunks, this.#size);
+    this.#chunks = [];
+    this.#size = 0;
+    if (this.#failure !== undefined || this.#stream.write(bytes)) return;
+    this.#drained ??= drained(this.#stream).then(() => {
+      this.#drained = undefined;
+    });
+  };
+
   /** Resolves when everything is written. */
   async finish(): Promise<void> {
+    this.#flush();
     await this.#drained;
     if (this.#failure !== undefined) return;
     await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));

@@ -128,7 +128,8 @@ async function sendBody(
       }
     } catch (error) {
       report(error);
-      throw error;
+      // Without the error: Node would emit it as 'clientError'.
+      res.destroy();
     }
   }
   pipeline(chunks, res, () => {});

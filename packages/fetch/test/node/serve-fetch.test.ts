@@ -503,6 +503,31 @@ describe('options of serveFetch', () => {
     expect((await refusal(port)).status).toBe(500);
     expect(reports).toEqual([boom, boom]);
   });
+
+  it("is no 'clientError' of the server when the body of a Response fails", async () => {
+    const http = createServer();
+    onTestFinished(() => void http.close());
+    const clientErrors: unknown[] = [];
+    http.on('clientError', (error) => void clientErrors.push(error));
+    const reports: unknown[] = [];
+    const boom = new Error('boom');
+    let fail = (): void => {};
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(Buffer.from('begin'));
+        fail = () => controller.error(boom);
+      },
+    });
+    await serve(() => new Response(body), {
+      server: http,
+      report: (error) => void reports.push(error),
+    });
+    const response = await fetch(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);
+    fail();
+    await expect(response.text()).rejects.toThrow();
+    expect(reports).toEqual([boom]);
+    expect(clientErrors).toEqual([]);
+  });
 });
 
 describe('a Response of upgrade that is not returned', () => {
