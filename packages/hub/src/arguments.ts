@@ -131,7 +131,7 @@ export function prepareResult(result: unknown, name: string): PreparedMessage {
   return prepare(result as MessageData, name);
 }
 
-/** Matches the start of the text of an event, with its name. */
+/** The start of an event as JSON text. The group is the name of the event. */
 const EVENT = /^\{"jsonrpc":"2\.0","method":"([^"]+)"/;
 
 /** The name of the event that `text` encodes; undefined for another text. */

@@ -395,7 +395,7 @@ function boundsOf(
 
 /** The options of `Hub.close`. */
 export interface HubCloseOptions {
-  /** Ms after its close frame until a session that has not ended is terminated. Default: 30,000. */
+  /** Ms from the close frame of a session until its connection is terminated. Default: 30,000. */
   readonly timeout?: number | undefined;
   /** Code of the close frames. Default: 1001 (`CloseCode.GoingAway`). */
   readonly code?: number | undefined;

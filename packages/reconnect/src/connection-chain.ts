@@ -81,7 +81,7 @@ export class ConnectionChain<C> {
   /**
    * The connections for one reader: the open or the next connection, then all later ones.
    *
-   * @param signal - An abort ends the wait for a connection.
+   * @param signal - Its abort ends the generator, also during a wait for a connection.
    */
   async *read(signal: AbortSignal): AsyncGenerator<Link<C>, undefined> {
     const unread: Link<C>[] = this.#isOpen && this.#last ? [this.#last] : [];

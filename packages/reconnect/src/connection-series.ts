@@ -16,8 +16,8 @@ import { retryDelay } from './retry-delay.ts';
 import { onPageWake, sleep, untilAborted } from './waits.ts';
 
 /**
- * Time in ms after the wake of a page in which a dial needs no wait. The page may learn late that its
- * connection has ended: in Chromium 7 ms after a return from the back/forward cache.
+ * For this time in ms after a page wakes, dials do not wait for their delay. A page may notice the end
+ * of its connection after the wake: in Chromium 7 ms after a return from the back/forward cache.
  */
 const WAKE_MS = 1_000;
 /** Age in ms from which `reconnect` or a wake of the page gives up a dial. */
@@ -263,7 +263,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (isStop) this.#stop();
-    // The caller may never call `next` again, and the listeners would leak.
+    // Without another call of `next`, the listeners would never be removed.
     this.#unlisten();
   }
 

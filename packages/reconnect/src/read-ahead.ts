@@ -38,7 +38,7 @@ export class ReadAhead {
   #hadReader = false;
   /** Resolves when a message has arrived, or the connection has ended. */
   #arrival: Deferred<void> | undefined;
-  /** Pauses reading until it resolves. Its rejection ends the connection. */
+  /** Defined while reading pauses. Resolve it to read on; reject it to end the connection. */
   #pause: Deferred<void> | undefined;
   /** Whether the bounds times {@link WAITING_FACTOR} were exceeded before the last message. */
   #isFarAhead = false;

@@ -114,8 +114,9 @@ export interface MethodOptions {
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
  *   its output.
- * @param output - The schema of the answer. It runs at both ends, so it must accept its own output,
- *   parsed from JSON. Values that JSON does not carry, for example a Map, do not compile.
+ * @param output - The schema of the answer. The handler's end applies it before the answer is sent, the
+ *   caller's end when the answer arrives. So it must accept its own output after a round trip through
+ *   JSON. Values that JSON does not have, for example a Map, do not compile.
  * @throws TypeError for an invalid argument.
  *
  * @example

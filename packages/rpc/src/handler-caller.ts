@@ -72,7 +72,7 @@ export class HandlerCaller {
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
       return after(check(definition.output, answer), (checked) =>
-        resultText(id, valueOf(checked, `the answer of ${definition.name}`)),
+        resultText(id, valueOf(checked, 'the answer of ', definition.name)),
       );
     });
   }

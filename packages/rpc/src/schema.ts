@@ -112,11 +112,12 @@ export function checkNow(schema: StandardSchema, value: unknown, owner: string):
 /**
  * The value of a result.
  *
- * @throws JSONError when `what` does not fit.
+ * @param name - Follows `what` in the text of the error. A value that fits creates no text.
+ * @throws JSONError when the value does not fit.
  */
-export function valueOf({ value, issues }: Checked, what: string): unknown {
+export function valueOf({ value, issues }: Checked, what: string, name = ''): unknown {
   if (issues === undefined) return value;
-  throw misfit(`${what} does not fit its schema`, issues);
+  throw misfit(`${what}${name} does not fit its schema`, issues);
 }
 
 /** The error of a value that does not fit, with its issues. */

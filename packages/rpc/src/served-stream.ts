@@ -75,7 +75,7 @@ export class ServedStream implements TimerEntry {
         if (done) break;
         const checked = check(item, value);
         const fits = checked instanceof Promise ? await checked : checked;
-        const text = itemText(request.id!, valueOf(fits, `an item of ${request.name}`));
+        const text = itemText(request.id!, valueOf(fits, 'an item of ', request.name));
         if (!this.#maySend(text.length)) await this.#untilItMaySend(text.length);
         if (request.isCancelled) return undefined;
         this.window.add(text.length);

@@ -89,8 +89,8 @@ export class Publications {
   #unanswered = 0;
   #unansweredBytes = 0;
   /**
-   * Channels without a message in the last 20 s, in the order of their last one. Their next message
-   * continues the count: it shows the loss to a node that missed the last message and its digests.
+   * Channels without a message in the last 20 s, in the order of their last message. The next message
+   * of a channel gets the next number. A node that missed the last message then detects the loss.
    */
   readonly #quiet = new Map<string, Counted>();
   /** The largest counter of the channels that were dropped from `#quiet`. */

@@ -60,7 +60,7 @@ export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
 
 /** The options of a close. */
 export interface ClusterCloseOptions {
-  /** Ms that a connection has to end after its close frame. Then it is terminated. Default: 30,000. */
+  /** Ms from the close frame of a connection until it is terminated. Default: 30,000. */
   readonly timeout?: number | undefined;
   /** Ms over which the close frames are spread. Default: 0. */
   readonly over?: number | undefined;

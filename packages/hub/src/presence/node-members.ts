@@ -18,7 +18,7 @@ export class NodeMembers {
   isKnown = false;
   /** Whether the bound of the room left members out. */
   isCut = false;
-  /** Whether the node was asked for all members in the last 5 s. */
+  /** Whether all members were requested from the node. The next beat may request them again. */
   isAsked = false;
   #version = 0;
   #parts: Parts | undefined;

@@ -114,6 +114,26 @@ describe('publish', () => {
     expect(await loop.next()).toEqual({ done: true, value: undefined });
   });
 
+  it('rejects by a signal that aborts in any microtask after its connection breaks', async () => {
+    for (let microtasks = 0; microtasks < 40; microtasks++) {
+      const { node, hub } = startNode();
+      const { rooms, conns, away } = startClient(node);
+      rooms.join('chat/main');
+      await rooms.publish('chat/main', { text: '1' });
+      const server = vi.spyOn(internalsOfHub(hub).rooms, 'publish');
+      server.mockReturnValue(new Promise<never>(() => {}));
+      const control = new AbortController();
+      const published = rooms.publish('chat/main', { text: '2' }, { signal: control.signal });
+      await expect.poll(() => server.mock.calls.length, { interval: 1 }).toBe(1);
+      await away(async () => {
+        await conns[0]!.closed;
+        for (let i = 0; i < microtasks; i++) await undefined;
+        control.abort(7);
+        await expect(published).rejects.toBe(7);
+      });
+    }
+  });
+
   it('rejects when the server closes the connection because of its size', async () => {
     const { node } = startNode();
     const { rooms, conns } = startClient(node, 'ann', { readLimit: 4_096 });

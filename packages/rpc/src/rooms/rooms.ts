@@ -213,7 +213,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       await this.#rooms.server['room.publish'](message, { signal, timeout: false });
       return true;
     } catch (error) {
-      if (signal.aborted) throw error;
+      if (signal.aborted) throw signal.reason;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
       // The membership ended before the request arrived. The next request may succeed.
       const isStale = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
@@ -272,6 +272,7 @@ async function waitFor(
   signal: AbortSignal,
   begin: (done: () => void) => () => void,
 ): Promise<void> {
+  if (signal.aborted) throw signal.reason;
   const waiting = new Deferred<void>();
   const aborted = (): void => waiting.reject(signal.reason);
   const stop = begin(() => waiting.resolve());
