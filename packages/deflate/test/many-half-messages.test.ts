@@ -118,6 +118,9 @@ describe('unread large compressed messages on 300 connections', () => {
     expect(inflaters.most).toBe(256);
     const last = all.at(-1)!;
     expect(last.pongs()).toEqual([]);
+    // A read is served without a free inflater, by one more.
+    expect((await last.conn.readMessage()).data.length).toBe(100_000);
+    expect(inflaters.most).toBe(257);
     // A small message that waits for an inflater, and a ping behind it.
     const small = connected(platform);
     await platform.settle();

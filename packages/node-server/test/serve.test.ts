@@ -346,9 +346,12 @@ describe('serve', () => {
 });
 
 describe('serve with a given server', () => {
-  /** Closes a server after the test. */
+  /** After the test, closes a server, which holds no connection then. */
   function owned<Own extends http.Server>(own: Own): Own {
-    onTestFinished(() => void own.close());
+    onTestFinished(async () => {
+      own.close();
+      await once(own, 'close');
+    });
     return own;
   }
 

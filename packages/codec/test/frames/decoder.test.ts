@@ -350,6 +350,14 @@ describe('FrameDecoder faults', () => {
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
   });
 
+  it('ignores a read that ends after a fault', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`83 00`);
+    expect(events(decoder)).toEqual([FAILED]);
+    decoder.commit(1);
+    expect(events(decoder)).toEqual([FAILED]);
+  });
+
   it('does not apply maxFramePayload to control frames', () => {
     const decoder = new FrameDecoder({ role: 'client', maxFramePayload: 0 });
     decoder.push(hex`89 01 00 81 00 81 01`);

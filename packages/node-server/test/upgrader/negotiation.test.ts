@@ -188,6 +188,12 @@ describe('authenticate', () => {
     expect(asked).toBe(1);
   });
 
+  it('that rejects with nothing answers 500', async () => {
+    const server = await listening(new Upgrader({ authenticate: () => Promise.reject(undefined) }));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(await server.outcome()).toMatchObject({ status: 500, cause: undefined });
+  });
+
   it('passes its typed result to the handler', async () => {
     const upgrader = new Upgrader({
       authenticate: async (req) => {
