@@ -11,9 +11,7 @@ const TABLE: Uint16Array = /* @__PURE__ */ Uint16Array.from({ length: 256 }, (_,
 /** The slot of keys and channels with this hash tag. The tag is not empty. */
 export function slotOf(tag: string): number {
   let crc = 0;
-  for (const byte of encoder.encode(tag)) {
-    crc = ((crc << 8) & 0xffff) ^ TABLE[(crc >> 8) ^ byte]!;
-  }
+  for (const byte of encoder.encode(tag)) crc = ((crc << 8) & 0xffff) ^ TABLE[(crc >> 8) ^ byte]!;
   return crc % SLOTS;
 }
 
