@@ -94,7 +94,7 @@ export class Message {
  * ```
  */
 export class BorrowedMessage {
-  /** @internal The buffer that contains the payload; `OVER` unless the handler has the message. */
+  /** @internal The buffer that contains the payload; `NOT_LENT` when no handler has the message. */
   bytes: Uint8Array;
   /** @internal */
   start = 0;
@@ -113,7 +113,7 @@ export class BorrowedMessage {
   constructor(platform: MessagePlatform) {
     this.#platform = platform;
     this.overwritten = platform.overwritesLentBytes === true || poolsAreDebugged();
-    this.bytes = OVER;
+    this.bytes = NOT_LENT;
   }
 
   /** `TextMessage` (1) or `BinaryMessage` (2). */
@@ -207,14 +207,14 @@ export class BorrowedMessage {
 
   /** @internal The handler has finished. */
   takeBack(): void {
-    this.bytes = OVER;
+    this.bytes = NOT_LENT;
     this.#view = undefined;
     this.#data = undefined;
   }
 
   /** @internal Throws when the handler has finished. */
   check(): void {
-    if (this.bytes === OVER) {
+    if (this.bytes === NOT_LENT) {
       throw new TypeError(
         'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
       );
@@ -223,4 +223,4 @@ export class BorrowedMessage {
 }
 
 /** `bytes` after the handler has finished. Not `NO_BYTES`: an empty message may have it. */
-const OVER = /* @__PURE__ */ new Uint8Array(0);
+const NOT_LENT = /* @__PURE__ */ new Uint8Array(0);

@@ -131,10 +131,10 @@ export function prepareResult(result: unknown, name: string): PreparedMessage {
   return prepare(result as MessageData, name);
 }
 
-/** The start of an event as JSON text. The group is the name of the event. */
+/** Matches the text of an event up to its name, and captures the name. */
 const EVENT = /^\{"jsonrpc":"2\.0","method":"([^"]+)"/;
 
-/** The name of the event that `text` encodes; undefined for another text. */
+/** The name of the event that `text` encodes; undefined if `text` encodes none of `events`. */
 export function eventNameOf(text: string, events: object): string | undefined {
   const [, name] = EVENT.exec(text) ?? [];
   return name !== undefined && Object.hasOwn(events, name) ? name : undefined;

@@ -32,10 +32,10 @@ export class SignsOfLife {
    *
    * @returns Whether the message is such a question.
    */
-  takes(id: unknown, method: unknown, source: ConnLike | undefined): boolean {
+  takes(id: unknown, method: unknown, connection: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
     this.#hasAsked = true;
-    this.#answers.refuse(source, resultText(id, null));
+    this.#answers.refuse(connection, resultText(id, null));
     return true;
   }
 

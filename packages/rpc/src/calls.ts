@@ -335,7 +335,8 @@ export class Calls {
   answered({ id, result, error }: WireMessage): void {
     const call = this.#calls.get(id as number);
     // An answer on one connection does not settle a request that was sent on another one.
-    if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
+    if (call?.connection === undefined || call.connection !== this.#carrier.messageConnection)
+      return;
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));
@@ -355,7 +356,7 @@ export class Calls {
   /** Whether the request `id` waits for an answer. */
   awaits(id: unknown): boolean {
     const call = this.#calls.get(id as number);
-    return call?.isRequest === true && call.connection === this.#carrier.source;
+    return call?.isRequest === true && call.connection === this.#carrier.messageConnection;
   }
 
   /** Settles a request with the result, if the result fits the schema of the answer. */
@@ -371,7 +372,7 @@ export class Calls {
   timedOut(call: Call): void {
     const { name } = call.definition;
     const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
-    const why = this.#carrier.isRead ? '' : '; no listener of the contract reads this session';
+    const why = this.#carrier.hasReader ? '' : '; no listener of the contract reads this session';
     this.giveUp(call, new TimeoutError(`${what} within ${call.ms} ms (option timeout)${why}`));
   }
 

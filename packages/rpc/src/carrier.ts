@@ -28,13 +28,13 @@ const MAX_KINDS = 100;
 export abstract class Carrier {
   /** The connection on which messages are sent; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
-  /** Whether messages of the other end are read. Otherwise no answer arrives. */
-  isRead = false;
+  /** Whether a listener of the contract reads the peer's messages. Otherwise no answer arrives. */
+  hasReader = false;
   /** The time of the last report of each kind. */
   #reportedAt: Map<string, number> | undefined;
 
   /** The connection of the message that is being handled. */
-  get source(): ConnLike | undefined {
+  get messageConnection(): ConnLike | undefined {
     return this.connection;
   }
 
@@ -158,7 +158,7 @@ export class SessionCarrier extends ConnCarrier {
   }
 
   override onRun(work: Promise<unknown>): void {
-    this.#session.counts?.(work);
+    this.#session.closeWaitsFor?.(work);
   }
 }
 
@@ -190,7 +190,7 @@ export class ReconnectingCarrier extends Carrier {
     return this.#live.conn;
   }
 
-  override get source(): ConnLike | undefined {
+  override get messageConnection(): ConnLike | undefined {
     return this.#live.reading ?? this.#live.conn;
   }
 }
@@ -205,7 +205,7 @@ export interface SessionLike {
   /** Only `@ws/hub` has it: resolves when no other message waits and the connection takes more. */
   untilWritable?(): Promise<void> | undefined;
   /** Only `@ws/hub` has it: `hub.close` waits for `work`, a running handler. */
-  counts?(work: Promise<unknown>): void;
+  closeWaitsFor?(work: Promise<unknown>): void;
 }
 
 /** The part of a `ReconnectingConn` that a peer uses. */

@@ -17,7 +17,7 @@ export interface Method<
   /** Whether a `ReconnectingConn` sends an open request again on the next connection. */
   readonly retry: boolean;
   /** @internal The handler runs on arrival, in parallel with other handlers. */
-  readonly atOnce?: boolean;
+  readonly onArrival?: boolean;
 }
 
 /** An event of a contract: a message without an answer. {@link event} creates it. */
@@ -29,7 +29,7 @@ export interface Event<I extends StandardSchema = StandardSchema> {
    * @internal The handler runs when the event arrives, before waiting requests. The handler and the
    * schema are synchronous.
    */
-  readonly atOnce?: boolean;
+  readonly onArrival?: boolean;
 }
 
 /** A stream of a contract: a request with a series of items as answer. `stream` creates it. */
@@ -161,8 +161,8 @@ export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>)
   return Object.freeze({ kind: 'event', input });
 }
 
-/** Invalid names. A peer with `then` would be a promise. Every object has the other names. */
-const TAKEN = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
+/** A peer with a method `then` would be a promise. Each object already has the other names. */
+const INVALID_NAMES = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
 
 /** 1 to 64 letters, digits, `_`, `.`, `/` and `-`. */
 const NAME = /^[\w./-]{1,64}$/;
@@ -186,10 +186,10 @@ export function named<D extends Definitions>(end: string, definitions: D): Named
 }
 
 function checkName(end: string, name: string): void {
-  const isTaken = name === 'then' || name.startsWith('rpc.') || name in Object.prototype;
-  if (NAME.test(name) && !isTaken) return;
+  const isReserved = name === 'then' || name.startsWith('rpc.') || name in Object.prototype;
+  if (NAME.test(name) && !isReserved) return;
   throw new TypeError(
-    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not ${TAKEN}, and nothing that begins with rpc.`,
+    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not ${INVALID_NAMES}, and nothing that begins with rpc.`,
   );
 }
 

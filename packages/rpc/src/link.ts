@@ -84,7 +84,7 @@ export class Link {
     const hasNames = binding.end === this.end && includesNames(binding.contract, this.contract);
     if (this.#binding !== undefined || !hasNames) throw takenError();
     this.#binding = binding;
-    this.carrier.isRead = true;
+    this.carrier.hasReader = true;
     this.contract = binding.contract;
   }
 

@@ -103,7 +103,7 @@ export class Requests {
    * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
-    const { source } = this.#carrier;
+    const { messageConnection } = this.#carrier;
     if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
       this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
@@ -115,13 +115,13 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (this.#signsOfLife.takes(id, method, source)) return this.#untilRoom();
+    if (this.#signsOfLife.takes(id, method, messageConnection)) return this.#untilRoom();
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
     const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler !== undefined && takes) {
-      const request = new Request(id, handler, params, text.length, source);
-      if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
+      const request = new Request(id, handler, params, text.length, messageConnection);
+      if (handler.definition.kind === 'stream' || !handler.definition.onArrival)
         return this.#add(request, text);
       if (handler.definition.kind === 'method') {
         this.#startOutOfOrder(request, 'beside');
@@ -148,8 +148,8 @@ export class Requests {
 
   /** Takes a message without a handler. Sends `refusal` after the answers to earlier messages. */
   refuse(refusal: string, text: string): Promise<void> | undefined {
-    const { source } = this.#carrier;
-    return this.#add(new Request(null, refusal, undefined, text.length, source), text);
+    const { messageConnection } = this.#carrier;
+    return this.#add(new Request(null, refusal, undefined, text.length, messageConnection), text);
   }
 
   #add(request: Request, text: string): Promise<void> | undefined {
@@ -221,12 +221,12 @@ export class Requests {
   }
 
   #untilRoom(): Promise<void> | undefined {
-    const { source, platform } = this.#carrier;
-    if (!this.#mustPause || source?.state === 'closed') return undefined;
+    const { messageConnection, platform } = this.#carrier;
+    if (!this.#mustPause || messageConnection?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
       const pause = (this.#pause = new Pause(platform, () => this.#pausedTooLong()));
       this.#signsOfLife.sendWhile(() => this.#pause === pause);
-      this.#watch(source);
+      this.#watch(messageConnection);
     }
     return this.#pause.over.promise;
   }
@@ -244,7 +244,7 @@ export class Requests {
   }
 
   get #isOverfull(): boolean {
-    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.source);
+    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.messageConnection);
   }
 
   /** Continues reading when the connection has ended: only a read finds the end. */
@@ -397,18 +397,18 @@ export class Requests {
 
   /** Takes an event of this library. Other events that begin with `$/` are ignored, as in LSP. */
   #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
-    const { source } = this.#carrier;
+    const { messageConnection } = this.#carrier;
     if (method === ITEM) this.#calls()?.arrived(id, items, size);
-    else if (method === MORE) this.#streams?.taken(id, n, source);
-    else if (method === CANCEL) this.#cancel(id, source);
+    else if (method === MORE) this.#streams?.taken(id, n, messageConnection);
+    else if (method === CANCEL) this.#cancel(id, messageConnection);
   }
 
-  #cancel(id: unknown, source: ConnLike | undefined): void {
+  #cancel(id: unknown, connection: ConnLike | undefined): void {
     const why = 'the caller has cancelled the request';
     const isMeant = (request: Request): boolean =>
       request.id === id &&
       id !== undefined &&
-      request.connection === source &&
+      request.connection === connection &&
       // A peer may reuse the id of a cancelled request.
       !request.isCancelled &&
       typeof request.handler !== 'string';
@@ -420,7 +420,7 @@ export class Requests {
     const request = this.#waiting.remove(isMeant);
     if (request === undefined) return;
     this.readOn();
-    void this.#answers.send(source, errorText(request.id!, ErrorCode.Cancelled, why));
+    void this.#answers.send(connection, errorText(request.id!, ErrorCode.Cancelled, why));
     this.#reportSlow();
   }
 

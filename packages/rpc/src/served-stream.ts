@@ -4,7 +4,7 @@ import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { check, valueOf } from './schema.ts';
-import { StreamWindow, type Windows } from './stream-window.ts';
+import { StreamWindow, type WindowTotals } from './stream-window.ts';
 import { errorText, itemText, resultText } from './wire.ts';
 
 /** The reason of a cancel when a stream ends with its connection. */
@@ -32,13 +32,13 @@ export class ServedStream implements TimerEntry {
   #hasEnded = false;
 
   constructor(
-    { carrier, windows }: { readonly carrier: Carrier; readonly windows: Windows },
+    { carrier, windowTotals }: { readonly carrier: Carrier; readonly windowTotals: WindowTotals },
     request: Request,
     iterator: ItemSource,
     answerTo: (error: unknown) => string,
   ) {
     this.request = request;
-    this.window = new StreamWindow(windows);
+    this.window = new StreamWindow(windowTotals);
     this.#carrier = carrier;
     this.#iterator = iterator;
     this.#answerTo = answerTo;

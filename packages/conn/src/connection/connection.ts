@@ -79,7 +79,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
    */
   slot: number | undefined;
   /** When the peer last sent bytes, in whole ms of the platform's clock. */
-  heardAt: number;
+  lastByteAt: number;
 
   /** Absent until the first event that may end the connection. */
   ending: Ending | undefined;
@@ -105,7 +105,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.inbox = new Inbox(this);
     this.outbox = new Outbox(this);
     if (extension !== undefined) resumeBy(extension, this.inbox);
-    this.heardAt = Math.ceil(shared.platform.now());
+    this.lastByteAt = Math.ceil(shared.platform.now());
   }
 
   /** Informs the observer, then starts the transport, which may close within its `start`. */
@@ -200,7 +200,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       // Not a default of the parameter, which is outside of this `try`.
       const length = end ?? chunk.length;
       this.bytesIn += length;
-      if (this.settings.heartbeat !== false) this.heardAt = Math.ceil(this.shared.platform.now());
+      if (this.settings.heartbeat !== false)
+        this.lastByteAt = Math.ceil(this.shared.platform.now());
       // After the computer has slept, the timer of an expired login fires too late.
       this.rare?.checkExpiry();
       const { ending, inbox } = this;
@@ -414,8 +415,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
-    const isRead = inbox.ended !== undefined && this.machine.input === undefined;
-    if (!isRead) this.scheduleEndOfTurn();
+    const isReadToEnd = inbox.ended !== undefined && this.machine.input === undefined;
+    if (!isReadToEnd) this.scheduleEndOfTurn();
   }
 }
 

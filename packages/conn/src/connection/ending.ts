@@ -80,8 +80,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Whether `error` is the end of this connection, as its reads, writes and pings report it. Writes
-   * after our close frame reject with another error: see {@link isCloseSent}.
+   * Whether `error` reports the end of this connection. Pending reads, writes and pings reject with
+   * such an error. A write after our close frame rejects with another one: see {@link isCloseSent}.
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
@@ -368,10 +368,9 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * A handler of messages, pings, pongs or close frames failed. The connection fails with 1011, or 1013
-   * after a BackpressureError. An error has no effect if it is the end of this connection, or says only
-   * that a write came after our close frame. `receive` rejects with any other error, and `report` gets
-   * the error.
+   * A handler of messages, pings, pongs or close frames failed with `error`. The connection then fails
+   * with 1011, or with 1013 after a BackpressureError. `report` gets the error, and `receive` rejects
+   * with it. Two errors are ignored: the end of this connection, and a write after our close frame.
    */
   handlerFailed(error: unknown, where: string): void {
     const connection = this.#connection;

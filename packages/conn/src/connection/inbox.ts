@@ -204,7 +204,7 @@ export class Inbox {
   /** Releases a queue without messages, pieces that are read, and a decoder without input. */
   #releaseUnused(): void {
     if (this.queue?.empty === true) this.queue = undefined;
-    if (this.pieces?.isRead === true) this.pieces = undefined;
+    if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
     if (decoder === undefined || this.#stage === PARSING) return;
     decoder.releaseParsed();

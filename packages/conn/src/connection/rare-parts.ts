@@ -39,7 +39,7 @@ export class RareParts {
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
   /**
-   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has been heard since the
+   * `bytesOut` at the last two alarms that found no unanswered ping. Bytes of the peer have arrived since the
    * alarm of `previous`.
    */
   bytesSent: { previous: number; last: number } | undefined;

@@ -41,7 +41,7 @@ function transitTime(
 }
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
-// Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.heardAt`.
+// Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.lastByteAt`.
 //
 // A peer can answer a ping only after it has read our older bytes. While older bytes wait in this
 // process, the timeout of the ping has not started. Meanwhile the connection stays open if some
@@ -61,11 +61,11 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   if (settings.heartbeat === false) return;
   const { interval } = settings.heartbeat;
   // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
-  if (connection.paused) connection.heardAt = Math.ceil(now);
-  const silence = now - connection.heardAt;
+  if (connection.paused) connection.lastByteAt = Math.ceil(now);
+  const silence = now - connection.lastByteAt;
   const { rare } = connection;
   const pingedAt = rare?.pingedAt;
-  if (pingedAt === undefined || connection.heardAt >= pingedAt) {
+  if (pingedAt === undefined || connection.lastByteAt >= pingedAt) {
     if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
@@ -83,7 +83,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
 export function sendDelayedPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   if (rare.pingWait !== UNSENT) return;
-  if (connection.heardAt < rare.pingedAt!) sendPing(connection, now);
+  if (connection.lastByteAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
 

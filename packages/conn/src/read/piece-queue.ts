@@ -49,7 +49,7 @@ export class PieceQueue {
   }
 
   /** Whether the reader has got all bytes, and no call is pending. */
-  get isRead(): boolean {
+  get isReadToEnd(): boolean {
     return this.over && this.empty && !this.held && this.pending === '';
   }
 

@@ -349,8 +349,8 @@ export class BackplaneLink {
     this.#subscriptions.whenSettled(channel, ready);
   }
 
-  /** Whether the engine is up, and sends the words of a channel. */
-  hears(channel: string): boolean {
+  /** Whether the engine is up, and sends this node the messages and words of a channel. */
+  isSubscribedTo(channel: string): boolean {
     return this.state === 'up' && this.#subscriptions.has(channel);
   }
 
@@ -369,7 +369,7 @@ export class BackplaneLink {
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.faults.twin(node, this.#id);
     if (envelope.word !== undefined && position === undefined) {
-      return this.#hear(channel.room, node, envelope.word);
+      return this.#receiveWord(channel.room, node, envelope.word);
     }
     // A digest with a position is the record of a loss, in its place in the history.
     if (message !== undefined || position !== undefined) {
@@ -381,10 +381,10 @@ export class BackplaneLink {
     if (node === this.node && !mayFollow) this.#publications.forgetOrigins(name, counter);
   }
 
-  #hear(room: string | undefined, node: string, word: Uint8Array): void {
+  #receiveWord(room: string | undefined, node: string, word: Uint8Array): void {
     if (node === this.node || this.closed) return;
     try {
-      this.others.hear(room, node, word);
+      this.others.receiveWord(room, node, word);
     } catch (cause) {
       this.faults.invalid(cause);
     }

@@ -48,7 +48,7 @@ export class Channel {
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
   /** When the last message arrived, or the end of the history was read. */
-  #heardAt: number;
+  #lastArrivalAt: number;
   readonly #link: ChannelLink;
   /**
    * Messages that were published after this time arrive, or their loss is reported. The time of the
@@ -85,7 +85,7 @@ export class Channel {
     // This node's members need none of its messages from before the first member.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
     this.#since = link.platform.now();
-    this.#heardAt = this.#since;
+    this.#lastArrivalAt = this.#since;
   }
 
   /** The engine sends the messages of this channel from now on. */
@@ -100,7 +100,7 @@ export class Channel {
 
   /** Called every 5 s. Reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
   beat(reads: HistoryReads): void {
-    const quietMs = this.#link.platform.now() - this.#heardAt;
+    const quietMs = this.#link.platform.now() - this.#lastArrivalAt;
     if (quietMs >= (this.history?.ttl ?? Infinity)) void this.readEnd(reads);
   }
 
@@ -110,7 +110,7 @@ export class Channel {
    */
   async readEnd(reads: HistoryReads): Promise<void> {
     if (this.history === undefined) return;
-    this.#heardAt = this.#link.platform.now();
+    this.#lastArrivalAt = this.#link.platform.now();
     try {
       const { arrivals, epoch, last = 0 } = await reads.read(this.room, undefined, 1);
       if (arrivals.length === 0 && epoch !== undefined) this.#foundNone({ epoch, offset: last });
@@ -217,7 +217,7 @@ export class Channel {
 
   #deliverNext(arrival: Placed): void {
     const followsAny = this.#last === undefined || this.#last === this.#beforeGap;
-    this.#heardAt = this.#link.platform.now();
+    this.#lastArrivalAt = this.#link.platform.now();
     this.#deliver(arrival);
     // Unreadable bytes may come from another program. They set no position where any may follow.
     if (arrival.envelope !== undefined || !followsAny) this.#last = arrival.position;

@@ -83,14 +83,14 @@ export class Publications {
   readonly #link: BackplaneLink;
   /** The publications that the engine does not have yet, in order. */
   readonly #waiting = new Set<Publication>();
-  /** The publications that the engine has, and has not answered. */
+  /** The publications that the engine has, but has not answered yet. */
   readonly #given = new Set<Publication>();
-  /** Number of the publications in both sets, and their bytes. */
+  /** Number of the publications in both sets, and the bytes of their messages. */
   #unanswered = 0;
   #unansweredBytes = 0;
   /**
-   * Channels without a message in the last 20 s, in the order of their last message. The next message
-   * of a channel gets the next number. A node that missed the last message then detects the loss.
+   * The counters of channels without a message in the last 20 s, the oldest first. A later message
+   * continues the counter, so a node that missed the message before detects the loss.
    */
   readonly #quiet = new Map<string, Counted>();
   /** The largest counter of the channels that were dropped from `#quiet`. */

@@ -18,7 +18,7 @@ export interface AskOptions {
  * in the first 5 s of a hub first waits until it knows the other nodes.
  *
  * `silent` has the ids of nodes that live and have not answered in time: 5 s by default. A node that
- * has not been heard for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the
+ * has sent no word for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the
  * hub closes, and with a {@link BackplaneError} if the engine does not start within 10 s. A rejection that
  * is not awaited is not reported as unhandled. The event `error` reports it.
  *

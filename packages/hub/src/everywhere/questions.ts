@@ -69,7 +69,7 @@ export class Questions {
         `${MAX_OPEN} calls of everywhere wait for answers already; await them`,
       );
     }
-    if (!this.#nodes.hasHeardAll) await this.#untilNodesKnown();
+    if (!this.#nodes.haveAllAppeared) await this.#untilNodesKnown();
     if (this.#stopped) throw new HubClosedError('everywhere');
     const open = this.#create(question, timeout);
     if (this.#link.state === 'up') this.#send(open);
@@ -81,7 +81,7 @@ export class Questions {
   async #untilNodesKnown(): Promise<void> {
     this.#waiting++;
     try {
-      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.heardAll.promise, {
+      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.allAppeared.promise, {
         text: 'the backplane has not started, so no other node is known',
       });
     } finally {
@@ -154,7 +154,7 @@ export class Questions {
   stop(): void {
     this.#stopped = true;
     const error = new HubClosedError('everywhere');
-    this.#nodes.heardAll.resolve();
+    this.#nodes.allAppeared.resolve();
     for (const open of this.#open.values()) {
       open.cancelTimer();
       open.result.reject(error);

@@ -8,7 +8,7 @@ import { nodeRedisDriver } from './node-redis.ts';
 
 /** Receives the reports of a {@link Connection}. */
 type ConnectionEvents = Omit<DriverEvents, 'broken' | 'lost'> & {
-  lost(error: Error, isForgotten: boolean): void;
+  lost(error: Error, lostSubscriptions: boolean): void;
 };
 
 /** Message of the error for a command that was not sent. */
@@ -39,7 +39,7 @@ export class Connection {
         message: (channel, frame) => isCurrent() && events.message(channel, frame),
         broken: (error) => isCurrent() && this.#replace(error),
         moved: (channel) => isCurrent() && events.moved(channel),
-        lost: (error, isForgotten) => isCurrent() && this.#lost(error, isForgotten),
+        lost: (error, lostSubscriptions) => isCurrent() && this.#lost(error, lostSubscriptions),
       });
       return driver;
     };
@@ -126,9 +126,12 @@ export class Connection {
     this.connect();
   }
 
-  #lost(error: Error = new Error('the connection to Redis has ended'), isForgotten: boolean): void {
+  #lost(
+    error: Error = new Error('the connection to Redis has ended'),
+    lostSubscriptions: boolean,
+  ): void {
     this.#rejectAll(error);
-    this.#events.lost(error, isForgotten);
+    this.#events.lost(error, lostSubscriptions);
   }
 
   #rejectAll(error: Error): void {

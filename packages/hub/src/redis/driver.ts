@@ -36,9 +36,10 @@ export interface DriverEvents {
   /**
    * The connection is lost. Also called for each failed attempt to connect.
    *
-   * @param isForgotten - Whether the client has lost its subscriptions. Otherwise it restores them.
+   * @param lostSubscriptions - Whether the client has forgotten its subscriptions. Otherwise it
+   *   restores them with the connection.
    */
-  lost(error: Error | undefined, isForgotten: boolean): void;
+  lost(error: Error | undefined, lostSubscriptions: boolean): void;
   message(channel: string, frame: RedisBytes): void;
   /** The client no longer understands the server. A new client replaces it. */
   broken(error: Error): void;

@@ -64,8 +64,8 @@ export class ServerBackplane implements Backplane {
     });
     this.#subscriber = new Connection(client, sharded, {
       ready,
-      lost: (error, isForgotten) => {
-        if (isForgotten) this.#subscribed.clear();
+      lost: (error, lostSubscriptions) => {
+        if (lostSubscriptions) this.#subscribed.clear();
         this.#mayHaveMissed = true;
         this.#down(error);
       },

@@ -305,8 +305,8 @@ export class Session<Data = unknown> {
   }
 
   /** @internal `hub.close` waits for `work`, a promise that never rejects, as for a listener. */
-  counts(work: Promise<unknown>): void {
-    void this.#hub.counts(work);
+  closeWaitsFor(work: Promise<unknown>): void {
+    void this.#hub.closeWaitsFor(work);
   }
 
   /** @internal Whether messages of the peer reach the listeners. */

@@ -329,7 +329,7 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /** `close` waits for `work`, a promise that never rejects, as for a listener. */
-  counts(work: Promise<unknown>): Promise<unknown> {
+  closeWaitsFor(work: Promise<unknown>): Promise<unknown> {
     return this.#running.add(work, !this.closed);
   }
 

@@ -180,7 +180,7 @@ export type RoomMethods = {
 };
 
 const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
-  'room.join': atOnce(
+  'room.join': onArrival(
     method(
       schema('{ room: string, since?: { epoch: string, offset: number }, last?: 1 to 1000 }', {
         room: isText,
@@ -193,8 +193,8 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
       ),
     ),
   ),
-  'room.leave': atOnce(method(schema('{ room: string }', { room: isText }), nothing)),
-  'room.publish': atOnce(
+  'room.leave': onArrival(method(schema('{ room: string }', { room: isText }), nothing)),
+  'room.publish': onArrival(
     method(
       schema('{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -', {
         room: isText,
@@ -218,7 +218,7 @@ export type RoomEvents = {
 const PLACE = { room: isText, position: optional(isPosition) };
 
 const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
-  'room.message': atOnce(
+  'room.message': onArrival(
     event(
       schema('{ room: string, position?, id?: string, data }', {
         ...PLACE,
@@ -227,11 +227,11 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
       }),
     ),
   ),
-  'room.state': atOnce(
+  'room.state': onArrival(
     event(schema('{ room: string, position?, data }', { ...PLACE, data: isDefined })),
   ),
-  'room.gap': atOnce(event(schema('{ room: string, position?, joining?: boolean }', PLACE))),
-  'room.members': atOnce(
+  'room.gap': onArrival(event(schema('{ room: string, position?, joining?: boolean }', PLACE))),
+  'room.members': onArrival(
     event(
       schema(
         '{ room: string, count: number, complete: boolean, members?, shown?, left?: string[] }',
@@ -247,9 +247,9 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
   ),
 });
 
-/** A definition with a handler that runs when the message arrives. Rooms keep their own order. */
-function atOnce<D extends Method | Event>(definition: D): D {
-  return { ...definition, atOnce: true };
+/** Makes the handler of a definition run on arrival, ahead of waiting requests. */
+function onArrival<D extends Method | Event>(definition: D): D {
+  return { ...definition, onArrival: true };
 }
 
 /**
