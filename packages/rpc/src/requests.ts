@@ -116,11 +116,12 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (this.#signsOfLife.takes(id, method, messageConnection)) return this.#untilRoom();
+    if (this.#signsOfLife.answer(id, method, messageConnection)) return this.#untilRoom();
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
-    const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
-    if (handler !== undefined && takes) {
+    const isForKind =
+      kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && isForKind) {
       const request = new Request(id, handler, params, text.length, messageConnection);
       if (handler.definition.kind === 'stream' || !handler.definition.onArrival)
         return this.#add(request, text);
