@@ -230,7 +230,7 @@ export class Session<Data = unknown> {
    * without a backplane, or a room with `delivery: 'through'`. A member may resume too.
    *
    * @returns Resolves when the session is a member; with an option, when it has all missed messages.
-   *   A call without options for a room that the session has joined, or is joining, has no effect.
+   *   While the session is joining or has joined, a call without options returns the same result.
    * @throws (rejects) {@link RoomRefusedError}, also when the session leaves the room before the
    *   decision; {@link SessionClosedError} when the session ends before; TypeError or RangeError for
    *   an invalid name or option; the error of `first`. A rejection is never reported as unhandled. The
