@@ -24,15 +24,15 @@ export interface LiveNode {
   readonly id: string;
   /** Number of its start, from {@link Nodes.nextEvent}; undefined if its word `start` did not arrive. */
   readonly started: number | undefined;
-  /** Time of its last word, by the platform's clock. */
+  /** Time of the node's last word, in ms of the platform's clock. */
   lastWordAt: number;
-  /** Id of its last question. */
+  /** Id of the node's last question. */
   lastQuestion: number;
-  /** Number of its questions with running listeners. */
+  /** Number of the node's questions whose listeners run here. */
   runningQuestions: number;
 }
 
-/** The other nodes of the backplane, from their words. This node sends a beat each 5 s. */
+/** Knows the other nodes of the backplane by their words, and sends the beats of this node. */
 export class Nodes {
   /** By name. The node with the oldest last word comes first. */
   readonly live: Map<string, LiveNode> = new Map();
@@ -130,7 +130,7 @@ export class Nodes {
     }
     const id = idOf(name);
     for (const lost of this.lost.keys()) if (idOf(lost) === id) this.lost.delete(lost);
-    // A restarted node has its former id. The node of the former name has ended.
+    // A restarted node has the same id and a new name: the node with the old name has ended.
     for (const node of isStart ? this.live.values() : []) if (node.id === id) this.#remove(node);
     const node: LiveNode = {
       name,
@@ -174,7 +174,7 @@ export class Nodes {
     if (first === undefined || this.#stopped) return;
     const { platform } = this.#link;
     const ms = Math.max(first.lastWordAt + LIFE_MS - platform.now(), LEAST_MS);
-    // A process that was suspended first reads the words that have arrived.
+    // With an answer timer, a process that was suspended first reads the words that have arrived.
     this.#cancelExpiry = setAnswerTimer(platform, ms, () => {
       const now = platform.now();
       for (const node of this.live.values()) {

@@ -2,7 +2,7 @@ import { idOf } from '../backplane/envelope.ts';
 import { parseInfo, type Shown, type Word } from '../backplane/words.ts';
 import type { RoomPresence } from './room-presence.ts';
 
-/** The parts of a word `state` that have arrived. */
+/** The arrived parts of a state: of the words `state` with one version. */
 interface Parts {
   readonly version: number;
   /** Index of the next part. */
@@ -117,7 +117,7 @@ export class NodeMembers {
     return false;
   }
 
-  /** Makes `on` the only members. */
+  /** Makes `on` the only members of the other node. */
   #replace(on: readonly Shown[]): void {
     const sessions = new Set(on.map(([session]) => session));
     for (const session of this.#room.membersOf(this.#name).keys()) {
