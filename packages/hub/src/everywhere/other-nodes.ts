@@ -105,7 +105,7 @@ export class OtherNodes {
     const node = this.#nodes.markAlive(name, word.word === 'start');
     if (node === undefined) return;
     if (room !== undefined) return this.presence?.receiveWord(node, room, word);
-    // The new node waits for a beat of each other node.
+    // A new node waits for a beat of each other node.
     if (word.word === 'start') this.#nodes.sendBeat();
     else if (word.word === 'need') this.#needed(node, word);
     else if (word.word === 'have') this.presence?.have(node, word);
