@@ -8,14 +8,14 @@ import { OwnMembers } from './own-members.ts';
 import type { Presence } from './presence.ts';
 
 /**
- * Bound of the names of rooms in one word, in UTF-16 units. JSON escapes a control character with 6
- * bytes, and the answer also has the versions.
+ * Bound of the names of rooms in one word, in UTF-16 units. JSON may escape a unit with 6 bytes, and
+ * the answer also has the versions.
  */
 const MAX_NAMES = 32_768;
-/** Number of beats between two audits. An engine may have lost the last words of a room. */
+/** Number of beats between two audits, which find out whether an engine has lost the last words. */
 const AUDIT_BEATS = 12;
 
-/** A room of which this node has a member. */
+/** A room with a member of this node. */
 interface OpenRoom {
   /** This node has received all words of the room since this event, see `Nodes.nextEvent`. */
   completeSince: number;
@@ -33,8 +33,8 @@ interface Need {
 }
 
 /**
- * The members of other nodes. Each node sends the changes of its own members, with a version for each
- * word. A node that lacks a version asks for all members.
+ * Learns the members of other nodes. Each node sends the changes of its own members in words with
+ * increasing versions. A node that lacks a version asks for all members.
  */
 export class PresenceLink {
   readonly #link: BackplaneLink;
