@@ -341,8 +341,7 @@ export class Calls {
   answered({ id, result, error }: WireMessage): void {
     const call = this.#calls.get(id as number);
     // An answer on one connection does not settle a request that was sent on another one.
-    if (call?.connection === undefined || call.connection !== this.#carrier.messageConnection)
-      return;
+    if (!call?.connection || call.connection !== this.#carrier.messageConnection) return;
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));

@@ -119,9 +119,8 @@ export class Requests {
     if (this.#signsOfLife.answer(id, method, messageConnection)) return this.#untilRoom();
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
-    const isForKind =
-      kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
-    if (handler !== undefined && isForKind) {
+    const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && fits) {
       const request = new Request(id, handler, params, text.length, messageConnection);
       if (handler.definition.kind === 'stream' || !handler.definition.onArrival)
         return this.#add(request, text);

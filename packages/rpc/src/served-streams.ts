@@ -89,11 +89,10 @@ export class ServedStreams {
   }
 
   /** The peer reports that it has taken `n` items of the stream `id`. Both values are unchecked. */
-  taken(id: unknown, n: unknown, connection: ConnLike | undefined): void {
+  taken(id: unknown, n: unknown, conn: ConnLike | undefined): void {
     const stream = this.#streams.find(
       // A peer may reuse the id of a cancelled request.
-      ({ request }) =>
-        request.id === id && request.connection === connection && !request.isCancelled,
+      ({ request }) => request.id === id && request.connection === conn && !request.isCancelled,
     );
     stream?.window.take(n);
   }

@@ -92,11 +92,8 @@ export class PresenceLink {
     const open = this.#rooms.get(room);
     const { haveAllAppeared, lacksSome } = this.#nodes;
     if (open === undefined || !haveAllAppeared || lacksSome) return false;
-    if (
-      !this.#link.isSubscribedTo(channelOf(room)) ||
-      !this.#link.isSubscribedTo(channelOf(undefined))
-    )
-      return false;
+    if (!this.#link.isSubscribedTo(channelOf(room))) return false;
+    if (!this.#link.isSubscribedTo(channelOf(undefined))) return false;
     for (const node of this.#nodes.live.values()) {
       const members = open.nodes.get(node.name);
       if (members === undefined ? !startedAfter(node, open) : !members.isWhole) return false;

@@ -126,10 +126,7 @@ export class Connection {
     this.connect();
   }
 
-  #lost(
-    error: Error = new Error('the connection to Redis has ended'),
-    lostSubscriptions: boolean,
-  ): void {
+  #lost(error = new Error('the connection to Redis has ended'), lostSubscriptions: boolean): void {
     this.#rejectAll(error);
     this.#events.lost(error, lostSubscriptions);
   }
