@@ -883,6 +883,9 @@ describe('ReconnectingConn.close', () => {
   });
 
   it('resolves receive after the handler has finished with the last message', async () => {
+    // The close of a busy machine takes longer than its timeout.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     const all = dials();
     const client = live(all);
     await next(client, 'open');
