@@ -162,9 +162,10 @@ export class FrameSender implements BatchSender {
     return this.#waits;
   }
 
-  /** Resolves at the next drain. Undefined if the transport is not blocked. */
+  /** Resolves at the next drain. Undefined if the transport is not blocked, or has closed. */
   untilDrained(): Promise<void> | undefined {
-    return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
+    const waits = this.#machine.blocked && !this.#connection.transportClosed;
+    return waits ? this.#drainWaits().forDrain() : undefined;
   }
 
   /** Adds a write whose bytes are referenced until {@link released}. */

@@ -108,8 +108,9 @@ export class Outbox {
   }
 
   /**
-   * Undefined if the next message may have room now. Otherwise a promise that resolves when the message
-   * may have room: after an earlier message, or at a drain. Rejects when the connection ends.
+   * Undefined if the next message may have room now, or if the transport has closed. Otherwise a promise
+   * that resolves when the message may have room: after an earlier message, or at a drain. Rejects when
+   * the connection ends.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());

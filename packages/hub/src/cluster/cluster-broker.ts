@@ -6,9 +6,8 @@ import { type Link, type LinkedHub, packetOf, type Reply, type Request } from '.
 
 let broker: Broker | undefined;
 let isRunning = false;
-/** The hubs of this process that are connected to the primary, by their numbers. */
-const hubs = new Map<number, LinkedHub>();
-let lastHub = 0;
+/** The hubs of this process that are connected to the primary, by their ids. */
+const hubs = new Map<string, LinkedHub>();
 
 /** The broker of this process, a primary. Hubs in the primary use it without IPC. */
 export function localBroker(): Broker {
@@ -46,7 +45,7 @@ export function clusterBroker(): void {
   cluster.setupPrimary({ serialization: 'advanced' });
   const local = localBroker();
   cluster.on('fork', (worker) => {
-    const clients = new Map<number, BrokerClient>();
+    const clients = new Map<string, BrokerClient>();
     worker.on('message', (message) => {
       const packet = packetOf<Request>(message);
       if (packet === undefined) return;
@@ -76,14 +75,13 @@ export function connect(hub: LinkedHub): Link | undefined {
     return { send: sendWithin(client), disconnect() {} };
   }
   if (process.send === undefined) return undefined;
-  const number = ++lastHub;
+  const id = crypto.randomUUID();
   if (hubs.size === 0) process.on('message', receive).on('disconnect', disconnected);
-  hubs.set(number, hub);
+  hubs.set(id, hub);
   return {
-    send: (batch, sent) =>
-      process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
+    send: (batch, sent) => process.send!({ '@ws/hub': batch, hub: id }, undefined, undefined, sent),
     disconnect() {
-      hubs.delete(number);
+      hubs.delete(id);
       // A listener for messages keeps the process alive.
       if (hubs.size === 0) process.off('message', receive).off('disconnect', disconnected);
     },

@@ -28,7 +28,8 @@ export interface RunningCluster {
    *
    * With one worker, the call does nothing and warns once.
    *
-   * @throws (rejects) The error of a new worker that does not start. The old worker continues.
+   * @throws (rejects) The error of a new worker that does not start. The old worker continues. A new worker
+   *   whose `start` takes more than 2 minutes is killed.
    */
   replace(): Promise<void>;
   /** Closes all workers. Resolves when they have ended. This process can then exit. */

@@ -158,15 +158,6 @@ export class Nodes {
     this.#others.gone(node);
   }
 
-  /** Whether a live node has the same id: the node was restarted. */
-  #hasStartedAgain({ id }: LiveNode): boolean {
-    return [...this.live.values()].some((node) => node.id === id);
-  }
-
-  #lose(node: LiveNode): void {
-    if (this.lost.size < MAX_NODES) this.lost.set(node.name, node);
-  }
-
   /** Waits until the first node of `live` expires. */
   #expireLater(): void {
     this.#cancelExpiry = undefined;
@@ -180,7 +171,8 @@ export class Nodes {
       for (const node of this.live.values()) {
         if (node.lastWordAt + LIFE_MS > now) break;
         this.#remove(node);
-        if (!this.#hasStartedAgain(node)) this.#lose(node);
+        const hasStartedAgain = [...this.live.values()].some(({ id }) => id === node.id);
+        if (!hasStartedAgain && this.lost.size < MAX_NODES) this.lost.set(node.name, node);
       }
       this.#expireLater();
     });

@@ -26,7 +26,7 @@ export class Histories {
   /** Histories of ended rooms that had messages, by room. Only their positions remain. */
   readonly #ended = new Map<string, EndedRoom>();
   /** Histories of ended rooms that never had a message. These are dropped first. */
-  readonly #endedUnused = new Map<string, EndedRoom>();
+  readonly #neverUsed = new Map<string, EndedRoom>();
   #bytes = 0;
   #sweeping = false;
 
@@ -57,20 +57,20 @@ export class Histories {
 
   /** Keeps the history of an ended room. A client may resume from one of its positions. */
   roomEnded(name: string, history: RoomHistory, platform: Platform): void {
-    const ended = history.last === 0 ? this.#endedUnused : this.#ended;
+    const ended = history.last === 0 ? this.#neverUsed : this.#ended;
     ended.set(name, { history, expiresAt: platform.now() + history.ttl });
     if (!this.#sweeping) this.#sweepLater(platform);
-    if (this.#ended.size + this.#endedUnused.size <= MAX_ENDED) return;
-    const droppable = this.#endedUnused.size > 0 ? this.#endedUnused : this.#ended;
+    if (this.#ended.size + this.#neverUsed.size <= MAX_ENDED) return;
+    const droppable = this.#neverUsed.size > 0 ? this.#neverUsed : this.#ended;
     const [oldest] = droppable.keys();
     droppable.delete(oldest!);
   }
 
   /** Removes and returns the history of an ended room, which has members again. */
   take(name: string): RoomHistory | undefined {
-    const ended = this.#ended.get(name) ?? this.#endedUnused.get(name);
+    const ended = this.#ended.get(name) ?? this.#neverUsed.get(name);
     this.#ended.delete(name);
-    this.#endedUnused.delete(name);
+    this.#neverUsed.delete(name);
     return ended?.history;
   }
 
@@ -115,11 +115,10 @@ export class Histories {
         this.#used.delete(history);
         emptied();
       }
-      for (const ended of [this.#ended, this.#endedUnused]) {
+      for (const ended of [this.#ended, this.#neverUsed]) {
         for (const [name, { expiresAt }] of ended) if (expiresAt <= now) ended.delete(name);
       }
-      if (this.#used.size + this.#ended.size + this.#endedUnused.size > 0)
-        this.#sweepLater(platform);
+      if (this.#used.size + this.#ended.size + this.#neverUsed.size > 0) this.#sweepLater(platform);
     });
   }
 }
