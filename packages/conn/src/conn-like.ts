@@ -105,6 +105,6 @@ function publicInternals(conn: ConnLike): ConnInternals {
     // A WebSocket of a browser refuses to send 1011.
     closeAfterError: () => conn.close(INTERNAL_SERVER_ERR).catch(() => conn.close(NORMAL_CLOSURE)),
     untilWritable: () => undefined,
-    sendWaiting: ({ type, data }) => conn.writeMessage(type, data),
+    sendWaiting: async ({ type, data }) => conn.writeMessage(type, data),
   };
 }

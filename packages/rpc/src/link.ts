@@ -95,8 +95,7 @@ export class Link {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     // `Requests` is created for the first message, to save the memory of idle connections.
-    this.#requests ??= this.#createRequests(this.#binding!);
-    const requests = this.#requests;
+    const requests = (this.#requests ??= this.#createRequests(this.#binding!));
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
     const text = message.text();
     const parsed = parse(text);

@@ -141,8 +141,7 @@ export class Requests {
     const unknown = this.#plan.unknownEvents;
     if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
-    const shown = JSON.stringify(name);
-    const what = `an event ${shown} was dropped: the contract has none at this end`;
+    const what = `an event ${JSON.stringify(name)} was dropped: the contract has none at this end`;
     this.#carrier.report(new Error(`${what}; has the other end a newer one?`), 'rpc');
   }
 
@@ -155,8 +154,7 @@ export class Requests {
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
     request.callsBefore = this.#calls()?.begun ?? 0;
-    const isNext = waiting.isEmpty && this.#hasPlace;
-    if (isNext && this.#starting === undefined) {
+    if (waiting.isEmpty && this.#hasPlace && this.#starting === undefined) {
       this.#start(request);
       // With both ends in one process, answers to calls of the handler may have arrived in this call.
       this.#startNext();

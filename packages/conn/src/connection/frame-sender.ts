@@ -161,9 +161,10 @@ export class FrameSender implements BatchSender {
     return this.#waits;
   }
 
-  /** Resolves at the next drain of a blocked transport; undefined when it is not blocked. */
+  /** Resolves at the next drain of a blocked transport; undefined when it is not blocked, or closed. */
   untilDrained(): Promise<void> | undefined {
-    return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
+    const waits = this.#machine.blocked && !this.#connection.transportClosed;
+    return waits ? this.#drainWaits().forDrain() : undefined;
   }
 
   /** Adds a write. The frame queue, then the transport, references its bytes until {@link released}. */

@@ -110,7 +110,8 @@ export class Outbox {
 
   /**
    * Returns a promise that resolves when the next message may have room: after an earlier message, or
-   * at a drain. Rejects when the connection ends. Undefined when there may be room now.
+   * at a drain. Rejects when the connection ends. Undefined when there may be room now, and after the
+   * transport has closed.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());

@@ -1,7 +1,8 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { CloseError, Conn, connPair, TransportError } from '../../src/index.ts';
+import { internalsOf } from '../../src/conn-like.ts';
+import { CloseError, Conn, connPair, TransportError, WebSocketError } from '../../src/index.ts';
 import { turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
 
@@ -251,6 +252,15 @@ describe('the close handler', () => {
 });
 
 describe('a blocked transport', () => {
+  it('has no wait for room after its end', async () => {
+    const { conn, transport, block } = wired('server');
+    await block();
+    const waits = internalsOf(conn).untilWritable();
+    transport.break();
+    await expect(waits).rejects.toBeInstanceOf(WebSocketError);
+    expect(internalsOf(conn).untilWritable()).toBeUndefined();
+  });
+
   it('keeps a referenced write pending while its bytes are in use, also when the connection fails', async () => {
     const { conn, platform, transport, feed, drain } = wired('server');
     transport.block();

@@ -82,13 +82,16 @@ export interface CloseTarget {
 export type Question =
   | { readonly act: 'count'; readonly room: string }
   | ({ readonly act: 'close'; readonly code: number; readonly reason: string } & CloseTarget)
-  | {
-      readonly act: 'ask';
-      readonly name: string;
-      /** JSON; undefined for none. */
-      readonly data?: string | undefined;
-      readonly timeout: number;
-    };
+  | Ask;
+
+/** A call of `everywhere.ask`. */
+export type Ask = {
+  readonly act: 'ask';
+  readonly name: string;
+  /** JSON; undefined for none. */
+  readonly data?: string | undefined;
+  readonly timeout: number;
+};
 
 /** Largest word, in bytes. Nodes of this version send smaller words. */
 const MAX_WORD_BYTES = 262_144;
@@ -211,7 +214,7 @@ function checkQuestion(question: Question): void {
   }
 }
 
-function isText(value: unknown): boolean {
+export function isText(value: unknown): boolean {
   return typeof value === 'string' && value.length <= MAX_TEXT;
 }
 
@@ -226,7 +229,7 @@ function isJSON(value: unknown): boolean {
   return true;
 }
 
-function isWhole(value: unknown): boolean {
+export function isWhole(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 

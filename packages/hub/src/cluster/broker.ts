@@ -2,8 +2,8 @@ import type { Keep } from '../backplane/backplane.ts';
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
 import { decodeEnvelope, type Envelope, encodeEnvelope, NO_COUNT } from '../backplane/envelope.ts';
-import { encodeWord } from '../backplane/words.ts';
-import type { Position } from '../position.ts';
+import { encodeWord, isText, isWhole } from '../backplane/words.ts';
+import { isPosition, type Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';
 import type { Reply, Request } from './wire.ts';
 
@@ -11,6 +11,16 @@ import type { Reply, Request } from './wire.ts';
 const MAX_ANSWER_BYTES = 262_144;
 /** Bytes of messages that may wait for one hub. Above it, a gap replaces them. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
+
+/** Checks of the arguments of each request. */
+const CHECKS = new Map<unknown, readonly ((argument: unknown) => boolean)[]>([
+  ['start', []],
+  ['publish', [isText, (bytes) => bytes instanceof Uint8Array, isKeep]],
+  ['subscribe', [isText]],
+  ['unsubscribe', [isText]],
+  ['history', [isText, (since) => since === undefined || isPosition(since), isWhole, isKeep]],
+  ['close', []],
+]);
 
 /** The engine of the hubs of several processes, in memory. All hubs receive messages in one order. */
 export class Broker {
@@ -36,9 +46,12 @@ export class RemoteHub {
     this.#batches = new Batches(send);
   }
 
-  /** Answers requests of the hub. */
+  /** Answers requests of the hub. Ignores other values, which the application may have sent. */
   take(requests: readonly Request[]): void {
-    for (const [name, ...args] of requests) {
+    for (const request of requests) {
+      if (!Array.isArray(request)) continue;
+      const [name, ...args] = request as Request;
+      if (!CHECKS.get(name)?.every((check, i) => check(args[i]))) continue;
       const answer = (this[name] as (...args: unknown[]) => unknown)(...args);
       this.#batches.add(['answer', answer], name === 'history' ? MAX_ANSWER_BYTES : 0, false);
     }
@@ -101,4 +114,9 @@ function nodeOf(bytes: Uint8Array): string | undefined {
     // Not an envelope. The hubs that receive the bytes report that.
     return undefined;
   }
+}
+
+function isKeep(value: unknown): boolean {
+  const { size, ttl, bytes = 0, total = 0 } = Object(value) as Partial<Keep>;
+  return value === undefined || [size, ttl, bytes, total].every(isWhole);
 }

@@ -80,7 +80,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
       if (reply[0] === 'answer') this.#requests.shift()!.resolve(reply[1]);
       else if (reply[0] === 'gap') this.#sink!.gap();
       // Copied, since a view keeps the memory of its whole batch.
-      else this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
+      else if (reply[0] === 'message') this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
     }
   }
 

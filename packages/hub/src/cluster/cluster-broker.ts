@@ -7,8 +7,7 @@ import { type Link, type LinkedHub, packetOf, type Reply, type Request } from '.
 let broker: Broker | undefined;
 let isRunning = false;
 /** The hubs of this process that are connected to the primary. */
-const hubs = new Map<number, LinkedHub>();
-let lastHub = 0;
+const hubs = new Map<string, LinkedHub>();
 
 /** The broker of this process, which is a primary. The hubs of this process use it too. */
 export function localBroker(): Broker {
@@ -46,7 +45,7 @@ export function clusterBroker(): void {
   cluster.setupPrimary({ serialization: 'advanced' });
   const local = localBroker();
   cluster.on('fork', (worker) => {
-    const remotes = new Map<number, RemoteHub>();
+    const remotes = new Map<string, RemoteHub>();
     worker.on('message', (message) => {
       const packet = packetOf<Request>(message);
       if (packet === undefined) return;
@@ -76,14 +75,13 @@ export function connect(hub: LinkedHub): Link | undefined {
     return { send: passTo(remote), disconnect() {} };
   }
   if (process.send === undefined) return undefined;
-  const number = ++lastHub;
+  const id = crypto.randomUUID();
   if (hubs.size === 0) process.on('message', receive).on('disconnect', disconnected);
-  hubs.set(number, hub);
+  hubs.set(id, hub);
   return {
-    send: (batch, sent) =>
-      process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
+    send: (batch, sent) => process.send!({ '@ws/hub': batch, hub: id }, undefined, undefined, sent),
     disconnect() {
-      hubs.delete(number);
+      hubs.delete(id);
       // A listener for messages keeps the process alive.
       if (hubs.size === 0) process.off('message', receive).off('disconnect', disconnected);
     },

@@ -28,7 +28,8 @@ export interface RunningCluster {
    *
    * With one worker it does nothing, and warns once.
    *
-   * @throws (rejects) The error of a new worker that does not start. The old one continues.
+   * @throws (rejects) The error of a new worker that does not start. A new worker whose `start` takes more
+   *   than 2 minutes is killed. The old one continues.
    */
   replace(): Promise<void>;
   /** Closes all workers. Resolves when they have ended. The cluster then keeps no process alive. */

@@ -1,3 +1,4 @@
+import { inspect, types } from 'node:util';
 import { checkOptionNames, duration } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 import type { Send } from './batches.ts';
@@ -26,8 +27,8 @@ export type Reply =
 /** A batch between a hub and the broker. The application may send messages over the same channel. */
 export interface Packet<Item> {
   readonly '@ws/hub': readonly Item[];
-  /** The number of the hub in its process. */
-  readonly hub: number;
+  /** A random id, so that no message of the application is for a hub. */
+  readonly hub: string;
 }
 
 /** A hub with a link to the broker. */
@@ -54,8 +55,29 @@ export type Act =
 /** @returns Undefined for a message of the application. */
 export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
   const packet = message as Packet<Item> | null;
-  const isOurs = Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'number';
-  return isOurs ? packet : undefined;
+  return Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'string' ? packet : undefined;
+}
+
+/**
+ * Adds the fields to the error of a failure.
+ *
+ * @returns Undefined for a message of the application, which may look like an act.
+ */
+export function actOf(message: unknown): Act | undefined {
+  const act: unknown = (message as Partial<Control> | null)?.['@ws/hub/cluster'];
+  const [kind, value, detail] = Array.isArray(act) ? (act as unknown[]) : [];
+  try {
+    if (kind === 'close') longestClose(value as ClusterCloseOptions);
+    // `console.error` would throw for the same errors as `inspect`.
+    if (kind === 'failed') inspect(Object.assign(value as Error, detail));
+  } catch {
+    return undefined;
+  }
+  const isAct =
+    kind === 'ready' ||
+    (kind === 'failed' && types.isNativeError(value)) ||
+    (kind === 'close' && typeof detail === 'boolean');
+  return isAct ? (act as Act) : undefined;
 }
 
 /** The options of a close. */

@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /**
  * The environment variable with the number of workers, by which `@ws/node-server` divides memory. The pid of
@@ -19,16 +19,22 @@ const MAX_DELAY_MS = 5_000;
 const LIVED_MS = 10_000;
 /** All processes end when so many workers in a row have ended before they had started. */
 const MAX_FAILURES = 5;
+/** Longest start of a new worker in a replacement, in ms. */
+const MAX_START_MS = 120_000;
 /** Ms over which a replaced worker spreads its close frames. */
 const OVER_MS = 10_000;
 
 /** A worker that has not ended. */
-interface LiveWorker {
+class LiveWorker {
   readonly worker: Worker;
-  readonly started: Deferred<void>;
-  readonly ended: Deferred<void>;
-  hasStarted: boolean;
-  isClosing: boolean;
+  readonly started = new Deferred<void>();
+  readonly ended = new Deferred<void>();
+  hasStarted = false;
+  isClosing = false;
+
+  constructor(worker: Worker) {
+    this.worker = worker;
+  }
 }
 
 /** The workers of a cluster. A worker that ends is replaced. */
@@ -61,7 +67,7 @@ export class WorkerPool {
 
   /**
    * Replaces the workers one by one: a new one starts, then the oldest one closes. Rejects, and keeps the
-   * old one, if a new one does not start.
+   * old one, if a new one does not start within {@link MAX_START_MS}.
    */
   replace(): Promise<void> {
     return (this.#replacing = this.#replacing.catch(() => {}).then(() => this.#renew()));
@@ -81,7 +87,12 @@ export class WorkerPool {
   async #renew(): Promise<void> {
     const old = new Set(this.#live);
     while (!this.#closing.signal.aborted && this.#active.some((live) => old.has(live))) {
-      await this.#fork().started.promise;
+      const { worker, started } = this.#fork();
+      const timer = setTimeout(() => {
+        started.reject(new Error(`worker ${worker.process.pid} had not started after 2 minutes`));
+        worker.process.kill('SIGKILL');
+      }, MAX_START_MS);
+      await started.promise.finally(() => clearTimeout(timer));
       // If an old one has ended meanwhile, the new one takes its place.
       const [oldest, ...others] = this.#active;
       if (others.length >= this.#size) await this.#stop(oldest!, { over: OVER_MS }, true);
@@ -90,19 +101,13 @@ export class WorkerPool {
 
   #fork(): LiveWorker {
     const worker = cluster.fork({ [workersVariable(process.pid)]: this.#size });
-    const live: LiveWorker = {
-      worker,
-      started: new Deferred(),
-      ended: new Deferred(),
-      hasStarted: false,
-      isClosing: false,
-    };
+    const live = new LiveWorker(worker);
     this.#live.add(live);
     const bornAt = performance.now();
     worker.on('message', (message) => {
-      const act = (message as Control | null)?.['@ws/hub/cluster'];
+      const act = actOf(message);
       if (act?.[0] === 'ready') this.#workerStarted(live);
-      else if (act?.[0] === 'failed') live.started.reject(Object.assign(act[1], act[2]));
+      else if (act?.[0] === 'failed') live.started.reject(act[1]);
     });
     // The system may be unable to create a process. Then there is no event 'exit'.
     worker.on('error', (error) => {

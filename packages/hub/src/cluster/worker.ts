@@ -4,7 +4,7 @@ import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { kind } from '@ws/conn/internal';
-import { type Act, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /** The result of `start` of {@link runCluster}. */
 export interface ClusterApp {
@@ -55,7 +55,7 @@ export async function runWorker<App extends ClusterApp>(
   // Node's own listener would end the process with 0. This one is before it.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
-    const act = (message as Control | null)?.['@ws/hub/cluster'];
+    const act = actOf(message);
     if (act?.[0] !== 'close') return;
     if (act[2]) refuseConnections();
     void close(act[1]);

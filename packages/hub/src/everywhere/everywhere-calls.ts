@@ -51,11 +51,9 @@ export class EverywhereCalls {
     const timeout = duration('timeout', options.timeout, ANSWER_MS, false);
     const text = data === undefined ? undefined : jsonOf(data);
     if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
-    const own = askHere(this.#hub, name, text, timeout);
-    const replies = await this.#send<NodeAnswer>(
-      { act: 'ask', name, data: text, timeout },
-      timeout,
-    );
+    const question = { act: 'ask', name, data: text, timeout } as const;
+    const own = askHere(this.#hub, question);
+    const replies = await this.#send<NodeAnswer>(question, timeout);
     return this.#collect(replies, await own);
   }
 

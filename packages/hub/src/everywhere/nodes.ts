@@ -159,15 +159,6 @@ export class Nodes {
     this.#others.gone(node);
   }
 
-  /** Whether the node lives under a later name. */
-  #hasStartedAgain({ id }: LiveNode): boolean {
-    return [...this.live.values()].some((node) => node.id === id);
-  }
-
-  #lose(node: LiveNode): void {
-    if (this.lost.size < MAX_NODES) this.lost.set(node.name, node);
-  }
-
   /** Waits until the first node of `live` expires. */
   #expireLater(): void {
     this.#cancelExpiry = undefined;
@@ -181,7 +172,8 @@ export class Nodes {
       for (const node of this.live.values()) {
         if (node.heardAt + LIFE_MS > now) break;
         this.#remove(node);
-        if (!this.#hasStartedAgain(node)) this.#lose(node);
+        const hasStartedAgain = [...this.live.values()].some(({ id }) => id === node.id);
+        if (!hasStartedAgain && this.lost.size < MAX_NODES) this.lost.set(node.name, node);
       }
       this.#expireLater();
     });

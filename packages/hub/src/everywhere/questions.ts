@@ -2,7 +2,7 @@ import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
 import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
-import type { Question, Word } from '../backplane/words.ts';
+import type { Ask, Question, Word } from '../backplane/words.ts';
 import { HubClosedError, OverflowError } from '../errors.ts';
 import { askHere, closeHere } from './local-acts.ts';
 import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
@@ -182,20 +182,15 @@ export class Questions {
       case 'close':
         return closeHere(this.#hub, question, question.code, question.reason);
       case 'ask':
-        return this.#askListener(node, question.name, question.data, question.timeout);
+        return this.#askListener(node, question);
     }
   }
 
   /** A listener counts as running until it has settled, but at most for `timeout` ms. */
-  async #askListener(
-    node: LiveNode,
-    name: string,
-    data: string | undefined,
-    timeout: number,
-  ): Promise<Value | undefined> {
+  async #askListener(node: LiveNode, question: Ask): Promise<Value | undefined> {
     if (node.runningQuestions >= MAX_RUNNING) return { failed: 'OverflowError' };
     node.runningQuestions++;
-    const answer = await askHere(this.#hub, name, data, timeout);
+    const answer = await askHere(this.#hub, question);
     node.runningQuestions--;
     return answer;
   }

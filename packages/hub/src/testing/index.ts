@@ -151,14 +151,8 @@ export class MemoryBroker {
   /** @internal */
   deliver(node: Node, channel: string, bytes: Uint8Array, position: Position | undefined): void {
     if (node.away !== undefined) return;
-    if (this.#dropNext > 0) {
-      this.#dropNext--;
-      return;
-    }
-    if (node.dropNext > 0) {
-      node.dropNext--;
-      return;
-    }
+    if (this.#dropNext > 0) return void this.#dropNext--;
+    if (node.dropNext > 0) return void node.dropNext--;
     const times = this.#doubleNext > 0 ? 2 : 1;
     if (times === 2) this.#doubleNext--;
     const deliver = (): void => {

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Broker, RemoteHub } from '../../src/cluster/broker.ts';
 import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
 import type { Reply, Request } from '../../src/cluster/wire.ts';
+import { REQUESTS } from './alike.ts';
 
 const MiB = 2 ** 20;
 
@@ -182,6 +183,25 @@ describe('the broker of a cluster', () => {
     await turns(4);
     expect(batches.length).toBe(2);
     expect(batches.reduce((sum, size) => sum + size, 0)).toBe(10_000);
+  });
+
+  it('ignores requests of the application that look like those of a hub', async () => {
+    const broker = new Broker();
+    const batches: (readonly Reply[])[] = [];
+    const hub = new RemoteHub(broker, (batch, sent) => {
+      batches.push(batch);
+      sent();
+    });
+    hub.take([['start']]);
+    for (const request of REQUESTS) hub.take([request as Request]);
+    hub.take([
+      ['publish', 'room', new Uint8Array(1), { size: 1, ttl: 1_000 }],
+      ['history', 'room', undefined, 9],
+    ]);
+    await turns(3);
+    const last = batches.flat().at(-1) as ['answer', { messages: object[] }];
+    expect(last[1].messages).toHaveLength(1);
+    expect(broker.hubs.size).toBe(1);
   });
 
   it('says for a process that has died that its hubs end', async () => {
