@@ -9,7 +9,7 @@ export const ISOLATED = [
   'packages/fetch/test/turns.test.ts',
   'packages/node-client/test/addresses.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
-  'packages/codec/test/memory/{message-buffers,move,slab-pool}.test.ts',
+  'packages/codec/test/memory/{message-buffers,move,pools,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
   'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',

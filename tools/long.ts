@@ -60,12 +60,14 @@ const RUNS = process.env['RUNS'] ?? '2000';
 /** Tests whose number of random inputs is `RUNS`. */
 const RANDOM = [
   'compat/test/traces/random-programs',
+  'hub/test/backplane/channel-random',
   'hub/test/rooms/resume-random',
   'conn/test/read/straight-path',
   'conn/test/writing/shared-frames',
   'hub/test/serve-rooms/rooms-random',
   'node-io/test/deflate/contract',
   'node-io/test/deflate/verdicts',
+  'rpc/test/stream-model',
   'tests/compression/model',
 ];
 

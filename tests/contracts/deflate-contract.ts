@@ -33,7 +33,7 @@ export interface Portions {
 }
 
 /** Random inputs of a rule: `pnpm long random` has more. */
-const RUNS = Number(process.env['RUNS'] ?? 15);
+const RUNS = Number(process.env['RUNS'] ?? 10);
 const WINDOW = 32_768;
 const TAIL = hex('00 00 ff ff');
 /** Fills the bytes around each output buffer. No engine may change them. */

@@ -185,7 +185,7 @@ describe('a listener that throws or rejects', () => {
     let received = 0;
     client.receive(() => void received++).catch(() => {});
     for (let i = 0; i < 10_000; i++) void hub.room('r').publish('x');
-    await session.close();
+    await session.close(undefined, undefined, { timeout: 60_000 });
     expect(failed.mock.calls.every(([, error]) => error === mistake)).toBe(true);
     expect(received).toBe(10_000);
   });

@@ -10,6 +10,8 @@ describe('a login that expires', () => {
   it.each(['frames', 'messages'] as const)(
     'ends both sides with 4401 in the mode %s',
     async (mode) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+      onTestFinished(() => void vi.useRealTimers());
       const codes: number[] = [];
       const target = await serve({ host: '127.0.0.1' }, async (conn) => {
         await conn.receive((message) => conn.send(message)).catch(() => {});
@@ -24,6 +26,7 @@ describe('a login that expires', () => {
       await conn.send('hello');
       expect((await conn.readMessage()).text()).toBe('hello');
       void conn.discardReads().catch(() => {});
+      vi.advanceTimersByTime(200);
       expect((await conn.closed).code).toBe(4401);
       await expect.poll(() => codes).toEqual([4401]);
     },

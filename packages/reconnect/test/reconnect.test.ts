@@ -15,6 +15,12 @@ function live(all: Dials, options: ReconnectingConnOptions = {}): ReconnectingCo
   return result;
 }
 
+/** No timeout expires in the rest of the test, however slow the machine is. */
+function stopTimers(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
 const opened = (client: ReconnectingConn): Promise<Conn> =>
   new Promise((resolve) => {
     const remove = client.on('open', (conn) => {
@@ -76,6 +82,7 @@ describe('ReconnectingConn.reconnect', () => {
   });
 
   it('ends when the peer closes the replaced connection with a stop code', async () => {
+    stopTimers();
     const all = dials();
     const client = live(all);
     await opened(client);

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { collectGarbage } from '../../../tests/kit/heap.ts';
 
-const COUNT = 2_000;
+const COUNT = 800;
 const adds = contract({ server: { add: method(z.number(), z.number()) } });
 const serve = adds.serve({ add: (n) => n });
 

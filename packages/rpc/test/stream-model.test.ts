@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { quietly } from './pairs.ts';
 
 const FIRST = Number(process.env['SEED'] ?? 1);
-const RUNS = Number(process.env['RUNS'] ?? 60);
+const RUNS = Number(process.env['RUNS'] ?? 35);
 
 /** Items of a stream that may have left, and that its reader has not taken. */
 const WINDOW = 64;

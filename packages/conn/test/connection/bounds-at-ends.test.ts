@@ -58,6 +58,12 @@ const LINES: Readonly<Record<string, (options: Partial<ConnOptions>) => Line>> =
   },
 };
 
+/** All messages, and a close frame after them. */
+const ALL_FRAMES: Uint8Array = (() => {
+  const { frame } = wired('server');
+  return Buffer.concat([...TEXTS.map((text) => frame(1, text)), frame(8, FOUR_THOUSAND)]);
+})();
+
 /** How a connection ends after all its messages have arrived, with a close frame behind them. */
 interface End {
   readonly begin: (line: Line) => unknown;
@@ -148,8 +154,7 @@ async function arrived(
     test.read === undefined ? Promise.resolve() : READS[test.read]!(line.conn, texts, work);
   const result = reads.catch((error: unknown) => error);
   await line.platform.settle();
-  const frames = TEXTS.map((text) => line.frame(1, text));
-  line.feed(Buffer.concat([...frames, line.frame(8, FOUR_THOUSAND)]));
+  line.feed(Uint8Array.from(ALL_FRAMES));
   for (let i = 0; i < 3; i++) {
     await turn();
     await line.platform.settle();

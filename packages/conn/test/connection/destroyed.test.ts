@@ -98,9 +98,9 @@ describe('300 connections that die with an unfinished message', () => {
         await platform.settle();
       }
     };
-    await die(20);
+    await die(10);
     const before = bytes();
-    await die(300);
+    await die(100);
     // Before, each left its 86 KB.
     expect(bytes() - before).toBeLessThan(2 << 20);
   });

@@ -11,5 +11,4 @@ it.each([
   async (role, handles) => {
     expect(await explore(role, handles, 2)).toBeGreaterThan(25);
   },
-  60_000,
 );

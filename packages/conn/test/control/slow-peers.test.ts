@@ -103,7 +103,9 @@ const HEARTBEATS: readonly Heartbeat[] = [
 const LIVING = HEARTBEATS.flatMap((heartbeat) =>
   KERNELS.flatMap((kernel) =>
     [20 * KB, 27 * KB, 300 * KB, 5 * MB].flatMap((speed) =>
-      [100 * KB, 3 * MB, 12 * MB].map((size) => ({ ...heartbeat, kernel, speed, size })),
+      [100 * KB, 3 * MB, 12 * MB]
+        .filter((size) => size < 12 * MB || kernel === 10 * MB)
+        .map((size) => ({ ...heartbeat, kernel, speed, size })),
     ),
   ),
 );

@@ -133,7 +133,8 @@ describe('the total of all connections', () => {
     for (const attacker of attackers) await feed(attacker, 20 * KIB, 900);
     const victim = connect();
     const all = [...attackers, victim].map(({ conn }) => conn);
-    for (let i = 0; i < 500; i++) broadcast(all, new Uint8Array(20 * KIB));
+    const message = new Uint8Array(20 * KIB);
+    for (let i = 0; i < 500; i++) broadcast(all, message);
     expect(victim.conn.stats).toMatchObject({ messagesRefused: 0, messagesOut: 500 });
   });
 

@@ -1,7 +1,7 @@
 import { type UpgradeOptions, upgrade } from '@ws/fetch';
 import { dial } from '@ws/node-client';
 import { admit } from '@ws/node-server';
-import { describe, expect, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it, onTestFinished, vi } from 'vitest';
 import { upgrade as upgradeOnDeno } from '../../src/deno.ts';
 import { FIELDS, refusal, serve as serveFor } from '../serving.ts';
 import { serveByAdapter } from './adapter-server.ts';
@@ -29,10 +29,13 @@ describe.each([
   ['crosswsAdapter', byCrossws],
 ])('a result of admit from authenticate of upgrade, with %s', (_, serve) => {
   it('closes the connection when the login expires', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+    onTestFinished(() => void vi.useRealTimers());
     const auth = { user: 'ada' };
     const url = await serve(async () => admit(auth, { expires: Date.now() + 200 }));
     const conn = await dial(url);
     expect(await conn.readJSON()).toEqual([auth, auth]);
+    vi.advanceTimersByTime(200);
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 4401 });
     expect(await conn.closed).toMatchObject({ code: 4401, reason: 'login expired' });
   });

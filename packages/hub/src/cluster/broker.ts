@@ -12,7 +12,7 @@ const MAX_ANSWER_BYTES = 262_144;
 /** Bytes of messages that may wait for one hub. Above it, a gap replaces them. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 
-/** Checks of the arguments of each request. */
+/** For each kind of request: the checks of its arguments, in order. */
 const CHECKS = new Map<unknown, readonly ((argument: unknown) => boolean)[]>([
   ['start', []],
   ['publish', [isText, (bytes) => bytes instanceof Uint8Array, isKeep]],
@@ -22,19 +22,25 @@ const CHECKS = new Map<unknown, readonly ((argument: unknown) => boolean)[]>([
   ['close', []],
 ]);
 
-/** The engine of the hubs of several processes, in memory. All hubs receive messages in one order. */
+/**
+ * An engine in the memory of one process, for the hubs of several processes. All hubs receive
+ * messages in the same order.
+ */
 export class Broker {
   readonly logs: EngineLogs = new EngineLogs(() => performance.now(), MAX_ANSWER_BYTES);
-  readonly hubs: Set<RemoteHub> = new Set();
+  readonly clients: Set<BrokerClient> = new Set();
 
   /** Sends a message to each hub that has subscribed to its channel. */
   publish(channel: string, bytes: Uint8Array, position?: Position): void {
-    for (const hub of this.hubs) hub.message(channel, bytes, position);
+    for (const client of this.clients) client.message(channel, bytes, position);
   }
 }
 
-/** The broker's end of a link to a hub. A method without a description answers the request of its name. */
-export class RemoteHub {
+/**
+ * One hub as a client of the broker. `start`, `publish`, `subscribe`, `unsubscribe`, `history` and
+ * `close` answer the requests of these names.
+ */
+export class BrokerClient {
   readonly #broker: Broker;
   readonly #batches: Batches<Reply>;
   readonly #channels = new Set<string>();
@@ -77,11 +83,11 @@ export class RemoteHub {
   }
 
   start(): void {
-    this.#broker.hubs.add(this);
+    this.#broker.clients.add(this);
   }
 
   publish(channel: string, view: Uint8Array, keep?: Keep): Position | undefined {
-    // Copied, since a view keeps the memory of its whole batch.
+    // Copies the bytes: a view would keep the memory of its whole batch.
     const bytes = view.slice();
     this.#node ??= nodeOf(bytes);
     const position = keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
@@ -102,7 +108,7 @@ export class RemoteHub {
   }
 
   close(): void {
-    this.#broker.hubs.delete(this);
+    this.#broker.clients.delete(this);
   }
 }
 

@@ -1,15 +1,15 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
 import type { Send } from './batches.ts';
-import { Broker, RemoteHub } from './broker.ts';
+import { Broker, BrokerClient } from './broker.ts';
 import { type Link, type LinkedHub, packetOf, type Reply, type Request } from './wire.ts';
 
 let broker: Broker | undefined;
 let isRunning = false;
-/** The hubs of this process that are connected to the primary. */
+/** The hubs of this process that are connected to the primary, by their ids. */
 const hubs = new Map<string, LinkedHub>();
 
-/** The broker of this process, which is a primary. The hubs of this process use it too. */
+/** The broker of this process, a primary. Hubs in the primary use it without IPC. */
 export function localBroker(): Broker {
   return (broker ??= new Broker());
 }
@@ -45,21 +45,21 @@ export function clusterBroker(): void {
   cluster.setupPrimary({ serialization: 'advanced' });
   const local = localBroker();
   cluster.on('fork', (worker) => {
-    const remotes = new Map<string, RemoteHub>();
+    const clients = new Map<string, BrokerClient>();
     worker.on('message', (message) => {
       const packet = packetOf<Request>(message);
       if (packet === undefined) return;
       const { hub } = packet;
-      const remote =
-        remotes.get(hub) ??
-        new RemoteHub(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
-      remotes.set(hub, remote);
-      remote.take(packet['@ws/hub']);
-      if (!local.hubs.has(remote)) remotes.delete(hub);
+      const client =
+        clients.get(hub) ??
+        new BrokerClient(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
+      clients.set(hub, client);
+      client.take(packet['@ws/hub']);
+      if (!local.clients.has(client)) clients.delete(hub);
     });
     // Node has emitted all messages of the worker before this event.
     worker.on('disconnect', () => {
-      for (const remote of remotes.values()) remote.ended();
+      for (const client of clients.values()) client.ended();
     });
   });
 }
@@ -71,8 +71,8 @@ export function clusterBroker(): void {
  */
 export function connect(hub: LinkedHub): Link | undefined {
   if (broker !== undefined) {
-    const remote = new RemoteHub(broker, passTo(hub));
-    return { send: passTo(remote), disconnect() {} };
+    const client = new BrokerClient(broker, sendWithin(hub));
+    return { send: sendWithin(client), disconnect() {} };
   }
   if (process.send === undefined) return undefined;
   const id = crypto.randomUUID();
@@ -88,11 +88,11 @@ export function connect(hub: LinkedHub): Link | undefined {
   };
 }
 
-/** Sends batches within this process. */
-function passTo<Item>(end: { take(batch: readonly Item[]): void }): Send<Item> {
+/** Returns a function that sends batches to `receiver`, in this process. */
+function sendWithin<Item>(receiver: { take(batch: readonly Item[]): void }): Send<Item> {
   return (batch, sent) => {
     sent();
-    end.take(batch);
+    receiver.take(batch);
   };
 }
 

@@ -3,7 +3,7 @@ import { checkText, jsonOf, MAX_DELAY_MS } from '../arguments.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
 import type { Ask, CloseTarget } from '../backplane/words.ts';
 
-/** Longest data of a question, and longest answer, in bytes of JSON. */
+/** Bound of the data of a question, and of an answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 65_536;
 /** Sessions that `everywhere.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
@@ -15,7 +15,7 @@ export type NodeAnswer = { readonly answer: string } | { readonly failed: string
 
 /**
  * Closes the open sessions of the target on this node, a few in each turn. Never rejects. Resolves to
- * their number.
+ * the number of closed sessions.
  */
 export async function closeHere(
   hub: LocalHub,

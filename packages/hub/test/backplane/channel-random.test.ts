@@ -1,3 +1,4 @@
+import process from 'node:process';
 import { PreparedMessage, portablePlatform, TextMessage } from '@ws/conn';
 import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
@@ -6,7 +7,7 @@ import type { Envelope, Placed } from '../../src/backplane/envelope.ts';
 import type { Position } from '../../src/position.ts';
 
 /** Programs for each engine. */
-const RUNS = 1_000;
+const RUNS = Number(process.env['RUNS'] ?? 400);
 const STEPS = 25;
 const NODES = ['a', 'b', 'c'];
 

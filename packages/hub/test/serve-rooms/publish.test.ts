@@ -61,6 +61,17 @@ describe('publish', () => {
 
   it('is sent again with its id while the room takes no messages, until its timeout', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    // A refusal reaches the client some turns later. The next wait begins then.
+    const pass = async (isOver: () => boolean): Promise<void> => {
+      while (!isOver()) await vi.advanceTimersByTimeAsync(100);
+    };
+    const settled = async (promise: Promise<void>): Promise<void> => {
+      let isOver = false;
+      const over = (): void => void (isOver = true);
+      promise.then(over, over);
+      await pass(() => isOver);
+      return promise;
+    };
     try {
       const { node, hub } = startNode();
       const { rooms, live } = startClient(node);
@@ -73,20 +84,17 @@ describe('publish', () => {
         return Promise.reject(new BackplaneError('away'));
       });
       const later = rooms.publish('chat/main', { text: '2' });
-      await expect.poll(() => sent).toHaveLength(1);
-      await vi.advanceTimersByTimeAsync(1_000);
-      await expect.poll(() => sent).toEqual([sent[0], sent[0]]);
+      await pass(() => sent.length === 2);
+      expect(sent).toEqual([sent[0], sent[0]]);
       busy.mockRestore();
-      await vi.advanceTimersByTimeAsync(2_000);
-      await later;
+      await settled(later);
       expect(await read(loop, 2)).toEqual(['1', '2']);
       vi.spyOn(server, 'publish').mockRejectedValue(new BackplaneError('away'));
       const never = expect(rooms.publish('chat/main', { text: '3' })).rejects.toMatchObject({
         message: expect.stringContaining('30000 ms'),
         cause: { code: -32_000 },
       });
-      await vi.advanceTimersByTimeAsync(30_000);
-      await never;
+      await settled(never);
       await live.close();
       await hub.close();
     } finally {
@@ -182,8 +190,8 @@ describe('publish', () => {
     };
     await giveUp();
     const before = heapNow();
-    for (let i = 0; i < 20; i++) await giveUp();
-    expect((heapNow() - before) / 20_000).toBeLessThan(100);
+    for (let i = 0; i < 8; i++) await giveUp();
+    expect((heapNow() - before) / 8_000).toBeLessThan(100);
     await live.close();
   });
 

@@ -177,12 +177,13 @@ describe('a session of dial', () => {
       }
     });
     const conns: Conn[] = [];
+    // The server answers no ping of a WebSocket.
     for (let i = 0; i < 300; i++) {
-      const conn = await dial(url, { http2: 'only' });
+      const conn = await dial(url, { http2: 'only', heartbeat: false });
       conns.push(conn);
       conn.send(new Uint8Array(200_000)).catch(() => {});
     }
-    const last = await dial(url, { http2: 'only' });
+    const last = await dial(url, { http2: 'only', heartbeat: false });
     expect((await last.readMessage()).text()).toBe('hi');
     expect(conns.filter(({ state }) => state !== 'open')).toEqual([]);
     for (const conn of [...conns, last]) conn.terminate();
@@ -192,7 +193,9 @@ describe('a session of dial', () => {
   it('has at most 1,000 streams', async () => {
     const { url, peers } = await rawServer((peer) => accepting(peer));
     const conns: Conn[] = [];
-    while (peers.length < 2) conns.push(await dial(url, { http2: 'only' }));
+    // The server answers no ping of a WebSocket.
+    const options = { http2: 'only', heartbeat: false } as const;
+    while (peers.length < 2) conns.push(await dial(url, options));
     expect(conns).toHaveLength(1_001);
     for (const conn of conns) conn.terminate();
     await Promise.all(conns.map(({ closed }) => closed));

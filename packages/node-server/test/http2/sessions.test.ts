@@ -98,7 +98,7 @@ describe('a session of serve', () => {
   });
 
   it.each(['client', 'server'])('continues after a GOAWAY of the %s', async (side) => {
-    const server = await served(false, { heartbeat: { interval: 20, timeout: 200 } });
+    const server = await served(false, { heartbeat: { interval: 20, timeout: 1_000 } });
     const peer = await http2Client(server.port);
     peer.headers(1, WEBSOCKET_REQUEST);
     await peer.until(() => peer.story(1).length > 0);

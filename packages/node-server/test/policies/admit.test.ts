@@ -1,9 +1,15 @@
 import { dial } from '@ws/node-client';
-import { describe, expect, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it, onTestFinished, vi } from 'vitest';
 import { admit, type Conn, route, serve, Upgrader } from '../../src/index.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
+
+/** Time passes by `vi.advanceTimersByTime` only, until the end of the test. */
+function stopTime(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+}
 
 /** Upgrades one connection with this result of `authenticate`. */
 async function upgraded(authenticate: () => unknown) {
@@ -22,10 +28,12 @@ async function upgraded(authenticate: () => unknown) {
 
 describe('admit', () => {
   it('gives its data to the handler and to conn.data, and closes with 4401 at the end', async () => {
+    stopTime();
     const auth = { user: 'ada' };
-    const { client, got } = await upgraded(() => admit(auth, { expires: Date.now() + 30 }));
+    const { client, got } = await upgraded(() => admit(auth, { expires: Date.now() + 200 }));
     expect(got.auth).toBe(auth);
     expect(got.conn!.data).toBe(auth);
+    vi.advanceTimersByTime(200);
     expect(await client.until('login expired')).toEqual(
       Buffer.from('\x88\x0f\x11\x31login expired', 'latin1'),
     );
@@ -33,11 +41,12 @@ describe('admit', () => {
   });
 
   it('lets renew move the end', async () => {
+    stopTime();
     const { got } = await upgraded(async () =>
       admit(true, { expires: new Date(Date.now() + 200) }),
     );
     got.conn!.renew(Date.now() + 60_000);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    vi.advanceTimersByTime(300);
     expect(got.conn!.state).toBe('open');
     got.conn!.terminate();
   });
