@@ -63,3 +63,35 @@ describe('a history whose messages have expired', () => {
     expect(hub.stats.rooms).toBe(0);
   });
 });
+
+describe('a read of a history that a room does not have', () => {
+  it.each<[string, HubOptions['rooms'], string]>([
+    ['no pattern', {}, 'write rooms: { "chat/1": { history: true } }'],
+    [
+      'the name of its prefix',
+      { chat: { history: true } },
+      '"chat" is the name of one room, not a prefix; write rooms: { "chat/*": { history: true } }',
+    ],
+    [
+      'a prefix without *',
+      { 'chat/': { history: true } },
+      '"chat/" is the name of one room, not a prefix; write rooms: { "chat/*": { history: true } }',
+    ],
+    [
+      'a pattern without history',
+      { 'chat/*': { delivery: 'through' } },
+      'write rooms: { "chat/1": { history: true } }',
+    ],
+  ])('is reported once, with %s', async (_, rooms, advice) => {
+    const hub = new Hub({ rooms });
+    const errors: unknown[] = [];
+    hub.on('error', (session, error) => void errors.push(session, error));
+    const nothing = { messages: [], complete: false };
+    expect(await hub.room('chat/1').history()).toMatchObject(nothing);
+    expect(await hub.room('chat/2').history()).toMatchObject(nothing);
+    expect(errors).toEqual([
+      undefined,
+      new TypeError(`history: the room "chat/1" has none; ${advice}`),
+    ]);
+  });
+});
