@@ -40,7 +40,8 @@ async function netPair(listen: ListenOptions): Promise<{ near: Socket; far: Sock
   const server = createServer({ allowHalfOpen: true });
   server.listen(listen);
   await once(server, 'listening');
-  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const accepted: Socket[] = [];
+  server.on('connection', (socket) => accepted.push(socket));
   const address = server.address() as AddressInfo | string;
   const far = connect(
     typeof address === 'string'
@@ -49,8 +50,12 @@ async function netPair(listen: ListenOptions): Promise<{ near: Socket; far: Sock
   );
   far.on('error', () => {});
   await once(far, 'connect');
-  const [near] = await accepted;
+  // Another test may dial the port of a server that has gone, which is this server's port now.
+  const isOurs = ({ remotePort }: Socket): boolean => remotePort === far.localPort;
+  while (!accepted.some(isOurs)) await once(server, 'connection');
   server.close();
+  const near = accepted.find(isOurs)!;
+  for (const other of accepted) if (other !== near) other.destroy();
   whenOver(() => void near.destroy());
   whenOver(() => void far.destroy());
   return { near, far };

@@ -31,8 +31,8 @@ interface Running {
   readonly http: HttpServer | undefined;
   /** The connections, handshakes and handlers that it counts. */
   readonly counted: () => number;
-  /** Closes everything; connections have 100 ms. */
-  readonly close: () => Promise<unknown>;
+  /** Closes everything; connections have 100 ms. Gets the local port of the client under test. */
+  readonly close: (clientPort: number | undefined) => Promise<unknown>;
 }
 
 /** The request of node:http, or the head that serveRaw has read. */
@@ -84,9 +84,22 @@ function total({ open, handshakesPending, handlersPending }: ServerStats): numbe
   return open + handshakesPending + handlersPending;
 }
 
-function closed(server: HttpServer | Http2Server): Promise<unknown> {
-  (server as Partial<HttpServer>).closeAllConnections?.();
-  return new Promise((done) => server.close(done));
+/**
+ * Returns a function that closes a server of the user. It first destroys the sockets of strangers: clients
+ * of other tests, which dial the port of a server that has gone. With a TLS handshake that never ends, a
+ * stranger would hold the close for two minutes.
+ */
+function closer(server: HttpServer | Http2Server): Running['close'] {
+  const sockets = new Map<Socket, number | undefined>();
+  server.on('connection', (socket: Socket) => {
+    sockets.set(socket, socket.remotePort);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return (clientPort) => {
+    (server as Partial<HttpServer>).closeAllConnections?.();
+    for (const [socket, port] of sockets) if (port !== clientPort) socket.destroy();
+    return new Promise((done) => server.close(done));
+  };
 }
 
 async function ofServe(tls: boolean, http2: boolean): Promise<Running> {
@@ -130,13 +143,14 @@ async function ofUpgrader(tls: boolean): Promise<Running> {
   const upgrader = new Upgrader(options);
   const http = tls ? createHttps(await selfSigned(), page) : createHttp(page);
   http.on('upgrade', upgrader.handler(handler));
+  const closeHttp = closer(http);
   return {
     port: await listening(http),
     http,
     counted: () => total(upgrader.stats),
-    async close() {
+    async close(clientPort) {
       await upgrader.close(STOP);
-      await closed(http);
+      await closeHttp(clientPort);
     },
   };
 }
@@ -148,6 +162,7 @@ async function ofUpgraderStreams(tls: boolean): Promise<Running> {
   const http = tls
     ? createSecureHttp2({ ...(await selfSigned()), ...settings })
     : createHttp2(settings);
+  const closeHttp = closer(http);
   http.on('stream', upgrader.streams(handler));
   http.on('request', page as never);
   const sessions = new Set<{ destroy(): void }>();
@@ -156,10 +171,10 @@ async function ofUpgraderStreams(tls: boolean): Promise<Running> {
     port: await listening(http),
     http: undefined,
     counted: () => total(upgrader.stats),
-    async close() {
+    async close(clientPort) {
       await upgrader.close(STOP);
       for (const session of sessions) session.destroy();
-      await closed(http);
+      await closeHttp(clientPort);
     },
   };
 }
@@ -188,13 +203,14 @@ async function ofProxy(tls: boolean): Promise<Running> {
   });
   const http = tls ? createHttps(await selfSigned(), page) : createHttp(page);
   http.on('upgrade', proxy.handler);
+  const closeHttp = closer(http);
   return {
     port: await listening(http),
     http,
     counted: () => proxy.proxied.size,
-    async close() {
+    async close(clientPort) {
       await proxy.close(STOP);
-      await closed(http);
+      await closeHttp(clientPort);
       await target.close(STOP);
     },
   };
@@ -311,19 +327,21 @@ export function statesOf(name: string): string[] {
 
 interface Client {
   readonly socket: Socket;
+  readonly port: number | undefined;
   readonly resetNow: () => void;
 }
 
 async function clientOf({ http2, secure }: Kind, port: number): Promise<Client> {
   const tcp = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', ignore);
   await once(tcp, 'connect');
-  if (!secure) return { socket: tcp, resetNow: () => reset(tcp) };
+  const { localPort } = tcp;
+  if (!secure) return { socket: tcp, port: localPort, resetNow: () => reset(tcp) };
   const { cert } = await selfSigned();
   const ALPNProtocols = [http2 ? 'h2' : 'http/1.1'];
   const socket = connectTls({ socket: tcp, ca: cert, ALPNProtocols }).on('error', ignore);
   socket.allowHalfOpen = true;
   await once(socket, 'secureConnect');
-  return { socket, resetNow: () => reset(tcp, socket) };
+  return { socket, port: localPort, resetNow: () => reset(tcp, socket) };
 }
 
 const FLOOD = masked(2, Buffer.alloc(16_384));
@@ -377,7 +395,7 @@ async function faultsOf(name: string, state: string, end: string): Promise<strin
   // A client that stays is the server's to end.
   const isGone = end === 'resets' || end === 'leaves';
   const faults = [isGone ? await counters : undefined];
-  faults.push(await within(server.close(), 'close() has not resolved'));
+  faults.push(await within(server.close(client.port), 'close() has not resolved'));
   faults.push(await counters);
   if (listenerCounts(server.http) !== before && name.startsWith('serve')) faults.push('listeners');
   socket.destroy();

@@ -13,7 +13,7 @@ const VERBS: Readonly<Record<string, string>> = {
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls
     Backplane ClusterBackplane NatsBackplane ServerBackplane Shard WorkerBackplane
-    ClusterApp RemoteHub RunningCluster WorkerPool
+    ClusterApp BrokerClient RunningCluster WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
@@ -27,7 +27,7 @@ const VERBS: Readonly<Record<string, string>> = {
     DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
   take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartQueues Resume
-    Batches RemoteHub WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,
+    Batches BrokerClient WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,
   // Called at the end of a turn of the event loop.
   turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',
   // Of a sink: the peer has ended its side.
@@ -40,7 +40,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbox Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume
-    RemoteHub WorkerBackplane`,
+    BrokerClient WorkerBackplane`,
 };
 
 for (const name of PACKAGES) {

@@ -23,7 +23,7 @@ export class Alive {
   #timer: unknown;
   /** Times in ms: when the timer is due, when the last message came, when the last question was sent. */
   #due = 0;
-  #heardAt = 0;
+  #lastMessageAt = 0;
   #askedAt = 0;
   /** When the pending question expires, in ms. The connection then counts as lost. */
   #deadline = 0;
@@ -58,7 +58,7 @@ export class Alive {
 
   #start(): void {
     this.#removeWake = onPageWake(() => this.#wake());
-    this.#heardAt = performance.now();
+    this.#lastMessageAt = performance.now();
     this.#checkIn(this.#plan.after);
   }
 
@@ -77,7 +77,7 @@ export class Alive {
 
   /** Called when a message has arrived. Returns whether it is an answer, which readers do not get. */
   onMessage(data: unknown): boolean {
-    this.#heardAt = performance.now();
+    this.#lastMessageAt = performance.now();
     if (this.#questions > 0) this.#plan.answered?.();
     this.#questions = 0;
     try {
@@ -146,7 +146,7 @@ export class Alive {
     const { readyState, bufferedAmount } = this.#socket;
     if (readyState !== 1) return;
     const now = performance.now();
-    const silence = now - this.#heardAt;
+    const silence = now - this.#lastMessageAt;
     if (this.#questions === 0)
       return silence < after ? this.#checkIn(after - silence) : this.#ask();
     const left = this.#bytesLeft;

@@ -95,7 +95,7 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
       failure,
       closeTimeout: CLOSE_TIMEOUT,
       closed,
-      sendWaiting(message) {
+      async sendWaiting(message) {
         const data = message.isText ? message.text() : message;
         return writes.send(payloadOf('', message.type, data), true);
       },

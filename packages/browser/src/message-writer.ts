@@ -54,11 +54,14 @@ export class GatheringWriter implements MessageWriterLike {
   }
 
   close(): Promise<void> {
-    const closed = this.#rejectionIfClosed();
-    if (closed !== undefined) return closed;
+    return attempt(() => this.#rejectionIfClosed() ?? this.#send(), this.#writes.report);
+  }
+
+  #send(): Promise<void> {
     const pieces = this.#pieces;
-    const message = pieces.length > 1 ? joined(pieces, this.#length) : (pieces[0] ?? '');
+    // First, because the socket may throw: the next writer waits for the end of this one.
     this.abort();
+    const message = pieces.length > 1 ? joined(pieces, this.#length) : (pieces[0] ?? '');
     return this.#writes.send(payloadOf('', this.#type, message));
   }
 
@@ -98,8 +101,7 @@ export class GatheringWriter implements MessageWriterLike {
 
   #rejectionIfClosed(): Promise<never> | undefined {
     const { rejection } = this.#writes;
-    if (rejection !== undefined || !this.#isClosed) return rejection;
-    return rejected(new WriteClosedError(), this);
+    return rejection ?? (this.#isClosed ? rejected(new WriteClosedError(), this) : undefined);
   }
 }
 

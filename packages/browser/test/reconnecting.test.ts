@@ -317,6 +317,24 @@ describe('ReconnectingConn', () => {
     expect(await late).toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
   });
 
+  it('rejects a message that has waited when the socket throws, and sends the next one', async () => {
+    const { live, sockets } = liveOf();
+    const refused = rejection(live.send('one'));
+    const sent = live.send('two');
+    const socket = await socketAt(sockets, 0);
+    vi.spyOn(socket, 'send').mockImplementationOnce(() => {
+      throw new Error('no');
+    });
+    socket.open();
+    expect((await refused).message).toBe('no');
+    await sent;
+    expect(socket.sent).toEqual(['two']);
+    const closed = live.close();
+    await pass(0);
+    socket.end(1000);
+    await closed;
+  });
+
   it('bounds what waits', async () => {
     const { live } = liveOf({ maxQueuedBytes: 3 });
     const waits = live.send('abc');

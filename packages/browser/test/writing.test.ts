@@ -308,6 +308,22 @@ describe('BrowserConn.setWriteDeadline', () => {
 });
 
 describe('BrowserConn.nextWriter', () => {
+  it('rejects the close of a writer whose socket throws, and opens the next one', async () => {
+    const { conn, socket } = connected();
+    const open = (): Promise<GatheringWriter> => conn.nextWriter(TextMessage);
+    const fails = (): never => {
+      throw new Error('no');
+    };
+    const [first, second] = [await open(), conn.nextWriter(TextMessage, { queue: true })];
+    vi.spyOn(socket, 'send').mockImplementationOnce(fails).mockImplementationOnce(fails);
+    expect((await rejection(first.close())).message).toBe('no');
+    await (await second).write('x');
+    // This call closes the second one.
+    await (await open()).close();
+    expect(socket.sent).toEqual(['']);
+    expect(reported).toHaveBeenCalledTimes(2);
+  });
+
   it('gathers a message and sends it once', async () => {
     const { conn, socket } = connected();
     const writer = await conn.nextWriter(TextMessage);

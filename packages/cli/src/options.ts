@@ -118,9 +118,10 @@ function longName(option: string): string {
   return option.replace(/^-\w, /, '').replace(/,$/, '');
 }
 
-/** The name that a misspelled or shortened word means. */
+/** The name that a misspelled, shortened or extended word means. */
 export function nearest(names: readonly string[], word: string): string | undefined {
-  return names.find((name) => (word.length > 2 && name.startsWith(word)) || isNear(word, name));
+  const isPart = (name: string): boolean => name.startsWith(word) || word.startsWith(name);
+  return names.find((name) => (word.length > 2 && isPart(name)) || isNear(word, name));
 }
 
 /**

@@ -510,6 +510,7 @@ describe('the options of a handshake', () => {
     [['--key', 'x'], '--key needs --cert'],
     [['--binary', '--jsonl'], '--binary and --jsonl exclude each other'],
     [['--hedaer', 'x'], 'unknown option --hedaer; did you mean --header?'],
+    [['--hexdump'], 'unknown option --hexdump; did you mean --hex?'],
     [['--echo'], 'wsx URL has no option --echo'],
     [['--subprotocol', 'a b'], 'name 1 is not a token'],
   ])('refuse %j with exit code 2', async (options, words) => {

@@ -16,11 +16,12 @@ export interface BroadcastOptions<C extends Conn = Conn> {
 const BROADCAST_OPTION_NAMES = ['filter', 'except'];
 
 /**
- * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
- * does not delay the others. A connection without room below `maxBufferedAmount` gets no message.
+ * Sends one message to many connections. The bytes of the message are copied once. A slow or closed
+ * connection does not delay the others. A connection with too little room below `maxBufferedAmount`
+ * does not get the message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.
- * @param data - A string is sent as text, bytes as binary. A message that was read and a
+ * @param data - A string is sent as text, bytes as binary. A received message and a
  *   {@link PreparedMessage} keep their type.
  * @returns Number of connections that accepted the message. `stats.messagesRefused` of a connection
  *   counts the messages that exceeded its `maxBufferedAmount`, and `report` gets the first one. An
@@ -89,7 +90,7 @@ function checkBroadcast<C extends Conn>(
   return { filter, message: preparedOf(data, 'broadcast'), excluded: excludedConns(except) };
 }
 
-/** @throws TypeError for a promise, which would be true for every connection. */
+/** @throws TypeError if `filter` returns a promise, which would select every connection. */
 function selects<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
   if (isThenable(result)) {

@@ -3,13 +3,13 @@ import { checkWaitOptions, WAIT_OPTION_NAMES, type WaitOptions } from './time/wa
 import { checkOptionNames, kind } from './validate.ts';
 import { isControlType } from './writing/payload.ts';
 
-/** How long `Conn.ping` waits for the pong. */
+/** Options of `Conn.ping`: bounds of its wait for the pong. */
 export interface PingOptions {
   /** An abort ends the wait. The promise rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Time in ms; `false` waits until the connection ends. A number also keeps the process alive
-   * until the ping settles. Default: 20,000, which does not keep the process alive.
+   * Longest wait in ms; `false` waits until the connection ends. A number that you pass also keeps the
+   * process alive until the ping settles. Default: 20,000.
    */
   readonly timeout?: number | false | undefined;
 }
@@ -17,14 +17,14 @@ export interface PingOptions {
 /** Options of `Conn.writeMessage` and the other writes. */
 export interface WriteOptions {
   /**
-   * `false` sends the message uncompressed. `true` compresses it whatever its size, if
+   * `false` sends the message uncompressed. `true` compresses a message of any size, if
    * permessage-deflate was agreed on and the result is smaller. Default: the setting of the
    * connection.
    */
   readonly compress?: boolean | undefined;
   /**
-   * When the signal aborts, a message that still waits is not sent, and the promise rejects with
-   * the reason. The signal has no effect once the transport or a compressor has the message.
+   * An abort cancels the message while it waits: the promise rejects with the reason. The signal has no
+   * effect once the transport or a compressor has the message.
    */
   readonly signal?: AbortSignal | undefined;
 }
@@ -39,7 +39,7 @@ export interface NextWriterOptions {
 
 /** Options of `Conn.close`. */
 export interface ConnCloseOptions extends WaitOptions {
-  /** `true` drops unread messages, and all until the peer's close frame. Default: false. */
+  /** `true` drops unread messages, and all messages until the peer's close frame. Default: false. */
   readonly discard?: boolean | undefined;
 }
 
@@ -52,7 +52,7 @@ export function badType(type: unknown): TypeError {
   );
 }
 
-/** Option names of the methods that take other options than {@link WaitOptions}. */
+/** Names of the options of methods that do not take exactly {@link WaitOptions}. */
 const WRITE_OPTION_NAMES = ['compress', 'signal'];
 const WRITER_OPTION_NAMES = ['queue', 'compress'];
 const CLOSE_OPTION_NAMES = /* @__PURE__ */ ['discard'].concat(WAIT_OPTION_NAMES);

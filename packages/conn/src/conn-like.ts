@@ -64,7 +64,7 @@ export function isConnLike(value: unknown): value is ConnLike {
   return METHODS.every((name) => typeof conn[name] === 'function');
 }
 
-/** Names of the internals that every {@link ConnLike} has, even a class of the application. */
+/** Names of the internals that {@link internalsOf} has for every ConnLike, even for the application's own. */
 type Common =
   | 'failure'
   | 'closeTimeout'
@@ -77,18 +77,18 @@ type Common =
 export type ConnInternals = Pick<InternalsOfConn, Common> & Partial<InternalsOfConn>;
 
 /**
- * An accessor with a name that a user does not choose by accident. Each class writes the name as a
- * literal, because esbuild cannot drop an unused class with a computed name.
+ * The internals under a name that no user chooses by accident. Each class has the name as a literal,
+ * because esbuild cannot drop an unused class with a computed name.
  */
 type WithInternals = { readonly '@ws/internals'?: ConnInternals };
 
 /** The default `closeTimeout` of a connection, in ms. */
 const CLOSE_TIMEOUT = 5_000;
-/** Plain numbers, so that a page with this file does not load the codec. */
+/** Close codes as plain numbers, so that a page with this file does not load the codec. */
 const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
-/** Returns the internals of `conn`. For a class of the application they call its public methods. */
+/** Returns the internals of `conn`. For a ConnLike of the application, they call its public methods. */
 export function internalsOf(conn: Conn): InternalsOfConn;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {
@@ -105,6 +105,6 @@ function publicInternals(conn: ConnLike): ConnInternals {
     // A WebSocket of a browser refuses to send 1011.
     closeAfterError: () => conn.close(INTERNAL_SERVER_ERR).catch(() => conn.close(NORMAL_CLOSURE)),
     untilWritable: () => undefined,
-    sendWaiting: ({ type, data }) => conn.writeMessage(type, data),
+    sendWaiting: async ({ type, data }) => conn.writeMessage(type, data),
   };
 }

@@ -122,8 +122,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Starts `transport`, which no other code may use from then on. The connection parses no frame
-   * before your code reaches its first `await`, so your code can set handlers in time.
+   * Starts `transport`. No other code may use the transport from then on. The connection parses no
+   * frame before your code reaches its first `await`, so your code can set handlers in time.
    *
    * @throws TypeError, RangeError for a bad option; TypeError when the first argument is no
    *   transport. The transport is not started then.
@@ -219,7 +219,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Reads the next message. You own its bytes.
    *
-   * `signal` and `timeout` (ms) end the wait, not the connection. The next read gets the message.
+   * `signal` and `timeout` (ms) end the wait, not the connection. A later read then gets the message.
    *
    * @throws (rejects) The error that ended the connection, usually a {@link CloseError}; every
    *   later read rejects with the same error. {@link ReadPendingError} while another read is
@@ -296,15 +296,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
-   * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
-   *   all data during the call. A server copies less than 32 KiB, and references more: do not
-   *   change such data until the promise settles. The memory of a BorrowedMessage stays valid until
-   *   the message is sent: do not change the bytes of `borrow()` after the call. Lone surrogates in
-   *   a string are sent as U+FFFD. Bytes that you send as text must be valid UTF-8, which is not
-   *   checked.
-   * @param options - An abort of `signal` cancels a message that still waits: for the transport, an
-   *   open MessageWriter, or its compression on another thread. The abort has no effect once the
-   *   transport or a compressor has the message.
+   * @param data - A string, an ArrayBuffer, any view, or a received message. A client copies all data
+   *   during the call. A server copies less than 32 KiB, and references more: do not change such data
+   *   until the promise settles. The memory of a BorrowedMessage stays valid until the message is
+   *   sent: do not change the bytes of `borrow()` after the call. Lone surrogates in a string are sent
+   *   as U+FFFD. Bytes that you send as text must be valid UTF-8, which is not checked.
+   * @param options - An abort of `signal` cancels the message while it waits: for the transport, for
+   *   an open MessageWriter, or for a compressor on another thread. Once the transport or a compressor
+   *   has the message, the abort has no effect.
    * @returns A promise that resolves at once, although the bytes are sent at the end of the turn.
    *   Above the high-water mark it resolves when the transport has drained; after 1 MiB or 1,000
    *   frames in this turn, in the next turn; for referenced data, when the transport has released
@@ -400,8 +399,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param deadline - A Date or ms since 1970. A frame with a past deadline is not sent.
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
-   *   when 64 pings already wait. While the transport is blocked, only the newest pong waits. The
-   *   promises of older pongs resolve although those are not sent.
+   *   when 64 pings already wait. While the transport is blocked, only the newest pong waits. Older
+   *   pongs are not sent then, but their promises resolve.
    */
   writeControl(
     type: number,
@@ -531,10 +530,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
-   * pong. While its promise is pending, only the newest ping waits for the next call. `null`
-   * restores the default answer. An error of the handler closes the connection with 1011. After our
-   * close frame, {@link closed} only reports the error. An error that the handler got from the
+   * Sets a handler for pings, called with the payload (owned bytes). The connection then sends no pong
+   * itself. While the handler's promise is pending, only the newest ping waits for the next call.
+   * `null` restores the default answer. An error of the handler closes the connection with 1011; after
+   * our close frame, {@link closed} only reports the error. An error that the handler got from the
    * ended connection has no effect.
    *
    * @throws TypeError when `handler` is neither a function nor null.
@@ -547,8 +546,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sets a handler for pongs, called with the payload (owned bytes) after {@link ping} was
-   * resolved. While its promise is pending, only the newest pong waits. `null` removes the handler.
+   * Sets a handler for pongs, called with the payload (owned bytes) after {@link ping} was resolved.
+   * While the handler's promise is pending, only the newest pong waits. `null` removes the handler.
    * An error of the handler closes the connection with 1011.
    *
    * @throws TypeError when `handler` is neither a function nor null.
@@ -579,7 +578,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * The current ping handler; the default one sends a pong, or throws a RangeError for more than
+   * The current ping handler. The default handler sends a pong, and throws a RangeError for more than
    * 125 bytes.
    */
   pingHandler(): PingPongHandler {
@@ -609,19 +608,19 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * messages, waits for the close frame of the peer and for the end of the transport. If a
    * handshake is already running, the call waits for its end.
    *
-   * Writes reject with {@link CloseSentError}. Readers still get the messages before the peer's
-   * close frame, even after the returned promise has resolved. Messages beyond `readAhead` are
-   * dropped, to reach the close frame, if no read has begun or a reader makes no progress for half
-   * of the timeout; at once if a handler of {@link receive} called `close` and still runs.
+   * Later writes reject with {@link CloseSentError}. Readers still get the messages before the peer's
+   * close frame, even after the returned promise has resolved. To reach the close frame, messages
+   * beyond `readAhead` are dropped if no read has begun, or if a reader makes no progress for half of
+   * the timeout; at once if a handler of {@link receive} called `close` and still runs.
    * `stats.messagesDropped` counts dropped messages. Reads then reject with a {@link TimeoutError}
    * after the queued messages, and `receive` and loops do not end normally.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
-   * @param options - `timeout`: the time in ms for the handshake, default `closeTimeout`; then the
-   *   transport is destroyed. The time restarts while the peer accepts a tenth of the unsent bytes
-   *   in each period, but not with the answer of the peer. A later call can only shorten the time.
-   *   `signal`: an abort destroys the transport at once; with an aborted signal nothing is sent.
+   * @param options - `timeout`: ms for the handshake, after which the transport is destroyed; default
+   *   `closeTimeout`. The time restarts as long as the peer accepts a tenth of the unsent bytes in
+   *   each period. The answer of the peer does not restart the time, and a later call can only shorten
+   *   it. `signal`: an abort destroys the transport at once; with an aborted signal nothing is sent.
    *   `discard`: true drops unread and later messages at once; pending reads wait for the peer's
    *   close frame.
    * @returns How the connection ended.
@@ -684,7 +683,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code may read.
    */
   toStreams(): MessageStreams {
-    // The stream begins to read later. A close must not drop the messages before that.
+    // The stream begins to read later. Until then, a close must not drop messages.
     this.#connection.inbox.hasRead = true;
     return streamsOf(this);
   }

@@ -59,7 +59,7 @@ export class CloseError extends WebSocketError {
 }
 
 /**
- * A write after our close frame (RFC 6455, section 5.5.1). No part of the write was sent. Also
+ * A write came after our close frame (RFC 6455, section 5.5.1). No part of it was sent. Also for
  * `send` and `reconnect` after the end of a `ReconnectingConn`.
  *
  * @example
@@ -247,9 +247,9 @@ export class ReadPendingError extends WebSocketError {
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
-   * Whether later calls fail too. True for a deadline, the heartbeat, `alive`, `idleReadTimeout`,
-   * the time of the closing handshake, and messages dropped at the end. False for the `timeout` of
-   * one call.
+   * Whether later calls fail too. True after a deadline, a failed heartbeat or `alive`,
+   * `idleReadTimeout`, the time of the closing handshake, and for messages dropped at the end. False
+   * for the `timeout` of one call.
    */
   readonly permanent: boolean;
 
@@ -264,8 +264,8 @@ export class TimeoutError extends WebSocketError {
 }
 
 /**
- * The transport failed, for example because a socket was reset, or the peer closed within a
- * message. `cause` is the error of the transport, or the {@link CloseError}.
+ * The transport failed, for example because a socket was reset; or the peer closed within a message.
+ * `cause` is the error of the transport, or the {@link CloseError}.
  *
  * @example
  * ```ts
@@ -291,9 +291,9 @@ export class TransportError extends WebSocketError {
 }
 
 /**
- * Creates an error without a stack trace, for the end of a connection: the trace would show only
- * the event loop, and costs more than the rest of a close. A read that rejects with the error adds
- * the stack of its caller.
+ * Calls `create` so that its error has no stack trace. For the end of a connection the trace would
+ * show only the event loop, and would cost more than the rest of a close. A read that rejects with the
+ * error adds the stack of its caller.
  */
 export function untraced<T extends Error | undefined>(create: () => T): T {
   const limit = Error.stackTraceLimit;
@@ -370,7 +370,7 @@ export function causeText(cause: unknown): string {
 
 function messageWithCode(error: Error): string {
   const { code, reason, errors } = error as { code?: unknown; reason?: unknown; errors?: unknown };
-  // An AggregateError of a dial, with one error for each address of the host name.
+  // A dial may fail with an AggregateError: one error for each address of the host name.
   if (error.message === '' && Array.isArray(errors)) {
     return errors.map(causeText).filter(Boolean).join(', ');
   }

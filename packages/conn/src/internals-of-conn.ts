@@ -13,13 +13,13 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
-/** The methods of a `Conn` that only the library calls. Created for each use, and not kept. */
+/** The methods of a `Conn` that only the library calls. Each use creates an object, and does not keep it. */
 export class InternalsOfConn {
   readonly #conn: Conn;
-  /** @internal So that the published types need no `Connection`. */
+  /** @internal Internal, so that the published types need no `Connection`. */
   readonly connection: Connection;
 
-  /** @internal For the same reason. */
+  /** @internal Internal for the same reason. */
   constructor(conn: Conn, connection: Connection) {
     this.#conn = conn;
     this.connection = connection;
@@ -43,7 +43,7 @@ export class InternalsOfConn {
   closeAfterError(error: unknown): Promise<CloseInfo> {
     const { connection } = this;
     const { ending, machine } = connection;
-    // The error may be the peer's close itself. Our answer to that close follows.
+    // If the error is the peer's close itself, our answer to that close follows.
     const isEnd = machine.answerIsDue && ending?.isKnownEnd(error) === true;
     if (!isEnd) connection.fail(error, codeAfterError(error), '');
     return connection.closedPromise();
@@ -63,13 +63,13 @@ export class InternalsOfConn {
     }
   }
 
-  /** The option of that name, in bytes. */
+  /** The option `maxBufferedAmount`, in bytes. */
   get maxBufferedAmount(): number {
     return this.connection.settings.maxBufferedAmount;
   }
 
   /**
-   * Counts messages that a reader keeps for later towards `maxTotalBufferedAmount`.
+   * Counts messages that a reader keeps for later, as a part of `maxTotalBufferedAmount`.
    *
    * @param bytes - Negative for messages that the reader has taken.
    * @returns Whether the reader may keep more.
@@ -103,14 +103,14 @@ export class InternalsOfConn {
     return this.connection.inbox.drops;
   }
 
-  /** Called when the application's handler starts. It delays our answer to a close frame. */
+  /** Called when the application's handler starts. While it runs, our answer to a close frame waits. */
   connHandlerStarted(): void {
     this.connection.inbox.connHandlerRuns = true;
   }
 
   /**
-   * Called when the application's handler has settled, so the last read message is handled. The
-   * connection then answers a close frame that arrived after that message.
+   * Called when the application's handler has settled, so that the last read message is handled. The
+   * connection now answers a close frame that has arrived after that message.
    */
   connHandlerSettled(): void {
     const { ending, inbox } = this.connection;
@@ -177,7 +177,7 @@ export class InternalsOfConn {
    *
    * @param waited - Whether the message has waited in a queue of the caller. `maxBufferedAmount`
    *   then does not apply.
-   * @returns Whether the connection accepted it.
+   * @returns Whether the connection accepted the message.
    */
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
     const { type, bytes } = message;
@@ -189,7 +189,7 @@ export class InternalsOfConn {
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
-      // For example no memory, or a transport that throws. The other connections continue.
+      // For example, there is no memory, or the transport throws. Other connections must continue.
       return false;
     }
   }
@@ -212,8 +212,8 @@ export class InternalsOfConn {
   }
 
   /**
-   * As `Conn.close` with a timeout, without a promise and without checks. For a server that closes
-   * many connections and itself keeps the process alive.
+   * As `Conn.close` with a timeout, but without a promise and checks. For a server that closes many
+   * connections. The server itself must keep the process alive.
    *
    * @param payload - A valid payload of a close frame.
    */

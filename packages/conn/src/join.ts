@@ -9,8 +9,8 @@ import { utf8 } from './writing/payload.ts';
  * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.
  *
  * @param term - Text after each message, for example `'\n'` for lines. Default: none.
- * @returns The bytes (owned) in pieces. The iteration always ends with an error: the one that later
- *   reads reject with. Even after a normal close that is a {@link CloseError}.
+ * @returns The bytes (owned) in pieces. The iteration always ends with an error: that of later reads.
+ *   Even after a normal close, this is a {@link CloseError}.
  * @throws TypeError when `term` is not a string.
  *
  * @example
@@ -34,7 +34,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
   const loop = new AbortController();
-  // The first `next` may come late. A close must not drop the messages before that.
+  // The first `next` may come late. Until then, a close must not drop messages.
   conn['@ws/internals'].connection.inbox.hasRead = true;
   const pieces = join(conn, utf8(term), loop.signal);
   return {
@@ -49,7 +49,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   };
 }
 
-/** @param left - Aborts when the loop is left. A pending `next` then consumes no message. */
+/** @param left - Aborts when the loop is left, so that a pending `next` consumes no message. */
 async function* join(
   conn: Conn,
   term: Uint8Array,

@@ -31,8 +31,8 @@ export class Message {
    * The payload, which you own. In a text message, it is valid UTF-8.
    *
    * `data.buffer` of a message of 4 KiB or more contains only this message. A smaller message may
-   * share a buffer of up to eight times its size with other messages of the connection, also unread
-   * ones. Call `data.slice()` before you transfer such bytes to another thread, and change no bytes
+   * share a buffer of up to eight times its size with other messages of the connection, some of them
+   * unread. Call `data.slice()` before you transfer such bytes to another thread, and change no bytes
    * of the buffer outside `data`. `data.byteOffset` is a multiple of 8, for views of other types.
    */
   readonly data: OwnedBytes;
@@ -94,7 +94,7 @@ export class Message {
  * ```
  */
 export class BorrowedMessage {
-  /** @internal The buffer that contains the payload; `OVER` unless the handler has the message. */
+  /** @internal The buffer that contains the payload; `NOT_LENT` when no handler has the message. */
   bytes: Uint8Array;
   /** @internal */
   start = 0;
@@ -113,7 +113,7 @@ export class BorrowedMessage {
   constructor(platform: MessagePlatform) {
     this.#platform = platform;
     this.overwritten = platform.overwritesLentBytes === true || poolsAreDebugged();
-    this.bytes = OVER;
+    this.bytes = NOT_LENT;
   }
 
   /** `TextMessage` (1) or `BinaryMessage` (2). */
@@ -144,10 +144,10 @@ export class BorrowedMessage {
   }
 
   /**
-   * A view of the payload, without a copy. Its bytes are valid until the handler has finished, and
-   * show other data later. After you pass the message to a write, do not change the bytes: a server
-   * sends a large message from this memory. The buffer of the view also contains other messages.
-   * Transfer {@link data} to another thread, not this view.
+   * A view of the payload, without a copy. The bytes are valid until the handler has finished, and are
+   * overwritten later. After you pass the message to a write, do not change the bytes: a server sends a
+   * large message from this memory. The buffer of the view also contains other messages, so transfer
+   * {@link data} to another thread, not this view.
    */
   borrow(): Uint8Array {
     this.check();
@@ -196,7 +196,7 @@ export class BorrowedMessage {
     this.end = end;
   }
 
-  /** @internal Copies the payload to owned memory. False when the handler has a view of it. */
+  /** @internal Copies the payload to owned memory. Returns false if the handler has a view of it. */
   own(): boolean {
     if (this.#view !== undefined) return false;
     this.bytes = copyOf(this.bytes, this.start, this.end);
@@ -207,14 +207,14 @@ export class BorrowedMessage {
 
   /** @internal The handler has finished. */
   takeBack(): void {
-    this.bytes = OVER;
+    this.bytes = NOT_LENT;
     this.#view = undefined;
     this.#data = undefined;
   }
 
   /** @internal Throws when the handler has finished. */
   check(): void {
-    if (this.bytes === OVER) {
+    if (this.bytes === NOT_LENT) {
       throw new TypeError(
         'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
       );
@@ -222,5 +222,5 @@ export class BorrowedMessage {
   }
 }
 
-/** `bytes` after the handler has finished. Not `NO_BYTES`: an empty message may have it. */
-const OVER = /* @__PURE__ */ new Uint8Array(0);
+/** The value of `bytes` while no message is lent. Not `NO_BYTES`, which an empty message may have. */
+const NOT_LENT = /* @__PURE__ */ new Uint8Array(0);

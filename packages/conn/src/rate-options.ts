@@ -10,9 +10,8 @@ export interface RateLimit {
   /** Period of `messages` and `bytes` in ms. Default: 1,000. */
   readonly per?: number | undefined;
   /**
-   * Number of messages, or of bytes if only `bytes` is given, that may arrive at once after a
-   * silence. With both options, the bytes grow in the same proportion. Default: as many as in one
-   * `per`.
+   * Number of messages that may arrive at once after a silence. With `bytes` only: number of bytes.
+   * With both, the bound of bytes grows in the same proportion. Default: as many as in one `per`.
    */
   readonly burst?: number | undefined;
   /**

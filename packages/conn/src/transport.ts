@@ -1,20 +1,22 @@
 import { kind } from './validate.ts';
 
-/** The methods of a connection for its {@link Transport}: synchronous, and they never throw. */
+/**
+ * Receives the bytes and events of a {@link Transport}: a connection implements it. The methods are
+ * synchronous and never throw.
+ */
 export interface TransportSink {
   /**
    * Bytes arrived.
    *
-   * @param chunk - Lent for this call. The connection may change the bytes, and copies the bytes
-   *   that it keeps.
-   * @param end - The bytes are `chunk[0, end)`, so that a transport can lend a part of a buffer
-   *   without a view. Default: all of `chunk`.
+   * @param chunk - Lent for this call. The connection may change these bytes, and keeps only copies.
+   * @param end - Index after the last byte: only `chunk[0, end)` has arrived. With `end`, a transport
+   *   lends a part of its buffer without a view. Default: `chunk.length`.
    */
   data(chunk: Uint8Array, end?: number): void;
   /**
-   * Called within `data`, when the memory of `chunk` was overwritten too early. The connection
-   * reads no more of these bytes, and fails with 1011 and `error`. Only for transports where this
-   * can happen.
+   * Called within `data`, when other code has overwritten `chunk` before `data` returned. The
+   * connection stops to read `chunk`, and fails with close code 1011 and `error`. Most transports
+   * never call this method.
    */
   overwritten?(error: Error): void;
   /** The transport is below its high-water mark again, after a `write` that returned false. */
@@ -27,8 +29,8 @@ export interface TransportSink {
 
 /**
  * A stream of bytes in both directions, below a `Conn`. Implement this interface for your runtime.
- * `transportContract` in `tests/contracts` checks the rules. No method throws: `sink.close` reports
- * errors.
+ * `transportContract` in `tests/contracts` checks the rules. No method throws: the transport reports
+ * an error by `sink.close`.
  */
 export interface Transport {
   /**

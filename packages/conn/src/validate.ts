@@ -34,8 +34,8 @@ type HintOf = (name: string, known: readonly string[]) => string | undefined;
  * @param owner - Name of the class or function that takes the options, for the message.
  * @param unknownUndefined - Whether an unknown name with the value undefined is ignored or
  *   rejected.
- * @param hintOf - Default: suggests a similar known name. `optionHint` also knows the options of
- *   other functions and libraries.
+ * @param hintOf - Default: {@link nearName}. `optionHint` also knows the options of other functions
+ *   and libraries.
  * @throws TypeError that says how to correct the options.
  */
 export function checkOptionNames(
@@ -53,7 +53,7 @@ export function checkOptionNames(
   checkNames(owner, options, known, unknownUndefined, hintOf);
 }
 
-/** Options that a caller may mean by a number instead of an object. The first known one counts. */
+/** A caller that passes a number instead of an object means the first of these that is known. */
 const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
 
 /**
@@ -100,8 +100,8 @@ export function nearName(name: string, known: readonly string[]): string | undef
   return near === undefined ? undefined : `did you mean ${near}?`;
 }
 
-// `instanceof` is false for values of other realms (a vm context, Jest). The getters of a class
-// accept values of any realm, and throw for other values.
+// `instanceof` is false for values of other realms (a vm context, Jest). A getter or method of the
+// class accepts an instance of any realm, and throws for any other value.
 
 const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(
   /* @__PURE__ */ Object.getPrototypeOf(/* @__PURE__ */ new Uint8Array(0)),
@@ -118,7 +118,7 @@ export function isBuffer(value: unknown): value is ArrayBufferLike {
     Reflect.get(Class.prototype, 'byteLength', value);
   return (
     succeeds(() => lengthOf(ArrayBuffer)) ||
-    // Throws too in pages without cross-origin isolation, where the class is missing.
+    // A page without cross-origin isolation has no SharedArrayBuffer: `succeeds` catches that too.
     succeeds(() => lengthOf(SharedArrayBuffer))
   );
 }

@@ -18,20 +18,20 @@ const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** Longest name of a room, in bytes of UTF-8. */
 export const MAX_ROOM_NAME = 256;
-/** Longest key of a message, in bytes. An envelope has 2 bytes for its length. */
+/** Longest key of a message, in bytes: an envelope has 2 bytes for the length of a key. */
 const MAX_KEY_BYTES = 65_535;
 /** Longest delay of a timer, in ms. */
 export const MAX_DELAY_MS = 2_147_483_647;
 /** Longest name of a question to all nodes, in bytes. */
 export const MAX_QUESTION_NAME = 256;
 
-/** @throws TypeError for other values than a string. */
+/** @throws TypeError for a value that is no string. */
 export function checkString(name: string, value: unknown): asserts value is string {
   if (typeof value === 'string') return;
   throw new TypeError(`${name}: expected a string, got ${kind(value)}`);
 }
 
-/** @throws TypeError for another value than a function or undefined. */
+/** @throws TypeError for a value that is neither a function nor undefined. */
 export function checkFunction(name: string, value: unknown): void {
   if (value === undefined || typeof value === 'function') return;
   throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
@@ -40,7 +40,7 @@ export function checkFunction(name: string, value: unknown): void {
 /**
  * @param least, most - Bounds of the bytes in UTF-8.
  * @param hint - Ends the message.
- * @throws TypeError for other values than a string, RangeError for another number of bytes.
+ * @throws TypeError for a value that is no string, RangeError for a number of bytes outside the bounds.
  */
 export function checkText(
   name: string,
@@ -56,7 +56,7 @@ export function checkText(
   throw new RangeError(`${name}: expected ${least} to ${most} bytes, got ${bytes}${hint}`);
 }
 
-/** @throws TypeError or RangeError for a name that no room has. */
+/** @throws TypeError or RangeError for a name that no room can have. */
 export function checkRoomName(name: unknown): asserts name is string {
   checkText('room', name, 1, MAX_ROOM_NAME);
 }
@@ -74,15 +74,15 @@ export function checkOneOf<T>(
 
 /** @throws TypeError or RangeError for a code or reason that no close frame may contain. */
 export function checkClose(owner: string, code: number, reason: string): void {
-  // For 1005 the payload is empty. No frame may contain that code (RFC 6455, section 7.4.1).
+  // The payload is empty for 1005, a code that no frame may contain (RFC 6455, section 7.4.1).
   if (formatCloseMessage(code, reason).length > 0) return;
   throw new RangeError(`${owner}: close code ${code} must not be sent`);
 }
 
 /**
  * @param takesKey - Whether a key may have an effect.
- * @throws TypeError or RangeError for another option than `names`, and for a key that is invalid or has
- *   no effect.
+ * @throws TypeError or RangeError for an option that is not in `names`, and for a key that is invalid
+ *   or has no effect.
  */
 export function checkKeyedOptions(
   owner: string,
@@ -99,8 +99,7 @@ export function checkKeyedOptions(
 }
 
 /**
- * @throws TypeError for a lone surrogate. The UTF-8 of an envelope would have U+FFFD instead, which is
- *   another text.
+ * @throws TypeError for a lone surrogate, which the UTF-8 of an envelope cannot represent.
  */
 export function checkWellFormed(name: string, value: string): void {
   if (/\p{Surrogate}/u.test(value)) throw new TypeError(`${name}: it has a lone surrogate`);
@@ -121,26 +120,26 @@ export function prepare(data: MessageData | PreparedMessage, method: string): Pr
 }
 
 /**
- * Copies what a function of the application has returned. The rejection of a promise is ignored.
+ * Copies the result of a function of the application. Ignores the rejection of a promise.
  *
- * @param name - Of the function, for the error.
- * @throws TypeError for another value than text or bytes, such as a promise.
+ * @param name - Name of the function, for the error.
+ * @throws TypeError for a result that is neither text nor bytes, such as a promise.
  */
 export function prepareResult(result: unknown, name: string): PreparedMessage {
   onRejection(result, () => {});
   return prepare(result as MessageData, name);
 }
 
-/** The start of an event as JSON text. The group is the name of the event. */
+/** Matches the text of an event up to its name, and captures the name. */
 const EVENT = /^\{"jsonrpc":"2\.0","method":"([^"]+)"/;
 
-/** The name of the event that `text` encodes; undefined for another text. */
+/** The name of the event that `text` encodes; undefined if `text` encodes none of `events`. */
 export function eventNameOf(text: string, events: object): string | undefined {
   const [, name] = EVENT.exec(text) ?? [];
   return name !== undefined && Object.hasOwn(events, name) ? name : undefined;
 }
 
-/** @throws TypeError for the text of an event: it is JSON already. */
+/** @throws TypeError for the text of an event, which must not be encoded again. */
 export function checkNoEvent(value: unknown, events: object): void {
   const event = typeof value === 'string' ? eventNameOf(value, events) : undefined;
   if (event === undefined) return;
@@ -148,7 +147,7 @@ export function checkNoEvent(value: unknown, events: object): void {
 }
 
 /**
- * @param owner - The source of the value, for the error.
+ * @param owner - Name of the value, for the error.
  * @throws TypeError for a promise, for a Map or Set, and for a value that cannot be written as JSON.
  */
 export function jsonOf(value: unknown, owner?: string): string {
@@ -158,7 +157,7 @@ export function jsonOf(value: unknown, owner?: string): string {
       onRejection(value, () => {});
       throw new TypeError('expected a value, got a promise');
     }
-    // JSON would contain {} instead.
+    // JSON.stringify would write {}.
     if (value instanceof Map || value instanceof Set) {
       throw new TypeError(`expected a value that JSON has, got a ${kind(value)}`);
     }

@@ -92,8 +92,8 @@ export class OverflowError extends WebSocketError {
 }
 
 /**
- * A session may not join a room. The option `mayJoin` has not admitted it, a bound on rooms is
- * reached, or the session has left the room before the decision.
+ * A join was refused: `mayJoin` has not admitted the session, a bound on rooms is reached, or the
+ * session has left the room before the decision.
  *
  * @example
  * ```ts

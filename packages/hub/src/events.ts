@@ -14,8 +14,8 @@ export interface ConnectQuery extends Iterable<[name: string, value: string]> {
 }
 
 /**
- * The facts of a connection beside its request. `serve`, `Upgrader` and routes pass all of them, as to
- * a handler.
+ * The facts of a connection beside its request. `serve`, `Upgrader` and routes pass all of them, as a
+ * third argument of the handler.
  */
 export interface ConnectContext {
   /** The result of the server's `authenticate`. */
@@ -37,34 +37,33 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
   /**
    * A session was added. Its first message waits for the promises of the listeners.
    *
-   * @param ctx - What the server passed to `hub.handler`, as to a handler of `serve`; undefined
-   *   after `hub.add`.
+   * @param ctx - The third argument of `hub.handler`, from the server; undefined after `hub.add`.
    */
   connect(session: Session<Data>, ctx: ConnectContext | undefined): unknown;
   /** A session has ended, after it has left its rooms. Called exactly once for each session. */
   disconnect(session: Session<Data>, info: CloseInfo): unknown;
   /**
-   * A message of the peer has arrived. It is borrowed: valid until the listener returns or its
-   * promise settles. The session's next message waits for that promise. `message.copy()` returns an
-   * owned copy.
+   * A message of the peer has arrived. `message` is borrowed: valid until the listener returns, or until
+   * the listener's promise settles. The session's next message waits for the promise. `message.copy()`
+   * returns an owned copy.
    */
   message(session: Session<Data>, message: BorrowedMessage): unknown;
   /** The connection has accepted a message. */
   sent(session: Session<Data>, message: PreparedMessage): unknown;
   /**
-   * A pong has arrived. `rtt`: the round-trip time in ms of the last answered ping; NaN before the
-   * first one. A client may send a pong without a ping.
+   * A pong has arrived, perhaps without a ping. `rtt`: round-trip time in ms of the last answered ping;
+   * NaN before the first.
    */
   pong(session: Session<Data>, rtt: number): unknown;
   /**
    * A close frame has arrived. `disconnect` follows. `code` is 1005 for a frame without a code. Not
-   * called for a connection that has failed. Its `disconnect` has the error.
+   * called for a failed connection: only its `disconnect` is called, with the error.
    */
   close(session: Session<Data>, code: number, reason: string): unknown;
   /**
-   * A listener or the backplane failed, or publications or joins were rejected. The hub reports
-   * rejections together, at most once a second. `session` is the owner of the failed listener, or of the
-   * only rejected join. Without a listener of `error` the hub prints a warning.
+   * A listener or the backplane failed, or publications or joins were rejected. Rejections are reported
+   * together, at most once a second. `session` is the session of the failed listener, or of a join that
+   * is reported alone. Without a listener of `error`, the hub prints a warning.
    */
   error(session: Session<Data> | undefined, error: unknown): unknown;
   /**
@@ -81,16 +80,16 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
    */
   gap(room: string | undefined, from?: Position): unknown;
   /**
-   * A session has become a member of a room. Each call has exactly one call of `left`. The option
-   * `mayJoin` decides who may join; the value of a listener is ignored.
+   * A session has become a member of a room. Exactly one call of `left` follows each call. The option
+   * `mayJoin` decides who may join; the result of a listener is ignored.
    */
   entered(session: Session<Data>, room: string): unknown;
-  /** A session has left a room, or takes no more messages. */
+  /** A session has left a room, or accepts no more messages. */
   left(session: Session<Data>, room: string): unknown;
   /**
-   * `Room.presence` of a room has changed. Called at most once a turn for each room. Members that come
-   * and leave in one turn are in no map. When the last member of this node leaves the room, all members
-   * have left for this node.
+   * `Room.presence` of a room has changed. Called at most once a turn for each room. A member that comes
+   * and leaves in the same turn is in no map. When the last member of this node leaves the room, `left`
+   * has all members of all nodes.
    */
   presence(room: string, change: PresenceChange<Info>): unknown;
 }
@@ -117,7 +116,7 @@ const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: even
 
 /** The listeners of a hub, by event. */
 export class Listeners<Data> {
-  /** The events for clients, by name, of the contracts with a listener here. */
+  /** By name: the events for clients of all contracts that have a listener in this hub. */
   readonly events: Record<string, unknown> = {};
   readonly #lists = Object.fromEntries(
     EVENTS.map((event) => [event, []]),
@@ -137,7 +136,7 @@ export class Listeners<Data> {
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
     }
-    // The lists are replaced, because a listener may remove itself while the hub iterates over one.
+    // Replaces the list, because a listener may remove itself while the hub iterates over it.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
     Object.assign(this.events, Reflect.get(listener, CONTRACT_EVENTS));
     const bound = asyncContexts.bind(listener);

@@ -50,8 +50,8 @@ export interface HubStats {
   /** Current rooms of this node. */
   readonly rooms: number;
   /**
-   * Calls of `publish`, `broadcast` and `multiple` on this node. Calls that fail with an
-   * `OverflowError` or for their arguments do not count.
+   * Calls of `publish`, `broadcast` and `multiple` on this node. A call with invalid arguments does
+   * not count, nor one that fails with an `OverflowError`.
    */
   readonly published: number;
   /** Messages that connections have accepted, counted for each session. */
@@ -59,8 +59,8 @@ export interface HubStats {
   /** Messages that were dropped for slow sessions, or still waited when a connection ended. */
   readonly dropped: number;
   /**
-   * Joins that `mayJoin` or a bound has refused, or that a listener of `entered` has ended. A join does
-   * not count when the session leaves the room, or ends, before the decision.
+   * Joins that `mayJoin` or a bound has refused, or that a listener of `entered` has ended. If the
+   * session leaves the room or ends before the decision, its join does not count.
    */
   readonly refused: number;
   /** Number of `gap` events. */
@@ -147,11 +147,11 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   }
 
   /**
-   * Creates a session for a connection. From now on the hub reads the connection. A Conn shares frames
-   * with the other members; any other ConnLike gets each message by its `writeMessage`.
+   * Creates a session for a connection. The hub reads the connection from now on. A Conn gets
+   * publications as frames that all members share, any other ConnLike by its `writeMessage`.
    *
    * @throws {@link HubClosedError}; TypeError for invalid arguments, for a connection that was
-   *   added before, and for the id of another session.
+   *   added before, and for an id that another session has.
    */
   add(conn: ConnLike<Data>, init: SessionInit<Data> = {}): Session<Data> {
     return checked(() => this.#add(conn, init, undefined), this, 'add');
@@ -188,14 +188,14 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   }
 
   /**
-   * Answers `everywhere.ask` of this name, of all nodes.
+   * Answers the calls `everywhere.ask(name, data)` of all nodes, also of this one.
    *
-   * @param listener - Called with a copy of the data; undefined without any. Returns the answer: JSON
-   *   of at most 64 KiB, or a promise of it; undefined becomes null. When it throws or rejects, the
-   *   node that asks gets the class of the error only, and the event `error` reports it.
+   * @param listener - Called with a copy of the data; undefined without data. Returns the answer, or a
+   *   promise of the answer: JSON of at most 64 KiB; undefined becomes null. When the listener throws
+   *   or rejects, the event `error` reports that here. The node that asks gets only the error's class.
    * @returns A function that removes the listener.
-   * @throws TypeError for a name that has a listener, or a listener that is not a function; TypeError
-   *   or RangeError for another name than 1 to 256 bytes.
+   * @throws TypeError for a name that already has a listener, or a listener that is not a function;
+   *   TypeError or RangeError for a name that is not a text of 1 to 256 bytes.
    */
   onAsk(name: string, listener: (data: JSONValue) => unknown): () => void {
     return checked(() => addAskListener(this.#sessions, name, listener), this, 'onAsk');
@@ -215,7 +215,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    * Sends a message to all sessions on all nodes, at the end of the turn.
    *
    * @param options - `except`, `filter` and `local` as for {@link Room.publish}.
-   * @returns The number of sessions of this node that are meant to get it.
+   * @returns The number of sessions of this node to which the message is sent.
    * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data or options;
    *   the error of `filter`. Nothing is sent then.
    */
@@ -243,7 +243,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    * Sends a message to these sessions of this node at the end of the turn, in one order with
    * {@link broadcast}. Skips closed sessions. Named after `BroadcastMultiple` of melody.
    *
-   * @returns The number of sessions that are meant to get it.
+   * @returns The number of sessions to which the message is sent.
    * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data, or for a
    *   value that is no session. Nothing is sent then.
    */
@@ -266,12 +266,12 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   }
 
   /**
-   * Refuses new sessions, delivers all published messages, closes all sessions, and leaves the
-   * backplane. Publications are refused when all sessions have ended and the promises of their
-   * listeners have settled, `timeout` ms after the last close frame at the latest. A second call
-   * returns the promise of the first.
+   * Refuses new sessions, delivers all published messages, closes all sessions, and closes the
+   * backplane. Publications are still possible until all sessions have ended and the promises of
+   * their listeners have settled, but at most until `timeout` ms after the last close frame. A second
+   * call returns the promise of the first.
    *
-   * @returns Resolves to the numbers of sessions that ended and that were terminated, and of
+   * @returns Resolves to three numbers: sessions that ended, sessions that were terminated, and
    *   listeners that still run.
    * @throws (rejects) TypeError or RangeError that names the option. The hub stays open then.
    */

@@ -33,8 +33,8 @@ export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
  * - `close`: drops the waiting messages and closes the connection with 1013 (try again later).
  * - `drop-new`: drops the new message.
  * - `drop-old`: drops the oldest waiting messages.
- * - `latest`: a message with a `key` replaces the waiting message of the same key, also below the
- *   bounds. Beyond the bounds it drops the oldest waiting messages.
+ * - `latest`: a message with a `key` replaces the waiting message of the same key, even below the
+ *   bounds. Beyond the bounds, the oldest waiting messages are dropped.
  */
 export type Overflow<Data = unknown> =
   | OverflowPolicy
@@ -50,13 +50,13 @@ export interface HistoryOptions {
   readonly size?: number | undefined;
   /**
    * Largest number of payload bytes. A backplane counts about 100 bytes more for each message, and
-   * always keeps the last one. With JetStream, the messages of each node count
+   * always keeps the last message. With JetStream, the bound holds for the messages of each node
    * separately. Default: 1 MiB.
    */
   readonly bytes?: number | undefined;
   /**
-   * Ms that a message is kept. Redis keeps all messages until so many ms after the last one, JetStream
-   * takes the largest `ttl` of all rooms. Default: 300,000.
+   * Ms that a message is kept. Redis keeps all messages of the room until `ttl` after the last message.
+   * JetStream keeps each message for the largest `ttl` of all rooms. Default: 300,000.
    */
   readonly ttl?: number | undefined;
 }
@@ -69,18 +69,19 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    */
   readonly history?: boolean | HistoryOptions | undefined;
   /**
-   * When the members of the publishing node get a message: `local-first`, at once; `through`, when
-   * it returns from the backplane, so all nodes have the order of the backplane. Default: `through` for
-   * a room with history in a hub with a backplane, which takes nothing else; otherwise `local-first`.
+   * When the members of the publishing node get a message. `local-first`: at once. `through`: when the
+   * message returns from the backplane, so that all nodes have one order. A room with history in a
+   * hub with a backplane takes only `through`. Default there: `through`; elsewhere: `local-first`.
    */
   readonly delivery?: 'local-first' | 'through' | undefined;
   /**
-   * Makes the message, text or bytes, that clients get: with its position, for example. Called once
-   * on each node for each message, and for each missed one of a session that resumes. `position` is
-   * undefined for a message that is not kept. The history and the other nodes have the message
-   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no
-   * member of this node. The event `error` reports it, at most once a second, and the room has a
-   * `gap`. Needs a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
+   * Returns the text or bytes that clients get for a message, for example with its position. Called on
+   * each node once for each message, and again for each message that a resuming session has missed.
+   * `position` is undefined for a message that is not kept. The history and the other nodes have the
+   * original message. The function is synchronous, and must not call `publish`. If it throws, no
+   * member of this node gets the message, the room has a `gap`, and the event `error` reports the
+   * error, at most once a second. Needs a hub without a backplane, or `delivery: 'through'`.
+   * Default: the message itself.
    */
   readonly form?:
     | ((
@@ -89,19 +90,18 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
       ) => MessageData)
     | undefined;
   /**
-   * Shows the members of the room to all nodes that have a member: see `Room.presence`. Returns what
-   * to show of a session that joins, JSON of at most 1 KiB; undefined for a session that is not
-   * shown. Synchronous. If it throws, the join rejects with a `RoomRefusedError`. Default: nothing is
-   * shown.
+   * Shows a session that joins to all nodes with members of the room: see `Room.presence`. Returns
+   * what they see, JSON of at most 1 KiB; undefined hides the session. The function is synchronous.
+   * If it throws, the join rejects with a `RoomRefusedError`. Default: no session is shown.
    */
   readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;
   /**
-   * Returns the state of a room, text or bytes, for sessions that join with options: at a first visit,
-   * and where `complete` would be false. They get the state, then each message after `position`. Joins
-   * of one room share a call. At most 1 MiB, within 10 s; otherwise, and when it throws, the join
-   * rejects and the session is no member. `position` is undefined while the backplane is away. `signal`
-   * aborts when no join waits. Store each change before you publish it. Needs `history`, with a `size`
-   * above the number of messages that are published meanwhile. Default: none.
+   * Returns the state of a room as text or bytes, at most 1 MiB and within 10 s. Called for sessions
+   * that join with options: at a first visit, and where `complete` would be false. They get the state,
+   * then each message after `position`. Joins of one room share a call. If the call fails, the join
+   * rejects and the session is no member. `position` is undefined while the backplane is away.
+   * `signal` aborts when no join waits any more. Store each change before you publish it. Needs
+   * `history`, with a `size` above the number of messages published during a call. Default: none.
    */
   readonly state?:
     | ((
@@ -110,8 +110,8 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
       ) => MessageData | PromiseLike<MessageData>)
     | undefined;
   /**
-   * @internal Checks a message of this node before it is published. Returns what is published, and
-   * throws for a message that no session may get.
+   * @internal Checks a message of this node before its publication. Returns the message to publish,
+   * and throws for a message that no session may get.
    */
   readonly accept?: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
 }
@@ -137,33 +137,32 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Largest number of rooms of this node; `false` for no bound. Default: 100,000. */
   readonly maxRooms?: number | false | undefined;
   /**
-   * Largest number of bytes in all histories of this node. Each message counts its payload and 256
-   * bytes. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
+   * Largest number of bytes in all histories of this node. Each message costs its payload and 256
+   * bytes. With JetStream: `max_bytes` of a new stream. Default: 256 MiB.
    */
   readonly maxHistoryBytes?: number | undefined;
   /**
-   * Largest number of members that `Room.presence` has, of all nodes together. The others are
-   * counted by `hub.everywhere.count` only. Default: 10,000.
+   * Largest number of members in one `Room.presence`, of all nodes together. Only
+   * `hub.everywhere.count` counts further members. Default: 10,000.
    */
   readonly maxPresence?: number | undefined;
   /**
-   * Decides who may join a room: only `true`, or a promise of `true`, admits the session.
-   * `session.join` resolves when the session is a member, and rejects otherwise. A function that
-   * throws or rejects admits no session, and the event `error` reports it. Default: every join is
-   * granted.
+   * Decides whether a session may join a room: only `true`, or a promise of `true`, admits the session.
+   * `session.join` resolves when the session is a member, and rejects otherwise. When the function
+   * throws or rejects, the join is refused and the event `error` reports the error. Default: every
+   * join is granted.
    */
   readonly mayJoin?:
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
     | undefined;
   /**
-   * Bounds the messages of each client. It replaces the option `rate` of `serve`, and needs a `Conn`.
-   * `hub.add` throws a TypeError for another ConnLike. Default: no
-   * bound.
+   * Bounds the messages of each client, in place of the option `rate` of `serve`. Needs a `Conn`:
+   * `hub.add` throws a TypeError for another ConnLike. Default: no bound.
    */
   readonly rate?: RateLimit | undefined;
   /**
-   * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. The exact
-   * name comes first, then the longest prefix. Default: no history, `local-first`.
+   * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. A room has the
+   * options of its own name, else of its longest prefix. Default: no history, `local-first`.
    */
   readonly rooms?:
     | (Readonly<Record<string, RoomOptions<Data>>> & {
@@ -251,13 +250,13 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
   checkFunction('mayJoin', mayJoin);
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
-    // Created on first use, because a module of a Worker has no random numbers while it loads.
+    // Creates the id on first use: a module of a Worker has no random numbers while it loads.
     get id() {
       id ??= crypto.randomUUID();
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    // Bound like a listener, because neither the slow session nor the publisher owns the call.
+    // Runs in the context of the hub's creation: neither the slow session nor the publisher calls it.
     overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
@@ -273,7 +272,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
   };
 }
 
-/** @throws TypeError for other values than a backplane or undefined, such as a client of Redis. */
+/** @throws TypeError for a value that is neither undefined nor a backplane, such as a client of Redis. */
 function checkBackplane(value: Backplane | undefined): Backplane | undefined {
   if (value === undefined || typeof (value as Backplane | null)?.start === 'function') return value;
   throw new TypeError(
@@ -370,7 +369,7 @@ function settingsOf<Data>(
     through: delivery === 'through',
     form: form && asyncContexts.bind(form),
     presence,
-    // Bound like a listener, because no session owns a call that many share.
+    // Runs in the context of the hub's creation: many sessions share a call.
     state: state && asyncContexts.bind(state),
     accept: options.accept,
   };
@@ -395,7 +394,7 @@ function boundsOf(
 
 /** The options of `Hub.close`. */
 export interface HubCloseOptions {
-  /** Ms from the close frame of a session until its connection is terminated. Default: 30,000. */
+  /** Ms that each session has for its closing handshake, before it is terminated. Default: 30,000. */
   readonly timeout?: number | undefined;
   /** Code of the close frames. Default: 1001 (`CloseCode.GoingAway`). */
   readonly code?: number | undefined;
@@ -411,9 +410,9 @@ export interface HubCloseOptions {
 export interface HubCloseResult {
   /** Sessions that ended within the timeout. */
   readonly closed: number;
-  /** Sessions that were terminated after it. */
+  /** Sessions that were terminated after the timeout. */
   readonly terminated: number;
-  /** Listeners with a pending promise. */
+  /** Listeners whose promise is still pending. */
   readonly handlersPending: number;
 }
 

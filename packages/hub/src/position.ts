@@ -2,7 +2,7 @@
 export interface Position {
   /** Id of the history. Changes when the history is lost, for example by a restart. */
   readonly epoch: string;
-  /** Grows with each message; an engine may skip numbers. */
+  /** Number of the message in the history. Each message has a larger one; an engine may skip some. */
   readonly offset: number;
 }
 
@@ -23,7 +23,7 @@ export function isPosition(value: unknown): value is Position {
 }
 
 /**
- * Copies a position, because the caller may change its own.
+ * Checks a position, and copies it: the caller may change its own object later.
  *
  * @throws TypeError for another value.
  */

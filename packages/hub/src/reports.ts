@@ -3,25 +3,25 @@ import type { Platform } from '@ws/conn';
 /** Least time between two reports of a key, in ms. */
 const INTERVAL_MS = 1_000;
 
+/** The events of a key since its last report. */
 interface Pending<Detail> {
-  /** Number of events since the last report. */
   count: number;
-  /** Of the last event. */
+  /** The detail of the last event. */
   detail: Detail;
   readonly cancel: () => void;
 }
 
-/** Reports events of the same key together, at most once a second. */
+/** Reports the events of each key at most once a second, several events together. */
 export class Reports<Key, Detail> {
   readonly #recent = new Map<Key, Pending<Detail>>();
   readonly #report: (key: Key, count: number, detail: Detail) => void;
 
-  /** @param report - `count`: events since the last report; `detail`: of the last one. */
+  /** @param report - `count`: events since the last report; `detail`: of the last event. */
   constructor(report: (key: Key, count: number, detail: Detail) => void) {
     this.#report = report;
   }
 
-  /** Reports at once or, less than a second after the last report, with later events. */
+  /** Reports `count` events: at once, or one second after the last report of the key. */
   add(key: Key, count: number, detail: Detail, platform: Platform): void {
     const recent = this.#recent.get(key);
     if (recent !== undefined) {

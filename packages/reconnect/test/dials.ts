@@ -18,7 +18,7 @@ export function dials(...failures: readonly unknown[]): Dials {
   const servers: Conn[] = [];
   const signals: AbortSignal[] = [];
   const waiting = new Map<number, (conn: Conn) => void>();
-  const settings = { closeTimeout: 50, heartbeat: false } as const;
+  const settings = { closeTimeout: 1_000, heartbeat: false } as const;
   onTestFinished(() => servers.forEach((server) => server.terminate()));
   return {
     servers,

@@ -82,6 +82,28 @@ describe('ReconnectingConn.send', () => {
     expect(await client.close()).toEqual({ unsent: [] });
   });
 
+  it('rejects a message that has waited when a class of the application throws', async () => {
+    const all = dials();
+    const dial = async (options: { signal: AbortSignal }): Promise<ConnLike> => {
+      const conn = await all.dial(options);
+      return new Proxy(connOfAnotherClass(conn), {
+        get(target, name) {
+          if (name !== 'writeMessage') return Reflect.get(target, name) as unknown;
+          return (type: 1, data: Uint8Array) => {
+            if (data.length === 3) throw new Error('no');
+            return conn.writeMessage(type, data);
+          };
+        },
+      });
+    };
+    const client = new ReconnectingConn(dial, { ...fast, report: () => {} });
+    onTestFinished(() => void client.close());
+    const sent = [client.send('one'), client.send('three')];
+    await expect(sent[0]).rejects.toThrow('no');
+    await sent[1];
+    expect(await text(await all.server(0))).toBe('three');
+  });
+
   it('keeps the order while the write of a connection before settles late', async () => {
     const all = dials();
     const late = new Deferred<void>();

@@ -3,23 +3,23 @@ import type { Answers } from './answers.ts';
 import type { Carrier } from './carrier.ts';
 import { isId, resultText, signalText } from './wire.ts';
 
-/**
- * The request with which a page finds out that its connection is dead, because a page cannot send
- * pings. Any message shows that the connection lives.
- */
+/** The method and the id of {@link QUESTION}; the name of the event {@link SIGN_OF_LIFE}. */
 const ALIVE = '$/alive';
-/** The request of a page. No call has this id: calls have numbers. */
+/**
+ * The request with which a page checks its connection: a page cannot send pings. Any message from
+ * the peer shows that the connection lives. No call has this id, because calls have numbers.
+ */
 export const QUESTION: string = JSON.stringify({ jsonrpc: '2.0', id: ALIVE, method: ALIVE });
-/** The event that an end sends to such a page while reading is paused. */
+/** The event that a page gets while this end has paused reading, and so answers no question. */
 const SIGN_OF_LIFE: string = signalText(ALIVE);
-/** Interval of this event, in ms. */
+/** Interval of {@link SIGN_OF_LIFE}, in ms. */
 const SIGN_MS = 2_000;
 
-/** Shows a page at the other end that this end lives. */
+/** Shows a peer that is a page that this end lives. */
 export class SignsOfLife {
   readonly #carrier: Carrier;
   readonly #answers: Answers;
-  /** Whether the peer has asked. It may ask again during a pause, when this end reads no question. */
+  /** Whether the peer has sent a question, so that it is a page that checks its connection. */
   #hasAsked = false;
 
   constructor(carrier: Carrier, answers: Answers) {
@@ -32,10 +32,10 @@ export class SignsOfLife {
    *
    * @returns Whether the message is such a question.
    */
-  takes(id: unknown, method: unknown, source: ConnLike | undefined): boolean {
+  answer(id: unknown, method: unknown, connection: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
     this.#hasAsked = true;
-    this.#answers.refuse(source, resultText(id, null));
+    this.#answers.refuse(connection, resultText(id, null));
     return true;
   }
 

@@ -4,14 +4,14 @@ import type { Carrier } from './carrier.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { errorText, type Id } from './wire.ts';
 
-/** Bound of the refusals that wait for the peer to read, in characters. */
+/** Bound of the refusals that the peer has not read, in characters. */
 const MAX_REFUSALS = 1024 * 1024;
 
-/** Sends the answers to the requests of the other end. */
+/** Sends the answers to the peer's requests. */
 export class Answers {
   readonly #carrier: Carrier;
   readonly #onSent: () => void;
-  /** Characters of refusals that wait for the peer to read. */
+  /** Characters of the refusals that the peer has not read. */
   #refusals = 0;
   /** Called when a hub has dropped an answer that it had accepted. */
   readonly #dropped = (error: BackpressureError): void =>
@@ -23,7 +23,7 @@ export class Answers {
     this.#onSent = onSent;
   }
 
-  /** Whether the unread refusals are at their bound: the peer sends requests, and does not read. */
+  /** Whether the unread refusals are at their bound: the peer sends requests, but does not read. */
   get areUnread(): boolean {
     return this.#refusals >= MAX_REFUSALS;
   }
@@ -40,22 +40,22 @@ export class Answers {
   }
 
   /**
-   * Sends an answer, unless the connection has ended. If the connection refuses the answer, sends
-   * an error for the request `id` instead. Never rejects.
+   * Sends an answer, unless the connection has ended. If the connection refuses the answer, sends an
+   * error for the request `id`; without `id`, sends the answer again. Never rejects.
    */
   send(connection: ConnLike | undefined, text: string, id?: Id): Promise<void> {
     const carrier = this.#carrier;
-    // A new connection has other ids, and the calls of the old one were rejected.
+    // On a new connection the ids mean other calls. The calls of the old connection were rejected.
     if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
     const sent = carrier.send(text, this.#dropped);
     if (sent === RESOLVED) return sent;
     return sent.catch(async (error: unknown) => {
       if (connection.state !== 'open') return;
       carrier.reportRarely('unsent', () => error);
-      const later =
+      const substitute =
         id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      // The caller may have no timeout, so it must get an answer.
-      await carrier.sendSurely(connection, later);
+      // The peer must get an answer, because its call may have no timeout.
+      await carrier.sendSurely(connection, substitute);
     });
   }
 }

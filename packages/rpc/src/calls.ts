@@ -21,15 +21,19 @@ import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
 import { CANCEL, callText, MORE, signalText, type WireMessage } from './wire.ts';
 
-/** Bound of the requests of this end that were sent and have no answer. */
+/** Bound of the sent requests without an answer. Streams do not count. */
 const MAX_OPEN = 256;
-/** Bounds of the calls that were not sent: their number, and the characters of their text. */
+/** Bounds of the calls that wait to be sent: their number, and the characters of their text. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_SIZE = 1024 * 1024;
+/** Default of the option `timeout` of a method, in ms. */
 const TIMEOUT_MS = 30_000;
-/** A request with `retry` is sent on so many connections: the request itself may end each of them. */
+/**
+ * Bound of the connections on which a request with `retry` is sent. The request itself may be the
+ * reason why they end.
+ */
 const MAX_SENT = 5;
-/** Close codes of a peer that refuses a message. The peer would refuse the message again. */
+/** Close codes with which a peer refuses a message. A peer would refuse a repeated message too. */
 export const REFUSALS: readonly number[] = [1007, 1009];
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
@@ -47,10 +51,10 @@ export interface CallOptions {
 
 type Scheduler = ReturnType<typeof schedulerOf>;
 
-/** Takes the items of one message of a stream. The message has `size` characters. */
+/** Takes the items from one message of the peer. The message has `size` characters. */
 export type TakeItems = (items: readonly unknown[], size: number) => void;
 
-/** A request without an answer, or an event that the connection has not accepted. */
+/** One call: a request until its answer, or an event until the connection has accepted it. */
 export class Call implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   /** The number of the call at this end, from 1. It is the id of a request. */
@@ -58,18 +62,20 @@ export class Call implements TimerEntry {
   readonly text: string;
   readonly definition: Definition;
   readonly outcome: CallPromise = new CallPromise();
+  /** The listener for the abort of {@link signal}. */
   readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
+  /** The option `timeout` in ms; Infinity for no bound. */
   readonly ms: number;
-  /** The timers of the first platform. A later connection may have another platform. */
+  /** The timers that have the timeout of the call. A later connection may have other timers. */
   readonly timers: Scheduler['timers'];
   /** The connection on which the call was sent; undefined while the call waits. */
   connection: ConnLike | undefined;
   /** Number of connections on which the call was sent. */
   timesSent = 0;
-  /** Undefined for a call that is no stream. */
+  /** Takes the items of a stream; undefined for a method or an event. */
   readonly take: TakeItems | undefined;
-  /** The number of the current wait of a reader, by {@link Calls.wait}; 0 while no reader waits. */
+  /** While a reader waits for an item: the number of this wait, from {@link Calls.wait}. Else 0. */
   waitsSince = 0;
   readonly #calls: Calls;
 
@@ -85,7 +91,7 @@ export class Call implements TimerEntry {
     this.definition = definition;
     const { isRequest } = this;
     const { kind } = definition;
-    // An event has no answer, and waits for the connection as long as a message does.
+    // An event has no answer. Its wait for the connection has no bound, as for any message.
     const fallback = kind === 'method' ? TIMEOUT_MS : Infinity;
     this.ms = kind === 'event' ? Infinity : duration('timeout', timeout, fallback, true);
     this.take = take;
@@ -110,22 +116,22 @@ export class Calls {
   readonly #carrier: Carrier;
   readonly #onWrite: () => void;
   readonly #onWait: () => void;
-  /** Requests without an outcome, and events that were not sent, by their numbers in their order. */
+  /** Unsettled requests, and events that were not sent. By number, in the order of the calls. */
   readonly #calls = new Map<number, Call>();
-  /** Number of streams that were sent and have not ended. */
+  /** Number of sent streams that have not ended. */
   #streams = 0;
-  /** Number of other requests that were sent and have no answer, at most {@link MAX_OPEN}. */
+  /** Number of sent methods without an answer, at most {@link MAX_OPEN}. */
   #open = 0;
-  /** Number of events that were sent and that the connection has not accepted. */
+  /** Number of sent events that the connection has not accepted. */
   #unaccepted = 0;
-  /** Number of calls that were not sent. */
+  /** Number of calls that wait to be sent. */
   #waiting = 0;
-  /** Number of events among them. Events wait only for a connection. */
+  /** Number of events that wait to be sent. They wait only for a connection. */
   #waitingEvents = 0;
-  /** Characters of the waiting calls. */
+  /** Characters of the calls that wait to be sent. */
   #waitingSize = 0;
-  /** The number of the last call, or of the last wait of a reader. See {@link wait}. */
-  begun = 0;
+  /** Calls and waits of readers are numbered together. This is the last number. See {@link wait}. */
+  lastNumber = 0;
   /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
@@ -149,15 +155,15 @@ export class Calls {
   }
 
   /**
-   * Whether an unanswered request was sent after the call `first`, or a reader of a stream began to
-   * wait after the call `callsOfHandler`. Both are numbers of calls. Waiting readers count only for
-   * handlers: a generator may run for long beside readers of other streams, and later requests
+   * Whether this end waits for an answer to a call after number `first`, or for an item of a stream
+   * since a number after `callsOfHandler`. The second number is that of a handler, never of a
+   * generator: a generator may run for long beside readers of other streams, and later requests
    * would then overtake earlier ones.
    */
   hasRequestAfter(first: number, callsOfHandler: number): boolean {
-    if (this.begun <= first) return false;
+    if (this.lastNumber <= first) return false;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      // Calls that were not sent come after all others.
+      // Calls that wait to be sent come after all sent calls.
       if (connection === undefined) return false;
       if (take === undefined ? number > first : waitsSince > callsOfHandler) return true;
     }
@@ -206,15 +212,15 @@ export class Calls {
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     checkSignal(options.signal);
-    const call = new Call(this, definition, input, ++this.begun, options, take);
-    // A getter of the input may have aborted the signal.
+    const call = new Call(this, definition, input, ++this.lastNumber, options, take);
+    // The encoding of the input calls its getters, which may abort the signal.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
     this.#add(call);
     return call;
   }
 
-  /** Sends a call, unless others wait before it. */
+  /** Sends a call now, or leaves it to {@link flush} when it must wait. */
   start(call: Call): void {
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
   }
@@ -226,11 +232,11 @@ export class Calls {
 
   /** Called when the reader of a stream begins to wait. The wait gets a number as a call does. */
   wait(call: Call): void {
-    call.waitsSince = ++this.begun;
+    call.waitsSince = ++this.lastNumber;
     this.#onWait();
   }
 
-  /** Reports that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
+  /** Tells the peer that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
   report({ connection, number }: Call, n: number): Promise<unknown> {
     return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }
@@ -261,8 +267,8 @@ export class Calls {
   }
 
   /**
-   * Whether no other call must be sent before `call`. An event is sent before waiting requests, if
-   * these wait for answers to others.
+   * Whether no other call must be sent before `call`. A request waits for all earlier calls, an event
+   * only for earlier events.
    *
    * @param own - 1 if `call` is counted as waiting, else 0.
    */
@@ -312,8 +318,8 @@ export class Calls {
   }
 
   /**
-   * Settles an event when the connection has accepted it. Many events may wait for that, so they
-   * are no longer in `#calls`, over which other methods loop.
+   * Settles an event when the connection has accepted it. Many events may wait for their connection,
+   * and other methods loop over `#calls`. So the event leaves `#calls` now.
    */
   #settleWhenAccepted(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);
@@ -335,14 +341,14 @@ export class Calls {
   answered({ id, result, error }: WireMessage): void {
     const call = this.#calls.get(id as number);
     // An answer on one connection does not settle a request that was sent on another one.
-    if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
+    if (!call?.connection || call.connection !== this.#carrier.messageConnection) return;
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));
     this.flush();
   }
 
-  /** Fails the call whose own text has come back as a request: the other end is an echo server. */
+  /** Fails a call if the peer has sent its text back as a request: the peer is an echo server. */
   returned({ id, method }: WireMessage, text: string): boolean {
     const call = this.#calls.get(id as number);
     if (call?.text !== text) return false;
@@ -355,7 +361,7 @@ export class Calls {
   /** Whether the request `id` waits for an answer. */
   awaits(id: unknown): boolean {
     const call = this.#calls.get(id as number);
-    return call?.isRequest === true && call.connection === this.#carrier.source;
+    return call?.isRequest === true && call.connection === this.#carrier.messageConnection;
   }
 
   /** Settles a request with the result, if the result fits the schema of the answer. */
@@ -371,11 +377,11 @@ export class Calls {
   timedOut(call: Call): void {
     const { name } = call.definition;
     const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
-    const why = this.#carrier.isRead ? '' : '; no listener of the contract reads this session';
+    const why = this.#carrier.hasReader ? '' : '; no listener of the contract reads this session';
     this.giveUp(call, new TimeoutError(`${what} within ${call.ms} ms (option timeout)${why}`));
   }
 
-  /** Ends a call before its answer, and sends a cancel to the other end. */
+  /** Fails a call before its answer, and sends a cancel to the peer. */
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     if (connection !== undefined && this.#calls.has(number)) {
@@ -395,7 +401,10 @@ export class Calls {
     this.#settle(call, () => this.reject(call.outcome, call.definition, error, call));
   }
 
-  /** Rejects a call. If no code awaits a request, reports the error, except after its own abort. */
+  /**
+   * Rejects a call. If no code awaits the promise of a request, reports the error, unless the
+   * call's own signal has aborted with it.
+   */
   reject(
     outcome: Pick<CallPromise, 'reject'>,
     { kind, name }: Definition,

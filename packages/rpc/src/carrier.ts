@@ -11,30 +11,30 @@ import {
 } from '@ws/conn';
 import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
-/** In a page, the close code for a full queue. `@ws/browser` has it for `maxQueuedBytes`. */
+/** The close code of a page with too many waiting messages, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;
 /** The result of a send that a hub has accepted. The message may still wait for the connection. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Kinds above this number share one interval: a peer adds kinds with its error codes. */
+/** Further kinds of reports share one interval: a peer could add kinds by its error codes. */
 const MAX_KINDS = 100;
 
 /**
- * Carries the messages of a {@link Link}: a connection, a session of a hub, or a series of
+ * Sends the messages of a {@link Link}: over a connection, a session of a hub, or a series of
  * connections.
  */
 export abstract class Carrier {
   /** The connection on which messages are sent; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
-  /** Whether messages of the other end are read. Otherwise no answer arrives. */
-  isRead = false;
-  /** The time of the last report of each kind. */
+  /** Whether a listener of the contract reads the peer's messages. Otherwise no answer arrives. */
+  hasReader = false;
+  /** The time of the last report of each kind, in ms of the platform's clock. */
   #reportedAt: Map<string, number> | undefined;
 
-  /** The connection of the message that is being handled. */
-  get source(): ConnLike | undefined {
+  /** The connection on which the message that is being handled has arrived. */
+  get messageConnection(): ConnLike | undefined {
     return this.connection;
   }
 
@@ -44,9 +44,9 @@ export abstract class Carrier {
   }
 
   /**
-   * Sends a message. Only for a carrier with a connection. Rejects when the message is not sent.
+   * Sends a message. The carrier must have a connection. Rejects when the message is not sent.
    *
-   * @param _dropped - Called when a hub drops the message after it has accepted it.
+   * @param _dropped - Called when a hub has accepted the message, and drops it later.
    */
   send(text: string, _dropped: (error: BackpressureError) => void): Promise<void> {
     return this.connection!.send(text);
@@ -62,8 +62,8 @@ export abstract class Carrier {
   }
 
   /**
-   * Sends a message that must not be lost, when `connection` has room. Sends the message again when
-   * a hub drops it. Never rejects.
+   * Waits until `connection` has room, then sends a message. If a hub drops the message, sends it
+   * again. Gives up when the connection ends. Never rejects.
    *
    * @returns The error, if the connection has room but refuses this message.
    */
@@ -79,7 +79,7 @@ export abstract class Carrier {
         if (sent !== RESOLVED) await sent;
         return undefined;
       } catch (error) {
-        // Another message may have taken the room.
+        // If another message has taken the room, tries again.
         if (connection.state === 'open' && this.untilWritable(connection) === undefined)
           return error;
       }
@@ -131,7 +131,7 @@ export class ConnCarrier extends Carrier {
   }
 }
 
-/** Sends through a session: messages and the hub's publications keep one order. */
+/** Sends over a session of a hub, so that rpc messages and the hub's publications keep one order. */
 export class SessionCarrier extends ConnCarrier {
   readonly #session: SessionLike;
 
@@ -158,7 +158,7 @@ export class SessionCarrier extends ConnCarrier {
   }
 
   override onRun(work: Promise<unknown>): void {
-    this.#session.counts?.(work);
+    this.#session.closeWaitsFor?.(work);
   }
 }
 
@@ -166,7 +166,7 @@ function droppedByHub(): BackpressureError {
   return new BackpressureError('the hub has dropped the message: the client reads too slowly');
 }
 
-/** The note of `closeErrorOf` for a call after the end. */
+/** The note of {@link closeErrorOf} for a call that begins after the end of the connection. */
 export const HAS_ENDED = 'the connection has ended';
 
 /** The error of unanswered calls whose connection has ended. */
@@ -190,7 +190,7 @@ export class ReconnectingCarrier extends Carrier {
     return this.#live.conn;
   }
 
-  override get source(): ConnLike | undefined {
+  override get messageConnection(): ConnLike | undefined {
     return this.#live.reading ?? this.#live.conn;
   }
 }
@@ -200,12 +200,12 @@ export interface SessionLike {
   readonly conn: ConnLike;
   readonly data: unknown;
   send(data: string): boolean;
-  /** Only `@ws/hub` has it: calls `dropped` when a later message replaces this one in the queue. */
+  /** Only in `@ws/hub`. Calls `dropped` when the message waits and is dropped for a later one. */
   sendWatched?(text: string, dropped: () => void): boolean;
-  /** Only `@ws/hub` has it: resolves when no other message waits and the connection takes more. */
+  /** Only in `@ws/hub`. Resolves when no other message waits and the connection accepts more. */
   untilWritable?(): Promise<void> | undefined;
-  /** Only `@ws/hub` has it: `hub.close` waits for `work`, a running handler. */
-  counts?(work: Promise<unknown>): void;
+  /** Only in `@ws/hub`. Makes `hub.close` wait for `work`, the promise of a running handler. */
+  closeWaitsFor?(work: Promise<unknown>): void;
 }
 
 /** The part of a `ReconnectingConn` that a peer uses. */

@@ -40,7 +40,7 @@ import type { Handler, Request } from './request.ts';
 import type { SchemaInput } from './schema.ts';
 import type { StreamCode } from './stream.ts';
 
-/** The other end of a connection: a function for each of its methods, events and streams. */
+/** The peer of a connection: a function for each method, event and stream that the peer handles. */
 export type Peer<D extends Definitions> = {
   readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
     ? CallOf<I, (input: SchemaInput<I>, options?: CallOptions) => Promise<SchemaOutput<O>>>
@@ -80,7 +80,7 @@ export type HandlersOption<D extends Definitions, Context> = keyof D extends nev
 
 /** The second argument of a handler. */
 export interface HandlerContext<P> {
-  /** The other end of this connection. */
+  /** Calls the other end of this connection. */
   readonly peer: P;
   /** Aborts when the caller gives up, or the connection ends. */
   readonly signal: AbortSignal;
@@ -107,9 +107,9 @@ export interface HandlerOptions {
   readonly concurrency?: number | undefined;
   /**
    * Number of streams that this end serves to one connection at the same time. A cancelled stream
-   * counts until its generator has ended. A request beyond the bound is answered with the error
-   * -32000. Unread items of 32 streams take up to 256 KiB. Each other stream may add 8 KiB of text,
-   * or one larger item. Default: 16.
+   * counts until its generator has ended. A request beyond the bound gets the error -32000. Unread
+   * items of up to 32 streams take at most 256 KiB. Each further stream may add 8 KiB of text, or one
+   * larger item. Default: 16.
    */
   readonly streams?: number | undefined;
 }
@@ -121,7 +121,7 @@ export interface Contract<S extends Definitions, C extends Definitions> {
   /** The methods, events and streams that a client handles. */
   readonly client: Named<C>;
   /**
-   * Returns the handler of connections for `serve` or `Upgrader`, or for `@ws/fetch`.
+   * Returns a handler of connections, for `serve`, `Upgrader` or `@ws/fetch`.
    *
    * @param handlers - A function for each name of `server`.
    * @throws TypeError for a missing or unknown handler.
@@ -140,17 +140,17 @@ export interface Contract<S extends Definitions, C extends Definitions> {
     options?: HandlerOptions,
   ): (session: Session, message: BorrowedMessage) => unknown;
   /**
-   * Returns the client of a session of a hub, or of a connection that `serve` reads: the same
-   * object for each call.
+   * Returns the client of a session of a hub, or of a connection that `serve` reads. Each call returns
+   * the same object.
    *
-   * @throws TypeError for another value, and if the connection has a contract without these names.
+   * @throws TypeError for another value, and if the contract of the connection lacks these names.
    */
   peer(target: SessionLike | ConnLike): Peer<C>;
   /**
-   * Reads a connection at its client, or all connections of a ReconnectingConn.
+   * Called on a client: reads a connection, or all connections of a ReconnectingConn.
    *
    * @param handlers - A function for each name of `client`.
-   * @returns The server.
+   * @returns The peer: the methods, events and streams of the server.
    * @throws TypeError for a missing or unknown handler, or when another contract reads `target`.
    */
   connect(
@@ -233,7 +233,7 @@ function merged(
   return Object.freeze(Object.assign(Object.create(null), other[end], own));
 }
 
-/** Key of a listener: a hub finds the events of clients there. */
+/** A listener has the events of clients under this key, for the hub. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
 const IS_CLIENT = 'peer: this end is the client; use the result of connect';
@@ -281,7 +281,7 @@ class NamedContract implements Plain, Names {
       link.bind(binding);
       return link.take(message);
     };
-    // With these events, a hub refuses `publishJSON` of the text of an event.
+    // By these events, a hub recognizes the text of an event, which `publishJSON` must not encode again.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
   };
 
@@ -319,7 +319,7 @@ class NamedContract implements Plain, Names {
     );
   }
 
-  /** The other end of `target`: a function for each name that `end` handles. */
+  /** The peer of `target`: a function for each name that the peer's end handles. `end` is that end. */
   peerOf(target: object, end: End, link: () => Link): Peer<Definitions> {
     const known = this.#peers[end].get(target);
     if (known !== undefined) return known;
@@ -355,7 +355,7 @@ class NamedContract implements Plain, Names {
 /** Default of the option `streams`. */
 const MAX_STREAMS = 16;
 
-/** The second argument of a handler. All are own properties, so that a handler may spread it. */
+/** The second argument of a handler. Its properties are own ones, so that a handler may spread it. */
 class Context {
   readonly auth: unknown;
   readonly session: SessionLike | undefined;
@@ -363,7 +363,7 @@ class Context {
   readonly #link: Link;
   readonly #request: Request;
 
-  /** A getter, because few handlers need the AbortController. */
+  /** A getter creates the AbortController on first use: few handlers need it. */
   static #signal(this: Context): AbortSignal {
     return this.#request.signal;
   }
@@ -423,7 +423,7 @@ function handlersOf(
     throw new TypeError(`${owner}: expected an object of handlers, got ${kind(handlers)}`);
   }
   for (const [name, value] of Object.entries(handlers)) {
-    // Other values are fields of an object of a class.
+    // Values that are no functions may be fields of a class.
     if (!(name in definitions) && typeof value === 'function') {
       throw new TypeError(`${owner}: the contract has no ${name} at this end`);
     }

@@ -16,8 +16,8 @@ export interface Method<
   readonly output: O;
   /** Whether a `ReconnectingConn` sends an open request again on the next connection. */
   readonly retry: boolean;
-  /** @internal The handler runs on arrival, in parallel with other handlers. */
-  readonly atOnce?: boolean;
+  /** @internal Whether the handler runs on arrival, in parallel with other handlers. */
+  readonly onArrival?: boolean;
 }
 
 /** An event of a contract: a message without an answer. {@link event} creates it. */
@@ -26,10 +26,10 @@ export interface Event<I extends StandardSchema = StandardSchema> {
   /** The schema of the input. */
   readonly input: I;
   /**
-   * @internal The handler runs when the event arrives, before waiting requests. The handler and the
-   * schema are synchronous.
+   * @internal Whether the handler runs on arrival, before waiting requests. The handler and the schema
+   * are synchronous then.
    */
-  readonly atOnce?: boolean;
+  readonly onArrival?: boolean;
 }
 
 /** A stream of a contract: a request with a series of items as answer. `stream` creates it. */
@@ -42,7 +42,7 @@ export interface Stream<
   readonly input: I;
   /** The schema of each item. */
   readonly item: T;
-  /** @internal The code of streams. A bundle without `stream` lacks it. */
+  /** @internal The code of streams, which a bundle without `stream` lacks. */
   readonly code?: unknown;
 }
 
@@ -58,11 +58,11 @@ export interface MethodDefinition<
 export interface EventDefinition<I extends StandardSchema = StandardSchema> extends Event<I> {
   readonly name: string;
   /**
-   * Returns the text message of this event, for `room.publish` or `broadcast`: one encoding for all
+   * Returns the event as a text message, for `room.publish` or `broadcast`: one encoding serves all
    * members.
    *
-   * @param value - The input of the schema. The message has the output of the schema. The receiver
-   *   checks that output again, so the schema must accept its own output.
+   * @param value - The input of the schema. The message contains the output of the schema. The receiver
+   *   checks it with the same schema, so the schema must accept its own output.
    * @throws JSONError when the value does not fit, with the issues; TypeError when the schema is
    *   asynchronous.
    */
@@ -101,10 +101,10 @@ export type Named<D extends Definitions> = {
 /** The options of {@link method}. */
 export interface MethodOptions {
   /**
-   * On a `ReconnectingConn`, repeats an unanswered request on the next connection, with the same
-   * id. The method may then run twice. If five connections end before the answer, the call rejects
-   * with the CloseError of the last one. Default: false, the call rejects when the first connection
-   * ends.
+   * On a `ReconnectingConn`: whether to repeat an unanswered request on the next connection, with the
+   * same id. The method may then run twice. If five connections end before the answer, the call
+   * rejects with the CloseError of the fifth. Default: false, the call rejects when the first
+   * connection ends.
    */
   readonly retry?: boolean | undefined;
 }
@@ -112,11 +112,11 @@ export interface MethodOptions {
 /**
  * A request with an answer.
  *
- * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
- *   its output.
- * @param output - The schema of the answer. The handler's end applies it before the answer is sent, the
- *   caller's end when the answer arrives. So it must accept its own output after a round trip through
- *   JSON. Values that JSON does not have, for example a Map, do not compile.
+ * @param input - A Standard Schema (zod, valibot, ...). The caller passes the schema's input, the
+ *   handler gets its output.
+ * @param output - The schema of the answer. The handler's end applies the schema before it sends the
+ *   answer, and the caller's end again when the answer arrives. So the schema must accept its own
+ *   output after a round trip through JSON. Types that JSON lacks, for example a Map, do not compile.
  * @throws TypeError for an invalid argument.
  *
  * @example
@@ -161,8 +161,8 @@ export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>)
   return Object.freeze({ kind: 'event', input });
 }
 
-/** Invalid names. A peer with `then` would be a promise. Every object has the other names. */
-const TAKEN = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
+/** A peer with a method `then` would be a promise. Each object already has the other names. */
+const INVALID_NAMES = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
 
 /** 1 to 64 letters, digits, `_`, `.`, `/` and `-`. */
 const NAME = /^[\w./-]{1,64}$/;
@@ -186,10 +186,10 @@ export function named<D extends Definitions>(end: string, definitions: D): Named
 }
 
 function checkName(end: string, name: string): void {
-  const isTaken = name === 'then' || name.startsWith('rpc.') || name in Object.prototype;
-  if (NAME.test(name) && !isTaken) return;
+  const isReserved = name === 'then' || name.startsWith('rpc.') || name in Object.prototype;
+  if (NAME.test(name) && !isReserved) return;
   throw new TypeError(
-    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not ${TAKEN}, and nothing that begins with rpc.`,
+    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not ${INVALID_NAMES}, and nothing that begins with rpc.`,
   );
 }
 

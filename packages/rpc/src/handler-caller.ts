@@ -7,7 +7,7 @@ import { ErrorCode, isRpcError, isTrue, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit, valueOf } from './schema.ts';
 import { errorText, resultText } from './wire.ts';
 
-/** The text of an answer; undefined for none. */
+/** The text of an answer; undefined if none is sent. */
 export type Answer = string | undefined | Promise<string | undefined>;
 
 /** Serves the stream that `handle` returns. */
@@ -27,9 +27,9 @@ export class HandlerCaller {
   }
 
   /**
-   * Checks the input, calls the handler, and checks the answer.
+   * Checks the input, calls the handler, and checks the result of the handler.
    *
-   * @returns The text of the answer; undefined for an event.
+   * @returns The text of the answer; undefined for an event. For a refusal, its text.
    * @throws (or rejects with) the error of the handler or of a schema.
    */
   answerTo(request: Request): Answer {
@@ -37,7 +37,7 @@ export class HandlerCaller {
     if (typeof handler === 'string') return handler;
     const { input } = handler.definition;
     const isWrapped = Array.isArray(params) && params.length === 1;
-    // `paramsText` may have sent a value as `[value]`.
+    // The peer's `paramsText` may have wrapped a value as `[value]`.
     const checked = isWrapped
       ? checkEither(input, params[0], { value: params })
       : check(input, params);
@@ -46,11 +46,12 @@ export class HandlerCaller {
       : this.#call(request, handler, checked);
   }
 
-  /** Calls the handler after an asynchronous schema, unless its answer has no use any more. */
+  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
   #callLater(request: Request, handler: Handler, checked: Checked): Answer {
     const { connection } = request;
     if (request.isDropped || isRevoked(connection)) return undefined;
-    // After a close of the peer, its earlier messages are handled with an aborted signal.
+    // If the peer has closed the connection, its earlier messages are still handled, with an aborted
+    // signal.
     if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
     return this.#call(request, handler, checked);
   }
@@ -77,21 +78,21 @@ export class HandlerCaller {
     });
   }
 
-  /** The answer for an error. Reports an error that is no RpcError, and answers only its code. */
+  /** The answer for an error. Reports an error that is no RpcError, and hides it from the caller. */
   errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
     if (isRpcError(error) && id !== undefined) {
       try {
-        // Checks the fields, which a handler may have changed.
+        // Checks the fields: a handler may have changed them.
         const { code, message, data } = new RpcError(error.code, error.message, error.data);
         return errorText(id, code, message, data);
       } catch (fault) {
         error = fault;
       }
     }
-    // The connection ended while the handler called the peer.
+    // For example, the connection ended while the handler called the peer.
     const isEnd = connection?.state !== 'open' && isTrue(() => error instanceof CloseError);
-    // The handler gave its signal to a function of the platform, such as fetch.
+    // For example, the handler passed its signal to `fetch`.
     const isAbort = request.isCancelled && isTrue(() => (error as Error).name === 'AbortError');
     if (!isEnd && !isAbort) this.#carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
@@ -99,8 +100,8 @@ export class HandlerCaller {
 }
 
 /**
- * Whether this end has closed the connection, so that messages which have arrived are dropped. A
- * runtime without `dropsInput` drops them at each close.
+ * Whether messages of the connection that have arrived are dropped, because this end has closed the
+ * connection. Without `dropsInput`, each close by this end drops them.
  */
 export function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;

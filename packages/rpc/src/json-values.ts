@@ -1,4 +1,4 @@
-/** Values that JSON does not carry. */
+/** Types of values that JSON cannot represent. */
 type NoJSON =
   | bigint
   | symbol
@@ -16,7 +16,7 @@ type NoJSON =
 /** Bound of the levels that {@link Find} visits. A type may contain itself. */
 type Levels = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/** The values of `Kind` in `T`, at any level. `any` and `unknown` have none. */
+/** The types of `Kind` that `T` contains, at any level; never for `any` and `unknown`. */
 type Find<T, Kind, L extends readonly unknown[] = Levels> = unknown extends T
   ? never
   : T extends string | number | boolean | null | undefined
@@ -36,13 +36,13 @@ type ValueOf<T> = T[keyof T];
 /** Replaces `string`, so that an index signature does not hide known keys. */
 type Key<K> = string extends K ? '[string]' : K;
 
-/** `unknown` accepts any schema. The other type accepts none: the compiler shows its key. */
+/** As `S & Verdict`: `unknown` accepts any schema `S`. The other type fits no schema, and its key explains why. */
 type Verdict<Found> = [Found] extends [never] ? unknown : { readonly 'JSON has no': Found };
 
-/** Refuses the schema of an input that JSON does not carry. */
+/** Refuses the schema of an input that JSON cannot represent. */
 export type Sent<Input> = Verdict<Find<Input, NoJSON>>;
 
-/** As {@link Sent}, for an answer. A Date is sent as a text, which the schema may accept. */
+/** As {@link Sent}, for an answer. A Date in the output is sent as text, which the schema may accept. */
 export type Answered<Input, Output> = Verdict<
   Find<Input, NoJSON> | Find<Output, Exclude<NoJSON, Date>>
 >;

@@ -28,7 +28,7 @@ import { INVALID, parse } from './wire.ts';
 /** One end of a connection. */
 export type End = 'server' | 'client';
 
-/** The definitions of a contract, by the end that handles them. */
+/** The named definitions of a contract, by the end that handles them. */
 export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
@@ -39,7 +39,7 @@ export interface Binding extends RequestsPlan {
   contextOf(link: Link, request: Request): unknown;
 }
 
-/** Codes of a normal close. Messages that arrived before are still handled. */
+/** Close codes after which the messages that have arrived are still handled. */
 const NORMAL: readonly number[] = [1000, 1001, 1005];
 
 /** The link of each connection and ReconnectingConn. */
@@ -80,23 +80,22 @@ export class Link {
   /** @throws TypeError when the link has the handlers of another call. */
   bind(binding: Binding): void {
     if (this.#binding === binding) return;
-    // A peer may have been created with the names of the contract.
+    // The link may exist already: a call to its client creates it with the names of a contract.
     const hasNames = binding.end === this.end && includesNames(binding.contract, this.contract);
     if (this.#binding !== undefined || !hasNames) throw takenError();
     this.#binding = binding;
-    this.carrier.isRead = true;
+    this.carrier.hasReader = true;
     this.contract = binding.contract;
   }
 
   /**
-   * Takes a message of the other end.
+   * Takes a message of the peer.
    *
    * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     // `Requests` is created for the first message, to save the memory of idle connections.
-    this.#requests ??= this.#createRequests(this.#binding!);
-    const requests = this.#requests;
+    const requests = (this.#requests ??= this.#createRequests(this.#binding!));
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
     const text = message.text();
     const parsed = parse(text);
@@ -111,7 +110,7 @@ export class Link {
     return undefined;
   }
 
-  /** Not a part of {@link take}: there, the closures would cost 48 bytes for each message. */
+  /** A function of its own: in {@link take}, the closures would cost 48 bytes for each message. */
   #createRequests(binding: Binding): Requests {
     return new Requests(
       this.carrier,
@@ -121,14 +120,14 @@ export class Link {
     );
   }
 
-  /** Calls a method of the other end, or sends it an event. */
+  /** Calls a method of the peer, or sends an event to the peer. */
   call(
     definition: MethodDefinition | EventDefinition,
     input: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
     const outcome = this.calls.call(definition, input, options);
-    // A pause of reading would delay the answer.
+    // While a call waits for its answer, reading must not pause.
     this.#requests?.readOn();
     return outcome;
   }
@@ -150,7 +149,7 @@ export class Link {
     this.calls.end(closeErrorOf(info), closeErrorOf(info, HAS_ENDED));
   }
 
-  /** Resolves when no handler runs. */
+  /** Resolves when no handler runs; undefined if none runs now. */
   untilIdle(): Promise<void> | undefined {
     return this.#requests?.untilIdle();
   }
@@ -172,11 +171,11 @@ export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Prom
   return markHandled(conn.receive(receive).then(() => SERVED.ended(conn, undefined), failed));
 }
 
-/** Ends the link of a connection. The promise of `serve` resolves when no handler runs. */
+/** Called at the end of a served connection. The promise of `serve` settles as `ended` does. */
 const SERVED = {
   async ended(conn: ConnLike, failure: { readonly error: unknown } | undefined): Promise<void> {
     const link = links.get(conn)!;
-    // The application reads the connection too.
+    // Other code of the application reads the connection already.
     if (failure?.error instanceof ReadPendingError) {
       links.delete(conn);
       link.calls.end(failure.error);
@@ -188,7 +187,7 @@ const SERVED = {
   },
 };
 
-/** The link of a session. The first message, or the first call to its client, creates it. */
+/** The link of a session. The session's first message, or the first call to its client, creates it. */
 export function linkOfSession(session: SessionLike, end: End, contract: Names): Link {
   const { conn } = session;
   const known = links.get(conn);
@@ -205,7 +204,7 @@ export function linkOfSession(session: SessionLike, end: End, contract: Names): 
   return link;
 }
 
-/** Reads a connection at its client. */
+/** Creates the link of a client's connection, and reads the connection. */
 export function connectConn(conn: ConnLike, binding: Binding): Link {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   const { closed } = internalsOf(conn);
@@ -214,7 +213,7 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
   return link;
 }
 
-/** Reads all connections of a ReconnectingConn. */
+/** Creates the link of a ReconnectingConn, and reads all its connections. */
 export function connectSeries(live: ReconnectingConnLike, binding: Binding): Link {
   const link = claim(live, binding, () => new ReconnectingCarrier(live));
   live['@ws/alive']?.(QUESTION);
@@ -238,10 +237,10 @@ function read(target: ConnLike | ReconnectingConnLike, link: Link): void {
     });
 }
 
-/** @throws TypeError when another call reads the connection. */
-function claim(target: object, binding: Binding, carry: () => Carrier): Link {
+/** Creates the link of `target`. @throws TypeError when another call reads the connection. */
+function claim(target: object, binding: Binding, createCarrier: () => Carrier): Link {
   if (links.has(target)) throw takenError();
-  const link = new Link(target, carry(), binding.end, binding.contract);
+  const link = new Link(target, createCarrier(), binding.end, binding.contract);
   link.bind(binding);
   links.set(target, link);
   return link;

@@ -1,7 +1,7 @@
 import type { Platform } from '@ws/conn';
 import { Deferred, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 
-/** The longest pause of reading in which no handler settles, in ms. */
+/** Ms after which a pause of reading is too long, if no handler settles meanwhile. */
 const MAX_PAUSE_MS = 10_000;
 
 /** A pause of reading. */

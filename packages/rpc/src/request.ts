@@ -17,7 +17,7 @@ export interface Handler {
  */
 export type Place = 'ordered' | 'nested' | 'beside' | 'stream';
 
-/** A request or an event of the other end, or a refusal that waits for earlier messages. */
+/** A request or an event of the peer, or a refusal of one that waits for earlier messages. */
 export class Request {
   /** Undefined for an event. */
   readonly id: Id | undefined;
@@ -27,15 +27,15 @@ export class Request {
   /** Characters of the message. */
   readonly size: number;
   readonly connection: ConnLike | undefined;
-  /** Number of calls of this end when the request arrived; once its handler runs, when it started. */
+  /** `Calls.lastNumber` of this end at the arrival of the request, later at the start of its handler. */
   callsBefore = 0;
   /** Whether the handler has settled. The answer may still wait for a peer that reads slowly. */
   isHandled = false;
   /** Whether a stream waits for `next()` of its iterator, which may wait for a request. */
   awaits = false;
-  /** Whether the connection has ended without a normal close, so that waiting requests are dropped. */
+  /** Whether the connection has ended without a normal close, so that its requests are dropped. */
   isDropped = false;
-  /** How the handler runs; undefined before. */
+  /** How the handler runs; undefined before it starts. */
   place: Place | undefined = undefined;
   /** Called after the signal has aborted. */
   onCancel: (() => void) | undefined = undefined;
@@ -70,12 +70,12 @@ export class Request {
     return this.#control.signal;
   }
 
-  /** Whether later requests wait for the handler, which has not settled. */
+  /** Whether the handler has not settled, so that later requests wait for it. */
   get isSlow(): boolean {
     return this.place === 'ordered' && !this.isHandled;
   }
 
-  /** Whether the handler has not settled, and may wait for a request of the other end. */
+  /** Whether the handler has not settled, and may itself wait for a request of the peer. */
   get mayDepend(): boolean {
     return this.place !== 'beside' && !this.isHandled;
   }

@@ -25,16 +25,17 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Bounds of the handlers that run out of order: their number, and the characters of their messages. */
+/** Bounds of the handlers that run out of order: their number, and the size of their messages. */
 const MAX_RUNNING = { nested: 16, beside: 256 };
 type OutOfOrder = keyof typeof MAX_RUNNING;
+/** In characters. */
 const MAX_RUNNING_SIZE = 1024 * 1024;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
-/** Reported characters of an unknown name. A name of a contract has at most so many. */
+/** Characters of an unknown name that a report has: the longest name that a contract may have. */
 const MAX_NAME = 64;
 
-/** What all links of one call of `serve`, `listener` or `connect` share. */
+/** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
@@ -44,7 +45,7 @@ export interface RequestsPlan {
   readonly unknownEvents: Set<string>;
 }
 
-/** Receives the requests and events of the other end of one link, and starts their handlers. */
+/** Receives the peer's requests and events on one link, and starts their handlers. */
 export class Requests {
   readonly #carrier: Carrier;
   /** Returns the calls of this end; undefined before the first call. */
@@ -67,13 +68,13 @@ export class Requests {
   };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** Whether a pause has lasted too long. Reading then continues until an ordered handler settles. */
+  /** Whether a pause has lasted too long. Then reading does not pause until an ordered handler settles. */
   #isStuck = false;
-  /** The connection whose end ends a pause. */
+  /** The connection that {@link #watch} observes: its end ends a pause. */
   #watchedConn: ConnLike | undefined;
   /** Whether {@link #refillLater} waits for its turn. */
   #willRefill = false;
-  /** Resolves when no handler runs. */
+  /** The promise of {@link untilIdle}. */
   #idle: Deferred<void> | undefined;
   /** The request of the last handler that was reported as too slow. */
   #reportedSlow: Request | undefined;
@@ -103,7 +104,7 @@ export class Requests {
    * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
-    const { source } = this.#carrier;
+    const { messageConnection } = this.#carrier;
     if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
       this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
@@ -115,13 +116,13 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (this.#signsOfLife.takes(id, method, source)) return this.#untilRoom();
+    if (this.#signsOfLife.answer(id, method, messageConnection)) return this.#untilRoom();
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
-    const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
-    if (handler !== undefined && takes) {
-      const request = new Request(id, handler, params, text.length, source);
-      if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
+    const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && fits) {
+      const request = new Request(id, handler, params, text.length, messageConnection);
+      if (handler.definition.kind === 'stream' || !handler.definition.onArrival)
         return this.#add(request, text);
       if (handler.definition.kind === 'method') {
         this.#startOutOfOrder(request, 'beside');
@@ -141,24 +142,22 @@ export class Requests {
     const unknown = this.#plan.unknownEvents;
     if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
-    const shown = JSON.stringify(name);
-    const what = `an event ${shown} was dropped: the contract has none at this end`;
+    const what = `an event ${JSON.stringify(name)} was dropped: the contract has none at this end`;
     this.#carrier.report(new Error(`${what}; has the other end a newer one?`), 'rpc');
   }
 
-  /** Takes a message without a handler. Sends `refusal` after the answers to earlier messages. */
+  /** Refuses a message. Sends the text `refusal` after the answers to earlier messages. */
   refuse(refusal: string, text: string): Promise<void> | undefined {
-    const { source } = this.#carrier;
-    return this.#add(new Request(null, refusal, undefined, text.length, source), text);
+    const { messageConnection } = this.#carrier;
+    return this.#add(new Request(null, refusal, undefined, text.length, messageConnection), text);
   }
 
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
-    request.callsBefore = this.#calls()?.begun ?? 0;
-    const isNext = waiting.isEmpty && this.#hasPlace;
-    if (isNext && this.#starting === undefined) {
+    request.callsBefore = this.#calls()?.lastNumber ?? 0;
+    if (waiting.isEmpty && this.#hasPlace && this.#starting === undefined) {
       this.#start(request);
-      // With both ends in one process, answers to calls of the handler may have arrived in this call.
+      // With both ends in one process, the handler's calls may already have their answers.
       this.#startNext();
       return undefined;
     }
@@ -177,9 +176,8 @@ export class Requests {
   }
 
   /**
-   * Starts waiting requests on which a stream of the other end may depend. A reader of this end
-   * waits for an item of that stream. Its generator may have sent these requests, and wait for
-   * their answers.
+   * A reader of this end waits for an item of the peer's stream. The peer's generator may wait for
+   * answers to requests that are queued here. Starts these requests out of order.
    */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasRoom('nested') && this.#mayBeAwaited()) {
@@ -193,8 +191,9 @@ export class Requests {
   }
 
   /**
-   * Whether a running handler or generator may depend on a request that arrives now: this end has
-   * called the other end since the handler started, and has no answer.
+   * Whether a running handler or generator may depend on a request that arrives now: it may have
+   * called the peer since it started, a call has no answer yet, and the peer may need this request
+   * to answer.
    */
   #mayBeAwaited(): boolean {
     const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;
@@ -213,29 +212,30 @@ export class Requests {
     return count < MAX_RUNNING[place] && size < MAX_RUNNING_SIZE;
   }
 
-  /** Starts a handler beside the running ones. */
+  /** Starts a handler that runs in parallel with the handlers that are already running. */
   #startOutOfOrder(request: Request, place: OutOfOrder): void {
     if (!this.#hasRoom(place)) return this.#overload(request);
     const done = this.#run(request);
     if (done !== undefined) this.#track(request, done, place);
   }
 
+  /** Pauses reading if it must. Returns the promise of the pause. */
   #untilRoom(): Promise<void> | undefined {
-    const { source, platform } = this.#carrier;
-    if (!this.#mustPause || source?.state === 'closed') return undefined;
+    const { messageConnection, platform } = this.#carrier;
+    if (!this.#mustPause || messageConnection?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
       const pause = (this.#pause = new Pause(platform, () => this.#pausedTooLong()));
       this.#signsOfLife.sendWhile(() => this.#pause === pause);
-      this.#watch(source);
+      this.#watch(messageConnection);
     }
     return this.#pause.over.promise;
   }
 
   /**
-   * Reading continues while this end waits for an answer or an item, which a later message may
-   * bring. It also continues while this end waits for room to write, because the other end may read
-   * only after its own writes, and when a handler is stuck, because a cancel may follow. At their
-   * bound, kept events and unread refusals always pause reading.
+   * Reading pauses when the queue is full, unless a later message may help: the answer or the item
+   * for which this end waits, or the cancel of a stuck handler. It also continues while this end
+   * waits for room to write, because the peer may read only after its own writes. Too many kept
+   * events, or too many unread refusals, always pause reading.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
@@ -244,14 +244,14 @@ export class Requests {
   }
 
   get #isOverfull(): boolean {
-    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.source);
+    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.messageConnection);
   }
 
-  /** Continues reading when the connection has ended: only a read finds the end. */
-  #watch(source: ConnLike | undefined): void {
-    if (source === undefined || source === this.#watchedConn) return;
-    this.#watchedConn = source;
-    void internalsOf(source).closed.then(() => this.#endPause());
+  /** Ends the pause when the connection ends, because only a read finds the end. */
+  #watch(connection: ConnLike | undefined): void {
+    if (connection === undefined || connection === this.#watchedConn) return;
+    this.#watchedConn = connection;
+    void internalsOf(connection).closed.then(() => this.#endPause());
   }
 
   #pausedTooLong(): void {
@@ -266,14 +266,14 @@ export class Requests {
       this.#endPause();
       return carrier.overloaded();
     }
-    // No handler is slow, so this end waits for the peer to read. No message would change that.
+    // Without a slow handler, this end waits for the peer to read. A message would not change that.
     if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
     this.#endPause();
   }
 
-  /** Answers before the answers to earlier messages: with Busy, or with the refusal. */
+  /** Refuses a request at once, before the answers to earlier messages. */
   #overload({ id, handler, connection }: Request): void {
     const text =
       typeof handler === 'string'
@@ -287,7 +287,7 @@ export class Requests {
     if (this.#pause !== undefined && !this.#mustPause) this.#endPause();
   }
 
-  /** Called when a handler or a write has made progress. The time of a pause starts again. */
+  /** Called when a handler or a write has made progress. The bound of a pause starts again. */
   progressed(): void {
     this.#pause?.restart();
   }
@@ -312,7 +312,7 @@ export class Requests {
     this.readOn();
   }
 
-  /** Moves kept events to the queue in a later turn, so that other connections are served before. */
+  /** Moves kept events to the queue in a later turn, so that other connections are served first. */
   #refillLater(): void {
     if (this.#willRefill || this.#waiting.isEmpty) return;
     this.#willRefill = true;
@@ -341,7 +341,7 @@ export class Requests {
     counts.size += request.size;
     request.place = place;
     this.#running.push(request);
-    // The handler was called first, because it may only listen for the abort.
+    // A handler may only listen for the event `abort`, so the abort comes after its call.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.onRun?.(done);
     void done.then(() => {
@@ -362,7 +362,7 @@ export class Requests {
 
   /** @returns Undefined when the request is done, else a promise that never rejects. */
   #run(request: Request): Promise<void> | undefined {
-    request.callsBefore = this.#calls()?.begun ?? 0;
+    request.callsBefore = this.#calls()?.lastNumber ?? 0;
     try {
       const answer = this.#caller.answerTo(request);
       if (!(answer instanceof Promise)) return this.#answer(request, answer);
@@ -386,7 +386,7 @@ export class Requests {
     });
   }
 
-  /** @returns A promise when the connection has no room: the peer reads too slowly. */
+  /** Sends the answer of a handler. Returns a promise if the connection has no room for more. */
   #answer(request: Request, text: string | undefined): Promise<void> | undefined {
     request.isHandled = true;
     const { connection, id } = request;
@@ -395,36 +395,36 @@ export class Requests {
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
   }
 
-  /** Takes an event of this library. Other events that begin with `$/` are ignored, as in LSP. */
+  /** Takes an event `$/…` of this library. Unknown ones are ignored, as in LSP. */
   #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
-    const { source } = this.#carrier;
+    const { messageConnection } = this.#carrier;
     if (method === ITEM) this.#calls()?.arrived(id, items, size);
-    else if (method === MORE) this.#streams?.taken(id, n, source);
-    else if (method === CANCEL) this.#cancel(id, source);
+    else if (method === MORE) this.#streams?.taken(id, n, messageConnection);
+    else if (method === CANCEL) this.#cancel(id, messageConnection);
   }
 
-  #cancel(id: unknown, source: ConnLike | undefined): void {
+  #cancel(id: unknown, connection: ConnLike | undefined): void {
     const why = 'the caller has cancelled the request';
-    const isMeant = (request: Request): boolean =>
+    const isTarget = (request: Request): boolean =>
       request.id === id &&
       id !== undefined &&
-      request.connection === source &&
+      request.connection === connection &&
       // A peer may reuse the id of a cancelled request.
       !request.isCancelled &&
       typeof request.handler !== 'string';
-    const running = this.#running.find(isMeant);
+    const running = this.#running.find(isTarget);
     if (running !== undefined) {
       running.cancel(why);
       return;
     }
-    const request = this.#waiting.remove(isMeant);
+    const request = this.#waiting.remove(isTarget);
     if (request === undefined) return;
     this.readOn();
-    void this.#answers.send(source, errorText(request.id!, ErrorCode.Cancelled, why));
+    void this.#answers.send(connection, errorText(request.id!, ErrorCode.Cancelled, why));
     this.#reportSlow();
   }
 
-  /** Reports once that a handler is too slow for the requests that wait for it. */
+  /** Reports a handler that has not settled while later requests wait for it. Once a handler. */
   #reportSlow(): void {
     const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
@@ -451,7 +451,7 @@ export class Requests {
     this.readOn();
   }
 
-  /** Resolves when no request runs or waits; undefined when that is so now. */
+  /** Resolves when no handler runs and no request waits. Undefined if there are none now. */
   untilIdle(): Promise<void> | undefined {
     if (this.#isIdle) return undefined;
     this.#idle ??= new Deferred();

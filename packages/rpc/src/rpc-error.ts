@@ -14,9 +14,9 @@ export const ErrorCode = {
 } as const;
 
 /**
- * An error that a handler throws for its caller. The call rejects with an RpcError with the same
- * code, message and `data`. Any other error of a handler is reported at the end of the handler, and
- * the caller gets only the code -32603.
+ * An error that a handler throws for its caller. The call rejects with an RpcError of the same
+ * code, message and `data`. Any other error of a handler is reported where the handler runs, and the
+ * caller gets only the code -32603.
  *
  * @see https://www.jsonrpc.org/specification#error_object
  *
@@ -32,7 +32,7 @@ export const ErrorCode = {
 export class RpcError extends Error {
   /** A whole number. JSON-RPC reserves -32768 to -32000. */
   readonly code: number;
-  /** A value that JSON can express, or undefined. Unchecked in an error of the other end. */
+  /** A value that JSON can express, or undefined. Unchecked in an error from the peer. */
   readonly data: unknown;
 
   /** @throws TypeError or RangeError when `code` is not a whole number. */

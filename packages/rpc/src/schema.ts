@@ -4,7 +4,7 @@ import { isThenable, kind } from '@ws/conn/internal';
 /** The type of the values that a schema takes. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
 
-/** A fault of a value, for the other end. */
+/** A fault of a value, as the peer gets it. */
 export interface Issue {
   readonly message: string;
   readonly path: readonly (string | number)[];
@@ -16,10 +16,10 @@ export interface Checked {
   readonly issues?: readonly Issue[] | undefined;
 }
 
-/** Most issues that are sent to the other end. */
+/** Largest number of issues of one value. */
 const MAX_ISSUES = 10;
 
-/** Whether `schema` accepts `value`. True for a schema that returns a promise. */
+/** Whether `schema` accepts `value`. Also true if the schema returns a promise. */
 export function takes(schema: StandardSchema, value: unknown): boolean {
   const result = attempt(schema, value);
   return result instanceof Promise || (result !== undefined && result.issues === undefined);
@@ -38,7 +38,7 @@ function attempt(
   }
 }
 
-/** Calls `use` with a value: at once or, for a promise, when it resolves. */
+/** Calls `use` with a value: at once or, for a promise, when the promise resolves. */
 export function after<T, R>(
   value: T | PromiseLike<T>,
   use: (value: T) => R | Promise<R>,
@@ -49,15 +49,15 @@ export function after<T, R>(
 /**
  * Checks `value`.
  *
- * @returns The result, or a promise of it when the schema returns one.
- * @throws (or rejects with) what the schema throws; TypeError when it returns no result.
+ * @returns The result; a promise of the result if the schema is asynchronous.
+ * @throws (or rejects with) the error of the schema; TypeError when the schema returns no result.
  */
 export function check(schema: StandardSchema, value: unknown): Checked | Promise<Checked> {
   return after<unknown, Checked>(schema['~standard'].validate(value), checkedOf);
 }
 
 /**
- * Checks `value`. When the schema refuses it or throws, checks `other` instead, if given.
+ * Checks `value`. If the schema refuses `value` or throws, checks the value of `other`, if given.
  *
  * @throws As {@link check}.
  */
@@ -73,10 +73,11 @@ export function checkEither(
 }
 
 /**
- * Checks a value of the other end. Null is also checked as undefined, which JSON lacks.
+ * Checks a value from the peer. JSON has no undefined, so a null that does not fit is checked again
+ * as undefined.
  *
- * @param use - Called with the value; with a JSONError when it does not fit, or the schema fails.
- * @returns A promise when the schema returns one. Never throws or rejects.
+ * @param use - Called with the value, or with a JSONError when no value fits or the schema fails.
+ * @returns A promise if the schema is asynchronous. Never throws or rejects.
  */
 export function checkArrived(
   schema: StandardSchema,
@@ -112,7 +113,8 @@ export function checkNow(schema: StandardSchema, value: unknown, owner: string):
 /**
  * The value of a result.
  *
- * @param name - Follows `what` in the text of the error. A value that fits creates no text.
+ * @param name - Follows `what` in the text of the error. Separate, so that a fitting value creates no
+ *   text.
  * @throws JSONError when the value does not fit.
  */
 export function valueOf({ value, issues }: Checked, what: string, name = ''): unknown {

@@ -4,27 +4,27 @@ import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { check, valueOf } from './schema.ts';
-import { StreamWindow, type Windows } from './stream-window.ts';
+import { StreamWindow, type WindowTotals } from './stream-window.ts';
 import { errorText, itemText, resultText } from './wire.ts';
 
-/** The reason of a cancel when a stream ends with its connection. */
+/** The reason with which a stream is cancelled when its connection closes. */
 export const CLOSING = 'the connection is closing';
-/** Time in ms after a cancel, after which an iterator that has not ended is reported. */
+/** Ms after a cancel until an iterator that has not ended is reported. */
 const SLOW_MS = 10_000;
 
 /** An AsyncIterator, or the reader of a ReadableStream. */
 export type ItemSource = Pick<AsyncIterator<unknown>, 'next'> & { return?(): PromiseLike<unknown> };
 
-/** Sends the items of the application's iterator, at the pace of the reader at the peer. */
+/** Sends the items of the application's iterator, at the pace of the peer's reader. */
 export class ServedStream implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly request: Request;
   readonly window: StreamWindow;
   readonly #carrier: Carrier;
   readonly #iterator: ItemSource;
-  /** Returns the answer for an error. Reports an error that is not for the caller. */
+  /** Returns the answer for an error. Reports an error that the peer must not see. */
   readonly #answerTo: (error: unknown) => string;
-  /** Resolves when the request is cancelled: to the answer if an item failed, else to undefined. */
+  /** Resolves when the request is cancelled: to an answer if an item failed, else to undefined. */
   readonly #cancelled = new Deferred<string | undefined>();
   /** The result of the last `next()`. */
   #nextItem: Promise<IteratorResult<unknown>> | undefined;
@@ -32,13 +32,13 @@ export class ServedStream implements TimerEntry {
   #hasEnded = false;
 
   constructor(
-    { carrier, windows }: { readonly carrier: Carrier; readonly windows: Windows },
+    { carrier, windowTotals }: { readonly carrier: Carrier; readonly windowTotals: WindowTotals },
     request: Request,
     iterator: ItemSource,
     answerTo: (error: unknown) => string,
   ) {
     this.request = request;
-    this.window = new StreamWindow(windows);
+    this.window = new StreamWindow(windowTotals);
     this.#carrier = carrier;
     this.#iterator = iterator;
     this.#answerTo = answerTo;
@@ -46,9 +46,9 @@ export class ServedStream implements TimerEntry {
   }
 
   /**
-   * Sends the items, then the answer. After a cancel, the answer waits for the end of the iterator,
-   * and the stream counts for the option `streams` until then. Otherwise a caller could start any
-   * number of iterators by cancels.
+   * Sends the items, then the answer. After a cancel, the answer waits for the end of the iterator, and
+   * the stream counts for the option `streams` until then. Otherwise a peer that cancels its requests
+   * could start any number of iterators.
    */
   async run(): Promise<void> {
     const answer = await Promise.race([this.#sendItems(), this.#cancelled.promise]);
@@ -109,7 +109,7 @@ export class ServedStream implements TimerEntry {
     return this.#carrier.untilWritable(this.request.connection!);
   }
 
-  /** Also resolves when the request is cancelled. */
+  /** Waits until an item of `size` characters may be sent, or until the request is cancelled. */
   async #untilItMaySend(size: number): Promise<void> {
     while (!this.request.isCancelled && !this.#maySend(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
@@ -118,7 +118,7 @@ export class ServedStream implements TimerEntry {
     }
   }
 
-  /** Ends the stream because an item does not fit, or was not sent. The iterator has not ended. */
+  /** Ends the stream because an item does not fit its schema, or was not sent. */
   readonly #fail = (error: unknown): void => {
     if (this.#hasEnded || this.request.isCancelled) return;
     if (!this.#isConnected) return this.request.cancel(CLOSING);
@@ -126,7 +126,7 @@ export class ServedStream implements TimerEntry {
     this.request.cancel(error);
   };
 
-  /** Ends the iterator: a generator at a `yield` at once, a running one when it checks its signal. */
+  /** Ends the iterator. A generator ends at its `yield`; a running one must check its signal. */
   async #endIterator(): Promise<void> {
     const { timers } = schedulerOf(this.#carrier.platform);
     timers.set(this, SLOW_MS);

@@ -4,21 +4,21 @@ import type { Carrier } from './carrier.ts';
 import type { Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import { CLOSING, type ItemSource, ServedStream } from './served-stream.ts';
-import type { Windows } from './stream-window.ts';
+import type { WindowTotals } from './stream-window.ts';
 
-/** The result of a handler. In some engines, a ReadableStream is not an AsyncIterable. */
-type Source = AsyncIterable<unknown> & {
+/** The results that a handler of a stream may return. Not every ReadableStream is an AsyncIterable. */
+type HandlerResult = AsyncIterable<unknown> & {
   getReader(): { read: ItemSource['next']; cancel(): Promise<unknown> };
 };
 
 /** The streams that this end of a link serves. */
 export class ServedStreams {
   readonly carrier: Carrier;
-  readonly windows: Windows = { count: 0, size: 0 };
+  readonly windowTotals: WindowTotals = { count: 0, size: 0 };
   readonly #limit: number;
-  /** Streams whose iterator has not ended, also cancelled ones. */
+  /** The streams with an unended iterator. Some of them are cancelled. */
   readonly #streams: ServedStream[] = [];
-  /** The connection that is observed: the end of its writes cancels its streams. */
+  /** The connection that {@link #watch} observes. The end of its writes cancels its streams. */
   #watchedConn: ConnLike | undefined;
 
   /** @param limit - The option `streams`. */
@@ -28,8 +28,8 @@ export class ServedStreams {
   }
 
   /**
-   * Resolves a turn later when the limit is reached, else returns undefined. A caller may cancel a
-   * stream and then open another one at once. The cancelled generator may end in that turn.
+   * At the limit, returns a promise that resolves in a later turn. A caller may cancel a stream and
+   * open another one at once. Within the turn, the cancelled generator can end and make room.
    */
   untilRoom(): Promise<void> | undefined {
     return this.#isFull
@@ -54,7 +54,7 @@ export class ServedStreams {
     answerTo: (error: unknown) => string,
   ): Promise<void> {
     const { connection } = request;
-    // After a close of this end, no item can be sent.
+    // Once this end has closed the connection, no item can be sent.
     if (connection?.state !== 'open') return RESOLVED;
     if (request.isCancelled) throw request.signal.reason;
     if (this.#isFull) throw new RpcError(ErrorCode.Busy, 'too many streams are open');
@@ -66,16 +66,16 @@ export class ServedStreams {
     });
   }
 
-  #iteratorOf({ name }: Request, source: unknown): ItemSource {
-    const { getReader, [Symbol.asyncIterator]: create } = Object(source) as Partial<Source>;
+  #iteratorOf({ name }: Request, result: unknown): ItemSource {
+    const { getReader, [Symbol.asyncIterator]: create } = Object(result) as Partial<HandlerResult>;
     if (typeof getReader === 'function') {
-      // Not the iterator of the platform: its `return()` waits for a pending `next()`.
-      const reader = getReader.call(source);
+      // The platform's own iterator has a `return()` that waits for a pending `next()`.
+      const reader = getReader.call(result);
       return { next: () => reader.read(), return: () => reader.cancel() };
     }
-    if (typeof create === 'function') return create.call(source);
-    onRejection(source, (error) => this.carrier.report(error, name));
-    throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(source)}`);
+    if (typeof create === 'function') return create.call(result);
+    onRejection(result, (error) => this.carrier.report(error, name));
+    throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(result)}`);
   }
 
   #watch(connection: ConnLike): void {
@@ -88,11 +88,11 @@ export class ServedStreams {
     });
   }
 
-  /** Called when the reader of the stream `id` has taken `n` items. `id` and `n` are unchecked. */
-  taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
+  /** The peer reports that it has taken `n` items of the stream `id`. Both values are unchecked. */
+  taken(id: unknown, n: unknown, conn: ConnLike | undefined): void {
     const stream = this.#streams.find(
       // A peer may reuse the id of a cancelled request.
-      ({ request }) => request.id === id && request.connection === source && !request.isCancelled,
+      ({ request }) => request.id === id && request.connection === conn && !request.isCancelled,
     );
     stream?.window.take(n);
   }

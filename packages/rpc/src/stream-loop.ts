@@ -12,11 +12,11 @@ import type { StreamDefinition } from './definitions.ts';
 import { after, checkArrived } from './schema.ts';
 import { REPORT_ITEMS, REPORT_SIZE } from './stream-window.ts';
 
-/** Bounds of the items that wait for `next()`: their number, and the characters of their messages. */
+/** Bounds of the items that wait for `next()`: their number, and their characters. */
 const MAX_ITEMS = 1_024;
 const MAX_SIZE = 4 * 1024 * 1024;
 
-/** An item that fits its schema, and the characters of its message. */
+/** An item that fits its schema, and its share of the characters of its message. */
 type Item = readonly [value: unknown, size: number];
 
 /** The end of a loop: its error, if there is one. */
@@ -29,22 +29,22 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   slot: TimerEntry['slot'] = undefined;
   readonly #definition: StreamDefinition;
   readonly #options: CallOptions;
-  /** A generator, because it answers calls of `next()` in their order and throws an error once. */
+  /** The items. A generator answers overlapping calls of `next()` in order, and throws an error once. */
   readonly #results: AsyncGenerator<Item, undefined>;
   #calls: Calls | undefined;
-  /** Undefined before the first `next()`. */
+  /** The request of the stream; undefined before the first `next()`. */
   #call: Call | undefined;
   #items = new Fifo<Item>();
-  /** Number of items that have arrived and that no `next()` has taken, and their characters. */
+  /** Number of the arrived items that no `next()` has taken, and their characters. */
   #count = 0;
   #size = 0;
-  /** The check of the last item; a promise while a schema is asynchronous. Later items wait for it. */
+  /** A promise while an asynchronous schema checks an item. Later items wait for it. */
   #checking: void | Promise<void> = undefined;
   /** How the loop ends after its items; undefined while it is open. */
   #end: End | undefined;
-  /** Resolves when there is an item, or the end. */
+  /** The promise of a reader that waits. Resolves when there is an item, or the end. */
   #readable: Deferred<void> | undefined;
-  /** Number of items taken since the last report to the other end, and their characters. */
+  /** Number of the items taken since the last report to the peer, and their characters. */
   #taken = 0;
   #takenSize = 0;
   #isReporting = false;
@@ -80,7 +80,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     return result;
   }
 
-  /** Ends the loop without a wait for the end of the other end's generator, which may take long. */
+  /** Ends the loop at once. Does not wait until the peer's generator has ended, which may take long. */
   async return(): Promise<Result> {
     this.#leave();
     await this.#results.return(undefined);
@@ -103,7 +103,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
         if (item !== undefined) {
           this.#took(item);
           yield item;
-        } else if (this.#end === undefined) await this.#untilNews(call);
+        } else if (this.#end === undefined) await this.#untilReadable(call);
         else if (this.#end.length === 0) return undefined;
         else throw this.#end[0];
       }
@@ -112,7 +112,8 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     }
   }
 
-  #untilNews(call: Call): Promise<void> {
+  /** Waits for an item or the end, for at most the option `timeout`. */
+  #untilReadable(call: Call): Promise<void> {
     if (call.ms !== Infinity) call.timers.set(this, call.ms, true);
     this.#calls!.wait(call);
     this.#readable = new Deferred();
@@ -179,7 +180,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     if (!this.#isReporting) void this.#report();
   }
 
-  /** Reports taken items. Sends one report at a time, because the other end may not read. */
+  /** Reports taken items. Waits for each report before the next one, because the peer may not read. */
   async #report(): Promise<void> {
     this.#isReporting = true;
     while (!this.#end && (this.#taken >= REPORT_ITEMS || this.#takenSize >= REPORT_SIZE)) {

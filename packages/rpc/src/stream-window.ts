@@ -1,42 +1,43 @@
 import { Deferred } from '@ws/conn/internal';
 
-/** Bound of the sent items of one stream that its reader has not taken. */
+/** Bound of the items in one window. */
 const MAX_ITEMS = 64;
-/** Bound of the characters in all windows of a link. Each window has an equal share. */
+/** Bound of the characters in all windows of a link. Each open window has an equal share. */
 const MAX_SIZE = 128 * 1024;
-/** The least share of a window. */
+/** The least share of a window, in characters. */
 const LEAST_SHARE = 8 * 1024;
 
 /**
- * A reader reports when it has taken this many items or characters: half of the smallest window.
- * With rarer reports, both ends would wait for each other.
+ * A reader reports each time it has taken this many items or characters: half of the smallest
+ * window. With rarer reports, a full window could wait for a report, and the reader for an item.
  */
 export const REPORT_ITEMS = 32;
 export const REPORT_SIZE = 4_096;
 
-/** Number of open windows of a link, and characters of the items in all of them. */
-export type Windows = { count: number; size: number };
+/** Number of the open windows of a link, and number of the characters in all of them. */
+export type WindowTotals = { count: number; size: number };
 
-/** The sent items of a stream that its reader has not taken. */
+/** Counts the sent items of one stream that the reader has not reported as taken. */
 export class StreamWindow {
-  readonly #windows: Windows;
+  readonly #totals: WindowTotals;
+  /** The characters of each item in the window, oldest first, and their sum. */
   readonly #sizes: number[] = [];
   #size = 0;
   #taken: Deferred<void> | undefined;
 
-  constructor(windows: Windows) {
-    this.#windows = windows;
-    windows.count++;
+  constructor(totals: WindowTotals) {
+    this.#totals = totals;
+    totals.count++;
   }
 
-  /** Whether an item of `size` characters may be sent: any item, if few characters wait. */
+  /** Whether an item of `size` characters may be sent. A nearly empty window takes any item. */
   hasRoom(size: number): boolean {
     if (this.#sizes.length >= MAX_ITEMS) return false;
-    // The reader may have taken all items: it reports later.
+    // Below REPORT_SIZE the reader may have taken all items without a report.
     if (this.#size < REPORT_SIZE) return true;
-    const { count, size: all } = this.#windows;
+    const { count, size: sizeOfAll } = this.#totals;
     const own = this.#size + size;
-    return own <= LEAST_SHARE || (own <= MAX_SIZE / count && all + size <= MAX_SIZE);
+    return own <= LEAST_SHARE || (own <= MAX_SIZE / count && sizeOfAll + size <= MAX_SIZE);
   }
 
   /** Resolves when the reader has taken items, or the window is closed. */
@@ -48,21 +49,21 @@ export class StreamWindow {
   add(size: number): void {
     this.#sizes.push(size);
     this.#size += size;
-    this.#windows.size += size;
+    this.#totals.size += size;
   }
 
-  /** Called when the reader has taken `n` items. The peer chose `n`, so it may be any value. */
+  /** Removes `n` items that the reader reports as taken. `n` comes from the peer, unchecked. */
   take(n: unknown): void {
     for (const size of this.#sizes.splice(0, typeof n === 'number' ? n : 0)) {
       this.#size -= size;
-      this.#windows.size -= size;
+      this.#totals.size -= size;
     }
     this.#taken?.resolve();
     this.#taken = undefined;
   }
 
   close(): void {
-    this.#windows.count--;
+    this.#totals.count--;
     this.take(Infinity);
   }
 }

@@ -5,7 +5,7 @@ import { checkIsSchema, type SchemaInput } from './schema.ts';
 import { ServedStreams } from './served-streams.ts';
 import { StreamLoop } from './stream-loop.ts';
 
-/** The code of streams. Each definition refers to it: a bundle without `stream` lacks it. */
+/** The code of streams. Only definitions of streams refer to it, so a bundle without `stream` lacks it. */
 const CODE: {
   readonly StreamLoop: typeof StreamLoop;
   readonly ServedStreams: typeof ServedStreams;
@@ -20,10 +20,10 @@ export type StreamCode = typeof CODE;
  *
  * A stream ends with its connection. A `ReconnectingConn` does not send the request again.
  *
- * @param input - A Standard Schema (zod, valibot, ...). The caller gives its input, the handler gets
- *   its output.
- * @param item - The schema of each item. It runs at both ends, so it must accept its own output,
- *   parsed from JSON.
+ * @param input - A Standard Schema (zod, valibot, ...). The caller passes the schema's input, the
+ *   handler gets its output.
+ * @param item - The schema of each item. Both ends apply the schema, so it must accept its own output
+ *   after a round trip through JSON.
  * @throws TypeError for an invalid argument.
  *
  * @example

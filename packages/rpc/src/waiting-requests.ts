@@ -3,27 +3,26 @@ import { Fifo, internalsOf } from '@ws/conn/internal';
 import { type Handler, Request } from './request.ts';
 import { parse, type WireMessage } from './wire.ts';
 
-/** Bounds of the requests and events in the queue: their number, and the characters of their text. */
+/** Bounds of the queue: number of requests and events, and characters of their text. */
 const MAX_QUEUED = 256;
 const MAX_QUEUED_SIZE = 1024 * 1024;
 /** The default `maxBufferedAmount` of a connection. */
 const MAX_KEPT_SIZE = 16 * 1024 * 1024;
-/** Bytes that a kept event is charged beside its text. */
+/** Bytes that a kept event costs beside its text. */
 const EVENT_COST = 64;
 
-/** An event for which the queue has no room. Its text needs less memory than its parsed params. */
+/** An event beyond the bounds of the queue. Its text needs less memory than its parsed params. */
 interface KeptEvent {
   readonly handler: Handler;
   readonly text: string;
   readonly connection: ConnLike | undefined;
 }
 
-/** The requests and events of a link that wait for a handler, in their order. */
+/** The requests and events of a link that wait for a handler, in the order of their arrival. */
 export class WaitingRequests {
-  /** At most {@link MAX_QUEUED}. */
   #queue: Request[] = [];
   #queuedSize = 0;
-  /** Events after those of the full queue; undefined when there are none. */
+  /** Events that arrived while the queue was full; undefined when there are none. */
   #kept: Fifo<KeptEvent> | undefined;
   #keptSize = 0;
 
@@ -31,7 +30,7 @@ export class WaitingRequests {
     return this.#queue.length === 0 && this.#kept === undefined;
   }
 
-  /** Whether the queue takes no request. */
+  /** Whether a new request must not be added: it would overtake a kept event, or exceed a bound. */
   get isFull(): boolean {
     return this.#kept !== undefined || this.#isQueueFull;
   }
@@ -40,12 +39,12 @@ export class WaitingRequests {
     return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
   }
 
-  /** Whether the kept events are at their bound. */
+  /** Whether no further event may be kept. `connection` is the connection of the next event. */
   isOverfull(connection: ConnLike | undefined): boolean {
     if (this.#kept === undefined) return false;
     const internals = connection && internalsOf(connection);
     if (this.#keptSize >= (internals?.maxBufferedAmount ?? MAX_KEPT_SIZE)) return true;
-    // The write budget bounds the kept events of all connections.
+    // The write budget bounds the kept events of all connections together.
     return internals?.countKept?.(0) === false;
   }
 
@@ -54,23 +53,23 @@ export class WaitingRequests {
     this.#queuedSize += request.size;
   }
 
-  /** Keeps an event that does not fit into the queue. */
+  /** Keeps the text of an event until {@link refill}, because the queue is full. */
   keep({ handler, connection }: Request, text: string): void {
     this.#kept ??= new Fifo();
     this.#kept.add({ handler: handler as Handler, text, connection });
     this.#count(connection, text.length + EVENT_COST);
   }
 
-  /** @returns The first one of the queue. If undefined, {@link refill} may move kept events there. */
+  /** @returns The first request of the queue. Kept events need a {@link refill} first. */
   shift(): Request | undefined {
     const request = this.#queue.shift();
     if (request !== undefined) this.#queuedSize -= request.size;
     return request;
   }
 
-  /** Removes the first request for which `isMeant` is true. Kept events have no id, and stay. */
-  remove(isMeant: (request: Request) => boolean): Request | undefined {
-    const index = this.#queue.findIndex(isMeant);
+  /** Removes the first queued request for which `matches` is true. Kept events are not searched. */
+  remove(matches: (request: Request) => boolean): Request | undefined {
+    const index = this.#queue.findIndex(matches);
     if (index < 0) return undefined;
     const [request] = this.#queue.splice(index, 1);
     this.#queuedSize -= request!.size;
@@ -100,6 +99,7 @@ export class WaitingRequests {
     }
   }
 
+  /** Adds `bytes` to the size of the kept events, or subtracts them if negative. */
   #count(connection: ConnLike | undefined, bytes: number): void {
     this.#keptSize += bytes;
     if (connection !== undefined) internalsOf(connection).countKept?.(bytes);

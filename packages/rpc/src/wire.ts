@@ -12,7 +12,7 @@ export const CANCEL = '$/cancelRequest';
 /** Carries items of a stream: `{ id, items: […] }`. */
 export const ITEM = '$/item';
 
-/** Reports how many items the reader of a stream has taken since its last report: `{ id, n }`. */
+/** Reports that the reader of a stream has taken `n` more items: `{ id, n }`. */
 export const MORE = '$/more';
 
 /** A message of JSON-RPC 2.0. Only the member `jsonrpc` was checked. */
@@ -25,9 +25,9 @@ export interface WireMessage {
 }
 
 /**
- * Parses a text message. Refuses a batch, which is a JSON array.
+ * Parses a text message. Refuses a batch, a JSON array.
  *
- * @returns The message, or the text of the error answer.
+ * @returns The message; for an invalid one, the text of the error to answer.
  */
 export function parse(text: string): WireMessage | string {
   let value: unknown;
@@ -41,7 +41,7 @@ export function parse(text: string): WireMessage | string {
 }
 
 /**
- * Whether a request may have this `id`. JavaScript rounds numbers of 2^53 and more, so the
+ * Whether a request may have this `id`. Not a number of 2^53 or more: JavaScript rounds it, so the
  * answer would have another id.
  */
 export function isId(id: unknown): id is Id {
@@ -71,16 +71,16 @@ export function callText(
 }
 
 /**
- * The `params` of an input; none for undefined. An input that is no object or array in JSON is
- * wrapped: `[input]`. If `params` is an array of one value, the other end first tries that value as
- * input. So an array of one value is wrapped too, if the schema also takes that value.
+ * The `params` of an input; none for undefined. JSON-RPC allows only an object or an array, so any other
+ * input is wrapped: `[input]`. For an array of one value, the peer first tries that value as the input.
+ * So an input that is such an array is wrapped too, if the schema also accepts its value.
  */
 function paramsText(input: unknown, schema: StandardSchema): string {
   if (input === undefined) return '';
   const text = formatJSON(input);
   const isList = text[0] === '[';
   if (!isList && text[0] !== '{') return `,"params":[${text}]`;
-  // The value after JSON counts: `toJSON` may return an array.
+  // Looks at the value after JSON, because `toJSON` may return an array.
   const mayNeedWrap = isList && !(Array.isArray(input) && input.length !== 1);
   const list: readonly unknown[] = mayNeedWrap ? JSON.parse(text) : [];
   const isWrapped = list.length === 1 && takes(schema, list[0]);
@@ -110,13 +110,13 @@ export function invalidText(id: Id): string {
   return errorText(id, ErrorCode.InvalidRequest, 'Invalid Request');
 }
 
-/** The text of an event of this library. */
+/** The text of an event `$/…` of this library. */
 export function signalText(method: string, params?: object): string {
   return JSON.stringify({ jsonrpc: '2.0', method, params });
 }
 
 /**
- * The text of an item of the stream `id`. A message of this library has one item.
+ * The text of an item of the stream `id`. This library sends one item in a message.
  *
  * @throws JSONError for a value without JSON text. Undefined is written as null.
  */

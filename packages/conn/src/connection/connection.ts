@@ -49,14 +49,14 @@ import { RareParts } from './rare-parts.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
 /**
- * Bytes of input that may be dropped after our close frame. The input is read, because closing a socket
- * with unread input sends a reset, and the peer may then lose our close frame.
+ * Bound of the bytes of input that are dropped after our close frame. They are read at all because a
+ * socket that closes with unread input sends a reset, and the peer may then lose our close frame.
  */
 const MAX_DROPPED = 1_048_576;
 
 /**
- * One connection, inside its `Conn`. Joins the transport, the inbox, the outbox, control frames and the
- * end. The class has no `#` methods: these would cost each connection a word of memory.
+ * The inner object of a `Conn`. Connects the transport, the inbox, the outbox, control frames and the
+ * end. The class has no `#` methods, which would cost each connection a word of memory.
  */
 export class Connection implements TransportSink, TurnTask, TimerEntry, MachineOwner {
   /** The `Conn`, for the observer and for reports. */
@@ -79,7 +79,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
    */
   slot: number | undefined;
   /** When the peer last sent bytes, in whole ms of the platform's clock. */
-  heardAt: number;
+  lastByteAt: number;
 
   /** Absent until the first event that may end the connection. */
   ending: Ending | undefined;
@@ -105,7 +105,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.inbox = new Inbox(this);
     this.outbox = new Outbox(this);
     if (extension !== undefined) resumeBy(extension, this.inbox);
-    this.heardAt = Math.ceil(shared.platform.now());
+    this.lastByteAt = Math.ceil(shared.platform.now());
   }
 
   /** Informs the observer, then starts the transport, which may close within its `start`. */
@@ -121,10 +121,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       observeClose(this, { code, reason: '', wasClean: false, error: failed });
       throw error;
     }
-    // After `start`, which may throw: no timer may keep alive a connection that was never returned.
+    // Only now, because `start` may throw: a timer would keep alive a connection without a `Conn`.
     if (this.ending === undefined) startHeartbeat(this);
-    // Parsing starts at the end of the turn. The code that gets this connection first runs its
-    // synchronous part.
+    // Parsing starts at the end of the turn, so that the code that gets this connection can first set
+    // handlers.
     this.scheduleEndOfTurn();
   }
 
@@ -181,12 +181,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return this.rare?.flowControl?.paused === true;
   }
 
-  /** Bytes accepted by writes and not yet handed to the operating system. */
+  /** Bytes of accepted writes that the operating system does not have yet. */
   get bufferedAmount(): number {
     return this.outbox.sender.bufferedAmount + (this.outbox.waitingWrites?.bytes ?? 0);
   }
 
-  /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
+  /** Whether this connection has ended with `error`, or rejects reads or writes with `error`. */
   endedWith(error: unknown): boolean {
     const { ending, inbox } = this;
     if (ending?.isKnownEnd(error) === true || ending?.isCloseSent(error) === true) return true;
@@ -197,11 +197,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   data(chunk: Uint8Array, end?: number): void {
     try {
-      // Not a default of the parameter, which is outside of this `try`.
+      // Not a default of the parameter, which would run outside of this `try`.
       const length = end ?? chunk.length;
       this.bytesIn += length;
-      if (this.settings.heartbeat !== false) this.heardAt = Math.ceil(this.shared.platform.now());
-      // After the computer has slept, the timer of an expired login fires too late.
+      if (this.settings.heartbeat !== false)
+        this.lastByteAt = Math.ceil(this.shared.platform.now());
+      // After a sleep of the computer, the timer of an expired login fires too late.
       this.rare?.checkExpiry();
       const { ending, inbox } = this;
       if (ending === undefined || mayParse(ending, this, length)) inbox.chunkArrived(chunk, length);
@@ -238,7 +239,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   // Turns
 
   scheduleEndOfTurn(): void {
-    // Also when `awaitsTurn` is set: removed fake timers may have dropped the task.
+    // Even if `awaitsTurn` is set: a test that removes fake timers may have dropped the task.
     this.shared.endOfTurn.add(this);
   }
 
@@ -251,7 +252,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     inbox.turnEnded();
   }
 
-  /** A frame was accepted. A pass of {@link Inbox} flushes when it ends, other code at the end of the turn. */
+  /** A frame was accepted: sends it at the end of the pass of {@link Inbox}, else of the turn. */
   scheduleFlush(): void {
     if (!this.inbox.inPass) this.scheduleEndOfTurn();
   }
@@ -282,7 +283,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   // Events of the machine
 
-  /** A control frame, a fault of the peer, or its end, was parsed. */
+  /** The machine has parsed a control frame, or has found a fault or the end of the peer. */
   controlOrEnd(event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED | typeof END): void {
     switch (event) {
       case PING:
@@ -304,10 +305,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     }
   }
 
-  /** A parsing error must not reach the transport, where it would end the process. */
+  /** Handles an error of parsing. In the transport, which has called, it would end the process. */
   readingFailed(cause: unknown): void {
     const ending = this.endingOrNew();
-    // A pong or a close frame could not be written.
+    // If the machine is destroyed but the transport is not, a pong or a close frame was not written.
     if (this.machine.state === DESTROYED && !ending.destroyed) {
       return this.abort(notWritten(cause));
     }
@@ -332,8 +333,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   /**
-   * Returns a promise that rejects with `error`, and reports the error. A WebSocketError is not
-   * reported: the connection has ended with it, and `closed` has its cause.
+   * Returns a promise that rejects with `error`, and reports the error. Does not report a
+   * WebSocketError: it comes from the end of the connection, which `closed` reports.
    */
   rejected(error: unknown, where: string): Promise<never> {
     if (error instanceof WebSocketError) return rejected(error, this);
@@ -346,7 +347,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     if (!(error instanceof WebSocketError)) this.report(error, where);
   }
 
-  /** Calls the observer of the platform. Its error has no effect on the connection. */
+  /** Calls the observer of the platform. An error of the observer is only reported. */
   observe(event: (observer: Observer) => unknown): void {
     const { observer } = this.platform;
     if (observer === undefined) return;
@@ -377,7 +378,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     });
   }
 
-  /** Calls `callback`, which reads the transport's `bufferedAmount`. An error ends the connection. */
+  /** Calls `callback`, which reads the transport's `bufferedAmount`. Its error ends the connection. */
   guardTransport(callback: () => void): void {
     try {
       callback();
@@ -387,7 +388,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   /**
-   * The transport is closed: stops timers, rejects writes and releases pooled memory.
+   * Called when the transport is closed. Stops timers, rejects writes and releases pooled memory.
    *
    * @param error - Why the transport has closed; undefined after our close frame.
    */
@@ -402,7 +403,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       this.extension?.detach?.();
       this.machine.input?.leavePools();
     } catch {
-      // There is no memory for a copy. The unread input is dropped.
+      // Without memory for a copy, drops the unread input.
       inbox.stopParsing();
     }
   }
@@ -410,12 +411,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   settle(info: CloseInfo): void {
     const { inbox, rare } = this;
     inbox.rate?.stop();
-    // Compressed input may stay unparsed, so a pong in it comes too late.
+    // Compressed input may still be unparsed. A pong in it comes too late.
     rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
-    const isRead = inbox.ended !== undefined && this.machine.input === undefined;
-    if (!isRead) this.scheduleEndOfTurn();
+    const isReadToEnd = inbox.ended !== undefined && this.machine.input === undefined;
+    if (!isReadToEnd) this.scheduleEndOfTurn();
   }
 }
 
@@ -447,8 +448,8 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
 }
 
 /**
- * Whether a connection that ends parses `bytes` of new input. Counts input that is dropped, once the
- * transport has our close frame. Before that the peer cannot know of the close.
+ * Whether an ending connection parses `bytes` of new input. Counts dropped input, but only once the
+ * transport has our close frame: before that, the peer cannot know of the close.
  */
 function mayParse(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
   const isDropped = machine.inputEnded || inbox.drops;

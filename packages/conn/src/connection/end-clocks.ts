@@ -4,19 +4,19 @@ import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import type { ConnShared } from './shared.ts';
 import type { SlowPeer } from './slow-peer.ts';
 
-/** Least time in ms that a reader gets for progress. */
+/** A reader gets at least so many ms for progress. */
 const SHORTEST_STALL = 10;
 
 /**
  * The clocks of the end of a connection, which share its alarm:
  *
- * - a reader has half of `closeTimeout` for the messages before the peer's close frame or FIN. After our
- *   own close frame, this time restarts when the reader makes progress;
+ * - a reader has half of `closeTimeout` for the messages before the peer's close frame or FIN. If we
+ *   have sent our close frame first, this time restarts when the reader makes progress;
  * - the peer has `closeTimeout` for its part, once our last frame is queued;
- * - a slow peer gets more time, while it takes the accepted messages.
+ * - a slow peer gets more time, as long as it takes the accepted messages.
  */
 export class EndClocks {
-  /** Moves the deadline while a slow peer takes the accepted messages. */
+  /** Moves the deadline as long as a slow peer takes the accepted messages. */
   slowPeer: SlowPeer | undefined;
   /** Longest time in ms without progress of a reader after our close frame. */
   longestStall: number = Infinity;
@@ -26,11 +26,11 @@ export class EndClocks {
   readonly #platform: Platform;
   readonly #timers: Timers;
   readonly #closeTimeout: number;
-  /** When we answer although a message may be unhandled, in ms of the platform's clock. */
+  /** When we answer even if a message is unhandled, in ms of the platform's clock. */
   #answerBy = Infinity;
-  /** When the transport is destroyed. Later events make this earlier. Only a slow peer gets more. */
+  /** When the transport is destroyed. Events only make this time earlier, except for a slow peer. */
   #deadline = Infinity;
-  /** The timeout that has set the deadline, and its option: for the error. */
+  /** The timeout that has set the deadline, and its option, for the text of the error. */
   timeoutText = '';
   /** When a reader without progress loses messages, or the wait for the peer's FIN ends. */
   #waitDeadline = Infinity;
@@ -52,7 +52,7 @@ export class EndClocks {
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** The close handler has the rest of the reader's time, and at least a quarter of `closeTimeout`. */
+  /** The close handler gets the rest of the reader's time, but at least a quarter of `closeTimeout`. */
   handlerIsAwaited(): void {
     const wasAwaited = this.#answerBy !== Infinity;
     this.readerIsAwaited();
@@ -69,8 +69,8 @@ export class EndClocks {
   }
 
   /**
-   * Gives a reader `ms` for progress, and at most half of the time until the deadline. The rest is for
-   * the peer's close frame, which comes after the messages.
+   * Gives a reader `ms` for progress, but at most half of the time until the deadline. The other half is
+   * for the peer's close frame, which comes after the messages.
    */
   limitReader(ms: number): void {
     const half = (this.#deadline - this.#platform.now()) / 2;
@@ -78,8 +78,8 @@ export class EndClocks {
   }
 
   /**
-   * Bounds a wait to `ms`, unless the deadline comes earlier. Before the peer's close frame, the wait is
-   * for progress of a reader. Afterwards, the wait is for the peer's FIN, which may never come.
+   * Bounds a wait to `ms`, unless the deadline comes earlier. The wait is for progress of a reader; once
+   * the peer's close frame has come, for the peer's FIN.
    */
   limitWait(ms: number): void {
     const at = this.#platform.now() + ms;
@@ -96,18 +96,18 @@ export class EndClocks {
 
   // The peer
 
-  /** A call of `close` has a timeout in ms. No peer gets more, not even a slow one. */
+  /** A call of `close` has a timeout in ms. Even a slow peer gets no more time then. */
   shorten(timeout: number): void {
     this.slowPeer = undefined;
     this.destroyWithin(timeout, 'timeout of close');
   }
 
-  /** Our last frame is queued. The peer has `closeTimeout`, unless a bound is set. */
+  /** Our last frame is queued. The peer has `closeTimeout`, unless a deadline is already set. */
   peerIsAwaited(): void {
     if (this.#deadline === Infinity) this.destroyWithin();
   }
 
-  /** Destroys the transport in `ms`, unless that is due earlier. */
+  /** Sets the deadline to `ms` from now, unless it is earlier. Then the transport is destroyed. */
   destroyWithin(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
     const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
@@ -118,12 +118,12 @@ export class EndClocks {
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** Whether a deadline is set. A destroyed connection may get an alarm without one. */
+  /** Whether a deadline is set. A destroyed connection may get an alarm without a deadline. */
   get hasDeadline(): boolean {
     return this.#deadline !== Infinity;
   }
 
-  /** The deadline has come. Gives the peer `ms` more, or nothing if 0. */
+  /** Called at the deadline: gives the peer `ms` more, or no more time if 0. */
   extend(ms: number): void {
     this.#deadline = this.#platform.now() + ms;
     if (ms > 0) this.#timers.set(this.#alarm, ms);

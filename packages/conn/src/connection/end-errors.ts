@@ -11,14 +11,14 @@ import {
   untraced,
 } from '../errors.ts';
 
-/** For an error after the peer's close code 1009: says whose message exceeds whose limit. */
+/** Note for the peer's close code 1009: says whose message exceeds whose limit. */
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
 
 /**
  * Why reading ends with the peer's close frame.
  *
  * @param sent - Whether our close frame came first.
- * @param isCut - Whether the frame comes within a message. No reader may take it for the end of the message.
+ * @param isCut - Whether the frame comes within a message: a reader must not take it for a normal end.
  * @param loss - The error of a reader that has lost messages.
  */
 export function peerCloseError(
@@ -42,7 +42,7 @@ export function unexpectedEof(): CloseError {
   return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
 }
 
-/** Why reading ends when messages were dropped that no code has taken in time. */
+/** The error of readers after messages were dropped because no code took them in time. */
 export function lossError(messages: number): TimeoutError {
   const text = `messages dropped at the end of the connection, because no code took them in time: ${messages} (options closeTimeout, rate)`;
   return new TimeoutError(text, { permanent: true });
@@ -64,16 +64,16 @@ export function codeAfterError(error: unknown): number {
   return CloseCode.InternalServerErr;
 }
 
-// The codec detects a message over `readLimit`. `FrameDecoder` checks the length in a header, see
-// `#failOverLimit` and `lengthFault`. `MessageDecoder` checks the sum of the frames and the decoded size,
-// see `#checkLength`. `failureBy` of the codec chooses the close code 1009.
+// The codec detects a message over `readLimit`: `FrameDecoder` by the length in a header,
+// `MessageDecoder` by the sum of the frames and by the decoded size. `failureBy` of the codec chooses the
+// close code 1009.
 
 /**
  * The error of a connection for the `error` of its decoder: a {@link ReadLimitError} for a message
  * over `readLimit`, the limit of the message in bytes.
  */
 export function connErrorOf(error: ProtocolError, readLimit: number): WebSocketError {
-  // Also for a length above 2^53, which no limit allows.
+  // Without a limit, only a length above 2^53 has this code: it is no ReadLimitError.
   const tooBig = error.closeCode === CloseCode.MessageTooBig && readLimit !== Infinity;
   return tooBig ? new ReadLimitError(readLimit) : error;
 }

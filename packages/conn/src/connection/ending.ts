@@ -25,18 +25,18 @@ import {
 import type { Inbox } from './inbox.ts';
 
 /**
- * The end of a connection. The machine of the codec has the states of the protocol. This class adds time
+ * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
  * limits ({@link EndClocks}), the application's close handler, and the destruction of the transport. The
- * first event of an end creates the object, so an idle connection has none.
+ * first event that may end the connection creates the object, so an idle connection has none.
  *
- * The pull rule: code that asks for the next message has handled the last one. So our answer to the
- * peer's close frame is due when all messages are read, and a reader waits or none has ever begun.
+ * The pull rule: code that asks for the next message has handled the last one. So we answer the
+ * peer's close frame when all messages are read and a reader waits, or when no code reads at all.
  */
 export class Ending implements TurnTask {
   awaitsTurn = false;
   /** Why reading will end: set by the first close frame, end of the stream, or fault. */
   readEnd: { readonly reason: unknown } | undefined;
-  /** Why we destroyed the transport, or why it closed. `closed` reports it unless the close is clean. */
+  /** Why we destroyed the transport, or why it closed. `closed` has this error unless it was clean. */
   error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
@@ -68,7 +68,7 @@ export class Ending implements TurnTask {
     return open && !this.#closeHandlerRuns ? 'open' : 'closing';
   }
 
-  /** Why writes reject because of our close frame. Unsent writes reject before the frame is sent. */
+  /** The error with which writes reject because of our close frame. */
   get closeFrameEnd(): WriteEnd {
     this.#closeFrameEnd ??= new WriteEnd();
     return this.#closeFrameEnd;
@@ -80,8 +80,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Whether `error` is the end of this connection, as its reads, writes and pings report it. Writes
-   * after our close frame reject with another error: see {@link isCloseSent}.
+   * Whether `error` reports the end of this connection. Pending reads, writes and pings reject with
+   * such an error. A write after our close frame rejects with another one: see {@link isCloseSent}.
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
@@ -89,8 +89,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Whether `error` says only that a write came after our close frame, or after the end of the
-   * peer's stream. Earlier messages of the peer may still be unread.
+   * Whether `error` only says that a write came too late: after our close frame, or after the end of
+   * the peer's stream. Earlier messages of the peer may still be unread.
    */
   isLateAnswer(error: unknown): boolean {
     const { failed, sent, peerEnded } = this.#connection.machine;
@@ -102,8 +102,8 @@ export class Ending implements TurnTask {
   // Our close frame
 
   /**
-   * `close`, or a close frame by `writeControl` (RFC 6455, section 7.1.2). A later call may only
-   * shorten the handshake.
+   * Closes the connection: `close`, or `writeControl` with a close frame (RFC 6455, section 7.1.2). A
+   * second call can only shorten the handshake, or discard messages.
    *
    * @param timeout - Bounds the handshake, in ms. Default: `closeTimeout`.
    * @param discard - Whether to drop the messages before the peer's close frame.
@@ -129,7 +129,7 @@ export class Ending implements TurnTask {
     connection.scheduleEndOfTurn();
   }
 
-  /** Our close frame is queued. The handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
+  /** Our close frame is queued. The peer has `timeout`; by default `closeTimeout`, or longer if slow. */
   #closeSent(timeout: number | undefined): void {
     const { clocks } = this;
     const { inbox, settings } = this.#connection;
@@ -137,7 +137,7 @@ export class Ending implements TurnTask {
       clocks.slowPeer = slowPeerOf(this.#connection);
       clocks.destroyWithin();
     } else clocks.shorten(timeout);
-    // A handler that closes often awaits the close, and takes no message until then.
+    // A handler of messages that calls `close` often awaits it, and takes no message until then.
     const inHandler = inbox.receiveCall?.inCall === true;
     clocks.longestStall = inHandler ? 0 : (timeout ?? settings.closeTimeout) / 2;
   }
@@ -186,8 +186,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * The loop of the inbox has stopped. Answers the peer's end when all messages before it are handled.
-   * Until then, the time of the reader is bounded.
+   * Called when the loop of the inbox has stopped. After the peer's end, answers it once all messages
+   * before it are handled. Until then, bounds the time of the reader.
    *
    * @param readsAhead - Whether the input was parsed as far as the read-ahead has room.
    */
@@ -222,7 +222,7 @@ export class Ending implements TurnTask {
     }
   }
 
-  /** Answers the peer's close frame, or the end of its stream, unless our close frame was sent before. */
+  /** Answers the peer's close frame, or the end of its stream, unless we have sent our close frame. */
   #answer(): void {
     const { machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#closeHandlerRuns) return;
@@ -261,7 +261,7 @@ export class Ending implements TurnTask {
 
   // After our last frame
 
-  /** After our last frame: ends our side if the machine says so, and bounds the wait for the peer. */
+  /** After our last frame, ends our side if the machine says so, and bounds the wait for the peer. */
   #endOurSide(): void {
     const connection = this.#connection;
     const { machine, outbox, shared } = connection;
@@ -271,16 +271,16 @@ export class Ending implements TurnTask {
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
-    // With an `endTimeout`, peers of the transport may never end their side. But a server that closed
-    // first may still read our frames, and has the rest of `closeTimeout`.
+    // A transport with an `endTimeout` has peers that may never end their side. But a server that
+    // closed first may still read our frames: it has the rest of `closeTimeout`.
     const peerReads = shared.role === 'client' && !this.#peerAnswered;
     if (machine.received !== undefined && endTimeout !== undefined && !peerReads)
       this.clocks.limitWait(endTimeout);
   }
 
   /**
-   * Runs in a later turn than the one in which both sides have ended. Destroys the transport when
-   * everything is sent. A socket has often destroyed itself by then.
+   * Called a turn after both sides have ended: a socket has often destroyed itself by then. Destroys
+   * the transport if everything is sent.
    */
   onTurn(): void {
     if (this.#connection.transportClosed) return;
@@ -327,7 +327,7 @@ export class Ending implements TurnTask {
 
   /**
    * Fails the connection with `code` after an error in this library or in a handler (RFC 6455, section
-   * 7.1.7). After our close frame, the handshake continues, and the peer's messages are dropped.
+   * 7.1.7). If our close frame was sent before, only drops the peer's messages: the handshake continues.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
@@ -354,8 +354,8 @@ export class Ending implements TurnTask {
     const connection = this.#connection;
     const { inbox, machine, outbox } = connection;
     inbox.stopParsing();
-    // `error` replaces a known reason for the end, such as the peer's FIN: the fault came earlier in the
-    // stream. A destroyed transport has ended for another reason.
+    // The fault comes earlier in the stream than a known end such as the peer's FIN, so `error` replaces
+    // that reason. A destroyed transport keeps its own reason.
     if (machine.state !== DESTROYED) this.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
     if (machine.state >= DESTROYED) return;
@@ -368,10 +368,9 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * A handler of messages, pings, pongs or close frames failed. The connection fails with 1011, or 1013
-   * after a BackpressureError. An error has no effect if it is the end of this connection, or says only
-   * that a write came after our close frame. `receive` rejects with any other error, and `report` gets
-   * the error.
+   * A handler of messages, pings, pongs or close frames failed with `error`. The connection then fails
+   * with 1011, or with 1013 after a BackpressureError. `report` gets the error, and `receive` rejects
+   * with it. Two errors are ignored: the end of this connection, and a write after our close frame.
    */
   handlerFailed(error: unknown, where: string): void {
     const connection = this.#connection;
@@ -394,7 +393,7 @@ export class Ending implements TurnTask {
     }
     if (ended || isLate) return;
     if (machine.open) this.fail(error, codeAfterError(error), '');
-    // Not when `report` has closed.
+    // `sent` is older than `report`: a close within `report` is no failure.
     else if (sent) machine.failed ??= { error, code: codeAfterError(error), reason: '' };
   }
 
@@ -403,8 +402,8 @@ export class Ending implements TurnTask {
     this.#dropAll();
     this.#connection.inbox.stopParsing();
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
-    // The transport reports its close later. Frames written until then would be lost, so writes
-    // reject from now on.
+    // The transport reports its close later. It would lose frames that are written until then, so
+    // writes reject from now on.
     this.#abortTransport(this.readEnd.reason as WebSocketError);
   }
 
@@ -433,7 +432,7 @@ export class Ending implements TurnTask {
     }
   }
 
-  /** A transport that could not be destroyed may never report its close. The connection ends now. */
+  /** `destroy` of the transport failed: it may never report its close, so the connection ends now. */
   #notDestroyed(cause: unknown): void {
     const connection = this.#connection;
     connection.report(cause, 'transport.destroy');
@@ -443,7 +442,7 @@ export class Ending implements TurnTask {
 
   // Time
 
-  /** The alarm of {@link EndClocks} fires. */
+  /** Called when the alarm of {@link EndClocks} fires. */
   alarm(): void {
     const { clocks } = this;
     const { machine } = this.#connection;
@@ -457,8 +456,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * The peer's close frame may come after a full read-ahead. A reader without progress then loses the
-   * later messages.
+   * While the read-ahead is full, the peer's close frame cannot be parsed. A reader that makes no
+   * progress in time loses the messages after the read-ahead.
    *
    * @param reads - Whether code may still read. If not, later messages are dropped at once.
    */
@@ -471,7 +470,7 @@ export class Ending implements TurnTask {
     clocks.limitReader(time);
   }
 
-  /** The peer has sent its close frame and did not end its side in time. */
+  /** The peer has sent its close frame, but has not ended its side in time. */
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
@@ -495,7 +494,7 @@ export class Ending implements TurnTask {
   #answerIsLate(): void {
     if (this.#closeHandlerRuns) return this.#closeHandlerDone();
     this.#connection.scheduleEndOfTurn();
-    // The answer is due although a message may be unhandled, or the peer's close frame unparsed.
+    // Our answer is due now, even if a message is unhandled or the peer's close frame is unparsed.
     this.#connection.machine.lookAhead();
     this.#answer();
   }
@@ -521,7 +520,7 @@ export class Ending implements TurnTask {
     const flushed = outbox.frames.bytes === 0;
     connection.cleanUp(machine.sent ? undefined : (this.error as WebSocketError));
     if (machine.received === undefined) inbox.run('last');
-    // The inbox parses the rest while its reader takes messages.
+    // The inbox parses the rest of the input while the reader takes messages.
     machine.lookAhead();
     this.info = this.#infoOf(flushed);
     connection.settle(this.info);
@@ -542,14 +541,14 @@ export class Ending implements TurnTask {
   }
 }
 
-/** Whether code has read and may continue, or a running connection handler may begin to read. */
+/** Whether code has read and may continue, or a running connection handler may still begin to read. */
 function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
   return hasRead || connHandlerRuns;
 }
 
 /**
- * The pull rule: whether the application has handled every message. It has when it asks for the next
- * one, does not read, or has got none.
+ * The pull rule: whether the application has handled every message. This is so when it asks for the
+ * next message, does not read at all, or has got no message.
  *
  * @param readsAhead - Whether the turn ends. Until then, code may begin to read.
  */

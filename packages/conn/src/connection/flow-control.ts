@@ -4,13 +4,13 @@ import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
 import { SlowPeer } from './slow-peer.ts';
 
-/** An observer is informed after this time in ms without a read and without a written byte. */
+/** Ms without a read and without a written byte, after which the observer is informed. */
 const BLOCKED_AFTER = 5_000;
 
-/** Bytes that are read beyond the read-ahead while a call of `ping` waits for its pong. */
+/** Bytes beyond the read-ahead for a call of `ping`, whose pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
 
-/** Bound of the read-ahead in bytes. The pong that a `ping` call waits for may come after many messages. */
+/** Bound of the read-ahead in bytes. */
 function readAheadLimit({ rare, settings }: Connection): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
@@ -39,7 +39,7 @@ export function readAheadIsFull(connection: Connection): boolean {
   return paused || (!readAheadHasRoom(connection) && !inbox.wantsInput);
 }
 
-/** A number that changes when a reader takes a message, or a piece of one. */
+/** A number that changes when a reader takes a message or a piece. */
 export function progress({ inbox, machine }: Connection): number {
   const { queue, pieces } = inbox;
   return machine.messagesIn - (queue?.length ?? 0) - (pieces?.cost ?? 0);
@@ -69,7 +69,7 @@ export function pauseOrResume(connection: Connection): void {
   }
 }
 
-/** Informs the observer that a paused connection has also written no byte for a while. */
+/** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
 class BlockedCheck implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
@@ -104,7 +104,7 @@ export class FlowControl implements TimerEntry {
   slot: number | undefined;
   /** Whether we have paused the transport. */
   paused = false;
-  /** Whether a pass has run, so the timeout restarts at the end of the turn: once for all its reads. */
+  /** Whether a pass has run in this turn, so that the timeout restarts once at the end of the turn. */
   renewalDue = false;
   readonly #connection: Connection;
   /** Present while the transport is paused and a program observes blocked connections. */
@@ -118,8 +118,8 @@ export class FlowControl implements TimerEntry {
     this.paused = true;
     this.#call('pause');
     if (this.#connection.transportClosed) return;
-    // The timer also runs while a message is inflated for a reader: the reader may give up. Each step
-    // of inflating restarts the timer.
+    // The timer also runs while a message is inflated for a reader, which may give up. Each step of
+    // inflating restarts the timer.
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
     this.#blockedCheck = new BlockedCheck(this.#connection);
@@ -132,7 +132,7 @@ export class FlowControl implements TimerEntry {
     this.#call('resume');
   }
 
-  /** Calls the transport. Its error ends this connection only, not the turn of the others. */
+  /** Calls the transport. Its error ends only this connection, and not the loop over all tasks of the turn. */
   #call(method: 'pause' | 'resume'): void {
     try {
       const result: unknown = this.#connection.transport[method]();
@@ -153,7 +153,7 @@ export class FlowControl implements TimerEntry {
     this.#connection.shared.timers.clear(this);
   }
 
-  /** No timer is set while `receive` or `discardReads` is pending. A handler has no time limit. */
+  /** Whether `receive` or `discardReads` is pending. No timeout applies then, even to a slow handler. */
   #isReceiving(): boolean {
     return this.#connection.inbox.receiveCall !== undefined;
   }
@@ -177,7 +177,7 @@ export class FlowControl implements TimerEntry {
 
   #expire(): void {
     const { settings, bufferedAmount, inbox } = this.#connection;
-    // No reader can read: the rate has no token.
+    // While the rate has no token, no reader can read.
     if (inbox.heldByRate) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
@@ -188,7 +188,7 @@ export class FlowControl implements TimerEntry {
   }
 }
 
-/** Creates a {@link SlowPeer} when we close, if the transport is at its high-water mark. */
+/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
 export function slowPeerOf(connection: Connection): SlowPeer | undefined {
   const { settings, outbox, platform } = connection;
   let peer: SlowPeer | undefined;

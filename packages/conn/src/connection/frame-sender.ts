@@ -16,7 +16,7 @@ import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writ
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
-/** Encoding a byte takes up to as long as writing this many bytes. Compression does. */
+/** To encode a byte takes up to as long as to write so many bytes, for example with compression. */
 const ENCODE_COST = 8;
 
 // States of the transport's writing side.
@@ -40,9 +40,9 @@ export class FrameSender implements BatchSender {
   readonly #connection: Connection;
   /** The machine is `blocked` while the transport is above its high-water mark, or has failed. */
   readonly #machine: Machine<FrameQueue>;
-  /** Writers that wait for the transport or for a later turn. The first of them creates the object. */
+  /** The writes that wait for the transport or for a later turn. Created on first use. */
   #waits: DrainWaits | undefined;
-  /** Frames of this turn, and their bytes. Encoded bytes count more: see {@link ENCODE_COST}. */
+  /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
@@ -53,7 +53,7 @@ export class FrameSender implements BatchSender {
     this.#machine = connection.machine;
   }
 
-  /** Bytes of accepted frames that were not yet handed to the operating system. */
+  /** Bytes of accepted frames that the operating system does not have yet. */
   get bufferedAmount(): number {
     return this.#machine.out.bytes + this.#connection.transport.bufferedAmount;
   }
@@ -63,14 +63,14 @@ export class FrameSender implements BatchSender {
     return this.#machine.bytesOut - this.bufferedAmount;
   }
 
-  /** Whether the transport is blocked, or has as much as the high-water mark. */
+  /** Whether the transport is blocked, or at least `highWaterMark` bytes are buffered. */
   get isSlow(): boolean {
     return this.#machine.blocked || this.bufferedAmount >= this.#connection.settings.highWaterMark;
   }
 
   /**
-   * Since when the transport has been blocked and has sent nothing, in ms of the platform's clock.
-   * Returns `now` when the transport is not blocked, or has sent bytes since the block began.
+   * The time since when the transport is blocked and has sent nothing, in ms of the platform's clock.
+   * `now` if the transport is not blocked, or has sent bytes since it was blocked.
    */
   stalledSince(now: number): number {
     const waits = this.#waits;
@@ -80,7 +80,7 @@ export class FrameSender implements BatchSender {
 
   // Accepted frames
 
-  /** Counts `count` frames that were queued, with `size` bytes together. Returns their writer's promise. */
+  /** Counts `count` queued frames of `size` bytes together. Returns the promise of their write. */
   added(size: number, count = 1): Promise<void> {
     const connection = this.#connection;
     const frames = this.#machine.out;
@@ -91,22 +91,23 @@ export class FrameSender implements BatchSender {
     if (frames.bytes >= LARGEST_SLAB) this.pump();
     else if (!this.#machine.blocked && frames.batch === undefined) connection.scheduleFlush();
     if (this.#machine.blocked && this.#writesAwaitDrain()) return this.#drainWaits().forDrain();
-    // A copy of `turnFull`: a call would cost each frame.
+    // Repeats `turnFull`, because a call would cost each frame.
     const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
     return isFull ? this.#nextTurn() : RESOLVED;
   }
 
-  /** Encoding `bytes` by an extension counts as work of this turn. */
+  /** Counts `bytes` that an extension has encoded as work of this turn. */
   countEncoded(bytes: number): void {
     this.#turnBytes += bytes * ENCODE_COST;
   }
 
   /**
-   * Sends a ping or a pong. While the transport is blocked, the frame waits and overtakes messages,
-   * unless it `follows` them. At most one pong of each origin waits.
+   * Sends a ping or a pong. While the transport is blocked, the frame waits. It then overtakes queued
+   * messages. At most one pong of the library and one of the application waits.
    *
-   * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param ours - Whether the library itself sends the frame. No caller awaits the promise then, so a
    *   failure ends the connection.
+   * @param follows - Whether the frame must not overtake queued messages.
    */
   control(opcode: number, payload: Uint8Array, ours: boolean, follows: boolean): Promise<void> {
     const connection = this.#connection;
@@ -132,7 +133,7 @@ export class FrameSender implements BatchSender {
     return this.turnFull ? this.#nextTurn() : RESOLVED;
   }
 
-  /** A control frame of `size` bytes was encoded. */
+  /** Counts a control frame of `size` bytes. */
   countControl(opcode: number, size: number): void {
     const connection = this.#connection;
     this.#machine.framesOut++;
@@ -161,12 +162,13 @@ export class FrameSender implements BatchSender {
     return this.#waits;
   }
 
-  /** Resolves at the next drain of a blocked transport; undefined when it is not blocked. */
+  /** Resolves at the next drain. Undefined if the transport is not blocked, or has closed. */
   untilDrained(): Promise<void> | undefined {
-    return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
+    const waits = this.#machine.blocked && !this.#connection.transportClosed;
+    return waits ? this.#drainWaits().forDrain() : undefined;
   }
 
-  /** Adds a write. The frame queue, then the transport, references its bytes until {@link released}. */
+  /** Adds a write whose bytes are referenced until {@link released}. */
   reference(written: Deferred<void>): void {
     this.#drainWaits().reference(written);
   }
@@ -175,28 +177,28 @@ export class FrameSender implements BatchSender {
   released(written: Deferred<void>, bytes: number): void {
     const waits = this.#drainWaits();
     waits.released(written, bytes, this.#writing !== IDLE);
-    // A failing transport releases all bytes, then reports its end. When this microtask runs, the
-    // write is already rejected.
+    // In a microtask: a failing transport releases all bytes and then reports its end, which rejects
+    // the write before.
     void RESOLVED.then(() => {
-      // The transport may release bytes at once. A loop of such writes must still let I/O run.
+      // A transport may release bytes at once. A loop of such writes must still let I/O run.
       waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);
       this.#renewBudget();
     });
   }
 
-  /** Ends the connection: referenced bytes have changed, so the peer may get wrong bytes. */
+  /** Ends the connection, because referenced bytes have changed and the peer may get wrong bytes. */
   bytesChanged(cause: unknown): void {
     if (this.#connection.outbox.writeEnd === undefined) this.#notWritten(cause, undefined);
   }
 
   // The budget of a turn
 
-  /** Whether this turn has written enough. */
+  /** Whether the connection has used up the budget of this turn. */
   get turnFull(): boolean {
     return isTurnFull(this.#turnBytes, this.#turnFrames);
   }
 
-  /** A new turn of the event loop has begun. */
+  /** Called when a new turn of the event loop has begun. */
   resetBudget(): void {
     this.#turnBytes = this.#turnFrames = 0;
     this.#waits?.resetReleases();
@@ -212,8 +214,7 @@ export class FrameSender implements BatchSender {
   // Writing
 
   /**
-   * Hands all frames to the transport until it is blocked. The connection calls it at the end of a
-   * turn, so the budget of the turn restarts.
+   * As {@link pump}, at the end of a turn: the budget of the turn restarts.
    */
   flush(): void {
     this.#turnBytes = this.#turnFrames = 0;
@@ -221,17 +222,17 @@ export class FrameSender implements BatchSender {
   }
 
   /**
-   * The turn in which a batch was shared ends: sends the batch. If the connection flushes later in
-   * this turn anyway, the batch waits for that flush, and shares its write.
+   * Called at the end of the turn in which a batch was shared. Sends the batch, unless the connection
+   * flushes later in this turn anyway: one write then has all frames.
    */
   flushBatch(): void {
-    // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
-    // copied, and no flush is scheduled.
+    // The batch may have been sent before. It may also have been copied, for a later frame whose
+    // encoding failed: then no flush is scheduled.
     const { awaitsTurn, inbox } = this.#connection;
     if (this.#machine.out.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }
 
-  /** A pass of the inbox has ended: sends the frames that were written in it. */
+  /** Called when a pass of the inbox has ended. Sends the frames that were written in the pass. */
   passEnded(): void {
     if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
@@ -248,7 +249,7 @@ export class FrameSender implements BatchSender {
     this.#renewBudget();
   }
 
-  /** Ends the transport's writing side after everything that was accepted. */
+  /** Ends the transport's writing side after all accepted frames. */
   end(): void {
     if (this.#writeSide !== OPEN) return;
     this.#writeSide = ENDING;
@@ -266,31 +267,31 @@ export class FrameSender implements BatchSender {
     this.#machine.takePong();
     const before = waits?.setReleaseError(error);
     this.#machine.out.truncate();
-    // Only the writes of discarded frames get this error. A failed transport may release others later.
+    // Only the writes of discarded frames get this error, not those that are released later.
     waits?.setReleaseError(before);
     waits?.drained(error);
   }
 
-  /** The transport will be destroyed: writes reject when it releases their bytes. */
+  /** Called when the transport is about to be destroyed: writes reject when it releases their bytes. */
   rejectReleased(end: WriteEnd): void {
     this.#waits?.setReleaseError(end.error);
   }
 
-  /** The transport is closed: rejects every writer, and releases all memory. */
+  /** Called when the transport is closed. Rejects all writes, and releases all memory. */
   rejectAll(end: Pick<WriteEnd, 'error'>): void {
     this.#machine.blocked = true;
     this.#waits?.rejectAll(end.error);
     this.#machine.out.discard();
   }
 
-  /** Hands all frames to the transport until it is blocked. */
+  /** Gives frames to the transport until it is blocked or has all of them. */
   pump(): void {
-    // A transport may call back within `write`. The running loop then sees the change.
+    // The transport has called back within its `write`: the running loop sees the change.
     if (this.#writing !== IDLE) return;
     this.#writing = WRITING;
     const frames = this.#machine.out;
     try {
-      // A transport that calls back may add frames after the current ones.
+      // Code that the transport calls within `write` may add frames after the current ones.
       for (;;) {
         const controlsWait =
           this.#machine.waitingPong !== undefined || this.#waits?.controls !== undefined;
@@ -317,7 +318,7 @@ export class FrameSender implements BatchSender {
     this.#give(bytesOfBatch(platform, batch, transport.bufferedAmount > 0));
   }
 
-  /** A view of a slab keeps all of it alive while a transport is slow: see {@link LEND_FROM}. */
+  /** Sends the frames of the slab: as a view, or as a copy for a slow transport, see {@link LEND_FROM}. */
   #writeSlab(): void {
     const frames = this.#machine.out;
     const { slab } = frames;
@@ -391,12 +392,12 @@ export class FrameSender implements BatchSender {
     connection.platform.writeBudget?.count(connection);
   }
 
-  /** A part of a frame may have been sent, so no frame may follow it. */
+  /** Ends the connection: a part of a frame may have been sent, so no frame may follow. */
   #notWritten(cause: unknown, release: (() => void) | undefined): void {
     this.#machine.blocked = true;
     if (isPendingBytesError(cause)) this.#connection.reportMistake(cause, 'writeMessage');
     this.#connection.abort(writeFailure(cause));
-    // Not before the transport is destroyed, which may still use the bytes.
+    // Only now: until it was destroyed, the transport may have used the bytes.
     release?.();
   }
 }

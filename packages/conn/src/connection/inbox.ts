@@ -36,24 +36,24 @@ import type { Connection } from './connection.ts';
 import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
-// Four functions give whole messages to a reader. The first one gives nearly all of them.
+// Four functions give whole messages to a reader. `#nextEvent` gives nearly all of them.
 //
 // | function      | when                                        | which messages                      |
 // |---------------|---------------------------------------------|-------------------------------------|
-// | `#nextEvent`  | the handler of `receive` is free, and no    | the next ones of the input          |
+// | `#nextEvent`  | the handler of `receive` is free, and no    | the next messages of the input      |
 // |               | observer sees the messages                  |                                     |
-// | `#deliver`    | there is another reader, or an observer     | the next one of the input           |
-// | `shiftQueued` | a read begins, a handler has settled, or    | the queued ones: those read ahead   |
+// | `#deliver`    | there is another reader, or an observer     | the next message of the input       |
+// | `shiftQueued` | a read begins, a handler has settled, or    | the messages of the read-ahead      |
 // |               | the rate has a token                        |                                     |
-// | `takeNext`    | `readMessage` or `for await` begins a read, | the next one of the input, without  |
-// |               | in a turn with a chunk: see pull-reads.ts   | the loop                            |
+// | `takeNext`    | `readMessage` or `for await` begins a read, | the next message of the input,      |
+// |               | in a turn with a chunk: see pull-reads.ts   | without the loop                    |
 //
 // `#loop` parses the input while a reader waits, or while the read-ahead has room. `#run` calls `#loop`
 // for a chunk, for a new read, at the end of a turn, and in a later turn once the quota is used up.
 
 // Stages of the loop.
 
-/** Nothing is parsed yet. The code that created the connection first runs its synchronous part. */
+/** Nothing is parsed: the code that has created the connection still runs, and may set handlers. */
 const STARTING = 0;
 const READY = 1;
 const PARSING = 2;
@@ -67,7 +67,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses. `reader`: while a reader waits. `read-ahead`: also while the read-ahead has
- * room. `last`: the same after the peer's end, and without a pass. The end of a pass would send frames.
+ * room. `last`: as `read-ahead`, for the last input; not in a pass, whose end would send frames.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -84,9 +84,9 @@ type NoEvent = typeof NEED_MORE | typeof STEP;
  * after a fault. The connection leases a decoder while input is unparsed.
  *
  * The loop parses a chunk while a reader waits. The rest of the chunk stays unparsed until the end of
- * the turn. By then the caller may have begun the next read. At the end of the turn the loop parses the
- * rest into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered although
- * no read is pending.
+ * the turn, because the caller may begin the next read before that. At the end of the turn, the loop
+ * parses the rest into the read-ahead. So an echo loop of `await`s needs no queue, and pings are
+ * answered although no read is pending.
  *
  * A pass is one run of the loop, including the handlers that the loop calls. Frames that were written
  * in a pass are sent when the pass ends, if no input is left and no reader has a message. Otherwise the
@@ -98,7 +98,7 @@ export class Inbox {
   pull: PullRead<ReadResult> | undefined;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
-  /** Whether the application may still answer the message of a pull read: no later read has begun. */
+  /** Whether the application may still answer the last message of a pull read in this turn. */
   messageTaken = false;
   /** The messages of the read-ahead, which were parsed while no reader waited. */
   queue: MessageQueue | undefined;
@@ -135,7 +135,7 @@ export class Inbox {
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether the rate has no token. Readers get no message then, and input goes to the read-ahead. */
+  /** Whether the rate has no token, so that input goes to the read-ahead and not to readers. */
   get heldByRate(): boolean {
     return this.rate?.empty === true;
   }
@@ -176,8 +176,8 @@ export class Inbox {
 
   /**
    * The decoder from which a pull read may take its message without a pass. Undefined unless the end
-   * of the turn is scheduled. Also undefined if the read needs the work of a pass: a message is queued,
-   * read in pieces or observed, there is a rate, the transport is paused, or the connection ends.
+   * of the turn is scheduled. Also undefined when a pass is necessary: if a message is queued, read in
+   * pieces or observed, if there is a rate, if the transport is paused, or if the connection ends.
    */
   get decoderForPull(): MessageDecoder | undefined {
     const { awaitsTurn, paused, ending, machine } = this.#connection;
@@ -193,7 +193,7 @@ export class Inbox {
     if (this.#stage === STARTING) this.#stage = READY;
   }
 
-  /** Parses `chunk[0, end)` while a reader waits. The chunk is borrowed: the machine copies the rest. */
+  /** Parses `chunk[0, end)` while a reader waits. The chunk is borrowed: the machine keeps a copy of the rest. */
   chunkArrived(chunk: Uint8Array, end: number): void {
     const { machine } = this.#connection;
     machine.push(chunk, end);
@@ -201,10 +201,10 @@ export class Inbox {
     if (machine.input !== undefined) machine.keep();
   }
 
-  /** Releases a queue without messages, pieces that are read, and a decoder without input. */
+  /** Releases an empty queue, pieces that were read to the end, and a decoder without input. */
   #releaseUnused(): void {
     if (this.queue?.empty === true) this.queue = undefined;
-    if (this.pieces?.isRead === true) this.pieces = undefined;
+    if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
     if (decoder === undefined || this.#stage === PARSING) return;
     decoder.releaseParsed();
@@ -228,7 +228,7 @@ export class Inbox {
     }
   }
 
-  /** @param lost - Whether a reader may have wanted the messages. Its read then rejects at the end. */
+  /** @param lost - Whether a reader may have wanted the messages, so that its read rejects at the end. */
   countDropped(messages: number, lost: boolean = this.#connection.rare?.loses === true): void {
     if (messages > 0) this.#connection.rareParts().countDropped(messages, lost);
   }
@@ -257,15 +257,15 @@ export class Inbox {
   }
 
   /**
-   * Continues to parse: the extension or the rate is ready, or a later turn has come. While no reader
-   * waits, the loop fills the read-ahead, and so handles control frames.
+   * Continues to parse. Called when the extension or the rate is ready, and in a later turn. While no
+   * reader waits, the loop fills the read-ahead, so that control frames are handled.
    */
   continue(): void {
     this.#connection.rare?.checkExpiry();
     this.run(this.nextGoesToReader ? 'reader' : 'read-ahead');
   }
 
-  /** The turn ends: parses into the read-ahead. The connection sends the written frames afterwards. */
+  /** Called at the end of a turn: parses into the read-ahead. The connection then sends its frames. */
   turnEnds(): void {
     if (this.#stage === STARTING) this.#stage = READY;
     this.inPass = true;
@@ -273,16 +273,16 @@ export class Inbox {
     this.inPass = false;
   }
 
-  /** The connection has sent the frames of this turn. */
+  /** Called when the connection has sent the frames of this turn. */
   turnEnded(): void {
     if (this.#connection.machine.input ?? this.queue ?? this.pieces) this.#releaseUnused();
   }
 
   /**
-   * The transport is closed: parses the input of this turn before the extension loses its shared
-   * resources. The peer's close frame may follow an encoded message.
+   * Called when the transport is closed. Parses the input of this turn, because the peer's close frame
+   * may follow an encoded message, and the extension is about to lose its shared resources.
    *
-   * @returns Whether input stays unparsed, so this method must be called again in a later turn.
+   * @returns Whether input is still unparsed. Then call this method again in a later turn.
    */
   runLast(): boolean {
     const { extension, awaitsTurn, machine } = this.#connection;
@@ -295,7 +295,7 @@ export class Inbox {
 
   #run(readsAhead: boolean): void {
     const connection = this.#connection;
-    // PARSING: code that the loop has called calls this method. The loop continues after that code.
+    // While PARSING, code that the loop has called calls this method. The loop continues afterwards.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
@@ -319,7 +319,7 @@ export class Inbox {
     if (hasUnread || connection.rare !== undefined) pauseOrResume(connection);
   }
 
-  /** A pass has ended: sends the frames written in it, unless the reader may write more in this turn. */
+  /** A pass has ended. Sends the frames of the pass, unless the reader may write more in this turn. */
   #passEnded(): void {
     const connection = this.#connection;
     const { receiveCall } = this;
@@ -366,10 +366,10 @@ export class Inbox {
         break;
       // The observer comes last: it may write, and the peer's next chunk may then overwrite this piece.
       case MESSAGE_BEGIN:
-        // The application may have cancelled its read since the message began.
+        // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
           const reader = beginPieces(this.#connection, decoder);
-          // In `beginPieces`, the rate may have ended the connection, and so the read.
+          // `beginPieces` may have ended the connection by its rate, and so the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
@@ -398,14 +398,14 @@ export class Inbox {
     if (!readsAhead) return false;
     const connection = this.#connection;
     if (!readAheadHasRoom(connection)) return false;
-    // Decoding may make a message much larger. So an encoded message usually waits for its reader.
+    // An encoded message usually waits for its reader, because decoding may make it much larger.
     return !decoder.transforming || connection.extension!.readyAhead?.() !== false;
   }
 
   /**
-   * Parses up to the next event that {@link handle} must handle. Nearly all messages are whole, and find
-   * the handler of `receive` free. This method then calls the handler with each message, in a loop of
-   * its own. The loop ends at any other event, and when a call leaves the handler busy or ends reading.
+   * Parses up to the next event that {@link handle} must handle. Nearly all messages are whole and
+   * arrive while the handler of `receive` is free: this method calls the handler with each of them. Its
+   * loop ends at any other event, and when a call leaves the handler busy or ends reading.
    *
    * @param isFree - Whether the handler is free: see {@link handlerIsFree}.
    * @returns The first event that is not for the handler. STEP when the loop ends after a call.
@@ -431,7 +431,7 @@ export class Inbox {
     return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
-  /** A message has arrived. The rate counts it, and the observer sees it. */
+  /** A message has arrived: the rate counts the message, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     if (!this.drops) this.rate?.arrived(decoder.length);
     if (this.#isObserved()) observeMessage(this.#connection, decoder);
@@ -465,7 +465,7 @@ export class Inbox {
       if (this.drops) this.countDropped(1);
       return;
     }
-    // `isFree` is true only with an observer. Otherwise `#nextEvent` has called the handler.
+    // Without an observer `isFree` is false: `#nextEvent` would have called the handler.
     const isFree = this.handlerIsFree;
     const discards = this.receiveCall?.discards === true && !this.heldByRate;
     const pulls = this.pull !== undefined && !this.heldByRate;
@@ -500,7 +500,7 @@ export class Inbox {
    * @param following - Number of bytes after the message in the input.
    */
   allocate(size: number, following: number): OwnedBytes {
-    // A queued message may wait for long. In its own memory, the message keeps no shared block alive.
+    // A queued message may wait for long, so it gets separate memory: it must not keep a block alive.
     if (this.pull === undefined || this.heldByRate) return new Uint8Array(size);
     const connection = this.#connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
@@ -532,7 +532,7 @@ export class Inbox {
     if (!isComplete) this.#connection.machine.input?.skip();
   }
 
-  /** No more input will arrive: the reader of an incomplete message rejects. No answer is expected. */
+  /** Called when no more input will arrive. The reader of an incomplete message rejects. */
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
@@ -568,8 +568,8 @@ export class Inbox {
 
   /**
    * Drops all later messages. Queued messages can still be read. The reader of an incomplete message
-   * gets the pieces that have arrived, then the error of the end. If a message was lost, that error is
-   * not a normal end.
+   * gets the pieces that have arrived, then the error of the end. If this drops a wanted message,
+   * reading does not end normally.
    */
   dropLater(): void {
     const loses = !this.drops && this.receiveCall?.discards !== true;
@@ -581,8 +581,8 @@ export class Inbox {
    * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can
    * still be read.
    *
-   * @param isEnd - Whether `cause` is the end of this connection. A handler may throw the normal end of
-   *   another connection.
+   * @param isEnd - Whether `cause` is the end of this connection. Otherwise a handler has thrown it: it
+   *   may be the normal end of another connection.
    */
   finishReading(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;
@@ -601,7 +601,7 @@ export class Inbox {
   }
 }
 
-// A separate function: in `#observe` the closure would cost an object even without an observer.
+// A separate function: within `#observe`, the closure would cost an object even without an observer.
 function observeMessage(connection: Connection, { type, length }: MessageDecoder): void {
   connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
 }

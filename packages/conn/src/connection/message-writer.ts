@@ -18,8 +18,8 @@ import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
- * when more data follows. `close()` sends the last one. Pings, pongs and a close frame may be sent
- * between two fragments. Other messages wait until the writer is closed (RFC 6455, section 5.4).
+ * when more data follows. `close()` sends the last fragment. Pings, pongs and a close frame may be
+ * sent between two fragments. Other messages wait until the writer is closed (RFC 6455, section 5.4).
  *
  * @example
  * ```ts
@@ -42,13 +42,13 @@ export class MessageWriter implements AsyncDisposable {
   /** The write buffer, leased from the first buffered byte until the message ends. */
   #slab: Slab | undefined;
   #fill = 0;
-  /** @internal Calls of {@link write}. */
+  /** @internal Number of calls of {@link write}. */
   calls = 0;
   readonly #pairs = new SurrogatePairs();
   #fragmentSent = false;
   /** Whether the last fragment was sent. */
   #complete = false;
-  /** Whether the connection knows that this writer is done. */
+  /** Whether the connection has been told that this writer is done, or has failed. */
   #reportedDone = false;
   /** Bytes of the message that were sent. */
   #bytesSent = 0;
@@ -76,8 +76,9 @@ export class MessageWriter implements AsyncDisposable {
    *   ArrayBuffer or any view. Do not change bytes until the promise settles. The library keeps the
    *   bytes of a {@link BorrowedMessage} until then. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
-   *   overlap, and keep their order. A call that fails aborts the message as {@link abort} does, because
-   *   the peer would get a message without the data of that call. A TypeError has no effect.
+   *   overlap, and keep their order. A call that fails aborts the message as {@link abort} does:
+   *   otherwise the peer would get a message without the data of that call. Only a TypeError for other
+   *   data leaves the message unchanged.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`;
    *   {@link CloseSentError} after a close frame; the error that ended the connection;
    *   {@link BackpressureError} when too many bytes wait; TypeError for other data; RangeError for
@@ -139,8 +140,8 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   /**
-   * Aborts the message. If no fragment was sent, the peer sees nothing. Otherwise the message
-   * cannot be completed, and the connection fails with 1011. Has no effect after `close()`.
+   * Aborts the message. If no fragment was sent, the peer gets nothing. Otherwise the peer has an
+   * incomplete message, so the connection fails with 1011. Has no effect after `close()`.
    *
    * @param reason - The error of the connection when it fails. Pending calls then reject with
    *   {@link CloseSentError}. Default: {@link WriteClosedError}.
@@ -194,7 +195,7 @@ export class MessageWriter implements AsyncDisposable {
     this.#releaseSlab();
     if (this.#endReason !== undefined) return;
     this.#endReason = error;
-    // A stream without a pending call learns of the end only by its controller.
+    // Without a pending call, only its controller can end the stream.
     this.#stream?.error(error);
   }
 
@@ -209,7 +210,7 @@ export class MessageWriter implements AsyncDisposable {
     if (closed !== undefined) return closed;
     const rejection = this.#connection.outbox.rejectionFor(size);
     if (rejection === undefined) return undefined;
-    // At once: a later call in this turn must not complete the message without this write.
+    // Gives up at once: a later call in this turn must not complete the message without this write.
     if (rejection instanceof CallPromise) this.#giveUp(rejection.reason);
     return rejection;
   }
@@ -229,8 +230,8 @@ export class MessageWriter implements AsyncDisposable {
   #giveUp(reason: unknown): void {
     this.#endReason ??= reason;
     if (this.#reportedDone) return;
-    // After a part of a message no other message may follow, so the connection fails. Its end
-    // rejects the queued writes.
+    // No other message may follow an incomplete message, so the connection fails. The end of the
+    // connection rejects the queued writes.
     if (!this.#fragmentSent) this.#reportDone();
     else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
@@ -309,7 +310,7 @@ export class MessageWriter implements AsyncDisposable {
     return shared.writeMemory(settings).slabs.take(this.#fragmentSize);
   }
 
-  /** Adds `bytes[at, length)` when an earlier fragment was sent. */
+  /** Adds `bytes[at, length)` once an earlier fragment is sent. */
   #putAfter(sent: Promise<void>, bytes: Uint8Array, at: number, length: number): Promise<void> {
     const rest = ownedIfShort(bytes, at, length);
     const start = rest === bytes ? at : 0;
@@ -361,8 +362,8 @@ export class MessageWriter implements AsyncDisposable {
 }
 
 /**
- * Returns bytes for a write that waits: a copy if they are shorter than 32 KiB. A small message of a
- * `receive` handler shares its memory with the next messages, and the write must not keep that memory.
+ * Returns bytes for a waiting write: a copy of fewer than 32 KiB. A small message of a `receive`
+ * handler shares its memory with later messages, and a waiting write must not keep that memory.
  */
 function ownedIfShort(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return end - start < COPY_BELOW ? copyOf(bytes, start, end) : bytes;

@@ -18,9 +18,9 @@ import { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * A connection's way out: accepts the messages of callers, checks the limits and keeps the order. A
- * message becomes a frame at once. If an extension changes the message, it is encoded first. Messages
- * wait while a MessageWriter is open, or while another thread encodes a large message. The
- * {@link FrameSender} gives the frames to the transport.
+ * message becomes a frame at once; an extension may encode the message first. Messages wait while a
+ * MessageWriter is open, or while another thread encodes a large message. The {@link FrameSender}
+ * gives the frames to the transport.
  */
 export class Outbox {
   /** The accepted frames that the transport does not have. */
@@ -28,9 +28,9 @@ export class Outbox {
   readonly sender: FrameSender;
   /** Absent without an extension. */
   readonly encoder: MessageEncoder | undefined;
-  /** The writes that wait for an earlier message. The first of them creates it. */
+  /** The writes that wait for an earlier message. Created on first use. */
   waitingWrites: WaitingWrites | undefined;
-  /** Why no message is accepted any more. Set by this class, and by the write deadline. */
+  /** If set, no message is accepted, with this error. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
 
@@ -42,7 +42,6 @@ export class Outbox {
     this.encoder = extension === undefined ? undefined : new MessageEncoder(extension);
   }
 
-  /** Returns the writes that wait for an earlier message. The first call creates the object. */
   waitingWritesOrNew(): WaitingWrites {
     this.waitingWrites ??= new WaitingWrites(this.#connection, this);
     return this.waitingWrites;
@@ -55,27 +54,27 @@ export class Outbox {
 
   // Limits
 
-  /** A rejected promise when no message is accepted any more. */
+  /** A rejected promise if no message is accepted any more, else undefined. */
   rejectionIfClosed(): Promise<never> | undefined {
     const { writeEnd } = this;
     return writeEnd === undefined ? undefined : rejectionAtEnd(this.#connection, writeEnd);
   }
 
   /**
-   * A rejected promise when a message must not be accepted.
+   * A rejected promise if a message must not be accepted, else undefined.
    *
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
    */
   rejectionFor(size: number, text?: string): Promise<never> | undefined {
     const { writeEnd } = this;
     if (writeEnd !== undefined) return rejectionAtEnd(this.#connection, writeEnd);
-    // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
+    // A UTF-16 unit has at most three bytes. Only a text close to the limit must be measured.
     if (this.flushForRoom(text === undefined ? size : size * 3)) return undefined;
     return this.#connection.rareParts().refuseMessage(this.charged, size, text);
   }
 
   /**
-   * Makes room for a message of `size` bytes: may hand frames to the transport.
+   * Makes room for a message of `size` bytes: if necessary, gives frames to the transport.
    *
    * @returns Whether the message would be accepted now.
    */
@@ -86,7 +85,7 @@ export class Outbox {
     const cost = waitingWrites === undefined ? 0 : waitingWrites.cost;
     const buffered = size + cost + this.frames.bytes;
     const isFull = machine.blocked || buffered > settings.maxBufferedAmount;
-    // A copy of a check in `withinTotal`: a call would cost each message.
+    // Repeats a check of `withinTotal`, because a call would cost each message.
     if (!isFull && cost === 0 && buffered <= settings.highWaterMark) return true;
     if (isFull || cost > 0) {
       if (isFull) sender.pump();
@@ -96,21 +95,22 @@ export class Outbox {
     return this.withinTotal(size);
   }
 
-  /** Whether all connections together have room for `size` more bytes of this one. */
+  /** Whether all connections together have room for `size` more bytes of this connection. */
   withinTotal(size: number): boolean {
     const connection = this.#connection;
     const { settings, shared } = connection;
     const cost = this.waitingWrites?.cost ?? 0;
     const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
-    // The transport takes so few bytes at the end of the turn. The total does not count them.
+    // The total does not count so few bytes: the transport takes them at the end of the turn.
     if (!connection.machine.blocked && isLittle) return true;
     const { writeBudget } = shared.platform;
     return writeBudget === undefined || writeBudget.accepts(connection, size);
   }
 
   /**
-   * Returns a promise that resolves when the next message may have room: after an earlier message, or
-   * at a drain. Rejects when the connection ends. Undefined when there may be room now.
+   * Undefined if the next message may have room now, or if the transport has closed. Otherwise a promise
+   * that resolves when the message may have room: after an earlier message, or at a drain. Rejects when
+   * the connection ends.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());
@@ -122,7 +122,7 @@ export class Outbox {
   /**
    * Sends a whole text message.
    *
-   * @param compress - The option of the caller.
+   * @param compress - The caller's option `compress`.
    */
   sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
     const rejection = this.rejectionFor(text.length, text);
@@ -147,7 +147,7 @@ export class Outbox {
   /**
    * Sends `bytes[start, end)` as a whole message.
    *
-   * @param lease - The memory of the bytes, if they are a borrowed message.
+   * @param lease - The pooled memory of the bytes, if they belong to a borrowed message.
    */
   sendBytes(
     type: DataType,
@@ -161,7 +161,7 @@ export class Outbox {
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
     const { waitingWrites, encoder } = this;
-    // A masked frame never refers to the caller's bytes, so a client copies them.
+    // A client copies the caller's bytes anyway, because it masks them.
     const { masks } = this.#connection.shared.coding;
     if (waitingWrites?.mustWait === true) {
       return waitingWrites.add(WaitingMessage.of(type, bytes, start, end, compress, masks));
@@ -205,7 +205,7 @@ export class Outbox {
     return this.startPrepared(message, undefined);
   }
 
-  /** Sends a prepared message that need not wait any more. `write` is given if the message has waited. */
+  /** Sends a prepared message that need not wait. If the message has waited, `write` is that wait. */
   startPrepared(message: PreparedMessage, write: WaitingMessage | undefined): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
@@ -219,8 +219,8 @@ export class Outbox {
   }
 
   /**
-   * Sends whole messages that other connections send too, uncompressed, if nothing is unsent and no
-   * message waits. All connections pass the same array.
+   * Sends whole messages, uncompressed, that other connections send too. Only if nothing is unsent and
+   * no message waits. All these connections pass the same array.
    *
    * @returns False when nothing was sent.
    */
@@ -245,7 +245,7 @@ export class Outbox {
   }
 
   /**
-   * Counts a message after its frames were accepted. An error of the observer does not reject its write.
+   * Counts a message whose frames were accepted. An error of the observer does not reject the write.
    *
    * @param payload - The text, or the size in bytes.
    */
@@ -271,11 +271,11 @@ export class Outbox {
   }
 
   /**
-   * Sends a frame with `bytes[start, end)` of a caller. A server references bytes from
-   * {@link COPY_BELOW} on. The promise then waits until the transport has released the bytes.
+   * Sends a frame with `bytes[start, end)` of a caller. A server references {@link COPY_BELOW} bytes or
+   * more: the promise then resolves when the transport has released the bytes.
    *
-   * @param lease - The memory of a borrowed message with these bytes. The frame pins the memory, so the
-   *   promise does not wait.
+   * @param lease - The pooled memory of the bytes, if they belong to a borrowed message. The frame pins
+   *   this memory, so the promise need not wait.
    */
   callerFrame(
     b0: number,
@@ -301,7 +301,7 @@ export class Outbox {
     return written.promise;
   }
 
-  /** Sends `bytes[start, end)`, a message that the extension changes. */
+  /** Encodes `bytes[start, end)`, a whole message, by the extension and sends it. */
   encodedFrame(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const encoder = this.encoder!;
     let sent = false;
@@ -322,9 +322,9 @@ export class Outbox {
   }
 
   /**
-   * Sends a frame that other connections send too. All of them share one encoded frame, unless this
-   * connection masks or the payload exceeds the largest slab. A short frame is copied while the
-   * transport is blocked, and after frames that are not shared.
+   * Sends a frame that other connections send too. All of them share one serialized frame, unless this
+   * connection masks or the payload exceeds the largest slab. While the transport is blocked, and after
+   * frames that are not shared, a short frame is copied.
    *
    * @param payload - No code may change these bytes.
    */
@@ -333,7 +333,7 @@ export class Outbox {
     const { frames, sender } = this;
     const { machine, shared } = this.#connection;
     const isOwn = shared.coding.masks || length > LARGEST_SLAB;
-    // A transport that calls back within a write may be blocked while a batch is unsent.
+    // With a transport that calls back within `write`, it may be blocked while a batch is unsent.
     const follows = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
     if (isOwn || (follows && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
@@ -355,17 +355,17 @@ export class Outbox {
   /**
    * Sends a ping or a pong.
    *
-   * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
-   *   failure ends the connection. After the close frame the call has no effect.
+   * @param ours - Whether the library itself sends the frame. No caller awaits the promise then, so a
+   *   failure ends the connection. After the close frame such a call has no effect.
    */
   control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
     if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
-    // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
+    // A ping of the heartbeat must not come between frames of a compressed message: see `heartbeat.ts`.
     const follows = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
     return this.sender.control(opcode, payload, ours, follows);
   }
 
-  /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */
+  /** The machine has queued our close frame: later writes and waiting writes reject with `end`. */
   closeFrameSent(end: WriteEnd): void {
     const connection = this.#connection;
     this.writeEnd = end;
@@ -374,7 +374,7 @@ export class Outbox {
     connection.scheduleFlush();
   }
 
-  /** Sends the waiting messages, then calls `send`. No message is encoded meanwhile. */
+  /** Sends the waiting messages, then calls `send`, both without encoding. */
   sendUnencoded(send: () => void): void {
     const { encoder } = this;
     const wasFlushing = encoder?.flushing === true;
@@ -388,8 +388,8 @@ export class Outbox {
   }
 
   /**
-   * Sends all accepted messages, so that the close frame can follow. Messages that are not
-   * encoded yet are sent as they are.
+   * Sends all accepted messages, so that the close frame can follow. Those that are not encoded yet are
+   * sent unencoded.
    */
   sendAccepted(): void {
     if (this.encoder !== undefined) this.encoder.flushing = true;
@@ -405,15 +405,16 @@ export class Outbox {
 
   /** Rejects all later messages and control frames. The first error stays. */
   stopAccepting(error: WebSocketError): void {
-    // Also after an expired deadline: now control frames are refused too, and no later deadline helps.
+    // After an expired deadline too: from now on control frames are refused as well, and no new
+    // deadline reopens the outbox.
     if (!this.open) return;
     this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
     this.#connection.rare?.noteWriteEnd();
   }
 
   /**
-   * The transport will be destroyed: rejects later writes. Earlier ones reject when the transport
-   * releases their bytes.
+   * Called when the transport is about to be destroyed. Rejects later writes. Earlier writes reject
+   * when the transport releases their bytes.
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);
@@ -426,7 +427,7 @@ export class Outbox {
   }
 
   /**
-   * Rejects every writer and releases all memory, because the transport is closed. `error` is
+   * Called when the transport is closed. Rejects all writes and releases all memory. `error` is
    * undefined after our close frame.
    */
   rejectAll(error: WebSocketError | undefined): void {
@@ -437,12 +438,12 @@ export class Outbox {
 }
 
 function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): Promise<never> {
-  // The write after the deadline ends the connection. The deadline itself does not.
+  // An expired deadline alone does not end the connection. The next write does.
   if (expired) connection.abort(error);
   return rejected(error);
 }
 
-// A function: its closure would cost each message an object.
+// A separate function: its closure would cost each message an object.
 function observeMessage(connection: Connection, type: number, payload: number | string): void {
   const bytes = typeof payload === 'string' ? utf8Length(payload) : payload;
   connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
@@ -464,9 +465,9 @@ function encodedText(
 }
 
 /**
- * Sends a prepared message that the extension changes.
+ * Sends a prepared message that the extension encodes.
  *
- * @returns Undefined when another thread must encode it first.
+ * @returns Undefined when another thread must encode the message first.
  */
 function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> | undefined {
   const { bytes } = message;

@@ -11,8 +11,8 @@ import { pauseOrResume } from './flow-control.ts';
 /**
  * Begins a read. A message that has already arrived settles the read at once.
  *
- * @param name - The method that the caller used. A read by `nextReader` settles with a MessageReader.
- * @param iterator - Of `for await`: the read settles with an IteratorResult.
+ * @param name - The method that the caller used. `nextReader` gets a MessageReader.
+ * @param iterator - The iterator of `for await`, if any. The read then settles with an IteratorResult.
  */
 export function read<Result>(
   connection: Connection,
@@ -32,12 +32,12 @@ export function read<Result>(
   return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
 }
 
-/** Makes `pull` the pending read. It gets a queued message, or one parsed from the input. */
+/** Makes `pull` the pending read, and gives it a queued message or the next one of the input. */
 function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead<ReadResult> {
   const { inbox } = connection;
   if (pull.taken !== undefined) return pull;
   inbox.hasRead = true;
-  // `dropPieces` checks too, but its argument costs a string. Reads rarely find pieces.
+  // `dropPieces` checks this too, but its argument would cost each read a string.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
   connection.rare?.checkExpiry();
@@ -54,14 +54,14 @@ function waitFor(connection: Connection, pull: PullRead<ReadResult>): Promise<un
   return promise;
 }
 
-/** The pending read while {@link takeNext} parses. Shared, so that a read creates no object. */
+/** The pending read while {@link takeNext} parses. All connections share it: a read creates no object. */
 const PLACEHOLDER = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
- * The common read of a loop: takes the next message of a chunk, see {@link Inbox.decoderForPull}.
+ * The usual read in a loop: takes the next message of a chunk, see {@link Inbox.decoderForPull}.
  *
- * @returns The message. Undefined when {@link beginRead} has to look for one. After any other event,
- *   the pending read, with which `beginRead` continues.
+ * @returns The message. Undefined if there is none: {@link beginRead} then looks for one. After another
+ *   event, the pending read, with which `beginRead` continues.
  */
 function takeNext(
   connection: Connection,
@@ -127,7 +127,7 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    // A read without a promise is still within its call of `next`. That call takes the message.
+    // A read without a promise is still within its call of `next`, which takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;
       pull.leave();

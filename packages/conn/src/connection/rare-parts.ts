@@ -16,7 +16,7 @@ import type { Connection } from './connection.ts';
 import { lossError } from './end-errors.ts';
 import { FlowControl } from './flow-control.ts';
 
-/** The close code of applications for a login that is missing or over. */
+/** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
 
 /**
@@ -33,21 +33,21 @@ export class RareParts {
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
-  /** Whether messages are dropped that the application may still have wanted. */
+  /** Whether the messages that are dropped now may be wanted by the application. */
   loses = false;
-  /** When the heartbeat sent its last ping, while the peer has not answered. */
+  /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
   /**
-   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has been heard since the
-   * alarm of `previous`.
+   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes since
+   * the alarm of `previous`.
    */
   bytesSent: { previous: number; last: number } | undefined;
   pingsOut = 0;
   messagesDropped = 0;
-  /** Bytes of messages that a reader keeps for later. */
+  /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */
   keptBytes = 0;
-  /** Bytes of messages that a reader kept earlier and has taken since. */
+  /** Bytes of messages that their reader kept for some time, and no longer keeps. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
@@ -56,9 +56,9 @@ export class RareParts {
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
   #expiry: Expiry | undefined;
-  /** Whether an unawaited refusal was reported. Only the first one is. */
+  /** Whether a refusal was reported. Only the first unawaited refusal is. */
   #refusalReported = false;
-  /** The promise of the last message that was refused. */
+  /** The promise of the last refused message. See {@link refuseMessage}. */
   #refused: CallPromise<never> | undefined;
 
   constructor(connection: Connection) {
@@ -86,7 +86,7 @@ export class RareParts {
     if (observer !== undefined) platform.defer(() => observer(conn));
   }
 
-  /** Sets the longest message in bytes. The limit also applies to the message under way. */
+  /** Sets the longest message in bytes. The limit also applies to a message that has partly arrived. */
   setReadLimit(bytes: number): void {
     const decoder = this.#connection.machine.input;
     this.readLimit = bytes;
@@ -147,7 +147,10 @@ export class RareParts {
     this.#expiry.set(at);
   }
 
-  /** Ends the connection when the login has expired: before each chunk, each turn, each message read ahead. */
+  /**
+   * Ends the connection if the login has expired. Called before each chunk, each end of turn and each
+   * message of the read-ahead.
+   */
   checkExpiry(): void {
     this.#expiry?.check();
   }
@@ -170,8 +173,8 @@ export class RareParts {
   }
 
   /**
-   * Returns the promise of a call that exceeds a bound. The first refusal that no code awaits is
-   * reported. It has no other trace.
+   * Returns the rejected promise of a call that exceeds a bound. Reports the first refusal that no
+   * code awaits: nothing else would show it.
    */
   refuse(error: BackpressureError, where: string): CallPromise<never> {
     const connection = this.#connection;
@@ -183,12 +186,12 @@ export class RareParts {
   }
 
   /**
-   * Counts a message of `size` bytes, or UTF-16 units of `text`, and returns the promise of its
-   * writer. Undefined when the message exceeds no bound: the size of a text was only estimated.
+   * Refuses a message of `size` bytes, or UTF-16 units of `text`, and counts it. Undefined when the
+   * message exceeds no bound: the caller has only estimated the size of a text.
    *
-   * A loop that awaits no write may be refused a million times in a turn. After the first, the
-   * refusals of a turn share a promise and its error. The stack of an error takes 20 times as long as
-   * the rest of a refusal.
+   * A loop that awaits no write may be refused a million times in a turn. All refusals of a turn
+   * share the promise of the first one, because the stack of an error takes 20 times as long as the
+   * rest of a refusal.
    */
   refuseMessage(
     buffered: number,
@@ -216,7 +219,7 @@ export class RareParts {
     return outbox.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);
   }
 
-  /** A broadcast skips this connection. Its buffer has no room for `size` bytes. */
+  /** Called when a broadcast skips this connection, whose buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
     this.messagesRefused++;
     if (this.#refusalReported) return;
@@ -229,7 +232,7 @@ export class RareParts {
   }
 }
 
-/** @param when - As {@link Deadline} describes it. */
+/** @param when - The end of the message, from {@link Deadline}. */
 function deadlineError(call: 'read' | 'write', when: string): TimeoutError {
   const setter = call === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
   return new TimeoutError(`${call} timeout${when} (${setter})`, { permanent: true });

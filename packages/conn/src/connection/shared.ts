@@ -8,27 +8,24 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
 
-/**
- * Free decoders that one {@link ConnShared} keeps at most. A connection leases a decoder only while it
- * has unparsed input.
- */
+/** Bound of the free decoders. A connection leases a decoder only while it has unparsed input. */
 const MAX_FREE_DECODERS = 64;
 
 /**
- * Frames of this many bytes or more may wait in their slab, or in a slow transport as a view of the
- * slab. Fewer bytes are copied: they would keep the whole slab in memory, which no bound counts.
+ * From this many bytes on, frames may wait in their slab, or in a slow transport as a view of the slab.
+ * Fewer bytes are copied, because they would keep a whole slab in memory that no bound counts.
  */
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
 /**
- * Most frames of one connection that are parsed in one turn of the event loop. They take less than
- * 1 ms, even if a reader streams fragments of one byte.
+ * Bound of the frames of one connection that are parsed in one turn of the event loop. So many frames
+ * take less than 1 ms, even if a reader streams fragments of one byte.
  */
 export const FRAMES_PER_TURN = 1_000;
 
 /**
- * The state shared by all connections with the same role and platform. Its pools lend memory to a
- * connection that works. An idle connection has released that memory.
+ * The state that all connections with the same role and platform share. Its pools lend memory to busy
+ * connections. An idle connection has no such memory.
  */
 export class ConnShared {
   readonly role: Role;
@@ -41,7 +38,7 @@ export class ConnShared {
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
-  /** For each `writeBufferPool` and `report`: the memory with the latest `writeBufferSize`. */
+  /** The memory of each `writeBufferPool`, by `report`: only the one with the latest `writeBufferSize`. */
   readonly #poolMemory = new WeakMap<BufferPool, WeakMap<object, PoolMemory>>();
 
   constructor(role: Role, platform: Platform) {

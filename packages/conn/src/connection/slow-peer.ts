@@ -1,24 +1,24 @@
-/** Part of the bytes unsent at our close frame that a slow peer must take in each `closeTimeout`. */
+/** In each `closeTimeout`, a slow peer must take this part of the bytes that were unsent at our close. */
 const LEAST_PROGRESS = 0.1;
 /** A slow peer gets at most this many times `closeTimeout`, from our close frame on. */
 const MAX_TIMEOUTS = 10;
 
 /**
- * A peer that reads slowly when we close. The closing handshake gets more time while the peer takes the
- * accepted messages. Bytes are `flushed` when the operating system has them, and `unsent` until then.
- * Times are of the platform's clock, in ms.
+ * Gives a peer that reads slowly more time for the closing handshake, as long as it takes the accepted
+ * messages. Bytes are `unsent` until the operating system has them, then `flushed`. Times are in ms of
+ * the platform's clock.
  */
 export class SlowPeer {
   readonly #closeTimeout: number;
-  /** When we closed, and the bytes that were flushed then. Together they give the speed of the peer. */
+  /** When we closed, and the flushed bytes at that time, to compute the speed of the peer. */
   readonly #since: number;
   readonly #flushedAtClose: number;
   /** Bytes that the peer must take before each deadline. */
   readonly #least: number;
-  /** The bytes that were flushed, and unsent, when the deadline was set. */
+  /** The flushed bytes, and the unsent bytes, when the deadline was set. */
   #flushed: number;
   #unsent: number;
-  /** When the transport last drained since then. */
+  /** When the transport last drained since the deadline was set; undefined if it did not. */
   #drainedAt: number | undefined;
 
   constructor(closeTimeout: number, now: number, flushed: number, unsent: number) {
@@ -34,10 +34,10 @@ export class SlowPeer {
   }
 
   /**
-   * The deadline has come.
+   * Called at the deadline.
    *
-   * @param inTransit - Flushed bytes that the operating systems may still have.
-   * @returns The time in ms until the next deadline; 0 to give up the peer.
+   * @param inTransit - Bound of the flushed bytes that the peer may not have read yet.
+   * @returns Ms until the next deadline; 0 to give up the peer.
    */
   extend(now: number, flushed: number, unsent: number, inTransit: number): number {
     const closeTimeout = this.#closeTimeout;

@@ -8,12 +8,12 @@ import { watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 
 /**
- * A write that waits for an earlier message. A message must not begin before the previous one has
- * ended (RFC 6455, section 5.4).
+ * A call that waits for the end of an earlier message: a message must not begin before that (RFC
+ * 6455, section 5.4).
  */
 export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
 
-/** A call that waits. Its promise settles with `T`. */
+/** A waiting call. Its promise resolves to `T`. */
 class WaitingWrite<T> extends Deferred<T> {
   /** Bytes of the message; 0 for other calls. */
   readonly size: number;
@@ -27,18 +27,18 @@ class WaitingWrite<T> extends Deferred<T> {
   }
 }
 
-/** A wait for room for the next message. */
+/** A call that waits until the next message has room. */
 export class WaitForRoom extends WaitingWrite<void> {
   constructor() {
     super(0);
   }
 }
 
-/** A call of `nextWriter` that waits. Its promise resolves to the `MessageWriter`. */
+/** A waiting call of `nextWriter`. Its promise resolves to the `MessageWriter`. */
 export class WaitingWriter extends WaitingWrite<object> {
   readonly type: number;
   readonly compress: boolean | undefined;
-  /** Whether the call finishes the open writer, and the writers that earlier calls open. */
+  /** Whether the call finishes the open writer, and the writers of earlier waiting calls. */
   readonly supersedes: boolean;
 
   constructor(type: number, compress: boolean | undefined, supersedes: boolean) {
@@ -50,8 +50,8 @@ export class WaitingWriter extends WaitingWrite<object> {
 }
 
 /**
- * A whole message that waits for an earlier message, or for another thread that encodes this one. Its
- * bytes must not change meanwhile. Fewer than {@link COPY_BELOW} bytes are copied, more are retained.
+ * A whole message that waits for an earlier message, or for another thread that encodes it. Fewer
+ * than {@link COPY_BELOW} bytes are copied. More are retained, and must not change meanwhile.
  */
 export class WaitingMessage extends WaitingWrite<void> {
   readonly type: DataType;
@@ -63,7 +63,7 @@ export class WaitingMessage extends WaitingWrite<void> {
   readonly prepared: PreparedMessage | undefined;
   /** Whether no other code uses `bytes`. */
   isOwned = true;
-  /** Whether the message becomes a frame only when the transport takes it. Until then it can be aborted. */
+  /** Whether the message can be aborted: it becomes a frame only when the transport takes it. */
   mayAbort = false;
   #lease: Lease | undefined;
   #check: (() => void) | undefined;
@@ -86,7 +86,7 @@ export class WaitingMessage extends WaitingWrite<void> {
     this.prepared = prepared;
   }
 
-  /** A message with bytes that no other code uses. */
+  /** Creates a message from bytes that no other code uses. */
   static owning(type: DataType, bytes: Uint8Array, compress: boolean | undefined): WaitingMessage {
     return new WaitingMessage(type, bytes, 0, bytes.length, compress, undefined);
   }
@@ -96,7 +96,7 @@ export class WaitingMessage extends WaitingWrite<void> {
     return new WaitingMessage(message.type as DataType, bytes, 0, bytes.length, undefined, message);
   }
 
-  /** @param copiesAll - Whether to copy large messages too. */
+  /** @param copiesAll - Whether to copy large messages too, in place of retaining them. */
   static of(
     type: DataType,
     bytes: Uint8Array,
@@ -129,7 +129,7 @@ export class WaitingMessage extends WaitingWrite<void> {
     return this.end > this.bytes.byteLength;
   }
 
-  /** The message is sent: settles as `sent` does. */
+  /** The message is sent: its promise settles as `sent` does. */
   finish(sent: Promise<void>): void {
     this.resolve(sent);
     this.#release();
@@ -149,7 +149,7 @@ export class WaitingMessage extends WaitingWrite<void> {
   /**
    * Encodes the message on another thread. A prepared message caches the result.
    *
-   * @param done - Called with the encoded variant; undefined when that failed.
+   * @param done - Called with the encoded variant; with undefined when the encoding failed.
    * @throws the platform's error when encoding cannot start. `done` is not called then.
    */
   encodeLater(encoding: SharedEncoding, done: (variant: Uint8Array | undefined) => void): void {
@@ -165,8 +165,8 @@ export class WaitingMessage extends WaitingWrite<void> {
   }
 
   /**
-   * Returns bytes that no other code uses. Without a copy, the other thread would read freed memory if
-   * the caller transferred the bytes meanwhile.
+   * Returns bytes that no other code uses, for another thread. If the caller transferred the bytes
+   * while that thread reads them, it would read freed memory.
    */
   #own(): Uint8Array | undefined {
     if (this.isOwned) return this.bytes;

@@ -13,23 +13,24 @@ import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
 import { WaitForRoom, type Waiting, WaitingMessage, WaitingWriter } from './waiting-write.ts';
 
-/** Time in ms that a message waits for an idle MessageWriter before it is reported. */
+/** Ms that a message waits for an idle MessageWriter, before the writer is reported. */
 const PATIENCE_MS = 5_000;
 
 /**
- * The open MessageWriter of one connection, the large message that another thread encodes, and the
- * writes that wait for either, first in, first out. The first writer or message creates this object.
+ * What writes of one connection wait for, and the waiting writes, first in, first out. They wait for
+ * the open MessageWriter, or for a large message that another thread encodes. The first writer or
+ * large message creates this object.
  */
 export class WaitingWrites {
   /** The open writer. Only this class changes it. */
   writer: MessageWriter | undefined;
   /** Accepted bytes that are in no frame yet. */
   bytes = 0;
-  /** Number of waiting writes. A write with a signal may also wait for a drain. */
+  /** Number of waiting writes, also of writes with a signal that wait for a drain. */
   #calls = 0;
   /** Whether the extension encodes the message of the open writer. */
   streamsEncoded = false;
-  /** {@link Machine.bytesOut} after the last frame of an encoded message of several frames. */
+  /** {@link Machine.bytesOut} after the last frame of an encoded message in fragments. */
   #encodedEnd = 0;
   /** The option `compress` of the open writer. */
   #compress: boolean | undefined;
@@ -38,11 +39,11 @@ export class WaitingWrites {
   readonly #queue = new Fifo<Waiting>();
   /** Whether waiting writes are being sent, in this turn or in later ones. */
   #advancing = false;
-  /** Whether the write that is called now has a signal. See {@link withSignal}. */
+  /** Whether a call of {@link withSignal} is in progress. */
   #mayAbort = false;
-  /** Whether the close frame is about to be sent. No message waits for a later turn then. */
+  /** Whether the close frame is about to be sent, so that no message waits for a later turn. */
   #flushing = false;
-  /** Number of waiting calls of `nextWriter` without `queue`. Each call finishes the writers before it. */
+  /** Number of waiting calls of `nextWriter` without `queue`. Each finishes all writers before it. */
   #superseding = 0;
   readonly #connection: Connection;
   readonly #outbox: Outbox;
@@ -54,7 +55,7 @@ export class WaitingWrites {
     this.#idleAlarm = new IdleWriterAlarm(connection, this);
   }
 
-  /** Whether an earlier message is under way. */
+  /** Whether an earlier message has begun and not ended. */
   get busy(): boolean {
     return this.writer !== undefined || this.#encoding !== undefined;
   }
@@ -65,9 +66,9 @@ export class WaitingWrites {
   }
 
   /**
-   * Whether a new message must wait. While waiting writes are sent, an observer may write, and some
-   * writes may be left for a later turn: the new message follows them. A message with a signal also
-   * waits while the transport is blocked, because an abort cannot cancel a frame.
+   * Whether a new message must wait: while an earlier message has not ended, while waiting writes are
+   * left for a later turn, and if an observer writes while waiting writes are being sent. A message
+   * with a signal also waits while the transport is blocked, because an abort cannot cancel a frame.
    */
   get mustWait(): boolean {
     if (this.busy || this.#advancing || this.#queue.length > 0) return true;
@@ -121,20 +122,20 @@ export class WaitingWrites {
     this.#connection.platform.writeBudget?.count(this.#connection);
   }
 
-  /** Counts `bytes` as waiting until `written` settles, the promise of a write that waits. */
+  /** Counts `bytes` as waiting until `written` settles, which is the promise of a waiting write. */
   countUntil(written: Promise<void>, bytes: number): void {
     this.#count(bytes);
     const free = (): void => this.#uncount(bytes);
     written.then(free, free);
   }
 
-  /** The waiting message with this promise, if it is the newest one or another thread encodes it. */
+  /** The message with this promise: the newest waiting one, or one that another thread encodes. */
   messageOf(promise: Promise<void>): WaitingMessage | undefined {
     const write = this.#encoding?.promise === promise ? this.#encoding : this.#queue.last;
     return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
   }
 
-  /** Rejects a message with `reason`, if it still waits. Returns whether it has waited. */
+  /** If a message still waits, rejects it with `reason` and returns true. */
   cancel(write: WaitingMessage, reason: unknown): boolean {
     const isEncoding = this.#encoding === write;
     const waits = write.entry !== undefined && this.#queue.remove(write.entry);
@@ -188,7 +189,7 @@ export class WaitingWrites {
       const size = fin ? end - start : Infinity;
       this.streamsEncoded = this.#outbox.encoder?.wants(size, this.#compress) === true;
     }
-    // Copied, because the writer reuses its buffer at once.
+    // Copies the bytes: the writer reuses its buffer at once.
     if (!this.streamsEncoded) return this.#outbox.copiedFrame(b0, bytes, start, end);
     try {
       return this.#encodedFragment(b0, first, bytes, start, end);
@@ -233,7 +234,7 @@ export class WaitingWrites {
     }
   }
 
-  /** Whether frames of an encoded message of several frames are unsent. */
+  /** Whether some frames of an encoded message in fragments are unsent. */
   get encodedUnsent(): boolean {
     return this.#encodedEnd > this.#connection.machine.bytesOut - this.#outbox.frames.bytes;
   }
@@ -253,7 +254,7 @@ export class WaitingWrites {
 
   // Messages that wait
 
-  /** Sends the writes: as many as fit in this turn, and the rest in later turns. */
+  /** Sends waiting writes: as many as fit in this turn, and the rest in later turns. */
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
@@ -284,7 +285,7 @@ export class WaitingWrites {
     this.#restart();
   }
 
-  /** Sends the writes now, also when they wait for a later turn. */
+  /** Sends waiting writes now, even if they wait for a later turn. */
   #restart(): void {
     this.#advancing = false;
     this.#advance();
@@ -322,9 +323,9 @@ export class WaitingWrites {
   }
 
   /**
-   * Sends an accepted message, or lets another thread encode it.
+   * Sends an accepted message, or lets another thread encode it first.
    *
-   * @returns The promise of `write` in the second case.
+   * @returns The promise of the sent frame; the promise of `write` if another thread encodes it.
    */
   send(write: WaitingMessage): Promise<void> {
     const { type, bytes, start, end, compress, prepared } = write;
@@ -362,13 +363,13 @@ export class WaitingWrites {
         this.#advance();
       });
     } catch {
-      // No thread is available. The message is sent as it is.
+      // No thread is available: sends the message unencoded.
       this.#encoded(write, undefined);
     }
     return write.promise;
   }
 
-  /** Sends the encoded `variant` of a message, or the message itself if `variant` is empty or missing. */
+  /** Sends the encoded `variant` of a message; if the variant is empty or missing, the message itself. */
   #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
     const outbox = this.#outbox;
     const { shared, rsv } = outbox.encoder!.extension;
@@ -394,7 +395,7 @@ export class WaitingWrites {
     }
   }
 
-  /** Sends a message that no other thread has encoded. An extension may have to encode it now. */
+  /** Sends a message that no other thread has encoded. Some extensions must encode it now. */
   #sendUnshared(write: WaitingMessage): Promise<void> {
     const { type, bytes, start, end } = write;
     const encoder = this.#outbox.encoder!;
@@ -406,7 +407,7 @@ export class WaitingWrites {
 
   // The end
 
-  /** Sends all accepted messages. Messages that are not encoded yet are sent as they are. */
+  /** Sends all accepted messages. Those that are not encoded yet are sent unencoded. */
   sendAccepted(): void {
     this.#flushing = true;
     const write = this.#encoding;
@@ -447,7 +448,7 @@ class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
   readonly #waitingWrites: WaitingWrites;
-  /** The open writer when the time began, the number of its calls, and the first write that waited. */
+  /** When the timer was set: the open writer, the number of its calls, and the first waiting write. */
   #writer: MessageWriter | undefined;
   #calls = 0;
   #first: Waiting | undefined;
@@ -458,7 +459,7 @@ class IdleWriterAlarm implements TimerEntry {
     this.#waitingWrites = waitingWrites;
   }
 
-  /** A message waits, or another one is now the first. */
+  /** Called when a message waits, or when another message has become the first. */
   watch(): void {
     if (this.slot !== undefined) return;
     const { writer, first } = this.#waitingWrites;

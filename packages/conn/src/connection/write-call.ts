@@ -20,7 +20,7 @@ import type { Connection } from './connection.ts';
  * Writes a message: see `Conn.writeMessage`.
  *
  * @param method - The method that the caller used, for errors.
- * @param compress - The option of that name. Only used when `options` is undefined.
+ * @param compress - The option `compress`, if `options` is undefined.
  */
 export function writeData(
   connection: Connection,

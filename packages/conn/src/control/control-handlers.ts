@@ -6,10 +6,10 @@ import { isThenable, kind } from '../validate.ts';
 
 /** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
 export type PingPongHandler = (payload: OwnedBytes) => void | PromiseLike<void>;
-/** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
+/** Called with the code and the reason of the peer's close frame. The code is 1005 if it had none. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
-/** A handler of the user. `call` runs it in the async context in which it was set. */
+/** A handler of the user. `call` runs the handler in the async context in which it was set. */
 export class UserHandler<Handler> {
   readonly given: Handler;
   readonly call: Handler;
@@ -43,14 +43,14 @@ export class ControlHandlers {
   readonly #pings: HandlerCalls;
   readonly #pongs: HandlerCalls;
 
-  /** @param failed - Gets an error of a handler, and the name of the handler for reports. */
+  /** @param failed - Gets the error of a handler, and the name of that handler for reports. */
   constructor(failed: (error: unknown, name: string) => void) {
     this.#failed = failed;
     this.#pings = new HandlerCalls((error) => failed(error, 'ping handler'));
     this.#pongs = new HandlerCalls((error) => failed(error, 'pong handler'));
   }
 
-  /** Calls the ping handler with the payload in the decoder. That handler sends the pong. */
+  /** Calls the user's ping handler, if set, with the payload in the decoder. */
   handlePing({ bytes, start, end }: MessageDecoder): void {
     if (this.ping !== undefined) this.#pings.call(this.ping.call, copyOf(bytes, start, end));
   }
@@ -94,7 +94,7 @@ class HandlerCalls {
       const settled = Promise.resolve(result).then(undefined, this.#failed);
       void settled.then(() => this.#continue());
     } catch (error) {
-      // Reported in a microtask, as for a promise, because the decoder is still running.
+      // Fails in a microtask, as after a rejected promise, because the decoder is still parsing.
       void RESOLVED.then(() => this.#failed(error));
     }
   }

@@ -5,26 +5,26 @@ import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 
 /** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
 const ASSUMED_SPEED = 16.384;
-/** {@link noteBytes} ignores connections with fewer sent bytes. A peer reads them in a second. */
+/** {@link noteBytes} ignores connections that sent fewer bytes: a peer reads so few in a second. */
 const NOTE_FROM = 16_384;
 
-/** The ping waits for the end of a compressed message of several frames. */
+/** State of a ping that waits for the end of a compressed message of several frames. */
 const UNSENT = 'unsent';
 
 /**
- * The reason why the timeout of a ping has not started or is longer. Undefined for a ping without
- * other bytes before it, so that an idle connection needs no object.
+ * The reason why the timeout of a ping has not started, or is longer than the option. Undefined for a
+ * ping after which the peer has no older bytes to read, so that an idle connection needs no object.
  */
 export type PingWait = typeof UNSENT | BytesAhead;
 
-/** Progress of the bytes that the peer has to read before a ping. */
+/** Progress of the bytes that the peer has to read before a ping. Times are in ms. */
 type BytesAhead = {
-  /** Number of bytes that were accepted before the ping, since the connection began. */
+  /** `bytesOut` at the ping: all bytes up to this number come before the ping. */
   readonly ahead: number;
   /** `bytesFlushed` of the sender at its last growth, and the time of that growth. */
   flushed: number;
   progressAt: number;
-  /** `bytesFlushed` and the time when the wait began, to measure the speed of the peer. */
+  /** `bytesFlushed` and the time at the ping, to measure the speed of the peer. */
   readonly firstFlushed: number;
   readonly since: number;
   /** Time in ms added to the timeout. Set once the ping has left this process. */
@@ -41,13 +41,13 @@ function transitTime(
 }
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
-// Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.heardAt`.
+// Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.lastByteAt`.
 //
 // A peer can answer a ping only after it has read our older bytes. While older bytes wait in this
-// process, the timeout of the ping has not started. Meanwhile the connection stays open if some
-// bytes leave this process within `interval + timeout`, or if the peer sends. A slow peer gets more
-// time: as much as it needs to read the bytes that the operating systems may buffer. After the ping
-// has left this process, the timeout grows by the time in which the peer reads those bytes.
+// process, the timeout of the ping does not start. The connection then stays open as long as some
+// bytes leave this process every `interval + timeout`, or the peer sends. A slow peer gets more
+// time: as much as it needs to read all bytes that the operating systems may buffer. When the ping
+// has left this process, the timeout starts, plus the time in which the peer reads those bytes.
 
 /** Sets the first timer of `connection`. */
 export function startHeartbeat(connection: Connection): void {
@@ -61,11 +61,11 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   if (settings.heartbeat === false) return;
   const { interval } = settings.heartbeat;
   // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
-  if (connection.paused) connection.heardAt = Math.ceil(now);
-  const silence = now - connection.heardAt;
+  if (connection.paused) connection.lastByteAt = Math.ceil(now);
+  const silence = now - connection.lastByteAt;
   const { rare } = connection;
   const pingedAt = rare?.pingedAt;
-  if (pingedAt === undefined || connection.heardAt >= pingedAt) {
+  if (pingedAt === undefined || connection.lastByteAt >= pingedAt) {
     if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
@@ -74,16 +74,16 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
   if (now >= due) return expire(connection, settings.heartbeat, Math.round(silence));
-  // Checks again after one interval even if `timeout` is longer, because the pong may have come by
-  // then. The next silence starts at the pong.
+  // Checks again after one interval even if `timeout` is longer: the pong may have arrived by then,
+  // and the next silence starts at the pong.
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
 }
 
-/** Called when a compressed message of several frames has ended. Sends a delayed ping. */
+/** Called when a compressed message of several frames has ended. Sends the ping that waits for it. */
 export function sendDelayedPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   if (rare.pingWait !== UNSENT) return;
-  if (connection.heardAt < rare.pingedAt!) sendPing(connection, now);
+  if (connection.lastByteAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
 
@@ -109,7 +109,7 @@ function sendPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = undefined;
-  // When all bytes have left this process, the speed of the peer cannot be measured.
+  // If all bytes have left this process, the speed of the peer cannot be measured: assumes one.
   const sentLately = bytesOut - (rare.bytesSent?.previous ?? 0);
   const ahead = Math.min(sentLately, transport.inTransit ?? 0);
   const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / ASSUMED_SPEED);
@@ -123,7 +123,7 @@ function sendPing(connection: Connection, now: number): void {
       ...(transit !== undefined && { transit }),
     };
   }
-  // No caller waits for this ping, and it is no ping of the user.
+  // No caller awaits a ping of the heartbeat.
   void connection.outbox.control(PingMessage, connection.pings().heartbeatPayload(), true);
 }
 
@@ -153,11 +153,11 @@ function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): 
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
   const stalledAt = pingWait.progressAt + maxStall;
-  // A peer that reads nothing may still send, for example pings. A paused end does not see those.
+  // A peer that reads nothing may still send, for example pings. A paused connection does not see them.
   return paused ? stalledAt : Math.max(stalledAt, pingedAt! + timeout);
 }
 
-/** Notes the number of sent bytes, for a later ping. */
+/** Stores the number of sent bytes. A later ping estimates from it what the peer still has to read. */
 function noteBytes(connection: Connection): void {
   const { machine, rare } = connection;
   const { bytesOut } = machine;

@@ -5,6 +5,7 @@ import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred, rejected } from '../time/promises.ts';
 import { MAX_PENDING_PINGS } from '../writing/control-queue.ts';
 
+/** A call of `ping`, until its pong. */
 class Ping implements TimerEntry {
   slot: number | undefined;
   readonly payload: Uint8Array;
@@ -31,7 +32,7 @@ class Ping implements TimerEntry {
 
 /** The unanswered pings of a connection. */
 export class Pings {
-  /** The last round trip, in ms; NaN before the first. */
+  /** Time of the last round trip, in ms; NaN before the first. */
   rtt: number = NaN;
   readonly #platform: Platform;
   readonly #refuse: (error: BackpressureError) => Promise<never>;
@@ -41,7 +42,7 @@ export class Pings {
   #count = 0;
   /** The unanswered ping of the heartbeat. */
   #heartbeat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
-  /** Set when no pong can arrive any more. */
+  /** Set when no pong can arrive any more, with the error for further pings. */
   #ended: { readonly reason: unknown } | undefined;
 
   /** @param refuse - Returns the promise of a ping above the bound. */
@@ -61,7 +62,7 @@ export class Pings {
     return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
   }
 
-  /** Returns the payload for a ping of the heartbeat: the same one until a pong answers it. */
+  /** Returns the payload for a ping of the heartbeat: the same payload until a pong has answered. */
   heartbeatPayload(): Uint8Array {
     this.#heartbeat ??= { payload: this.nextPayload(), sentAt: this.#platform.now() };
     return this.#heartbeat.payload;
@@ -100,7 +101,7 @@ export class Pings {
     ping.answer.reject(reason);
   }
 
-  /** A pong has arrived. It answers its ping and all older ones (RFC 6455, section 5.5.3). */
+  /** A pong has arrived. It answers its ping and all older pings (RFC 6455, section 5.5.3). */
   pong(bytes: Uint8Array, start: number, end: number): void {
     const heartbeat = this.#heartbeat;
     if (heartbeat !== undefined && equal(heartbeat.payload, bytes, start, end)) {
@@ -123,7 +124,7 @@ export class Pings {
     }
   }
 
-  /** No pong can arrive any more: rejects all pings, also later ones, with `error`. */
+  /** Called when no pong can arrive any more. Rejects all pings, and all later pings, with `error`. */
   rejectAll(error: unknown): void {
     this.#ended ??= { reason: error };
     for (const ping of this.#pending.splice(0)) {

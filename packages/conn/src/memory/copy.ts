@@ -1,8 +1,8 @@
 import type { OwnedBytes } from '@ws/codec';
 
 /**
- * Writes below this size in bytes are copied, others are referenced. Their copy would need two
- * slabs, and would cost more than a promise that waits for the transport.
+ * Writes below this size in bytes are copied, larger ones are referenced: a copy would need two slabs,
+ * and would cost more than a promise that waits for the transport.
  */
 export const COPY_BELOW = 32_768;
 
@@ -10,8 +10,8 @@ export const COPY_BELOW = 32_768;
 const SHORT = 40;
 
 /**
- * Copies `bytes[start, end)` to a new plain Uint8Array. Not `slice`: that of a Buffer copies
- * nothing. Not `set` above `SHORT`: V8 would first fill the new memory with zeros.
+ * Copies `bytes[start, end)` to a new plain Uint8Array. Not by `slice`, which copies nothing of a
+ * Buffer. Above `SHORT` not by `set`: V8 would first fill the new memory with zeros.
  */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): OwnedBytes {
   if (end - start > SHORT) return new Uint8Array(bytes.subarray(start, end));

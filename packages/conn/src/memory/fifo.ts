@@ -12,8 +12,8 @@ export class FifoEntry<T> {
 }
 
 /**
- * A queue, first in, first out, from which any entry can be removed. A linked list: emptying a long
- * array, Set or Map from its start takes more than linear time.
+ * A queue, first in, first out, from which any entry can be removed. It is a linked list: to empty a
+ * long array, Set or Map from its start takes more than linear time.
  */
 export class Fifo<T> {
   length = 0;

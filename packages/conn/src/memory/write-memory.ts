@@ -9,13 +9,13 @@ import { isThenable, isUint8Array, onRejection } from '../validate.ts';
  */
 export interface BufferPool {
   /**
-   * Returns a buffer of any size. For undefined or another type, the library creates a buffer and
-   * passes it to {@link put} later. The write rejects when this method throws, and with a TypeError
-   * when it returns a promise. For a close frame, or a ping or pong of the library, such an error
-   * ends the connection with a TransportError.
+   * Returns a buffer of any size. If the result is undefined or of another type, the library creates a
+   * buffer, and passes it to {@link put} later. When this method throws, the write rejects with the
+   * error; when it returns a promise, with a TypeError. For a close frame, and for a ping or pong of
+   * the library, such an error ends the connection with a TransportError.
    */
   get(): Uint8Array | undefined;
-  /** Takes a buffer back. An error goes to the option `report`; the pool loses the buffer. */
+  /** Takes a buffer back. If this method throws, the option `report` gets the error. */
   put(buffer: Uint8Array): void;
 }
 
@@ -34,7 +34,7 @@ export function slabsOf(
       const pooled: unknown = pool.get();
       if (isUint8Array(pooled)) {
         if (pooled.length >= minBytes) return slab(pooled, pool, putFailed);
-        // Too small for this frame: returns the buffer to the pool.
+        // The buffer is too small for the frame: returns it to the pool.
         slab(pooled, pool, putFailed).release();
       } else if (isThenable(pooled)) {
         onRejection(pooled, () => {});

@@ -5,8 +5,8 @@ import { checkOptionNames, kind, whole } from '../validate.ts';
 export interface CompressionOptions {
   /**
    * `'shared'`: each message is compressed separately, and an idle connection needs no memory for
-   * compression. `'takeover'`: messages refer back to earlier ones and get smaller, with a window
-   * for each connection. Default: `'shared'`.
+   * compression. `'takeover'`: messages refer back to earlier ones, so they are smaller, but each
+   * connection needs memory for a window. Default: `'shared'`.
    */
   readonly mode?: 'shared' | 'takeover' | undefined;
   /**
@@ -23,7 +23,7 @@ export interface CompressionOptions {
    * in mode `'takeover'` 12, because the server keeps a window for each client.
    */
   readonly clientMaxWindowBits?: number | undefined;
-  /** Mode `'takeover'`: last sent bytes that are kept for a new compressor. Default: 0. */
+  /** Mode `'takeover'`: number of the last sent bytes that are kept for a new compressor. Default: 0. */
   readonly sendHistory?: number | undefined;
   /**
    * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for

@@ -6,13 +6,13 @@ import type { Report } from '../report/report.ts';
 import { bound, checkOptionNames, duration, kind, whole } from '../validate.ts';
 import { type CompressionOptions, checkedCompression } from './compression.ts';
 
-/** Times in ms after which a silent peer is pinged, and then the connection ends. */
+/** Times in ms: until a silent peer is pinged, and from the ping until the connection ends. */
 export interface Heartbeat {
   /** Silence in ms before a ping is sent. */
   readonly interval: number;
   /**
-   * Silence in ms after a ping before the connection ends with 1006 and a TimeoutError. While
-   * earlier bytes of ours still wait, the connection stays open as long as some of them are sent
+   * Silence in ms after a ping before the connection ends with 1006 and a TimeoutError. While bytes
+   * from before the ping are still unsent, the connection stays open as long as some of them are sent
    * within `interval + timeout`.
    */
   readonly timeout: number;
@@ -26,32 +26,32 @@ export interface ConnSettings {
    */
   readonly readLimit?: number | false | undefined;
   /**
-   * Bytes of messages that are kept while no read is pending. More bytes pause the transport. While
-   * a call of `ping` waits, the bound is 1 MiB higher. Default: 64 KiB.
+   * Bound of the bytes of messages that are kept while no read is pending. At the bound the transport
+   * is paused. While a call of `ping` waits, the bound is 1 MiB higher. Default: 64 KiB.
    */
   readonly readAhead?: number | undefined;
   /** Time in ms before a paused connection without a reader ends with 1006. Default: 5 min. */
   readonly idleReadTimeout?: number | false | undefined;
-  /** With this many buffered bytes, the promises of writes wait for a drain. Default: 64 KiB. */
+  /** From this many buffered bytes on, the promises of writes wait for a drain. Default: 64 KiB. */
   readonly highWaterMark?: number | undefined;
   /**
    * Bound of the buffered bytes. Above `highWaterMark`, a write that would exceed this bound
-   * rejects with a BackpressureError. Below `highWaterMark`, a write of any size is accepted. If
-   * this bound is less than `highWaterMark`, only a write to an empty queue may have any size. A
-   * write that waits for an open MessageWriter, or for an earlier call of that writer, counts 1,024
-   * bytes in addition to its data. Default: 16 MiB.
+   * rejects with a BackpressureError. Below `highWaterMark`, a write of any size is accepted; if this
+   * bound is less than `highWaterMark`, only while nothing is buffered. A write that waits for an open
+   * MessageWriter, or for an earlier call of that writer, counts 1,024 bytes in addition to its data.
+   * Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /**
-   * Time in ms for the peer's part of the closing handshake. When the peer closes first, your code
-   * has half of this time for the messages before the close frame. Default: 5 s.
+   * Time in ms that the peer has for its part of the closing handshake. When the peer closes first,
+   * your code has half of this time to read the messages before the close frame. Default: 5 s.
    */
   readonly closeTimeout?: number | undefined;
   /** Pings to silent peers. Default: `interval` 20 s, `timeout` 20 s. */
   readonly heartbeat?: false | Heartbeat | undefined;
   /**
-   * Payload in bytes of a fragment of `nextWriter`, and least size of a new buffer for a
-   * `writeBufferPool`; at most 16 MiB. Default: 4,096.
+   * Payload in bytes of each fragment of `nextWriter`, and smallest size of a buffer that the library
+   * creates for a `writeBufferPool`. At most 16 MiB. Default: 4,096.
    */
   readonly writeBufferSize?: number | undefined;
   /**
@@ -63,10 +63,10 @@ export interface ConnSettings {
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
   /**
    * Gets errors that your code may miss: errors that your functions throw (a handler, a `toJSON`, a
-   * buffer pool), and the TypeErrors and RangeErrors of wrong arguments. The promise of such an
-   * error is never unhandled. Also gets the first refused message or ping of a connection that no
-   * code awaits, a MessageWriter that delays a message for 5 s, and bytes that were transferred
-   * while their write was pending. `report` does not get the end of a connection: see `closed`.
+   * buffer pool), and the TypeErrors and RangeErrors of wrong arguments. The promises that reject with
+   * such an error are never unhandled. Also reports the first refused message or ping that no code
+   * awaits, once a connection; a MessageWriter that delays a message for 5 s; and bytes that were
+   * transferred while their write was pending. Does not get the end of a connection: see `closed`.
    * Default: prints a warning with the stack, once a second for each kind of error (Node: a process
    * warning; elsewhere `console.error`).
    */
@@ -89,8 +89,8 @@ export interface ConnOptions extends ConnSettings {
   /** Agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: none. */
   readonly deflate?: DeflateParameters | undefined;
   /**
-   * Your extension instead of `deflate` (RFC 6455, section 9), used by this connection
-   * only. Unstable. Default: none.
+   * Your extension in place of `deflate` (RFC 6455, section 9). An object for this connection only.
+   * Unstable. Default: none.
    */
   readonly extension?: Extension | undefined;
 }
@@ -132,7 +132,7 @@ export interface Settings {
   readonly maxBufferedAmount: number;
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
-  /** A separate object, which all connections with the defaults share, to save memory. */
+  /** A separate object, so that all connections with its defaults share one. */
   readonly writing: WritingSettings;
   readonly report: Report | undefined;
 }

@@ -13,14 +13,14 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import { DEFAULT_COMPRESSION } from './compression.ts';
 import type { Settings } from './conn-options.ts';
 
-/** Settings whose declined compression was already reported. */
+/** The settings for which {@link decline} has already reported an error. */
 const declined = /* @__PURE__ */ new WeakSet<Settings>();
 
 /**
  * Returns the limits of one end for permessage-deflate, for `offerDeflate` and `negotiateDeflate`.
  *
- * @returns Undefined when compression is off, or the platform cannot inflate within `readLimit`.
- *   Such a platform is reported once.
+ * @returns Undefined when compression is off, or when the platform cannot compress or cannot inflate
+ *   within `readLimit`. Reports the second case once.
  */
 export function deflateLimits(
   settings: Settings,

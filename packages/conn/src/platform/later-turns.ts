@@ -2,7 +2,7 @@ import { Fifo } from '../memory/fifo.ts';
 import { asyncContexts } from './async-contexts.ts';
 
 let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
-/** Callbacks that wait for a message of the channel. */
+/** The callbacks of {@link post}. Each message of the channel runs one of them. */
 const posted: (() => void)[] = [];
 
 function post(callback: () => void): void {
@@ -27,9 +27,9 @@ export function inLaterTurn(callback: () => void): void {
 }
 
 /**
- * Notices fake timers. A test tool that replaces the runtime's timers, or restores them, drops
- * waiting callbacks. So code that waits for a callback calls {@link check} with all new work, and
- * schedules the callback again after a replacement. A second call of the callback is harmless.
+ * Notices fake timers. A test tool that replaces or restores the runtime's timers drops waiting
+ * callbacks. So their owner calls {@link check} whenever it gets new work, and `onReplaced` schedules
+ * the callbacks again. A callback that runs twice is harmless.
  */
 export class RuntimeTimers {
   readonly #onReplaced: () => void;
@@ -54,7 +54,7 @@ export class YieldQueue {
   readonly #runtime: RuntimeTimers;
   readonly #waiting = new Fifo<() => void>();
 
-  /** @param post - Calls `run` in a later turn, by a function that it looks up at each call. */
+  /** @param post - Calls `run` in a later turn. Uses the current timer functions, even fake ones. */
   constructor(post: (run: () => void) => void) {
     this.#post = post;
     this.#runtime = new RuntimeTimers(() => this.#postAgain());

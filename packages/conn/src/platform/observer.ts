@@ -3,9 +3,9 @@
 /** How a connection ended. */
 export interface CloseInfo {
   /**
-   * The code of the peer's close frame, 1005 when that frame had no code. Without a close frame of
-   * the peer: the code with which this end failed the connection, otherwise 1006 (RFC 6455, section
-   * 7.1.5), for example when the peer answers `close(4000)` with the end of its stream.
+   * The code of the peer's close frame; 1005 when that frame had no code. Without a close frame of
+   * the peer: the code with which this end failed the connection, else 1006 (RFC 6455, section 7.1.5).
+   * For example, 1006 when the peer answers `close(4000)` with the end of its stream.
    */
   readonly code: number;
   /** The reason of the peer's close frame, else `''`. */
@@ -26,9 +26,9 @@ export interface CloseInfo {
 export type ConnState = 'open' | 'closing' | 'closed';
 
 /**
- * Receives the events of connections, for tracing and metrics. Each event looks up its member, so
- * an undefined member costs little. `conn` is the `Conn`. An error of a member goes to the option
- * `report` and has no other effect.
+ * Receives the events of connections, for tracing and metrics. An undefined member costs little.
+ * `conn` is the `Conn`. The option `report` gets an error that a member throws; the error has no other
+ * effect.
  */
 export interface Observer {
   /** A connection was created. */
@@ -52,8 +52,8 @@ export interface Observer {
     | ((error: unknown, where: string, conn: object | undefined) => void)
     | undefined;
   /**
-   * For `ms` milliseconds no read has run and the peer has read none of our `bytes`. Perhaps the
-   * peer waits for its writes in the same way.
+   * For `ms` milliseconds this end has read nothing, and the peer has read none of our `bytes`. Perhaps
+   * each end waits for the other one to read.
    */
   readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;
 }

@@ -29,9 +29,9 @@ export interface Platform {
    */
   readonly view?: ((bytes: Uint8Array, start: number, end: number) => Uint8Array) | undefined;
   /**
-   * Marks `buffer` as not transferable to another thread. Small messages share such buffers,
-   * because the transfer of one message would detach the others. Absent on a platform without such
-   * a mark, where each message has separate memory, which costs more time.
+   * Marks `buffer` as not transferable to another thread. Small messages share marked buffers: the
+   * transfer of one message would detach the others. If absent, each message has separate memory,
+   * which costs more time.
    */
   readonly markUntransferable?: ((buffer: ArrayBuffer) => void) | undefined;
   /**
@@ -58,14 +58,14 @@ export interface Platform {
   warn(text: string): void;
   /**
    * permessage-deflate (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform
-   * that does not compress. A bundle then contains no code for compression.
+   * that does not compress, so that its bundles contain no code for compression.
    */
   readonly deflate?: MessageDeflate | undefined;
   /** The platform that this one extends, if any. Owns long-lived objects such as engines. */
   readonly base?: Platform | undefined;
   /**
-   * For debugging: whether borrowed bytes are overwritten with 0xDD when a handler of `receive` has
-   * finished, so that a test finds a view that the handler kept. Each message then costs a copy.
+   * For debugging: whether the library overwrites borrowed bytes with 0xDD when a handler of `receive`
+   * has finished. A test then finds a handler that keeps a view. Costs a copy of each message.
    * Default: whether `debugPools` was called.
    */
   readonly overwritesLentBytes?: boolean | undefined;

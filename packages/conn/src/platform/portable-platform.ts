@@ -40,10 +40,10 @@ export const portablePlatform: Platform = {
     return performance.now();
   },
   setTimer(ms, callback, keepAlive = false) {
-    // Only the matching function can clear the timer. Fake timers may replace `clearTimeout` later.
+    // Only the matching function can clear the timer: fake timers may replace `clearTimeout` later.
     const clear = clearTimeout;
     const timer = asyncContexts.inRoot(setTimeout, callback, ms);
-    // A number in browsers, an object in Node.js.
+    // `timer` is a number in browsers, and an object in Node.js.
     if (!keepAlive) (timer as { unref?(): void }).unref?.();
     return () => clear(timer);
   },

@@ -18,7 +18,7 @@ type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly unknown[] };
 
-/** The type of the value that a schema returns for valid input. */
+/** The type of the value that a schema returns for a valid value. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
 /** @throws JSONError when `message` is not JSON. */
@@ -34,10 +34,10 @@ function parseMessage(message: Message | BorrowedMessage): unknown {
 }
 
 /**
- * As {@link parseMessage}, for a pending message. The stack of the error names the async function
- * that awaits the result. An earlier `then` or `catch` on the result would remove that name.
+ * As {@link parseMessage}, for a pending message. The stack of the error names the async function that
+ * awaits the result, unless other code has called `then` or `catch` of the result before.
  *
- * @param failing - Called before the result rejects. The caller marks the result as handled here.
+ * @param failing - Called before the result rejects, to mark the result as handled only then.
  */
 export async function parseLater<T>(message: Promise<Message>, failing: () => void): Promise<T> {
   try {
@@ -59,7 +59,7 @@ export function formatJSON(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    // For a cycle, the first line of the error says enough.
+    // For a cycle, V8 prints several lines. The first one says enough.
     const [why] = causeText(error).split('\n', 1);
     const message = 'value cannot be written as JSON';
     throw new JSONError(why ? `${message}: ${printable(why)}` : message, [], { cause: error });

@@ -8,13 +8,14 @@ import { type TaskQueue, TurnCallback } from '../scheduler/task-queue.ts';
  * than a view of a block.
  */
 const SMALL = 64;
-/** From this size in bytes on, the copy costs more than the allocation, so a block saves little. */
+/** From this size in bytes on, a message costs more to copy than to allocate: a block saves little. */
 const LARGE = 4096;
 /**
  * A message that the caller keeps also keeps its block alive. The block has at most this many times
  * the size of the message.
  */
 const MAX_BLOCK_RATIO = 8;
+/** In bytes. */
 const LARGEST_BLOCK = 16_384;
 
 /** The owner of a block: one object for each connection. */
@@ -24,8 +25,8 @@ type BlockOwner = { readonly platform: Platform };
  * Memory blocks for messages that are read one after the other. Eight arrays of 1 KiB cost Node
  * three times as much time as one array of 8 KiB.
  *
- * A thread has at most one block, which serves one connection until the turn ends or another
- * connection needs a block. So connections never share memory, and idle ones have none.
+ * A thread has at most one block. The block serves one connection, until the turn ends or another
+ * connection needs a block. So connections never share memory, and idle connections have none.
  *
  * The platform marks each block as not transferable, because the transfer of one message would
  * detach the others. Without blocks, a loop over messages of 1 KiB loses a fifth of its rate.
@@ -40,8 +41,9 @@ class MessageBlocks {
   }
 
   /**
-   * Returns memory of `size` bytes for a message of `owner`: in a block when the chunk has at least
-   * as many bytes after the message.
+   * Returns memory of `size` bytes for a message of `owner`, in a block or alone.
+   *
+   * @param following - Number of bytes after the message in its chunk. A new block needs `size`.
    */
   take(size: number, following: number, owner: BlockOwner, endOfTurn: TaskQueue): OwnedBytes {
     const alone = size <= SMALL || size >= LARGE;
@@ -53,11 +55,11 @@ class MessageBlocks {
   }
 
   /**
-   * Whether a block has room for `size` bytes. Creates a new block when the chunk has at least
-   * `size` bytes after the message.
+   * Whether a block has room for `size` bytes. Creates a block when at least `size` bytes follow in
+   * the chunk: they may be more messages.
    */
   #fits(size: number, following: number, owner: BlockOwner, endOfTurn: TaskQueue): boolean {
-    // 0 for a block that the application has detached in spite of the mark.
+    // The length is 0 if the application has detached the block in spite of the mark.
     const blockSize = this.#block.length;
     if (owner === this.#owner && this.#used + size <= blockSize)
       return blockSize <= size * MAX_BLOCK_RATIO;

@@ -1,7 +1,7 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Message, type MessagePlatform } from '../message.ts';
 
-/** Bytes charged for each message in addition to its data: its objects have 290 bytes. */
+/** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
 const MESSAGE_COST = 320;
 
 /** The read-ahead: complete messages in the order of arrival. */

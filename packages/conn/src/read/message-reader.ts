@@ -12,10 +12,10 @@ import { PieceQueue, restDropped } from './piece-queue.ts';
  * A message as a stream: its first bytes can be read before its last bytes have arrived. The
  * read-ahead bounds memory: while you do not read, the peer waits.
  *
- * A reader is valid until the next read of the connection begins, which drops the unread rest.
- * Later calls of the old reader reject with {@link ReadPendingError}. While `bytes`, `text`,
- * `json`, a loop or a web stream reads the message, another read of the connection rejects instead.
- * Finish the loop or leave it, finish the web stream or cancel it.
+ * A reader is valid until the next read of the connection begins. That read drops the unread rest of
+ * the message, and later calls of the old reader reject with {@link ReadPendingError}. But while
+ * `bytes`, `text`, `json`, a loop or a web stream reads the message, another read of the connection
+ * rejects. Finish or leave the loop, finish or cancel the web stream.
  *
  * An incomplete message never ends normally. When the connection ends too early, or when `close`,
  * `terminate` or a read deadline drops unread bytes, reading rejects with the connection's error.
@@ -59,7 +59,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     if (into.length === 0) return this.#reject(new RangeError('read: no room in an empty array'));
     return this.#readAlone(
       (pieces) => {
-        // The caller has transferred `into` to another thread. 0 would mean the end of the message.
+        // `into` was transferred to another thread. The result 0 would mean the end of the message.
         if (into.length === 0) throw this.#detached();
         return pieces.take(into);
       },
@@ -68,7 +68,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** The error of a read into a detached array. If it had bytes, the message is dropped. */
+  /** The error of a read into a detached array. If the array had bytes, drops the message. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
     if (this.#pieces.hasFilled) this.#dropRest(cause);
@@ -186,7 +186,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     inbox.run('reader');
   }
 
-  /** Runs a read that waits. Other reads of the message reject until this one settles. */
+  /** Runs a read that must wait. Other reads of the message reject until it settles. */
   #whileReading<T>(read: () => Promise<T>): Promise<T> {
     this.#pieces.reading = true;
     return markHandled(
@@ -196,7 +196,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** Runs {@link #next} as the only read of the message. New bytes go straight to `into`. */
+  /** Runs {@link #next} as the only read of the message. Bytes that arrive are written to `into`. */
   #readAlone<T>(take: (pieces: PieceQueue) => T, end: T, into?: Uint8Array): Promise<T> {
     if (this.#pieces.reading) return this.#rejectClash();
     const failed = this.#rejectionIfFailed<T>();
@@ -213,13 +213,13 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected<T>(failure.reason);
   }
 
-  /** Waits for a piece. Resolves with the result of `take`, or with `end` after the last one. */
+  /** Waits for a piece. Resolves to the result of `take`, or to `end` after the last piece. */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
     // The login may have expired since the piece arrived.
     if (!pieces.empty) this.#connection.rare?.checkExpiry();
     this.#parseMore();
-    // A close may drop the piece before this callback runs.
+    // Checks again after the wait: a close may drop the piece before the callback runs.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
     return pieces.empty ? this.#atEnd(end) : this.#take(take);
   }
@@ -266,7 +266,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 /** The result of a pull read. */
 export type ReadResult = Message | MessageReader;
 
-// The connection gives the pieces of a message to its reader.
+// Calls of the connection, which gives the pieces of a message to the reader.
 
 /** Returns the reader of a message whose first piece is in the decoder. */
 export function beginPieces(connection: Connection, decoder: MessageDecoder): MessageReader {
@@ -301,12 +301,12 @@ export function readerOf(connection: Connection, { type, data }: Message): Messa
   return reader;
 }
 
-/** Returns a reader of the first queued message, otherwise of the message that is arriving. */
+/** Returns a reader of the first queued message; if there is none, of the message that is arriving. */
 export function readyReader(connection: Connection): MessageReader | undefined {
   const { inbox, machine } = connection;
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
-  // Messages that the rate holds come before the arriving one.
+  // If the rate holds messages, these come before the arriving message.
   const canStart = inbox.ended === undefined && !inbox.heldByRate;
   const begun = canStart ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;

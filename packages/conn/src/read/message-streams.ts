@@ -7,15 +7,15 @@ import type { CloseInfo } from '../platform/observer.ts';
 /** The result of `toStreams`. */
 export interface MessageStreams {
   /**
-   * Strings for text messages, Uint8Arrays with owned bytes for binary ones. The stream ends after
-   * a normal close (1000, 1001 or 1005), and fails with the error of any other end.
+   * The messages: strings for text, Uint8Arrays with owned bytes for binary. The stream ends after a
+   * normal close (1000, 1001 or 1005). After any other end, it fails with the error of that end.
    */
   readonly readable: ReadableStream<string | OwnedBytes>;
   /**
    * Each chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send`
    * does. Do not change bytes until then: a server references 32 KiB or more. `close` rejects
-   * unless both close frames were exchanged with a normal code. Only this confirms that the peer
-   * got the writes.
+   * unless both close frames were exchanged with a normal code. Only a resolved `close` confirms that
+   * the peer got the writes.
    */
   readonly writable: WritableStream<string | Uint8Array>;
 }
@@ -29,8 +29,8 @@ type Streamed = AsyncIterable<Message> & {
 };
 
 /**
- * Closes `conn`. Rejects unless both close frames were exchanged with a normal code, which confirms
- * that the peer has read all messages.
+ * Closes `conn`. Resolves if both close frames were exchanged with a normal code, which confirms that
+ * the peer has read all messages. Otherwise rejects.
  */
 export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<void> {
   const { code, reason, wasClean, error } = await conn.close();
@@ -48,7 +48,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
           if (done === true) controller.close();
           else controller.enqueue(value.isText ? value.text() : value.data);
         },
-        // No code reads the messages before the peer's close frame.
+        // The cancelled stream reads no more, so the messages before the peer's close frame are dropped.
         cancel: () => void conn.close(CloseCode.NormalClosure, '', { discard: true }),
       },
       { highWaterMark: 0 },
@@ -56,7 +56,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
     writable: new WritableStream<string | Uint8Array>({
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
-          // A failed stream cannot be closed, so its `close` never closes the connection.
+          // A failed stream never calls `close`, so close the connection here.
           void conn['@ws/internals'].closeAfterError(error);
           throw error;
         }),

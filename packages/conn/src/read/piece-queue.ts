@@ -5,7 +5,7 @@ import { Deferred } from '../time/promises.ts';
 
 /** Bytes charged for each piece in addition to its data. */
 const PIECE_COST = 128;
-/** Unread pieces of fewer bytes are merged. A merged piece has at most this size in bytes. */
+/** Smaller unread pieces are merged, to pieces of at most this size in bytes. */
 const MERGED = 4096;
 /** Smallest buffer for merged pieces, in bytes. */
 const SMALLEST_TAIL = 64;
@@ -24,18 +24,19 @@ export class PieceQueue {
   held = false;
   /** Whether a call of the reader is pending, such as `read` or `bytes`. */
   reading = false;
-  /** Names the loop or web stream that reads the message to its end; `''` for none. */
+  /** Name of the loop or web stream that reads the message to its end, for errors; `''` for none. */
   holder = '';
-  /** Whether unread bytes were dropped. Such a queue ends only with a failure. */
+  /** Whether unread bytes were dropped, so that the queue can end only with a failure. */
   #dropped = false;
   readonly #pieces: Uint8Array[] = [];
   /** Number of bytes of the first piece that are already read. */
   #read = 0;
-  /** Small pieces, merged after {@link #pieces}. The first {@link #tailLength} bytes are used. */
+  /** The merged small pieces after {@link #pieces}: the first {@link #tailLength} bytes. */
   #tail: Uint8Array = NO_BYTES;
   #tailLength = 0;
+  /** The promise of {@link news}. */
   #news: Deferred<void> | undefined;
-  /** The array of the read that waits. Its first {@link #filled} bytes are set. */
+  /** The array of the waiting read. Its first {@link #filled} bytes have arrived. */
   #into: Uint8Array | undefined;
   #filled = 0;
 
@@ -49,21 +50,21 @@ export class PieceQueue {
   }
 
   /** Whether the reader has got all bytes, and no call is pending. */
-  get isRead(): boolean {
+  get isReadToEnd(): boolean {
     return this.over && this.empty && !this.held && this.pending === '';
   }
 
-  /** Whether the array of {@link fillNext} has bytes. */
+  /** Whether bytes were written to the array of {@link fillNext}. */
   get hasFilled(): boolean {
     return this.#filled > 0;
   }
 
-  /** The next bytes go to `into`, as many as fit, until the call of {@link take}. */
+  /** Until the call of {@link take}, arriving bytes are written to `into`, as many as fit. */
   fillNext(into: Uint8Array | undefined): void {
     this.#into = into;
   }
 
-  /** Names the pending read of this message; `''` for none. */
+  /** Name of the pending read of this message, for errors; `''` for none. */
   get pending(): string {
     if (this.failure !== undefined) return '';
     return this.holder === '' && this.reading ? 'a read of a message' : this.holder;
@@ -95,9 +96,9 @@ export class PieceQueue {
     this.#tailLength = length;
   }
 
-  /** Copies bytes to the array of the read. Returns the index of the first byte without room. */
+  /** Copies bytes to the array of the waiting read. Returns the index of the first byte that does not fit. */
   #fillWith(into: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
-    // Pieces in the queue come first.
+    // Pieces of the queue come before these bytes.
     if (this.held || this.#pieces.length > 0 || this.#tailLength > 0) return start;
     const n = Math.min(end - start, into.length - this.#filled);
     if (n <= 0) return start;
@@ -130,7 +131,7 @@ export class PieceQueue {
     this.#tailLength = 0;
   }
 
-  /** Ends the queue. The message is complete, or `failure` says why it is not. */
+  /** Ends the queue: the message is complete, or cannot be completed because of `failure`. */
   finish(failure?: { readonly reason: unknown }): void {
     if (this.over || (this.#dropped && failure === undefined)) return;
     this.over = true;
@@ -148,8 +149,8 @@ export class PieceQueue {
   }
 
   /**
-   * Drops the unread rest of the message, also later pieces. The reader then waits for the failure
-   * of {@link finish}. It never gets the end of a complete message.
+   * Drops the unread rest of the message, with all later pieces. The reader then waits for the failure
+   * of {@link finish}, and never gets a normal end.
    */
   drop(): void {
     if (this.over && this.empty) return;
@@ -191,7 +192,7 @@ export class PieceQueue {
     return rest;
   }
 
-  /** Resolves when the reader may continue. */
+  /** Resolves at the next change after which the reader may continue. */
   news(): Promise<void> {
     this.#news ??= new Deferred<void>();
     return this.#news.promise;

@@ -1,17 +1,17 @@
 import { markHandled } from '../time/promises.ts';
 
 /**
- * A call of `readMessage`, `nextReader` or an iterator's `next`, until it has its message. Only a
- * call that waits creates a promise here.
+ * A call of `readMessage`, `nextReader` or an iterator's `next`, until the call has its message. Only
+ * a call that must wait creates a promise here.
  */
 export class PullRead<Result> {
   /** Name of the method that began the read, for error messages. */
   readonly name: string;
   /** The iterator of `for await`. Its `next` returns the promise of this read. */
   readonly iterator: object | undefined;
-  /** The result of a read that does not wait. */
+  /** The result, if the message came before {@link wait}. */
   taken: Result | undefined;
-  /** The promise of a read that waits. */
+  /** The promise of {@link wait}. */
   promise: Promise<unknown> | undefined;
   #resolve!: (value: unknown) => void;
   #reject!: (reason: unknown) => void;
@@ -26,7 +26,7 @@ export class PullRead<Result> {
     return this.name === 'nextReader';
   }
 
-  /** The message has not arrived. Returns a promise of the message. */
+  /** Called when the message has not arrived. Returns a promise of the message. */
   wait(): Promise<unknown> {
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -40,13 +40,13 @@ export class PullRead<Result> {
     else this.#resolve(resultOf(taken, this.iterator));
   }
 
-  /** Reading has ended with `error`. An iteration is done when the end is normal. */
+  /** Reading has ended with `error`. After a normal end, an iteration is done and throws no error. */
   finish(error: unknown, isNormal: boolean): void {
     if (isNormal && this.iterator !== undefined) this.leave();
     else this.reject(error);
   }
 
-  /** The loop was left: its pending `next` reports the end. */
+  /** Ends the iteration: its pending `next` resolves to `done`. */
   leave(): void {
     if (this.promise !== undefined) this.#resolve({ done: true, value: undefined });
   }

@@ -3,9 +3,9 @@ import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 
-/** A checked `RateLimit`, shared by connections. */
+/** A checked `RateLimit`. Connections share it. In its numbers, Infinity means no bound. */
 export interface RatePlan {
-  /** Tokens per ms. In all four numbers, Infinity means no bound. */
+  /** Tokens per ms. */
   readonly messagesPerMs: number;
   readonly bytesPerMs: number;
   readonly messageBurst: number;
@@ -35,21 +35,21 @@ type Rated = {
   fail(error: Error, code: number, reason: string): void;
 };
 
-/** Part of a token that a bucket may lack because of rounded times. */
+/** Part of a token that a bucket may lack because of rounding. */
 const ROUNDING = 1e-6;
 
 /**
- * The token bucket of one connection, in messages and bytes. With `over: 'wait'`, readers get no
- * message while the bucket is empty. Input then fills the read-ahead, and a full read-ahead pauses
- * the transport. A message needs a token of both kinds. A long message may take more bytes than the
- * bucket has. This debt delays the next message.
+ * The token bucket of one connection, with tokens for messages and tokens for bytes. With
+ * `over: 'wait'`, readers get no message while the bucket is empty. Input then fills the read-ahead,
+ * and a full read-ahead pauses the transport. A message needs at least one token of both kinds. A long
+ * message may take more bytes than the bucket has: this debt delays the next message.
  *
- * With `over: 'close'`, the bucket counts arriving messages, because slow readers take many at
- * once.
+ * With `over: 'close'`, the bucket counts messages when they arrive: a slow reader would take many of
+ * them at once.
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;
-  /** Whether readers get no message for now. */
+  /** With `over: 'wait'`: whether readers get no message for now. */
   empty = false;
   readonly #connection: Rated;
   readonly #plan: RatePlan;
@@ -60,7 +60,7 @@ export class Rate implements TimerEntry {
   /** Tokens for messages, and for bytes. */
   #messages: number;
   #bytes: number;
-  /** When the bucket was refilled last, in ms of the platform's clock. */
+  /** When the bucket was last refilled, in ms of the platform's clock. */
   #refilledAt: number;
 
   constructor(connection: Rated, plan: RatePlan) {
@@ -102,7 +102,7 @@ export class Rate implements TimerEntry {
     this.#connection.fail(error, CloseCode.TryAgainLater, text);
   }
 
-  /** A message goes straight to a reader when it arrives. */
+  /** A message arrives, and a reader gets it at once. */
   deliver(bytes: number): void {
     if (this.#closes) this.arrived(bytes);
     else this.take(1, bytes);
@@ -114,7 +114,7 @@ export class Rate implements TimerEntry {
     this.take(1, bytes);
   }
 
-  /** A reader gets a message (`messages` 1), or a later piece of one (0). */
+  /** A reader gets a message or its first piece (`messages` is 1), or a later piece (0). */
   take(messages: 0 | 1, bytes: number): void {
     if (this.#closes || this.#stopped) return;
     this.#messages -= messages;
@@ -130,7 +130,7 @@ export class Rate implements TimerEntry {
     this.#schedule();
   }
 
-  /** Adds the tokens of the elapsed time. Reading the clock costs more than a message. */
+  /** Adds the tokens of the elapsed time. Not called for each message: a look at the clock costs more. */
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#connection.platform.now();
@@ -162,7 +162,7 @@ export class Rate implements TimerEntry {
     return !hasByte();
   }
 
-  /** Sets the timer to the end of a debt, when pieces continue, or else to the next message. */
+  /** Sets the timer: in debt to its end, when pieces can continue; else to the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
     const ms = this.#isInDebt()
@@ -181,7 +181,7 @@ export class Rate implements TimerEntry {
     this.#schedule();
   }
 
-  /** Readers wait no longer. */
+  /** Ends the wait of readers. */
   release(): void {
     const { inbox, rare } = this.#connection;
     this.empty = false;
@@ -191,7 +191,7 @@ export class Rate implements TimerEntry {
     inbox.continue();
   }
 
-  /** Reading ends. The rate no longer applies: the read-ahead bounds the messages that are left. */
+  /** Called when reading ends. The rate no longer applies: the read-ahead bounds the rest. */
   stop(): void {
     this.#stopped = true;
     this.stopTimer();
@@ -215,7 +215,7 @@ export class Rate implements TimerEntry {
   }
 }
 
-/** Time in ms until a bucket with `has` tokens has `needs`. */
+/** Ms until a bucket with `has` tokens has `needs` tokens. */
 function timeToFill(has: number, needs: number, perMs: number): number {
   return has >= needs ? 0 : (needs - has) / perMs;
 }
@@ -228,7 +228,7 @@ export function limitRate(
   plan: RatePlan,
 ): void {
   const { inbox } = connection;
-  // The rate does not bound messages that are left after the end.
+  // After the end of reading, a rate does not apply to the remaining messages.
   if (inbox.ended !== undefined || connection.transportClosed) return;
   const { rate: old } = inbox;
   old?.stopTimer();

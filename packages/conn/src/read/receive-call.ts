@@ -11,8 +11,8 @@ import { kind } from '../validate.ts';
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
 
 /**
- * Observes how {@link ReceiveCall}s settle. `subject` is the `Conn` of the call. One
- * observer for many calls replaces two closures for each call.
+ * Observes how {@link ReceiveCall}s settle. `subject` is the `Conn` of the call. One observer serves
+ * many calls, so that no call needs closures.
  */
 export interface ReceiveObserver<Subject extends object> {
   fulfilled(subject: Subject): void;
@@ -21,7 +21,10 @@ export interface ReceiveObserver<Subject extends object> {
 
 /** Code that runs at the end of a {@link ReceiveCall}. One object serves many calls. */
 export type ReceiveEnd<Subject extends object> = {
-  /** The call settles as the returned promise. `failure` is what it would reject with otherwise. */
+  /**
+   * Returns the promise as which the call settles. Without this code, the call would reject with the
+   * error of `failure`, or resolve if undefined.
+   */
   ended(subject: Subject, failure: { readonly error: unknown } | undefined): Promise<void>;
 };
 
@@ -37,7 +40,7 @@ const CALLED = 1;
 /** The handler has returned a promise that has not settled. */
 const PENDING = 2;
 
-/** The error of a call that has rejected, until code asks for the promise. */
+/** The result of a call that has failed, until code asks for its rejected promise. */
 class Failure {
   readonly error: unknown;
 
@@ -47,11 +50,11 @@ class Failure {
 }
 
 /**
- * A pending `receive` or `discardReads`: the promise of the caller, the handler, and the message
- * lent to the handler.
+ * A pending `receive` or `discardReads`. The object is the promise of the caller. It has the handler,
+ * and the message that is lent to the handler.
  *
  * Creating `resolve` and `reject` costs more than the promise, and most callers never await the
- * promise. Both are created on first use.
+ * promise. So the object creates an inner promise with both on first use.
  */
 export class ReceiveCall extends Promise<CloseInfo> {
   /** `then` and `catch` return plain promises. */
@@ -70,9 +73,9 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly #end: ReceiveEnd<object> | undefined;
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
-  /** A Deferred for code that awaits the call. Otherwise the result, once the call has settled. */
+  /** A Deferred if code awaits the call. Otherwise the result, undefined until the call settles. */
   #result: Deferred<unknown> | Promise<unknown> | Failure | undefined;
-  /** The first observer. The subject is the `Conn` of this connection. */
+  /** The first observer. Further ones need a promise, see {@link observe}. */
   #observer: ReceiveObserver<object> | undefined;
 
   constructor(
@@ -115,10 +118,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.#promise().then(onfulfilled, onrejected);
   }
 
-  /**
-   * As {@link then}, with the `Conn` of this connection. One observer needs no promise until the
-   * end.
-   */
+  /** As {@link then}, with one `observer` for many calls. The first observer needs no inner promise. */
   observe(observer: ReceiveObserver<object>): void {
     if (this.#result === undefined && this.#observer === undefined) this.#observer = observer;
     else notify(observer, this.#connection.conn, this.#promise());
@@ -167,7 +167,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return false;
   }
 
-  /** Gives queued messages to the handler, in the context of the call. */
+  /** Gives queued messages to the handler, in the async context of the call. */
   serve(): void {
     const { context } = this;
     if (context === undefined) return this.takeQueued();
@@ -179,7 +179,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   takeQueued(): void {
     const { inbox } = this.#connection;
     while (this.handler !== undefined && this.state === FREE && this.thrown === undefined) {
-      // The handler may have ended the connection, so that the call has settled.
+      // If the handler has ended the connection, the call has settled.
       if (inbox.receiveCall !== this) return;
       this.#connection.rare?.checkExpiry();
       const message = inbox.shiftQueued();
@@ -198,8 +198,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
     end: number,
     lease: Lease | undefined,
   ): void {
-    // Each connection has its own BorrowedMessage. A handler that keeps this object never sees
-    // bytes of another connection.
+    // Each call has its own BorrowedMessage: a handler that keeps the object never sees bytes of
+    // another connection.
     this.#borrowed ??= new BorrowedMessage(this.#connection.platform);
     const borrowed = this.#borrowed;
     if (borrowed.overwritten) this.#lendCopy(type, bytes, start, end, lease);
@@ -210,7 +210,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.state = CALLED;
     try {
       const result = this.handler!(borrowed);
-      // A handler that returns a write usually returns `RESOLVED`. That promise needs no wait.
+      // A handler that returns the promise of a write usually returns `RESOLVED`: no need to wait.
       if (result === undefined || result === RESOLVED) this.#handlerDone();
       else if (typeof result?.then === 'function') this.#waitFor(result);
       else this.#handlerDone();
@@ -264,8 +264,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * Whether `error` means only that the peer has closed before the handler's answer. The handler
-   * then has not failed, and gets the other messages before the peer's close frame.
+   * Whether `error` only means that the handler's write came after the close. The handler has not
+   * failed then, and still gets the other messages before the peer's close frame.
    */
   #peerClosedFirst(error: unknown): boolean {
     return this.#connection.ending?.isLateAnswer(error) === true;
@@ -286,7 +286,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     inbox.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = this;
-    // Two errors of a handler do not count: a write after our close frame, and the end itself.
+    // Two errors of a handler are no failures: a write after our close frame, and the end of reading.
     const error = thrown === undefined ? reason : thrown.error;
     const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
     const failure =
@@ -299,8 +299,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * The transport is closed. A busy handler may never settle, so its message moves out of the
-   * pooled memory, unless the handler has a view of it.
+   * Called when the transport is closed. A busy handler may never settle, so copies its message out
+   * of the pooled memory, unless the handler has a view of that memory.
    */
   leavePools(): void {
     const borrowed = this.#borrowed;

@@ -15,7 +15,7 @@ export interface ReportedConn {
 
 /** The origin of an error: the second argument of the option `report`. */
 export interface ReportContext {
-  /** The connection; undefined for an error of no single connection. */
+  /** The connection; undefined for an error that belongs to no single connection. */
   readonly conn?: ReportedConn | undefined;
   /**
    * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
@@ -30,7 +30,7 @@ export interface ReportContext {
 
 /** Longest name or message in a warning, in UTF-16 units. */
 const MAX_TEXT = 2_000;
-/** Most lines of a stack in a warning. */
+/** Largest number of lines of a stack in a warning. */
 const MAX_STACK_LINES = 20;
 /** The text for a value with getters or methods that throw. */
 const UNPRINTABLE = 'a value that cannot be printed';
@@ -45,8 +45,8 @@ const HANDLERS: readonly string[] = [
 ];
 
 /**
- * Returns the kind of `error`. Errors of one class and code that the same line has created have the
- * same kind. The message does not count, because it may contain input of a peer.
+ * Returns the kind of `error`: its class, its code and the line that has created it. The message does
+ * not count, because it may contain input of a peer.
  */
 export function kindOf(error: unknown): string {
   if (!isError(error)) return typeof error;
@@ -110,7 +110,7 @@ function stackOf(error: Error): string[] {
     .map(escaped);
 }
 
-/** The field `name`, or `''` when it is no string. An application may set any value. */
+/** The field `name`, or `''` if the application has set a value that is no string. */
 function fieldOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): string {
   const text = attempt(() => (error as Partial<Record<typeof name, unknown>>)[name]);
   return typeof text === 'string' ? text : '';

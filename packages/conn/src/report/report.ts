@@ -5,9 +5,9 @@ import { kindOf, type ReportContext, type ReportedConn, reportText } from './rep
 /** The type of the option `report`. */
 export type Report = (error: unknown, context: ReportContext) => void;
 
-/** Number of errors that are remembered for each connection. */
+/** Number of the last errors of a connection that are remembered. */
 const REMEMBERED = 8;
-/** The last errors of each connection. They are not reported again. */
+/** The last errors of each connection, so that they are not reported again. */
 const remembered = /* @__PURE__ */ new WeakMap<ReportedConn, readonly unknown[]>();
 
 /**
@@ -46,19 +46,19 @@ function notifyObserver(platform: Platform, error: unknown, { where, conn }: Rep
     const result: unknown = platform.observer?.reported?.(error, where, conn);
     onRejection(result, () => {});
   } catch {
-    // A report of this error would call the observer again.
+    // A report of an error of the observer would call the observer again.
   }
 }
 
-/** Time in ms in which at most one error of each kind is printed. */
+/** In each interval of so many ms, at most one error of each kind is printed. */
 const INTERVAL_MS = 1_000;
-/** Most kinds of errors that are printed within {@link INTERVAL_MS}. */
+/** Bound of the kinds of errors that are printed in an interval. */
 const MAX_KINDS = 100;
 
 /**
- * The default of the option `report`: prints the error and its stack with `platform.warn`. A peer
- * may cause any number of errors with any text. So one error of each kind is printed a second, and
- * the next warning has the number of errors that were not printed.
+ * The default of the option `report`: prints the error and its stack with `platform.warn`. A peer may
+ * cause any number of errors with any text. So only one error of each kind is printed a second. The
+ * next warning has the number of errors that were not printed.
  */
 export class WarningReporter {
   readonly #platform: Platform;
@@ -75,7 +75,7 @@ export class WarningReporter {
   report(error: unknown, context?: ReportContext): void {
     const now = this.#platform.now();
     const elapsed = now - this.#since;
-    // Time goes back when a test replaces the clock.
+    // A negative time means that a test has replaced the clock.
     if (elapsed < 0 || elapsed >= INTERVAL_MS) {
       this.#printed.clear();
       this.#since = now;
@@ -93,7 +93,7 @@ export class WarningReporter {
     try {
       this.#platform.warn(text);
     } catch {
-      // No other place for the warning exists.
+      // There is no other place to print the warning.
     }
   }
 }

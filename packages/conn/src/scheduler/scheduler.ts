@@ -5,9 +5,9 @@ import { Timers } from './timers.ts';
 
 /**
  * Calls the connections of one platform later: at the end of the turn, in a later turn, or at a set
- * time. A turn is one callback of the event loop with its microtasks. For each of the three, all
- * connections share one callback of the platform. When a test has replaced the runtime's timers,
- * the next call schedules all waiting callbacks again.
+ * time. A turn is one callback of the event loop with its microtasks. For each of the three times, all
+ * connections share one callback of the platform. After a test has replaced the runtime's timers, the
+ * next call schedules all waiting callbacks again.
  */
 export class Scheduler {
   /** Runs after all ready microtasks. */

@@ -1,6 +1,6 @@
 import type { RuntimeTimers } from '../platform/later-turns.ts';
 
-/** Work that runs in a turn. An object, so that a connection needs no closure. */
+/** Work that runs at a certain time of a turn: an object, so that a connection needs no closure. */
 export interface TurnTask {
   /** Whether the task waits in a {@link TaskQueue}. Only the queue sets this, initially false. */
   awaitsTurn: boolean;
@@ -18,10 +18,10 @@ export class TurnCallback implements TurnTask {
   }
 }
 
-/** The array of a queue is used again, unless it had more tasks than this. */
+/** An array that had more tasks than this is not used again. */
 const LONG = 1024;
 
-/** Tasks of all connections of one platform. One callback of the platform runs all, in order. */
+/** Tasks of all connections of one platform. One callback of the platform runs them all, in order. */
 export class TaskQueue {
   readonly #schedule: (run: () => void) => void;
   readonly #runtime: RuntimeTimers;
@@ -50,7 +50,7 @@ export class TaskQueue {
     if (this.#count > 0) this.#schedule(this.run);
   }
 
-  /** Runs the waiting tasks. Called by the platform, and by code that cannot wait for the turn. */
+  /** Runs the waiting tasks. Called by the platform, and by code that cannot wait for the callback. */
   readonly run = (): void => {
     const due = this.#waiting;
     const count = this.#count;

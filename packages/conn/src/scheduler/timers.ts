@@ -3,7 +3,7 @@ import type { RuntimeTimers } from '../platform/later-turns.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TaskQueue, TurnTask } from './task-queue.ts';
 
-/** An object that is called at a set time. An object, so that a connection needs no closure. */
+/** An object with a method to call at a set time, so that a connection needs no closure. */
 export interface TimerEntry {
   /** The slot of the entry, undefined while the entry is not set. Only {@link Timers} writes it. */
   slot: number | undefined;
@@ -11,16 +11,16 @@ export interface TimerEntry {
   fire(): void;
 }
 
-/** Delays in ms from here on are rounded up to whole slots, so that many connections share one. */
+/** From this delay in ms on, times are rounded up to whole slots, so that connections share slots. */
 const COARSE_FROM_MS = 1_000;
-/** Length of a slot in ms. */
+/** Length in ms of the slot of a rounded time. */
 const SLOT_MS = 64;
 /** The longest delay in ms that every platform supports. A longer timer would fire at once. */
 const MAX_DELAY_MS = 2_147_483_647;
 
 /**
- * The timers of all connections of one platform. Entries of the same time share a slot: a time in
- * ms with a set of entries. One platform timer serves the earliest slot.
+ * The timers of all connections of one platform. A slot is a time in ms with the set of entries that
+ * fire then. One timer of the platform serves the earliest slot.
  */
 export class Timers implements TurnTask {
   awaitsTurn = false;
@@ -83,8 +83,8 @@ export class Timers implements TurnTask {
   }
 
   /**
-   * Lets the process exit once no entry keeps it alive. Only at the end of the turn, because in a
-   * loop of reads with a timeout the next read often begins in this turn and needs the same timer.
+   * Lets the process exit if no entry keeps it alive. Not before the end of the turn: in a loop of
+   * reads with a timeout, the next read often begins in the same turn and needs the timer again.
    */
   onTurn(): void {
     if (this.#keepsAlive && this.#keepers.size === 0) this.reschedule();
@@ -136,7 +136,7 @@ export class Timers implements TurnTask {
         for (const entry of firing) {
           // The `fire` of another entry has cleared or moved this one.
           if (entry.slot !== slot) continue;
-          // Cleared one by one: after a `fire` that throws, the others fire in the next wake.
+          // Clears only this entry: if its `fire` throws, the others fire in the next wake.
           this.clear(entry);
           asyncContexts.inOwnContext(() => entry.fire());
         }

@@ -1,5 +1,5 @@
-// One listener for all calls of a signal: thousands of reads may share a signal. Node warns about a
-// leak at the eleventh listener, and searches all listeners to remove one.
+// Each signal gets one listener for all calls, because thousands of reads may share a signal. Node
+// warns about a leak at the eleventh listener, and searches all listeners to remove one.
 const listenersOf = new WeakMap<
   AbortSignal,
   { readonly calls: Set<() => void>; readonly onAbort: () => void }
@@ -15,7 +15,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
     const calls = new Set<() => void>();
     const onAbort = (): void => {
       const failures: unknown[] = [];
-      // Skips a function that an earlier one removes.
+      // A function may remove a later one, which this loop then skips.
       for (const each of calls) {
         try {
           each();
@@ -23,7 +23,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
           failures.push(error);
         }
       }
-      // The platform reports the error like that of any listener.
+      // The platform reports the error, as of any listener.
       if (failures.length > 0) throw failures[0];
     };
     listeners = { calls, onAbort };
@@ -33,7 +33,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
   listeners.calls.add(call);
 }
 
-/** Removes `call`, and the listener of `signal` after the last removal. */
+/** Removes `call`. The last removal also removes the listener of `signal`. */
 export function removeAbortListener(signal: AbortSignal, call: () => void): void {
   const listeners = listenersOf.get(signal);
   if (listeners === undefined || !listeners.calls.delete(call)) return;

@@ -1,6 +1,9 @@
 import { inLaterTurn } from '../platform/later-turns.ts';
 
-/** A promise of a call that knows whether code awaits it. Its rejection is never unhandled. */
+/**
+ * The promise of a call. It knows whether code awaits it, and its rejection is not reported as
+ * unhandled.
+ */
 export class CallPromise<T = unknown> extends Promise<T> {
   /** `then` and `catch` return plain promises. */
   static override get [Symbol.species](): PromiseConstructor {

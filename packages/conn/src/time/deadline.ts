@@ -3,7 +3,7 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { isDate, kind } from '../validate.ts';
 
-/** A deadline of reads or writes, as in Go. It can be moved until it expires. */
+/** A deadline of reads or writes, as in Go. {@link set} also moves a deadline. */
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
@@ -37,7 +37,7 @@ export class Deadline implements TimerEntry {
   }
 }
 
-/** The start of 1971, in ms since 1970. The caller meant a smaller number as a duration. */
+/** The start of 1971, in ms since 1970. A smaller number is a duration by mistake. */
 const EARLIEST = 31_536_000_000;
 /** The largest time of a Date. */
 const LATEST = 8.64e15;

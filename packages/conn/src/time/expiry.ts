@@ -7,18 +7,18 @@ import { timeOf } from './deadline.ts';
 const MAX_CHECK_MS = 20_000;
 
 /**
- * Ends a login at a time of day. Two clocks decide, and the earlier end counts. The time of day can
- * be set back, so the platform's monotonic clock also measures the wait. The monotonic clock may
- * stop while the machine sleeps, so each chunk and a timer check the time of day.
+ * Ends a login at a time of day. Two clocks decide, and the earlier end counts: the clock of the time
+ * of day can be set back, and the platform's monotonic clock may stop while the machine sleeps. Each
+ * chunk of input, and a timer, checks the time of day.
  */
 export class Expiry implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
   readonly #onExpired: () => void;
   readonly #checkEvery: number;
-  /** End of the login in ms since 1970; Infinity: never. */
+  /** End of the login in ms since 1970; Infinity for never. */
   #at = Infinity;
-  /** End of the login in ms of the platform's clock. */
+  /** End of the login in ms of the platform's monotonic clock. */
   #waitsUntil = Infinity;
 
   /**
@@ -39,7 +39,7 @@ export class Expiry implements TimerEntry {
     if (this.#at !== Infinity) this.fire();
   }
 
-  /** Checks the time of day, for each chunk. Returns whether the login expires in this call. */
+  /** Called for each chunk: checks the time of day. Returns whether the login expires in this call. */
   check(): boolean {
     if (Date.now() < this.#at) return false;
     this.#expire();

@@ -12,17 +12,17 @@ const ignore = (): void => {};
  * promise still get the rejection.
  */
 export function markHandled<T>(promise: Promise<T>): Promise<T> {
-  // A CallPromise is already marked, and must not count this call as an await.
+  // A CallPromise is already marked. It would count this `then` as an await.
   if (!(promise instanceof CallPromise)) promise.then(ignore, ignore);
   return promise;
 }
 
 /**
- * Returns the promise of a call that fails. The promise is marked as handled, and rejects at the
- * time of {@link atEnd}. An error of a close gets the stack of this call.
+ * Returns the promise of a failed call. The promise is marked as handled, and rejects when
+ * {@link atEnd} says. An error of a close gets the stack of this call.
  *
- * @param end - The cause of all such failures: `reason`, if all calls get the same; otherwise the
- *   object that refuses the calls.
+ * @param end - The common cause of such failures, for {@link atEnd}: `reason`, if all calls get the same
+ *   reason; otherwise the object that refuses the calls.
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
   nameCaller(reason);
@@ -43,8 +43,8 @@ function nameCaller(reason: unknown): void {
 }
 
 /**
- * As {@link rejected}. Calls `report` in a later turn unless code awaits the promise by then,
- * because no other code would see the failure.
+ * As {@link rejected}. Also calls `report` in a later turn, unless code awaits the promise by then:
+ * otherwise nothing would show the failure.
  */
 export function refused(reason: unknown, end: object, report: () => void): CallPromise<never> {
   const promise = new CallPromise<never>();
@@ -55,8 +55,8 @@ export function refused(reason: unknown, end: object, report: () => void): CallP
 }
 
 /**
- * Returns the promise of a call that has nothing to do after a normal `end`. The promise resolves
- * at the time of {@link atEnd}.
+ * Returns the promise of a call that has nothing to do after a normal `end`. The promise resolves when
+ * {@link atEnd} says.
  */
 export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise<T> {
   return new Promise<T>((resolve) => {
@@ -64,12 +64,12 @@ export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise
   });
 }
 
-/** Causes that have already settled a call at once. */
+/** The causes for which a call was already settled at once. */
 const usedEnds = new WeakSet<object>();
 
 /**
- * Calls `settle`: at once for the first call with this `end`, in a later turn for all others. So a
- * loop of such calls does not block timers and I/O.
+ * Calls `settle`: at once for the first call with this `end`, in a later turn for all further calls. So
+ * a loop of such calls does not block timers and I/O.
  */
 function atEnd(end: unknown, settle: () => void): void {
   const isObject = (typeof end === 'object' && end !== null) || typeof end === 'function';
@@ -79,8 +79,8 @@ function atEnd(end: unknown, settle: () => void): void {
 }
 
 /**
- * A promise with its `resolve` and `reject`. Only `reject` marks the promise as handled, because
- * the mark costs as much as a promise.
+ * A promise with its `resolve` and `reject`. Only `reject` marks the promise as handled: the mark costs
+ * as much as a promise.
  */
 export class Deferred<T> {
   readonly promise: Promise<T>;
@@ -94,7 +94,7 @@ export class Deferred<T> {
     });
   }
 
-  /** The caller marks `promise` as handled if `value` is a promise that may reject. */
+  /** If `value` is a promise that may reject, the caller must mark {@link promise} as handled. */
   resolve(value: T | PromiseLike<T>): void {
     this.#resolve(value);
   }

@@ -8,14 +8,14 @@ import { CallPromise } from './call-promise.ts';
 import { Deferred, rejected } from './promises.ts';
 
 /**
- * Bounds of a wait. For reads, `signal` and `timeout` end only the wait. The connection stays open,
- * and no data is lost. For `Conn.close`, both destroy the transport.
+ * Bounds of a wait. For reads, `signal` and `timeout` end only the wait: the connection stays open, and
+ * no data is lost. For `Conn.close`, both destroy the transport.
  */
 export interface WaitOptions {
   /** An abort ends the wait. The promise rejects with the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Time in ms after which the promise rejects with a TimeoutError. This keeps the process alive.
+   * Ms after which the promise rejects with a TimeoutError. Until then the process stays alive.
    */
   readonly timeout?: number | undefined;
 }
@@ -23,8 +23,8 @@ export interface WaitOptions {
 /**
  * Waits for the promise of `start`. With an aborted signal, `start` is not called.
  *
- * @param giveUp - Called when the wait ends early. Returns false when the result already exists.
- *   The promise then settles with this result instead of the reason, so that no result is lost.
+ * @param giveUp - Called when the wait ends early. Returns false if the result already exists: the
+ *   promise then settles with this result, so that no result is lost.
  * @throws TypeError, RangeError for bad options. (rejects) {@link TimeoutError}, the reason of the
  *   signal, the error of `start`.
  */
@@ -39,7 +39,7 @@ export function withTimeout<T>(
   const { signal } = wait;
   if (signal?.aborted) return rejected(signal.reason, signal);
   const started = start();
-  // A CallPromise belongs to a refused call, which already rejects.
+  // A CallPromise belongs to a refused call, and rejects by itself.
   if ((signal === undefined && ms === Infinity) || started instanceof CallPromise) return started;
   const outcome = new Deferred<T>();
   const entry: TimerEntry = {

@@ -22,9 +22,9 @@ export interface ConnPairOptions extends ConnSettings {
   readonly platform?: Platform | undefined;
   /** The subprotocol of both ends. Default: `''`. */
   readonly subprotocol?: string | undefined;
-  /** Settings of the client only; they override the common ones. */
+  /** Settings of the client only, which override those for both ends. */
   readonly client?: ConnSettings | undefined;
-  /** Settings of the server only; they override the common ones. */
+  /** Settings of the server only, which override those for both ends. */
   readonly server?: ConnSettings | undefined;
 }
 
@@ -83,8 +83,9 @@ function agree(
   return { deflate: parameters, extensions: formatExtensions([answer]) };
 }
 
+/** In bytes. */
 const HIGH_WATER_MARK = 65_536;
-/** Deliveries to one end, after which timers and I/O run. */
+/** After so many deliveries to one end, timers and I/O run. */
 const DELIVERIES_PER_TURN = 64;
 
 /** Creates two transports that deliver to each other, never within a `write`. */
@@ -102,7 +103,7 @@ class MemoryTransport implements Transport, TurnTask {
   peer!: MemoryTransport;
   readonly #scheduler: Scheduler;
   #sink: TransportSink | undefined;
-  /** Undelivered chunks. If `#peerEnded`, the end of the peer follows. */
+  /** Undelivered chunks. If `#peerEnded`, the end of the peer follows them. */
   readonly #arriving: Uint8Array[] = [];
   #arrivingBytes = 0;
   #peerEnded = false;
@@ -183,7 +184,7 @@ class MemoryTransport implements Transport, TurnTask {
   #schedule(): void {
     if (this.#sink === undefined) return;
     const { endOfTurn, laterTurn } = this.#scheduler;
-    // In Node.js the end of a turn comes before timers and I/O. A later turn lets both run.
+    // In Node.js the end of a turn comes before timers and I/O. A later turn lets timers and I/O run.
     const yields = this.#deliveries % DELIVERIES_PER_TURN === 0;
     (yields ? laterTurn : endOfTurn).add(this);
   }

@@ -30,19 +30,19 @@ export interface StreamPair {
   readonly writable: ByteWritable;
 }
 
-/** With this many unsent bytes, writes wait for a drain. */
+/** From so many unsent bytes on, writes wait for a drain. */
 const HIGH_WATER_MARK = 65_536;
 
-/** Chunks after which timers and I/O run: a stream that is always ready delivers in microtasks. */
+/** After so many chunks, timers and I/O run: a stream that is always ready delivers in microtasks. */
 const CHUNKS_PER_TURN = 16;
 
 /**
  * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
  * `Deno.connect`, or of Node's `Duplex.toWeb`.
  *
- * The connection may change the bytes of a chunk, and keeps no chunk. If `readable` shares its
- * chunks with a second reader, for example after `tee`, pass a stream of copies. `writable` gets
- * copies, which it may keep.
+ * The connection may change the bytes of a chunk of `readable`, but keeps no chunk. If a second reader
+ * gets the same chunks, for example after `tee`, pass a stream of copies. `writable` gets copies, which
+ * it may keep.
  *
  * @param streams - Neither stream may have a reader or a writer yet.
  * @throws TypeError when a stream is missing or already has a reader or a writer.
@@ -150,7 +150,7 @@ class StreamTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.#onResume?.();
-    // Not awaited, because a source may never finish its cancellation.
+    // Does not wait, because a source may never finish its cancellation.
     ignoreResult(() => this.#reader.cancel(error));
     ignoreResult(() => this.#writer.abort(error));
     void this.#reportClose(error);

@@ -15,7 +15,7 @@ export const WRITE_COST = 1_024;
 
 /** Whether a message of any size is accepted while `buffered` bytes wait. */
 function isBelowMark({ highWaterMark, maxBufferedAmount }: Settings, buffered: number): boolean {
-  // A caller that awaits every write never meets the limit.
+  // Without buffered bytes any size fits, so a caller that awaits every write is never refused.
   return buffered === 0 || (buffered < highWaterMark && highWaterMark <= maxBufferedAmount);
 }
 
@@ -68,17 +68,17 @@ type Budgeted = {
 
 /** Least time between two full recounts, in ms. */
 const RECOUNT_MS = 10;
-/** Time in ms in which the peer of a connection above its share has to read some of the bytes. */
+/** Interval in ms of the checks whether the peers of connections above their share read enough. */
 const PATIENCE_MS = 5_000;
-/** The part of the share that the peer has to read in that time. */
+/** The part of the share that a peer has to read in {@link PATIENCE_MS}. */
 const LEAST_PROGRESS = 0.1;
 
 /**
- * Bounds the total: the bytes that wait in all connections of a server together. Below the limit,
- * only `maxBufferedAmount` bounds a connection. Above the limit, each connection may have an equal
- * share of the limit. A connection above its share fails when its peer reads too little.
+ * Bounds the total: the bytes that wait in all connections of a server together. While the total is
+ * below the limit, only `maxBufferedAmount` bounds a connection. Above, a connection accepts writes
+ * up to an equal share of the limit, and fails if it has more and its peer reads too little.
  *
- * The total stays below twice the limit, plus `highWaterMark` for each waiting connection.
+ * The total stays below twice the limit, plus `highWaterMark` for each connection with waiting bytes.
  */
 export class WriteBudget implements TimerEntry {
   slot: number | undefined;
@@ -86,12 +86,10 @@ export class WriteBudget implements TimerEntry {
   /** Waiting bytes of each connection at its last count. */
   readonly #waiting = new Map<Budgeted, number>();
   #total = 0;
-  /** Connections with a write since the last recount. The bytes may already be sent. */
+  /** Connections with a write since the last recount. Their bytes may have been sent meanwhile. */
   readonly #written = new Set<Budgeted>();
   #recountedAt = Number.NEGATIVE_INFINITY;
-  /**
-   * Size in bytes of the largest write that was refused since the last check and fits the limit.
-   */
+  /** Bytes of the largest write since the last check that was refused, but would fit the limit. */
   #refused = 0;
   /** {@link flushedOf} at the last check, for each connection with waiting bytes. */
   #flushed = new Map<Budgeted, number>();
@@ -106,7 +104,7 @@ export class WriteBudget implements TimerEntry {
     return this.#total > this.#limit;
   }
 
-  /** Counts the waiting bytes of `connection` again. */
+  /** Updates the waiting bytes of `connection`. */
   count(connection: Budgeted): void {
     const kept = connection.rare?.keptBytes ?? 0;
     this.#setWaiting(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
@@ -150,7 +148,7 @@ export class WriteBudget implements TimerEntry {
     );
   }
 
-  /** Counts again, because a transport reports a drain, but not each byte that it has sent. */
+  /** Counts again: a transport reports its drain, but not the bytes that it has sent before. */
   #recountAt(now: number): void {
     if (now - this.#recountedAt < RECOUNT_MS) return this.#recount(this.#written);
     this.#recountedAt = now;
@@ -166,7 +164,7 @@ export class WriteBudget implements TimerEntry {
 
   // Connections with a slow peer
 
-  /** Notes the bytes that each connection has sent. A timer compares them later. */
+  /** Stores how many bytes each connection has sent. {@link fire} compares them later. */
   #watchProgress(connection: Budgeted): void {
     this.#flushed = new Map();
     for (const each of this.#waiting.keys()) this.#flushed.set(each, flushedOf(each));
@@ -184,7 +182,7 @@ export class WriteBudget implements TimerEntry {
     this.#refused = 0;
   }
 
-  /** Fails slow connections, the largest first, until the refused message fits too. */
+  /** Fails slow connections, those with most waiting bytes first, until the refused write would fit. */
   #failSlowest(): void {
     const open = [...this.#waiting].filter(([{ state }]) => state === 'open');
     const share = this.#limit / (open.length + (this.#refused > 0 ? 1 : 0));

@@ -2,21 +2,21 @@ import { PongMessage } from '@ws/codec';
 import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 
-/** Bound of the user's pings that wait for the transport, and of those without a pong. */
+/** Bound of the user's pings that wait for the transport, and of the user's pings without a pong. */
 export const MAX_PENDING_PINGS = 64;
 
 /** A waiting ping or pong. */
 type ControlFrame = {
   readonly opcode: number;
   readonly payload: Uint8Array;
-  /** Whether the library sends the frame; false for the user. */
+  /** Whether the library itself sends the frame, not the user. */
   readonly ours: boolean;
 };
 
 /**
  * Pings and pongs that wait for a blocked transport. They overtake queued messages between two
- * frames (RFC 6455, section 5.4). Of three kinds the queue keeps only the newest: pings of the
- * library, pongs of the library, and pongs of the user.
+ * frames (RFC 6455, section 5.4). The queue keeps only the newest ping of the library, the newest pong
+ * of the library and the newest pong of the user.
  */
 export class ControlQueue {
   #frames: ControlFrame[] = [];
@@ -26,7 +26,7 @@ export class ControlQueue {
   /**
    * Adds a frame with a copy of `payload`.
    *
-   * @returns An error, when {@link MAX_PENDING_PINGS} pings of the user wait. The frame is not
+   * @returns An error if {@link MAX_PENDING_PINGS} pings of the user already wait. Then the frame is not
    *   added.
    */
   add(opcode: number, payload: Uint8Array, ours: boolean): BackpressureError | undefined {

@@ -4,8 +4,8 @@ import { Deferred } from '../time/promises.ts';
 import type { ControlQueue } from './control-queue.ts';
 
 /**
- * Bounds of the bytes and frames that one turn of the event loop writes. Above either bound a write
- * resolves in a later turn, so that timers and I/O run.
+ * Bounds of the bytes and frames that a connection writes in one turn. Above either bound, a write
+ * resolves in a later turn, so that timers and I/O run between.
  */
 export const TURN_BYTES = 1_048_576;
 export const TURN_FRAMES = 1_000;
@@ -20,9 +20,9 @@ export function isTurnFull(bytes: number, frames: number): boolean {
  * FrameSender creates this object for the first wait.
  */
 export class DrainWaits {
-  /** When the transport was blocked last, in ms of the platform's clock. */
+  /** When the transport was last blocked, in ms of the platform's clock. */
   blockedAt = 0;
-  /** Bytes that the operating system had accepted at that time. */
+  /** Bytes that the operating system had accepted at {@link blockedAt}. */
   flushedWhenBlocked = 0;
   /** Pings and pongs that wait for a blocked transport. */
   controls: ControlQueue | undefined;
@@ -30,10 +30,11 @@ export class DrainWaits {
   #drain: Deferred<void> | undefined;
   /** One promise for all writes after the turn was full. */
   #nextTurn: Deferred<void> | undefined;
-  /** Writes with bytes that the frame queue or the transport references. */
+  /** The promises of writes with bytes that the frame queue or the transport references. */
   #referenced: Set<Deferred<void>> | undefined;
+  /** See {@link setReleaseError}. */
   #releaseError: WebSocketError | undefined;
-  /** Referenced bytes and frames of this turn that the transport has released within `write`. */
+  /** Referenced bytes and frames that the transport has released within its `write` in this turn. */
   #releasedBytes = 0;
   #releasedFrames = 0;
 
@@ -48,7 +49,7 @@ export class DrainWaits {
     return this.#drain.promise;
   }
 
-  /** Settles the promise of {@link forDrain}: resolves it, or rejects it with `error`. */
+  /** Resolves the promise of {@link forDrain}; with `error`, rejects it. */
   drained(error?: WebSocketError): void {
     const drain = this.#drain;
     this.#drain = undefined;
@@ -77,7 +78,7 @@ export class DrainWaits {
   }
 
   /**
-   * While `error` is set, a write rejects with `error` when its bytes are released.
+   * Sets an error, or removes it. While an error is set, a write whose bytes are released rejects.
    *
    * @returns The error that was set before.
    */
@@ -99,7 +100,7 @@ export class DrainWaits {
     this.#releasedFrames = isWithin ? this.#releasedFrames + 1 : 0;
   }
 
-  /** Whether the bytes released within `write` fill this turn. */
+  /** Whether the releases within `write` have reached a bound of this turn. */
   get releasesFillTurn(): boolean {
     return isTurnFull(this.#releasedBytes, this.#releasedFrames);
   }
@@ -109,7 +110,7 @@ export class DrainWaits {
     this.#releasedFrames = 0;
   }
 
-  /** Resolves a write after its release, as `next` if given. A rejected write stays rejected. */
+  /** Settles a released write: at once, or as `next` if given. A rejected write stays rejected. */
   settle(write: Deferred<void>, next: Promise<void> | undefined): void {
     write.resolve(next);
     if (this.#referenced?.delete(write) !== true || this.#referenced.size > 0) return;

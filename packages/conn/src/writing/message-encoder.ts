@@ -5,7 +5,7 @@ import type { PreparedMessage } from './prepared-message.ts';
 
 /** Encodes the messages of a connection with its extension. */
 export class MessageEncoder {
-  /** Set when the close frame is about to be sent. Messages are then sent unencoded. */
+  /** Whether the close frame is about to be sent, so that messages are sent unencoded. */
   flushing = false;
   readonly extension: Extension;
 
@@ -29,12 +29,12 @@ export class MessageEncoder {
     return this.wants(utf8Length(text), compress);
   }
 
-  /** Whether another thread encodes a message of `size` bytes. False once {@link flushing}. */
+  /** Whether another thread encodes messages of `size` bytes. False while {@link flushing}. */
   isLarge(size: number): boolean {
     return !this.flushing && this.extension.shared?.isLarge(size) === true;
   }
 
-  /** Whether a text fits pooled memory, and is not {@link isLarge large}. */
+  /** Whether a text fits pooled memory, and no other thread encodes it. */
   isShort(text: string): boolean {
     const maxBytes = text.length * 3;
     return maxBytes < COPY_BELOW && !this.isLarge(maxBytes);
@@ -58,8 +58,8 @@ export class MessageEncoder {
   }
 
   /**
-   * Returns the encoded variant of a prepared message: empty when the message is sent unencoded,
-   * undefined when another thread must encode the message first.
+   * Returns the encoded variant of a prepared message. Empty bytes: the message is sent unencoded.
+   * Undefined: another thread must encode the message first.
    */
   variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array | undefined {
     try {

@@ -14,12 +14,12 @@ export type MessageData = string | ArrayBufferLike | ArrayBufferView | Message |
 
 /** The message type that `send` gives to data that is not a string. */
 export function dataTypeOf(data: MessageData): DataType {
-  // Bytes first: for them the other two checks would walk the whole prototype chain.
+  // Checks for bytes first: the other checks would walk the whole prototype chain of bytes.
   if (data instanceof Uint8Array) return BinaryMessage;
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
-/** Advice for a bad argument, for each method that got it. */
+/** Advice for an object as a bad argument, by method. */
 const HINTS: Readonly<Record<string, string>> = {
   send: '; writeJSON sends objects, and options come after the data',
   writeMessage: '; writeJSON sends objects, and options come after the data',
@@ -28,7 +28,7 @@ const HINTS: Readonly<Record<string, string>> = {
   'session.send': '; writeJSON sends objects',
   publish: '; publishJSON sends objects',
 };
-/** Advice for a bad argument of a class, for all methods. */
+/** Advice for a bad argument of all methods, by its class. */
 const OBJECT_HINTS: Readonly<Record<string, string>> = {
   Promise: '; await it',
   Blob: '; send await blob.arrayBuffer(), or pipe blob.stream()',
@@ -45,7 +45,7 @@ const OTHER_HINT = '; JSON.stringify makes a string of it';
  */
 export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof Uint8Array) {
-    // Not `length`: in Node 20 and 22, optimized code may read a stale one of a resizable buffer.
+    // Not `length`: for a resizable buffer, optimized code of Node 20 and 22 may read a stale value.
     if (data.byteLength === 0) viewOf(data);
     return data;
   }
@@ -93,8 +93,8 @@ export function controlPayload(data: unknown, platform: Platform, method: string
 
 /**
  * Whether other threads may write to the memory of `bytes`, or the memory may shrink. A pending
- * write cannot reference such memory. For large arrays only: V8 creates the `buffer` of a small
- * array at the first access.
+ * write cannot reference such memory. Call this only for large arrays: V8 creates the `buffer` of a
+ * small array at the first access.
  */
 export function isUnstable(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
@@ -108,14 +108,14 @@ export function utf8(text: string, platform: Platform = portablePlatform): Owned
 }
 
 /**
- * Joins the halves of a surrogate pair that two parts of a text message share, as
- * TextEncoderStream does.
+ * Joins a surrogate pair that is split between two parts of a text message, as TextEncoderStream
+ * does.
  */
 export class SurrogatePairs {
   /** The first half of a pair, from the end of the last part; `''` for none. */
   half = '';
 
-  /** Returns the text to encode now. Keeps a first half at its end for the next part. */
+  /** Returns the text to encode now. If the text ends with a first half, keeps it for the next part. */
   join(text: string): string {
     if (text === '') return '';
     const joined = this.half + text;
@@ -124,7 +124,7 @@ export class SurrogatePairs {
     return isHalf ? joined.slice(0, -1) : joined;
   }
 
-  /** Returns the half that has no second half, after the last part. */
+  /** Called after the last part. Returns a first half without a second half, or `''`. */
   takeRest(): string {
     const { half } = this;
     this.half = '';

@@ -11,8 +11,8 @@ import { portablePlatform } from '../platform/portable-platform.ts';
 import { bytesOf, controlPayload, isControlType, type MessageData, utf8 } from './payload.ts';
 
 /**
- * A message for many connections or many sends. Its bytes and its encoded variants are created
- * once and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
+ * A message for many connections or many sends, which share its bytes and its encoded variants. A client
+ * masks a copy with a new key at every send (RFC 6455, section 5.3).
  *
  * @example
  * ```ts
@@ -28,7 +28,7 @@ import { bytesOf, controlPayload, isControlType, type MessageData, utf8 } from '
 export class PreparedMessage {
   /** The message type: `TextMessage`, `BinaryMessage` or a control type. */
   readonly type: number;
-  /** @internal A copy of the data. Later changes to the data do not affect it. */
+  /** @internal A copy of the data. */
   readonly bytes: Uint8Array;
   #variants: EncodedVariants | undefined;
 
@@ -71,14 +71,14 @@ export function checkClosePayload(payload: Uint8Array): void {
   }
 }
 
-/** Receives an encoded variant. It never throws. */
+/** Called with an encoded variant. Never throws. */
 type Done = (variant: Uint8Array | undefined) => void;
 
 /** The encoded variants of one message, one for each `key` of a {@link SharedEncoding}. */
 export class EncodedVariants {
   readonly #bytes: Uint8Array;
   readonly #variants = new Map<SharedEncoding['key'], Uint8Array>();
-  /** Variants that another thread creates, and the callbacks that wait for them. */
+  /** For each variant that another thread creates: the callbacks that wait for it. */
   readonly #pending = new Map<SharedEncoding['key'], Set<Done>>();
 
   constructor(bytes: Uint8Array) {
@@ -86,8 +86,8 @@ export class EncodedVariants {
   }
 
   /**
-   * Returns the variant of `encoding`: empty when the message is sent unencoded. Undefined for a
-   * large message whose variant {@link later} has not created.
+   * Returns the variant of `encoding`. Empty bytes: the message is sent unencoded. Undefined: the message
+   * is large, and {@link later} has not created the variant yet.
    *
    * @throws The error of the encoding, for example out of memory.
    */
@@ -101,8 +101,8 @@ export class EncodedVariants {
   }
 
   /**
-   * Creates the variant on another thread and calls `done` with it. A failed encoding gives an
-   * empty variant.
+   * Creates the variant on another thread and calls `done` with it; after a failed encoding, with empty
+   * bytes.
    *
    * @returns A function that cancels the call of `done`.
    * @throws The error of an encoding that cannot start; `done` is not called then.

@@ -9,8 +9,8 @@ type Sender = {
 };
 
 /**
- * A write whose bytes the frame queue, and then the transport, reference. The bytes must not change
- * until {@link release}.
+ * A write without a copy: the frame queue, and then the transport, reference the caller's bytes. The
+ * bytes must not change until {@link release}.
  */
 export class ReferencedWrite {
   /** The promise of the caller, which settles after the release. Undefined for pinned memory. */
@@ -40,7 +40,7 @@ export class ReferencedWrite {
     this.written = written;
   }
 
-  /** Called when the frame is in the queue, from which point {@link release} may be called. */
+  /** Called when the frame is in the queue. From now on {@link release} may be called. */
   added(): void {
     this.#lease?.pin();
     if (this.written !== undefined) this.#sender.reference(this.written);
@@ -48,7 +48,7 @@ export class ReferencedWrite {
 
   /** The transport no longer reads the bytes. A bound function, to pass to a transport. */
   readonly release = (): void => {
-    // A second release would free bytes that another write references.
+    // A second release would release bytes that another write references.
     if (this.#isReleased) return;
     this.#isReleased = true;
     if (this.#check !== undefined) this.#failIfChanged(this.#check);

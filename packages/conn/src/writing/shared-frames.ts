@@ -17,20 +17,18 @@ export const FIN = 0x80;
  */
 const ARENA_BYTES = 16_384;
 /**
- * Least size in bytes of a batch that a slow transport reads from the arena: half of an arena. A
- * smaller batch is copied, to release the arena.
+ * From this size in bytes on, a slow transport reads a batch from the arena. A smaller batch is copied
+ * for it, so that the small batch does not keep the arena alive.
  */
 export const REFERENCE_FROM: number = ARENA_BYTES / 2;
-/**
- * A turn begins with a new arena when the current arena has fewer free bytes, because a batch
- * without room to grow is copied.
- */
+/** A turn begins with a new arena if the current one has fewer free bytes: batches need room to grow. */
 const MIN_FREE_BYTES = 4_096;
 /**
  * In a very long turn, sharing restarts after this many bytes of payload, so that the map of
  * batches stays small.
  */
 const MAX_SERIALIZED_BYTES = 262_144;
+/** Bytes of the longest header of a frame without a masking key. */
 const LONGEST_HEADER = 10;
 
 /** A connection with a batch to send at the end of the turn. */
@@ -40,9 +38,9 @@ export interface BatchSender {
 }
 
 /**
- * Returns the bytes of `batch` for a transport. All fast transports get the same view of the arena,
- * whose bytes must not change. The view keeps the whole arena alive. So a slow transport gets a
- * copy, unless the batch has {@link REFERENCE_FROM} bytes.
+ * Returns the bytes of `batch` for a transport. All fast transports get the same view of the arena.
+ * They must not change its bytes. The view keeps the whole arena alive, so a slow transport gets a
+ * copy of a batch below {@link REFERENCE_FROM} bytes.
  */
 export function bytesOfBatch(platform: Platform, batch: Batch, isSlow: boolean): Uint8Array {
   const { arena, start, end, size } = batch;
@@ -56,9 +54,9 @@ function viewOfBatch(platform: Platform, batch: Batch): Uint8Array {
 }
 
 /**
- * Frames that several connections send in one turn, serialized once. Each connection begins without
- * a batch and calls {@link extend} for every frame. At the end of the turn all connections send
- * their batches. Connections with the same frames send the same bytes.
+ * Serializes the frames that several connections send in one turn, once for all of them. Each
+ * connection begins a turn without a batch, and calls {@link extend} for every frame. At the end of
+ * the turn all connections send their batches. Connections with the same frames send the same bytes.
  */
 export class SharedFrames implements TurnTask {
   awaitsTurn = false;
@@ -82,8 +80,8 @@ export class SharedFrames implements TurnTask {
    * Returns a batch with the frames of `batch`, if given, followed by a frame with `payload`.
    *
    * @param b0 - The frame's first byte: FIN, RSV bits and opcode.
-   * @param payload - Identifies the frame until the turn ends. The payload must not change, and
-   *   every call passes the same `b0` with it.
+   * @param payload - This object identifies the frame until the turn ends. Its bytes must not change,
+   *   and every call passes the same `b0` with the same payload.
    */
   extend(batch: Batch | undefined, b0: number, payload: Uint8Array): Batch {
     this.#empty ??= this.#begin();
@@ -93,8 +91,8 @@ export class SharedFrames implements TurnTask {
   }
 
   /**
-   * Returns a batch with an uncompressed frame for each message; undefined when the batch would
-   * exceed the largest slab. Costs nothing when the last call of this turn had the same array.
+   * Returns a batch with an uncompressed frame for each message. Undefined when the batch would exceed
+   * the largest slab. A second call with the same array in a turn returns the same batch.
    */
   batchOf(messages: readonly PreparedMessage[]): Batch | undefined {
     if (this.#messages === messages) return this.#batch;
@@ -178,8 +176,8 @@ const framesOf: (platform: Platform) => SharedFrames = /* @__PURE__ */ perPlatfo
   (platform) => new SharedFrames(platform),
 );
 /**
- * Argument and result of the last {@link sharedFrames}. The end of the turn clears both, because
- * they keep the platform alive.
+ * Argument and result of the last call of {@link sharedFrames}. The end of the turn clears both, to
+ * release the platform.
  */
 let lastPlatform: Platform | undefined;
 let lastFrames: SharedFrames | undefined;

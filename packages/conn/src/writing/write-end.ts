@@ -6,8 +6,8 @@ import { isPendingBytesError } from './pending-bytes.ts';
 /** The reason why a connection accepts no more messages. */
 export class WriteEnd {
   /**
-   * Whether the reason is an expired write deadline. The caller can move the deadline. Control
-   * frames are still sent. The next message ends the connection.
+   * Whether the reason is an expired write deadline. Control frames are still sent then. The caller can
+   * move the deadline; otherwise the next message ends the connection.
    */
   readonly expired: boolean;
   #error: WebSocketError | undefined;
@@ -19,8 +19,8 @@ export class WriteEnd {
   }
 
   /**
-   * The error of later writes. The CloseSentError is created on first use, because its stack trace
-   * costs more than the close and few connections reject a write.
+   * The error of later writes. Creates the CloseSentError on first use: its stack trace costs more than
+   * the close, and few connections reject a write.
    */
   get error(): WebSocketError {
     this.#error ??= new CloseSentError();

@@ -1,7 +1,8 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { CloseError, Conn, connPair, TransportError } from '../../src/index.ts';
+import { internalsOf } from '../../src/conn-like.ts';
+import { CloseError, Conn, connPair, TransportError, WebSocketError } from '../../src/index.ts';
 import { turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
 
@@ -251,6 +252,15 @@ describe('the close handler', () => {
 });
 
 describe('a blocked transport', () => {
+  it('has no wait for room after its end', async () => {
+    const { conn, transport, block } = wired('server');
+    await block();
+    const waits = internalsOf(conn).untilWritable();
+    transport.break();
+    await expect(waits).rejects.toBeInstanceOf(WebSocketError);
+    expect(internalsOf(conn).untilWritable()).toBeUndefined();
+  });
+
   it('keeps a referenced write pending while its bytes are in use, also when the connection fails', async () => {
     const { conn, platform, transport, feed, drain } = wired('server');
     transport.block();
@@ -307,6 +317,35 @@ describe('a blocked transport', () => {
     await platform.settle();
     await conn.closed;
     expect(end).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('a transport with an endTimeout', () => {
+  it.each([undefined, 1_000])(
+    'is destroyed by then, whatever the timeout of close: %s',
+    async (timeout) => {
+      const { conn, deliver, frame, platform, transport } = wired('server');
+      Object.assign(transport, { endTimeout: 300 });
+      await deliver(frame(8));
+      if (timeout !== undefined) void conn.close(1000, '', { timeout });
+      await platform.advance(299);
+      expect(transport.destroyed).toBe(false);
+      await platform.advance(1);
+      expect(transport.destroyed).toBe(true);
+      expect(await conn.closed).toMatchObject({ code: 1005, wasClean: true });
+    },
+  );
+
+  it('waits again while the transport has bytes', async () => {
+    const { deliver, frame, platform, transport } = wired('server');
+    Object.assign(transport, { endTimeout: 300 });
+    transport.block();
+    await deliver(frame(8));
+    await platform.advance(600);
+    expect(transport.destroyed).toBe(false);
+    transport.drain();
+    await platform.advance(300);
+    expect(transport.destroyed).toBe(true);
   });
 });
 

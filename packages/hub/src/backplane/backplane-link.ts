@@ -24,18 +24,18 @@ import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 import { encodeWord, type Word } from './words.ts';
 
-/** Longest wait before a read of a history, for `Backplane.close`, and for a word's answer, in ms. */
+/** Longest wait for the engine: before a read, for its answer to a word, and for `close`. In ms. */
 const ANSWER_MS = 5_000;
 /** Bound of the words that the engine has not answered. */
 const MAX_WORDS = 10_000;
-/** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
+/** Ms that a closing hub waits for its messages to return, and interval of its checks. */
 const RETURN_MS = 1_000;
 const RETURN_CHECK_MS = 10;
-/** Longest wait for the last digests before the hub leaves the engine, in ms. */
+/** Ms that a closing hub waits for the engine's answers to its last digests. */
 const LAST_DIGESTS_MS = 1_000;
 /** Pause before a failed start is tried again, in ms. */
 const RETRY_MS = 1_000;
-/** Most repairs at a time. After an outage, each room with history needs one. */
+/** Bound of the repairs at a time. After an outage, each room with history needs a repair. */
 const MAX_REPAIRS = 64;
 
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
@@ -62,7 +62,7 @@ export class BackplaneLink {
   #engineBack: Deferred<void> | undefined;
   /** Whether messages with `through` have not returned within {@link RETURN_MS}. */
   #hasUnreturned = false;
-  /** Number of messages of the current outage that reached only this node. */
+  /** Number of messages that reached only this node, in the current outage. */
   #localOnly = 0;
   readonly faults: LinkFaults;
 
@@ -100,12 +100,12 @@ export class BackplaneLink {
       try {
         await this.backplane.start(sink, this.#id);
         if (this.closed) break;
-        // After a failed start, members may have missed messages of the other nodes.
+        // If an earlier start has failed, members may have missed messages of other nodes.
         this.#up(first);
         return;
       } catch (error) {
         if (this.closed) break;
-        // Reported once; `state` shows that the engine is still away.
+        // Reports the first failure only. `state` shows that the engine is still away.
         if (first) this.#down(error);
         await sleep(this.platform, RETRY_MS);
       }
@@ -141,8 +141,8 @@ export class BackplaneLink {
   /**
    * Publishes a message.
    *
-   * @param origin - With `through` only: the members of this node get the returning message, and the
-   *   promise resolves after that.
+   * @param origin - For a room with `through`: the members of this node get the message when it
+   *   returns from the engine, and the promise resolves after that.
    * @throws (rejects) {@link BackplaneError}; RangeError for a key that is too long.
    */
   publish(
@@ -158,9 +158,9 @@ export class BackplaneLink {
   }
 
   /**
-   * As {@link publish}, for a message that this node delivers to its own members. Does not reject
-   * during an outage: the link counts messages that do not reach the engine, and reports their number
-   * when the engine is up again.
+   * As {@link publish}, for a message that this node has already delivered to its own members. Does
+   * not reject during an outage. The link counts the messages that do not reach the engine, and
+   * reports their number when the engine is up again.
    *
    * @param delivered - Settles when the members of this node have the message.
    */
@@ -184,26 +184,26 @@ export class BackplaneLink {
     return this.state === 'up' ? this.channels.get(channelOf(room))?.last : undefined;
   }
 
-  /** Resolves when the members of this node have the earlier messages of this node in a room. */
+  /** Resolves when the members of this node have got the messages that this node has published so far. */
   untilReturned(room: string): Promise<void> {
     return this.#publications.untilReturned(channelOf(room));
   }
 
-  /** Resolves when the history has the earlier messages of this node. */
+  /** Resolves when a read of the history finds all messages that this node has published before. */
   async untilReadable(channel: string): Promise<void> {
     const ready = async (): Promise<void> => {
       await this.started;
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
-      // Earlier messages of this node may wait for the end of an outage too.
+      // In an outage, messages of this node wait until the engine is back.
       await this.#engineBack?.promise;
-      // The engine may read before it stores the messages from before the first member. This node
-      // would drop their later copies.
+      // This node drops messages from before its first member when they return. So a read must find
+      // them: wait until the engine has stored them.
       await this.#publications.untilAnswered(channel, this.channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
   }
 
-  /** Resolves when the messages with `through` have returned, after {@link RETURN_MS} at most. */
+  /** Resolves when the messages with `through` have returned, or after {@link RETURN_MS}. */
   async untilAllReturned(): Promise<void> {
     if (this.#hasUnreturned) return;
     const end = this.platform.now() + RETURN_MS;
@@ -227,7 +227,7 @@ export class BackplaneLink {
     } finally {
       this.#publications.rejectGiven();
     }
-    // Lets the pending publications reject. `#localOnly` counts them.
+    // Lets the rejections of publications be counted in `#localOnly`.
     await new Promise<void>((resolve) => this.platform.yield(resolve));
     this.#reportLocalOnly();
     this.faults.flushAll();
@@ -245,10 +245,10 @@ export class BackplaneLink {
   }
 
   /**
-   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. During an
-   * outage words are lost. After the outage the nodes ask each other.
+   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. Words are
+   * lost during an outage: after it, the nodes ask each other.
    *
-   * @returns Resolves to true when the engine has the word, or to false if the word is lost.
+   * @returns Resolves to true when the engine has the word, and to false if the word is lost.
    */
   async say(room: string | undefined, word: Word): Promise<boolean> {
     const { node, platform, backplane } = this;
@@ -259,7 +259,7 @@ export class BackplaneLink {
       await withTimeout(platform, ANSWER_MS, backplane.publish(channelOf(room), bytes));
       return true;
     } catch (cause) {
-      // A refused beat needs no report. The refusal of a message reports the same cause.
+      // A refused sign of life needs no report: refusals of messages report the same cause.
       const isLifeSign = word.word === 'start' || word.word === 'beat' || word.word === 'end';
       if (!isLifeSign && this.state === 'up') this.faults.wordRefused(cause);
       return false;
@@ -270,7 +270,7 @@ export class BackplaneLink {
 
   // Called by reads, channels, subscriptions and publications
 
-  /** Whether the engine has gone away. */
+  /** Whether the engine is away: in an outage, or after a failed start. */
   get isAway(): boolean {
     return this.#engineBack !== undefined;
   }
@@ -278,7 +278,7 @@ export class BackplaneLink {
   /**
    * Resolves when the engine is up, or rejects after {@link ANSWER_MS}.
    *
-   * @param waited - Ms that the caller has waited before.
+   * @param waited - Ms that the caller has already waited, as a part of {@link ANSWER_MS}.
    */
   untilUp(waited: number): Promise<void> {
     return withTimeout(this.platform, ANSWER_MS, this.untilBack(), { waited });
@@ -299,14 +299,14 @@ export class BackplaneLink {
     if (origin !== undefined) {
       const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
       origin.returned?.resolve(arrived);
-      // Without its origin, the message could reach a session of `except`, so the members get a gap
-      // instead. A message from before the first member is no loss.
+      // Without its origin, the message could reach a session of `except`: the members get a gap in
+      // place of it. A message from before the first member is no loss.
     } else if (through && counter > channel.ownBefore) this.gap(channel, undefined);
   }
 
   /**
-   * Reads a part of the history, when there is a place for one more repair and the engine is up. Does
-   * not repeat a read that fails: the read may have caused an outage.
+   * Reads a part of the history for a repair, once the engine is up and {@link MAX_REPAIRS} allows it.
+   * Does not repeat a failed read, which may have caused an outage.
    */
   repair(channel: Channel, since: Position): Promise<Found> {
     const { name, history } = channel;
@@ -317,7 +317,7 @@ export class BackplaneLink {
         await this.untilReadable(name);
         return await this.reads.readNow(name, since, history!.size);
       } catch (error) {
-        // After the outage, one gap reports the failed read and the outage.
+        // Rejects after the outage, so that one gap reports both the failed read and the outage.
         if (!this.closed) await this.#engineBack?.promise;
         throw error;
       }
@@ -329,7 +329,7 @@ export class BackplaneLink {
     if (this.#isOpen(channel)) this.#hub.missed(channel.room, from);
   }
 
-  /** False after the last member of a channel has left, while a repair may still run. */
+  /** Whether the channel has members. A repair may still run after the last member has left. */
   #isOpen(channel: Channel): boolean {
     return this.channels.get(channel.name) === channel;
   }
@@ -337,20 +337,20 @@ export class BackplaneLink {
   /**
    * The engine sends the messages of a channel from now on.
    *
-   * @param wasRefused - The engine refused the subscription before, so messages may be missing.
+   * @param wasRefused - Whether the engine had refused the subscription, so messages may be missing.
    */
   subscribed(name: string, wasRefused: boolean): void {
     if (wasRefused) return this.#interrupted(name);
     this.channels.get(name)?.subscribed();
   }
 
-  /** Calls `ready` when the engine has answered to the subscription to a channel. */
+  /** Calls `ready` when the engine has answered the subscription to a channel. */
   whenSubscribed(channel: string, ready: () => void): void {
     this.#subscriptions.whenSettled(channel, ready);
   }
 
-  /** Whether the engine is up, and sends the words of a channel. */
-  hears(channel: string): boolean {
+  /** Whether the engine is up, and sends this node the messages and words of a channel. */
+  isSubscribedTo(channel: string): boolean {
     return this.state === 'up' && this.#subscriptions.has(channel);
   }
 
@@ -369,22 +369,23 @@ export class BackplaneLink {
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.faults.twin(node, this.#id);
     if (envelope.word !== undefined && position === undefined) {
-      return this.#hear(channel.room, node, envelope.word);
+      return this.#receiveWord(channel.room, node, envelope.word);
     }
-    // A digest with a position is the record of a loss, in its place in the history.
+    // A digest with a position is the record of a loss, in the history in place of the message.
     if (message !== undefined || position !== undefined) {
       return channel.arrive({ envelope, position, previous });
     }
     channel.digest(envelope);
-    // With history the messages may follow, since a repair holds them or the digest overtook them.
+    // In a room with history, earlier messages may still follow: a repair may hold them, or the digest
+    // may have overtaken them.
     const mayFollow = channel.history !== undefined && channel.lastOf(node) < counter;
     if (node === this.node && !mayFollow) this.#publications.forgetOrigins(name, counter);
   }
 
-  #hear(room: string | undefined, node: string, word: Uint8Array): void {
+  #receiveWord(room: string | undefined, node: string, word: Uint8Array): void {
     if (node === this.node || this.closed) return;
     try {
-      this.others.hear(room, node, word);
+      this.others.receiveWord(room, node, word);
     } catch (cause) {
       this.faults.invalid(cause);
     }

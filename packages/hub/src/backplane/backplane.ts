@@ -8,14 +8,14 @@ export interface Keep {
   readonly bytes?: number | undefined;
   /** Largest number of bytes of all channels together. Default: no bound. */
   readonly total?: number | undefined;
-  /** Ms after the last message until the engine may remove the history. */
+  /** The engine may remove the history so many ms after its last message. */
   readonly ttl: number;
 }
 
 /** The result of `Backplane.history`. */
 export type HistoryAnswer = Awaited<ReturnType<NonNullable<Backplane['history']>>>;
 
-/** How often the hub looks for rooms that were quiet for `ttl`, in ms. */
+/** Interval at which the hub looks for rooms that were quiet for `ttl`, in ms. */
 const BEAT_MS = 5_000;
 
 /**
@@ -27,17 +27,17 @@ export function epochTtl({ ttl }: Pick<Keep, 'ttl'>): number {
 }
 
 /**
- * Connects the rooms of several nodes over an engine such as Redis or NATS. Each room is a channel,
- * and one more channel is for broadcasts.
+ * Connects the rooms of several nodes over an engine such as Redis or NATS. Each room has a channel, and
+ * one more channel is for broadcasts.
  */
 export interface Backplane {
-  /** Connects. The hub calls it before all other methods, and again if it has rejected. */
+  /** Connects. The hub calls `start` before all other methods, and again after a rejection. */
   start(sink: BackplaneSink, node: string): Promise<void>;
   /**
    * Publishes a message to all nodes that have subscribed to the channel.
    *
-   * @param keep - For a room with history.
-   * @returns Resolves when the engine has the message: to its position, if the engine keeps it.
+   * @param keep - The bounds of the history, for a room that has one.
+   * @returns Resolves when the engine has the message: to its position, if the history has it.
    */
   publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined>;
   /** Receives the messages of a channel. Called when the first session of this node joins. */
@@ -45,18 +45,17 @@ export interface Backplane {
   /** Called when the last session of this node has left. */
   unsubscribe(channel: string): Promise<void>;
   /**
-   * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
-   * when no message after `since` is missing. Absent when the engine keeps no history. Then no
-   * room has one.
+   * Reads the first `limit` messages after `since`; without `since`, the last `limit` messages. This
+   * method is absent if the engine keeps no histories: then no room has one.
    *
-   * May return only the first of these messages, so that no answer is large. Then `more` is true,
+   * To bound an answer, the engine may return only the first of these messages. Then `more` is true,
    * `complete` is false, and the hub asks again after the last returned message.
    *
-   * `follows` when no message is missing between `since` and the first returned message. Default:
-   * `complete`, or the first message has the next offset.
+   * `complete`: whether no message after `since` is missing. `follows`: whether no message is missing
+   * between `since` and the first returned message; default: `complete`, or the first message has the
+   * next offset. `last`: the offset of the end of the history.
    *
-   * `last` is the offset of the end of the history. The epoch of a channel exists from the first read
-   * on, and outlives the last member by `keep.ttl`.
+   * The epoch of a channel exists from the first read on, and outlives the last member by `keep.ttl`.
    */
   history?(
     channel: string,
@@ -75,7 +74,7 @@ export interface Backplane {
   close(): Promise<void>;
 }
 
-/** Takes the reports of a {@link Backplane}: its hub. */
+/** Receives the messages and reports of a {@link Backplane}: a hub implements it. */
 export interface BackplaneSink {
   /**
    * A message has arrived, from another node or from this one.
@@ -87,8 +86,8 @@ export interface BackplaneSink {
   /**
    * The engine is connected again.
    *
-   * @param isWhole - No message of another node is missing, for example because only the publications
-   *   of this node have failed. Default: messages may be missing in every channel.
+   * @param isWhole - Whether no message of another node is missing, for example because only
+   *   publications of this node have failed. Default: messages may be missing in every channel.
    */
   up(isWhole?: boolean): void;
   /** The engine is away. */
@@ -96,9 +95,9 @@ export interface BackplaneSink {
   /** A part of the engine is away. The hub reports the error. */
   failed?(error: Error): void;
   /**
-   * Messages may be missing: in `channel`, or in every channel.
+   * Messages may be missing in `channel`; if undefined, in every channel.
    *
-   * @param refusal - The engine sends the messages of `channel` no more. The hub reports this
+   * @param refusal - Set if the engine no longer sends the messages of `channel`. The hub reports this
    *   error, and subscribes again.
    */
   gap(channel?: string, refusal?: Error): void;

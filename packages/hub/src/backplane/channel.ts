@@ -8,16 +8,16 @@ import { OUTAGE, RepairQueue } from './repair-queue.ts';
 /** Bound of the nodes with remembered counters. */
 const MAX_NODES = 1_000;
 /**
- * A message is missing if its node published it after the subscription of this node. Delays make both
- * times inexact, so the message must be later by this margin, in ms. A message older than `QUIET_MS`
- * needs no margin.
+ * A message that has not arrived is missing if its node published it after this node had subscribed.
+ * Delays make both times inexact. So the publication must be later by this margin, in ms.
  */
 const MARGIN_MS = 1_000;
+/** A publication that is at least so many ms old needs no margin. */
 const QUIET_MS = 2_500;
-/** A gap also covers messages that were published so many ms after it. */
+/** A gap also covers messages that were published up to so many ms after the gap. */
 const COVERED_MS = 500;
 
-/** The last message of a node. */
+/** The last counted message of a node. */
 interface Known {
   counter: number;
   /** Value of `#gaps` when this message was counted. */
@@ -27,7 +27,7 @@ interface Known {
 /** The settings of a channel's room. */
 export interface ChannelSettings {
   readonly history: Keep | undefined;
-  /** As in `delivery: 'through'`: the members get this node's own messages from the engine. */
+  /** Whether members get this node's own messages from the engine, as in `delivery: 'through'`. */
   readonly through: boolean;
 }
 
@@ -47,15 +47,15 @@ export class Channel {
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
-  /** When the last message arrived, or the end of the history was read. */
-  #heardAt: number;
+  /** When the last message arrived, or the end of the history was last read. */
+  #lastArrivalAt: number;
   readonly #link: ChannelLink;
   /**
-   * Messages that were published after this time arrive, or their loss is reported. The time of the
-   * subscription or of the last gap, in ms of the platform's clock.
+   * The time of the subscription or of the last gap, in ms of the platform's clock. A message that was
+   * published later either arrives, or its loss is reported.
    */
   #since: number;
-  /** By the name of the node, the quietest one first. */
+  /** The last message of each node, by its name. The node that has been quiet longest comes first. */
   readonly #known = new Map<string, Known>();
   /** Number of gaps that this channel has reported. */
   #gaps = 0;
@@ -64,7 +64,7 @@ export class Channel {
   #last: Position | undefined;
   /** The last message before a gap of unknown size. Any later message may follow that gap. */
   #beforeGap: Position | undefined;
-  /** A gap was reported for the latest unreadable messages. */
+  /** Whether a gap was reported for the unreadable messages that arrived last. */
   #unreadableReported = false;
   /** The messages that wait for the end of a repair; undefined without a repair. */
   #repair: RepairQueue | undefined;
@@ -82,10 +82,10 @@ export class Channel {
     this.history = history;
     this.through = through;
     this.ownBefore = ownBefore;
-    // This node's members need none of its messages from before the first member.
+    // The members need none of this node's messages from before the first member.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
     this.#since = link.platform.now();
-    this.#heardAt = this.#since;
+    this.#lastArrivalAt = this.#since;
   }
 
   /** The engine sends the messages of this channel from now on. */
@@ -98,19 +98,19 @@ export class Channel {
     return this.#last;
   }
 
-  /** Called every 5 s. Reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
+  /** Called every 5 s. Reads the end of a history without messages for its `ttl`. See `epochTtl`. */
   beat(reads: HistoryReads): void {
-    const quietMs = this.#link.platform.now() - this.#heardAt;
+    const quietMs = this.#link.platform.now() - this.#lastArrivalAt;
     if (quietMs >= (this.history?.ttl ?? Infinity)) void this.readEnd(reads);
   }
 
   /**
-   * Reads the end of the history: its position, and the epoch, which a room without messages has too.
-   * The read also keeps the epoch from expiring.
+   * Reads the position at the end of the history. Even a room without messages has an epoch, which
+   * the read keeps from expiring.
    */
   async readEnd(reads: HistoryReads): Promise<void> {
     if (this.history === undefined) return;
-    this.#heardAt = this.#link.platform.now();
+    this.#lastArrivalAt = this.#link.platform.now();
     try {
       const { arrivals, epoch, last = 0 } = await reads.read(this.room, undefined, 1);
       if (arrivals.length === 0 && epoch !== undefined) this.#foundNone({ epoch, offset: last });
@@ -119,7 +119,7 @@ export class Channel {
     }
   }
 
-  /** A read after the subscription has found no message: none is missing up to this position. */
+  /** A read of the history has found no message: up to this position none is missing. */
   #foundNone(position: Position): void {
     if (this.#repair !== undefined) return;
     const isLater = this.#last?.epoch === position.epoch && this.#last.offset <= position.offset;
@@ -134,14 +134,14 @@ export class Channel {
     else void this.#fetchMissing(arrival);
   }
 
-  /** Takes a digest, which has the counter of a node's last message. */
+  /** A digest has arrived. It has the counter of a node's last message. */
   digest(digest: Envelope): void {
     const { node, counter } = digest;
-    // During a repair the next digest is early enough.
+    // During a repair, it is enough to check the next digest.
     if (counter <= this.lastOf(node) || this.#repair !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
-    // A counter that is stored too early makes its message a duplicate. With history the digest may
-    // overtake the message. A message as old as the subscription waits for a later digest.
+    // Stores the counter of a message from before the subscription. A counter that is stored too early
+    // would make its message a duplicate: with history, a digest may overtake its message.
     else if (this.history === undefined && this.#msSince(digest) < 0) this.#count(node, counter);
   }
 
@@ -152,12 +152,12 @@ export class Channel {
       // Another repair may have started. Then the next digest checks again.
       if (!isWhole || this.#repair !== undefined || this.lastOf(node) >= counter) return;
     }
-    // The history lacks the message too, so the message has never reached the engine.
+    // The history lacks the message too: it has never reached the engine.
     this.#gap(this.#last);
     this.#count(node, counter);
   }
 
-  /** Whether messages of a node are missing, up to the counter `last`. */
+  /** Whether messages of a node are missing, up to the counter `last`. `envelope` may be of a digest. */
   #lacks(envelope: Envelope, last: number): boolean {
     const { node, previousMs, exact } = envelope;
     // This node has already delivered its own messages.
@@ -165,7 +165,7 @@ export class Channel {
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
-    // The last gap covers the messages before it. Only a message after it is missing.
+    // The last gap has reported earlier losses. Only a message from after that gap is a new loss.
     const isCurrent = known !== undefined && known.gaps >= this.#allLost;
     const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
     return this.#msSince(envelope) >= margin;
@@ -176,17 +176,14 @@ export class Channel {
     return this.#link.platform.now() - this.#since - previousMs;
   }
 
-  /** Called after an outage of the engine. Messages may be missing. */
+  /** Called after an outage of the engine: messages may be missing. */
   interrupted(): void {
     if (this.#repair !== undefined) this.#repair.addOutage();
     else if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
     else void this.#fetchMissing();
   }
 
-  /**
-   * Reports that messages of every node may be missing. The counters stay known. If the next message of
-   * a node has the next counter, nothing was lost.
-   */
+  /** Reports a gap: messages of every node may be missing. Keeps the counters, to detect later losses. */
   #loseAll(from: Position | undefined): void {
     this.#gap(from);
     this.#allLost = this.#gaps;
@@ -206,8 +203,8 @@ export class Channel {
   }
 
   /**
-   * Whether no message is missing before this one. The start of a new epoch is no loss: the history
-   * has expired, or {@link interrupted} has reported the outage.
+   * Whether no message is missing before this one. A new epoch is no loss in itself: the history has
+   * expired, or {@link interrupted} has handled the outage.
    */
   #follows({ position: { epoch, offset }, previous = offset - 1 }: Placed): boolean {
     const last = this.#last;
@@ -217,23 +214,24 @@ export class Channel {
 
   #deliverNext(arrival: Placed): void {
     const followsAny = this.#last === undefined || this.#last === this.#beforeGap;
-    this.#heardAt = this.#link.platform.now();
+    this.#lastArrivalAt = this.#link.platform.now();
     this.#deliver(arrival);
-    // Unreadable bytes may come from another program. They set no position where any may follow.
+    // Unreadable bytes may come from another program. Where any message may follow, their position is
+    // not trusted.
     if (arrival.envelope !== undefined || !followsAny) this.#last = arrival.position;
   }
 
   /**
-   * Delivers a message, unless a later message of its node was delivered. Reports the messages that
-   * are missing before. In a history no offset is missing, so these never reached the engine. A digest
-   * has no message. Its counter is the counter of a lost message.
+   * Delivers a message, unless a later message of its node was delivered. Reports a gap if earlier
+   * messages of its node are missing: these have never reached the engine. A digest in a history
+   * records a lost message, and has its counter.
    */
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;
     if (envelope === undefined) return this.#reportUnreadable();
     const { node, counter, message } = envelope;
     if (counter <= this.lastOf(node)) {
-      // A message from before the first member may still return.
+      // This node's message from before the first member may still return: `deliver` decides.
       if (node !== this.#link.node || counter > this.ownBefore) return;
       return this.#link.deliver(this, envelope, arrival);
     }
@@ -250,7 +248,7 @@ export class Channel {
     this.#unreadableReported = true;
   }
 
-  /** Called when a node publishes no more. */
+  /** Called when a node has ended. */
   forgetNode(name: string): void {
     this.#known.delete(name);
   }
@@ -260,10 +258,7 @@ export class Channel {
     return this.#known.get(node)?.counter ?? 0;
   }
 
-  /**
-   * Stores the last counter of a node. Drops the node that has been quiet longest if there are
-   * many.
-   */
+  /** Stores the last counter of a node. Beyond the bound, forgets the node that was quiet longest. */
   #count(node: string, counter: number): void {
     this.#unreadableReported = false;
     const known = this.#known.get(node) ?? { counter, gaps: 0 };
@@ -277,10 +272,11 @@ export class Channel {
   }
 
   /**
-   * Delivers missing messages from the history, and the messages that arrive meanwhile.
+   * Repairs a loss: delivers the missing messages from the history, then the messages that have
+   * arrived meanwhile.
    *
    * @param first - The message that has shown the loss.
-   * @returns Whether no message is missing.
+   * @returns Whether no gap was reported.
    */
   async #fetchMissing(first?: Arrival): Promise<boolean> {
     const gapsBefore = this.#gaps;
@@ -290,7 +286,7 @@ export class Channel {
     do mayFindMore = await this.#readMissing(queue);
     while (mayFindMore);
     this.#repair = undefined;
-    // Each event may start the next repair.
+    // Each of these events may start the next repair.
     for (const event of queue.later) {
       if (event === OUTAGE) this.interrupted();
       else this.arrive(event);
@@ -298,7 +294,7 @@ export class Channel {
     return gapsBefore === this.#gaps;
   }
 
-  /** @returns Whether the history may have more of the missing messages. The caller reads again. */
+  /** @returns Whether to read again, because the history may have more of the missing messages. */
   async #readMissing(queue: RepairQueue): Promise<boolean> {
     const since = this.#last!;
     const searchedTo = queue.beginRead(since);
@@ -312,13 +308,14 @@ export class Channel {
       .filter(isPlaced)
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
-    // No second read after a read without a result: it would only delay the waiting messages.
+    // After a read without a result, a second read would only delay the waiting messages.
     const foundNothing = !complete && lastFound === undefined;
-    // Another read would find no message before this offset.
+    // Up to this offset, another read would find no more messages.
     const end = complete ? Math.max(searchedTo, lastFound ?? -1) : (lastFound ?? Infinity);
-    // The engine does not keep these messages. Another program has sent them.
+    // These messages have offsets of the searched part, but the engine lacks them: another program has
+    // sent them.
     const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searchedTo) : [];
-    // A waiting message may be late, and the history may have dropped it meanwhile.
+    // Merges both: the history may have dropped a waiting message meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
       if (!this.#follows(arrival)) {
@@ -332,7 +329,7 @@ export class Channel {
     if (!queue.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.
       const isPart = !foundNothing && last !== since;
-      // No second read after a read that rejects, even after an outage: it may have caused the outage.
+      // A rejected read may have caused the outage, so there is no second read after it.
       const mayReadOn = queue.next === undefined && !hasFailed;
       if (mayReadOn && (isPart || queue.isInterrupted)) return true;
       this.#loseAll(last);
@@ -345,7 +342,7 @@ function byOffset(a: Placed, b: Placed): number {
   return a.position.offset - b.position.offset;
 }
 
-/** The channel of a room, or of broadcasts without a room. The prefix keeps a room `all` apart. */
+/** The channel of a room; of broadcasts if undefined. The prefix keeps a room named `all` apart. */
 export function channelOf(room: string | undefined): string {
   return room === undefined ? 'all' : `room/${room}`;
 }

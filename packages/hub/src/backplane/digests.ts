@@ -2,14 +2,14 @@ import type { BackplaneLink } from './backplane-link.ts';
 import type { Publications, Sent } from './publications.ts';
 import { withTimeout } from './with-timeout.ts';
 
-/** Interval of digests, and longest wait for the engine's answer to one, in ms. */
+/** Interval of digests, and longest wait for the engine's answer to a digest, in ms. */
 const DIGEST_MS = 5_000;
-/** Most digests that wait for the engine at a time. More would delay messages. */
+/** Bound of the digests that wait for the engine at a time. More would delay messages. */
 const BATCH = 100;
 
 /**
- * Repeats the counter of the last message on each channel, so that other nodes notice the loss of a
- * last message.
+ * Sends digests: each repeats the counter of the last message on a channel, so that other nodes notice
+ * if that message was lost.
  */
 export class Digests {
   readonly #link: BackplaneLink;
@@ -34,8 +34,8 @@ export class Digests {
   }
 
   /**
-   * Sends the next digests now, so that the other nodes learn what this node has lost. Channels with
-   * a loss come first, because the hub closes after a second at most.
+   * Sends the next digests now, before the hub closes, so that other nodes learn of the last losses.
+   * Channels with a loss come first, because the hub closes after a second at most.
    */
   async sendLast(): Promise<void> {
     this.stop();
@@ -51,7 +51,7 @@ export class Digests {
 
   async #sendSome(isDue: (entry: Sent) => boolean): Promise<void> {
     const { sent } = this.#publications;
-    // A channel that is added meanwhile waits for the next interval.
+    // Channels that are added meanwhile wait for the next interval.
     let left = sent.size;
     let batch: Promise<unknown>[] = [];
     for (const [channel, entry] of sent) {

@@ -5,7 +5,7 @@ import { epochTtl, type HistoryAnswer, type Keep } from './backplane.ts';
 const ENTRY_COST = 256;
 /** Interval between two removals of expired histories, in ms. */
 const SWEEP_MS = 10_000;
-/** Default `ttl` of a read, in ms. */
+/** The `ttl` of a read without `keep`, in ms. */
 const TTL_MS = 300_000;
 
 /** The history of one channel. */
@@ -15,11 +15,11 @@ class Log {
   last = 0;
   /** Bytes of the kept messages. */
   bytes = 0;
-  /** Times of the expiry of the messages and of the epoch, in ms. */
-  until = Infinity;
-  epochUntil = Infinity;
+  /** When the messages, and when the epoch expires, in ms. */
+  messagesExpireAt = Infinity;
+  epochExpiresAt = Infinity;
   #messages: Uint8Array[] = [];
-  /** Index of the first message. The messages before it are removed together, later. */
+  /** Index of the first message in `#messages`. Dropped ones before it are removed together, later. */
   #first = 0;
 
   get length(): number {
@@ -82,11 +82,12 @@ export class EngineLogs {
   readonly #used = new Set<Log>();
   /** Sum of the costs of all logs. */
   #cost = 0;
+  /** When the next call removes expired histories, in ms. */
   #sweepAt = 0;
 
   /**
    * @param now - A clock in ms.
-   * @param maxAnswer - Largest answer, in bytes of its messages. One message may be larger.
+   * @param maxAnswer - Bound of an answer, in bytes of its messages. A single message may be larger.
    */
   constructor(now: () => number, maxAnswer: number = Infinity) {
     this.#now = now;
@@ -99,8 +100,8 @@ export class EngineLogs {
     this.#change(log, () => log.add(bytes, keep));
     this.#used.delete(log);
     this.#used.add(log);
-    log.until = this.#now() + keep.ttl;
-    log.epochUntil = this.#now() + epochTtl(keep);
+    log.messagesExpireAt = this.#now() + keep.ttl;
+    log.epochExpiresAt = this.#now() + epochTtl(keep);
     while (this.#cost > (keep.total ?? Infinity) && this.#used.size > 0) this.#dropOldest();
     return { epoch: log.epoch, offset: log.last };
   }
@@ -113,7 +114,7 @@ export class EngineLogs {
     keep: Pick<Keep, 'ttl'> = { ttl: TTL_MS },
   ): HistoryAnswer {
     const log = this.#log(channel);
-    log.epochUntil = this.#now() + epochTtl(keep);
+    log.epochExpiresAt = this.#now() + epochTtl(keep);
     return log.read(since, limit, this.#maxAnswer);
   }
 
@@ -139,10 +140,10 @@ export class EngineLogs {
     return log;
   }
 
-  /** Drops the messages and the epoch if they have expired. Returns whether the epoch has. */
+  /** Drops expired messages, and an expired epoch. Returns whether the epoch has expired. */
   #expire(channel: string, log: Log, now: number): boolean {
-    if (log.until <= now) this.#empty(log);
-    if (log.epochUntil > now) return false;
+    if (log.messagesExpireAt <= now) this.#empty(log);
+    if (log.epochExpiresAt > now) return false;
     this.#empty(log);
     return this.#logs.delete(channel);
   }
@@ -162,7 +163,7 @@ export class EngineLogs {
   #empty(log: Log): void {
     this.#change(log, () => log.clear());
     this.#used.delete(log);
-    log.until = Infinity;
+    log.messagesExpireAt = Infinity;
   }
 
   #change(log: Log, change: () => void): void {

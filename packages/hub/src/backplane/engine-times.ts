@@ -1,6 +1,6 @@
 /**
- * Longest time for an answer of Redis or NATS, in ms. After it, the server counts as away. The hub
- * waits longer for a publication.
+ * Ms without an answer after which Redis or NATS counts as away. The hub waits longer for a
+ * publication.
  */
 export const ANSWER_MS = 4_000;
 /** Interval of the checks of a connection, in ms. */

@@ -15,9 +15,9 @@ import type { Position } from '../position.ts';
  *     u16 length of the key, and the key in UTF-8; only with 0x80
  *     …   payload
  *
- * Numbers are big-endian. A digest has no payload, or a word (see `words.ts`). It repeats the counter
- * of the node's last message. In a history, a digest repeats the counter of a message that never
- * reached the history.
+ * Numbers are big-endian. A digest repeats the counter of the node's last message. Its payload is
+ * empty, or a word (see `words.ts`). In a history, a digest has the counter of a message that never
+ * reached the history, and stands in its place.
  */
 export const VERSION = 1;
 const DIGEST = 3;
@@ -34,23 +34,20 @@ export interface Envelope {
   readonly node: string;
   readonly counter: number;
   /**
-   * Ms since the node published the previous message on the channel: for a digest, its last message.
-   * Undefined if the node starts to count with this message.
+   * Ms since the node published the previous message on the channel; in a digest, since its last
+   * message. Undefined if the node starts to count with this message.
    */
   readonly previousMs: number | undefined;
-  /** The previous message was the node's first one, or did not reach the engine. */
+  /** Whether the previous message was the node's first one, or did not reach the engine. */
   readonly exact: boolean;
   readonly key: string | undefined;
   /** Undefined in a digest. */
   readonly message: PreparedMessage | undefined;
-  /** The payload of a digest. Older nodes ignore the payload, and the fields of {@link NO_COUNT}. */
+  /** The payload of a digest, if any. Older nodes ignore it, and the fields of {@link NO_COUNT}. */
   readonly word?: Uint8Array | undefined;
 }
 
-/**
- * A message that has arrived from the engine, of another node or of this one. Or a digest with a
- * position: the record of a loss in a history.
- */
+/** A message from the engine, of any node; or the record of a loss in a history: a placed digest. */
 export interface Arrival {
   /** Undefined for a message that this version cannot read. */
   readonly envelope: Envelope | undefined;
@@ -71,7 +68,7 @@ export interface NewerEnvelope {
   readonly version: number;
 }
 
-/** The envelope of a word: a digest of a node that starts to count at 0, which shows no loss. */
+/** The fields of the envelope of a word: as a digest, it shows no loss. */
 export const NO_COUNT = {
   counter: 0,
   previousMs: undefined,
@@ -84,14 +81,14 @@ const encoder = /* @__PURE__ */ new TextEncoder();
 const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * The name of a node in its messages: the id of its hub, and a random part. A node that restarts with
- * the same id has another name. Two nodes with one id have different names.
+ * The name of a node in its messages: the id of its hub, and a random part. So a restarted node has a
+ * new name, and two nodes with the same id have different names.
  */
 export function nodeName(id: string): string {
   return `${id}/${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`;
 }
 
-/** The id of the hub that has this name. */
+/** The id of the hub of a node, from the name of the node. */
 export function idOf(node: string): string {
   return node.slice(0, Math.max(node.lastIndexOf('/'), 0));
 }
@@ -162,7 +159,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope | NewerEnvelope {
 
 function messageOf(type: number, payload: Uint8Array): PreparedMessage | undefined {
   if (type === DIGEST) return undefined;
-  // Text goes on to clients as it is, so it must be valid (RFC 6455, section 8.1).
+  // Clients get the text unchanged, so it must be valid UTF-8 (RFC 6455, section 8.1).
   if (type === TextMessage) decoder.decode(payload);
   return new PreparedMessage(type === TextMessage ? TextMessage : BinaryMessage, payload);
 }

@@ -10,28 +10,28 @@ import { withTimeout } from './with-timeout.ts';
 
 /** Most reads of the engine at a time. */
 const MAX_READS = 32;
-/** Longest time without an answer of the engine to a read, in ms. */
+/** Longest time in which the engine answers no read, in ms. */
 const ANSWER_MS = 5_000;
-/** Most such waits for one read, while the engine answers others. */
+/** A read waits for at most so many times {@link ANSWER_MS}, while the engine answers other reads. */
 const MOST_WAITS = 12;
 
-/** A part of a history. */
+/** The result of a read. */
 export interface Found {
   readonly arrivals: readonly Arrival[];
-  /** No message after `since` is missing; without `since`, no message at all. */
+  /** Whether no message after `since` is missing; without `since`, no message of the history. */
   readonly complete: boolean;
-  /** Of the history that the engine has now. */
+  /** Epoch of the history that the engine has now. */
   readonly epoch?: string;
-  /** Offset of the end of that history. */
+  /** Offset of the end of the history that the engine has now. */
   readonly last?: number | undefined;
 }
 
 /** One answer of the engine to a read. */
 export interface Part extends Found {
   readonly epoch: string;
-  /** No message is missing between `since` and the first one. */
+  /** Whether no message is missing between `since` and the first of `arrivals`. */
   readonly follows: boolean;
-  /** The engine has more messages for this read. */
+  /** Whether the engine has more messages for this read. */
   readonly more: boolean;
 }
 
@@ -43,14 +43,14 @@ interface Read {
 }
 
 /**
- * Reads the histories that the engine keeps, with the records of losses. Runs a few reads at a time,
- * because after an outage or a restart all clients ask at once. Reads of the same room share one read
- * of the engine, after the earliest of their positions.
+ * Reads the histories that the engine keeps, with the records of losses. Bounds the reads at a time,
+ * because after an outage or a restart all clients ask at once. Waiting reads of one room become one
+ * read of the engine, from the earliest of their positions.
  */
 export class HistoryReads {
   readonly #link: BackplaneLink;
   readonly #limit = new Limit(MAX_READS);
-  /** The reads that have not begun, by room and epoch. */
+  /** The reads that have not begun, by room and epoch. Reads of one key share an answer. */
   readonly #waiting = new Map<string, Read[]>();
   /** Number of reads that the engine has answered. */
   #answers = 0;
@@ -60,8 +60,8 @@ export class HistoryReads {
   }
 
   /**
-   * Reads the first `limit` messages after `since`, or the last ones without it. If this node is
-   * subscribed to the room, later messages arrive by the subscription.
+   * Reads the first `limit` messages after `since`, or the last `limit` messages without it. If this
+   * node is subscribed to the room, later messages arrive by the subscription.
    */
   read(room: string | undefined, since: Position | undefined, limit: number): Promise<Found> {
     const read = { since, limit, answer: new Deferred<Found>() };
@@ -70,9 +70,9 @@ export class HistoryReads {
   }
 
   /**
-   * As {@link read}, but resolves to one answer of the engine, which may have only the first messages.
+   * As {@link read}, but resolves to the first answer of the engine, which may lack later messages.
    *
-   * @param begins - Called when the read begins. Before that, the read may wait.
+   * @param begins - Called when the read begins, after its wait for the engine and for a place.
    */
   async readPart(
     room: string,
@@ -93,11 +93,11 @@ export class HistoryReads {
   }
 
   /**
-   * Runs a read when the engine is up and the limit has a place. A read that waits for the engine takes
-   * no place.
+   * Runs a read when the engine is up and the limit has a place. A read takes no place while it waits
+   * for the engine, for at most 5 s in all.
    *
-   * @param read - Resolves to false when the engine has gone away before the read began. Then the
-   *   read waits for the engine again, for 5 s in all.
+   * @param read - Resolves to false when the engine has gone away before the read began. The read then
+   *   waits for the engine again.
    */
   async #whenUp(read: () => Promise<boolean>): Promise<void> {
     const { platform } = this.#link;
@@ -119,7 +119,7 @@ export class HistoryReads {
   async #run(key: string, room: string | undefined, reads: readonly Read[]): Promise<void> {
     try {
       await this.#whenUp(async () => {
-        // Reads of this turn share the answer too.
+        // Other reads of this turn are added to `reads` until the end of the turn.
         const { endOfTurn } = schedulerOf(this.#link.platform);
         await new Promise<void>((resolve) => endOfTurn.add(new TurnCallback(resolve)));
         if (this.#link.isAway) return false;
@@ -142,15 +142,15 @@ export class HistoryReads {
     // After the loss of a history, every read gets the first messages of the next history.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
-      const isSame = isLost || offsetOf(read) === offsetOf(earliest);
-      const part = isSame ? limited(found, read) : laterPart(found, read);
-      // Another read, after the earliest position of the rest, answers the rest.
+      const isFromStart = isLost || offsetOf(read) === offsetOf(earliest);
+      const part = isFromStart ? limited(found, read) : laterPart(found, read);
+      // A second read of the engine answers the reads for which `found` has too little.
       if (part === undefined) this.#add(room, read);
       else read.answer.resolve(part);
     }
   }
 
-  /** Reads all parts of the first `limit` messages after `since`, or of the last ones without it. */
+  /** Reads parts until all `limit` messages of the read are there. */
   async #readAll(channel: string, since: Position | undefined, limit: number): Promise<Found> {
     let part = await this.readNow(channel, since, limit);
     const { epoch, last } = part;
@@ -166,7 +166,7 @@ export class HistoryReads {
     return { arrivals, complete: isWhole && part.complete, epoch, last };
   }
 
-  /** Reads one answer of the engine, without a wait for a place. */
+  /** Reads one part from the engine, without a wait for a place. */
   async readNow(channel: string, since: Position | undefined, limit: number): Promise<Part> {
     const found = await this.#whileAnswers(this.#ask(channel, since, limit));
     const { epoch, complete, messages, last } = found;
@@ -192,8 +192,8 @@ export class HistoryReads {
   }
 
   /**
-   * Settles as a read does, or rejects when the engine has answered no read for {@link ANSWER_MS}, and
-   * in any case after {@link MOST_WAITS} times as long.
+   * Settles as `read` does. Rejects when the engine has answered no read at all for
+   * {@link ANSWER_MS}, and in any case after {@link MOST_WAITS} times {@link ANSWER_MS}.
    */
   async #whileAnswers<T>(read: Promise<T>): Promise<T> {
     for (let waits = 1; ; waits++) {
@@ -213,7 +213,7 @@ function offsetOf({ since }: Read): number {
   return since?.offset ?? 0;
 }
 
-/** The answer to a read from the earliest position. */
+/** The answer to a read from the earliest position, where `found` starts. */
 function limited(found: Found, { since, limit }: Read): Found {
   const { arrivals } = found;
   if (arrivals.length <= limit) return found;
@@ -225,7 +225,7 @@ function limited(found: Found, { since, limit }: Read): Found {
 function laterPart(found: Found, { since, limit }: Read): Found | undefined {
   const { arrivals, complete } = found;
   const { offset } = since!;
-  // The position is after all that was found. A read after this position may find more.
+  // All found messages are before the position. A read from this position may find later ones.
   if (offset > (arrivals.at(-1)?.position!.offset ?? 0)) return undefined;
   const start = arrivals.findIndex(({ position }) => position!.offset > offset);
   const later = start < 0 ? [] : arrivals.slice(start);

@@ -17,7 +17,7 @@ export class Limit {
     } finally {
       const [next] = this.#waiting;
       if (next === undefined) this.#running--;
-      // The next task gets the place.
+      // `#running` stays: the next task gets the place of this one.
       else if (this.#waiting.delete(next)) next();
     }
   }
@@ -25,7 +25,7 @@ export class Limit {
   #untilPlace(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.add(resolve);
-      // Removes the task at once. An aborted task that got a place would never give the place back.
+      // Removes the aborted task at once. Otherwise it would get a place, and never release it.
       const giveUp = (): void => {
         if (this.#waiting.delete(resolve)) reject(signal!.reason);
       };

@@ -3,6 +3,7 @@ import { Reports } from '../reports.ts';
 import { VERSION } from './envelope.ts';
 import type { LocalHub } from './local-hub.ts';
 
+/** Bound of the reported nodes with the id of this node. */
 const MAX_TWINS = 100;
 
 /** A fault that is reported together with others of its kind. */
@@ -11,7 +12,7 @@ interface RepeatedFault {
   readonly cause: unknown;
 }
 
-/** Reports the faults of a backplane: faults that repeat, at most once a second. */
+/** Reports the faults of a backplane. A fault that may repeat is reported at most once a second. */
 export class LinkFaults {
   readonly #hub: LocalHub;
   readonly #newerVersions = new Set<number>();
@@ -57,7 +58,7 @@ export class LinkFaults {
     this.report(`another node sends format version ${version}, this node reads version ${VERSION}`);
   }
 
-  /** @param id - The id of this node, and of the other one. */
+  /** @param id - The id that this node and the other one both have. */
   twin(node: string, id: string): void {
     if (this.#twins.has(node) || this.#twins.size === MAX_TWINS) return;
     this.#twins.add(node);

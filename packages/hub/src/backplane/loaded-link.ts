@@ -2,8 +2,8 @@ import type { PresenceLink } from '../presence/presence-link.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 
 /**
- * The classes for a backplane, and for presence on several nodes; undefined until they are loaded. Only
- * a hub that needs them loads them.
+ * The classes for a backplane, and for presence on several nodes. A hub that needs a class loads its
+ * code. Undefined before that.
  */
 export const loadedLink: {
   Link: typeof BackplaneLink | undefined;

@@ -17,8 +17,8 @@ interface LocalSession {
 }
 
 /**
- * The hub of this node, for the folders `backplane`, `presence` and `everywhere`. These import no session
- * and no room.
+ * The hub of this node, as the folders `backplane`, `presence` and `everywhere` see it. They import
+ * neither sessions nor rooms.
  */
 export interface LocalHub {
   readonly settings: {
@@ -29,20 +29,20 @@ export interface LocalHub {
     readonly room: (name: string) => ChannelSettings;
   };
   readonly platform: Platform;
-  /** No message is published any more. */
+  /** Whether the hub publishes no more messages. */
   readonly ended: boolean;
   readonly link: BackplaneLink | undefined;
   readonly presence: Presence;
   /** By the name of the question. */
   readonly askListeners: Map<string, AskListener>;
-  /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
+  /** Calls `use` with the link: at once, or when its code is loaded, in the order of the calls. */
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined;
   membersOf(room: string): ReadonlySet<LocalSession>;
-  /** The sessions of this node with the id, or in the room, or waiting for a decision to join it. */
+  /** The sessions of this node with the id; or those in the room, and those that wait to join it. */
   targets(target: CloseTarget): Iterable<LocalSession>;
   /**
-   * Delivers a message of another node, or of this node with `through`, to the members. Resolves
-   * when each of them has it, or has it waiting.
+   * Delivers a message of another node, or of this node with `through`, to the members. Resolves when
+   * each member has the message, or has it waiting.
    *
    * @param room - Undefined for a broadcast.
    */
@@ -53,7 +53,7 @@ export interface LocalHub {
     except: Except,
     arrival: Arrival,
   ): Promise<void>;
-  /** Messages of other nodes in a room, or broadcasts, may be missing after `from`. */
+  /** Messages of a room, or of broadcasts, may be missing after `from`. */
   missed(room: string | undefined, from: Position | undefined): void;
   presenceChanged(room: string, change: PresenceChange): void;
   /** Reports an error that belongs to no session. */
@@ -61,7 +61,7 @@ export interface LocalHub {
   /**
    * Reports an error together with others of its kind.
    *
-   * @param what - The failure of several calls, in words.
+   * @param what - Names the kind, and describes several of its errors: `calls of form failed`.
    */
   failedOften(what: string, cause: unknown): void;
   /** As {@link failedOften}, for a promise that the application may not await. */

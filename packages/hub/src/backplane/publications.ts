@@ -14,37 +14,41 @@ const MAX_WAITING = 1_000;
 /** Bounds of the publications that the engine has not answered. */
 const MAX_UNANSWERED = 10_000;
 const MAX_UNANSWERED_BYTES = 134_217_728;
-/** Bound of the channels that this node has published on in the last 20 s. */
+/** Bound of the channels in {@link Publications.sent}. */
 const MAX_CHANNELS = 1_000_000;
 /** Bound of the quiet channels with remembered counters. Each costs about 150 bytes. */
 const MAX_QUIET = 100_000;
 /** Number of digests after the last message of a channel. A digest may be lost too. */
 const DIGESTS = 3;
 /**
- * Number of digests after a message that did not reach its history: one every 5 s for a minute. So
- * a node that reads the history after an outage learns of the loss.
+ * Number of digests after a message that did not reach its history: one every 5 s for a minute. A
+ * node that returns from an outage meanwhile learns of the loss.
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** When the promise of a publication rejects. */
+/** When the promise of a publication rejects: at once or in a later turn of the event loop. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
-/** In a later turn of the event loop. A loop that retries then lets timers and sockets run. */
+/** A caller that retries in a loop then lets timers and sockets run between. */
 const LATER = 'later';
 
 /** The sessions that do not get a message. The other nodes never learn of them. */
 export type Except = ReadonlySet<object> | undefined;
 
-/** The data of a message with `through` that only this node has. Kept until the message returns. */
+/**
+ * The part of a message with `through` that does not cross nodes. This node keeps it until the
+ * message returns from the engine.
+ */
 export interface Origin {
   readonly except: Except;
   /**
    * Resolves when the members of this node have the message, or when the message is lost. Undefined
-   * for a message that was published before the first member joined.
+   * for a message from before the first member of this node, which no caller awaits.
    */
   readonly returned: Deferred<void> | undefined;
 }
 
+/** A message for the engine. */
 export interface Outgoing {
   readonly channel: string;
   readonly message: PreparedMessage;
@@ -67,9 +71,9 @@ export interface Sent {
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
-  /** Of the messages with `through` that have not returned from the engine, by counter. */
+  /** The origins of messages that have not returned from the engine, by counter. */
   readonly origins: Map<number, Origin>;
-  /** The members that joined while `origins` had entries, in order, with the last counter before. */
+  /** The sessions that joined while `origins` had entries, in order. Value: `counter` at the join. */
   readonly joined: Map<object, number>;
 }
 
@@ -83,14 +87,14 @@ export class Publications {
   readonly #link: BackplaneLink;
   /** The publications that the engine does not have yet, in order. */
   readonly #waiting = new Set<Publication>();
-  /** The publications that the engine has, and has not answered. */
+  /** The publications that the engine has, but has not answered yet. */
   readonly #given = new Set<Publication>();
-  /** Number of the publications in both sets, and their bytes. */
+  /** Number of the publications in both sets, and the bytes of their messages. */
   #unanswered = 0;
   #unansweredBytes = 0;
   /**
-   * Channels without a message in the last 20 s, in the order of their last message. The next message
-   * of a channel gets the next number. A node that missed the last message then detects the loss.
+   * The counters of channels without a message in the last 20 s, the oldest first. A later message
+   * continues the counter, so a node that missed the message before detects the loss.
    */
   readonly #quiet = new Map<string, Counted>();
   /** The largest counter of the channels that were dropped from `#quiet`. */
@@ -127,7 +131,7 @@ export class Publications {
     return returned === undefined ? result.promise : this.#afterReturn(result.promise, returned);
   }
 
-  /** Resolves to the answer of the engine, when the members of this node have the message too. */
+  /** Resolves to the answer of the engine, once the members of this node have the message too. */
   async #afterReturn(
     answer: Promise<Position | undefined>,
     returned: Deferred<void>,
@@ -140,7 +144,7 @@ export class Publications {
     return position;
   }
 
-  /** Gives the waiting publications to the engine, which is up again. */
+  /** Called when the engine is up again. Sends the waiting publications. */
   sendWaiting(): void {
     for (const publication of this.#waiting) this.#sendWhenSubscribed(publication);
   }
@@ -150,7 +154,7 @@ export class Publications {
     this.#waiting.clear();
   }
 
-  /** Resolves when the engine has answered all publications, or those of a channel up to a counter. */
+  /** Resolves when the engine has answered its publications: all, or of a channel up to a counter. */
   async untilAnswered(channel?: string, counter: number = Infinity): Promise<void> {
     const given = [...this.#given].filter(
       (each) => each.channel === (channel ?? each.channel) && each.counter <= counter,
@@ -158,19 +162,19 @@ export class Publications {
     await Promise.allSettled(given.map(({ result }) => result.promise));
   }
 
-  /** Rejects the publications that the engine has not answered. The engine is closed. */
+  /** Called when the engine is closed. Rejects the publications that it has not answered. */
   rejectGiven(): void {
     for (const publication of this.#given) this.#fail(publication, CLOSED, AT_ONCE);
   }
 
-  /** Whether messages with `through` have not returned from the engine. */
+  /** Whether a caller waits for the return of a message with `through`. */
   get awaitsReturn(): boolean {
     return [...this.sent.values()].some(({ origins }) =>
       [...origins.values()].some(({ returned }) => returned !== undefined),
     );
   }
 
-  /** Resolves when each message with `through` under way on a channel has returned or is lost. */
+  /** Resolves when each message that is on its way through the engine has returned or is lost. */
   async untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.origins.values() ?? [])];
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
@@ -181,8 +185,8 @@ export class Publications {
   }
 
   /**
-   * Called when the first member of this node has joined. A session that resumes gets the unanswered
-   * messages when they return, because its read of the history may miss them.
+   * Called when the first member of this node has joined. Keeps the origins of unanswered messages: a
+   * session that resumes gets these messages on their return, as its read of the history may miss them.
    */
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
@@ -194,7 +198,7 @@ export class Publications {
     }
   }
 
-  /** Called when a session has joined. Only a session that resumes also gets earlier messages. */
+  /** Called when a session has joined. Unless it resumes, it must get no message from before. */
   joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
     // Moves the session to the end, because `forgetOrigins` needs the order of the counters.
@@ -210,13 +214,14 @@ export class Publications {
     this.forgetOrigins(channel, counter - 1);
     sent.origins.delete(counter);
     if (sent.joined.size === 0) return origin;
-    // The sessions of `joined` joined after the message.
+    // The sessions of `joined` have joined after the publication of the message.
     return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
   }
 
   /**
-   * Forgets the origins up to this counter. Called when a later message or digest has returned: the
-   * engine keeps the order, so these messages are lost. Also called when all members have left.
+   * Forgets the origins up to this counter. Called when a later message or digest has returned: as the
+   * engine keeps the order, the messages up to `counter` are lost. Also called when all members have
+   * left.
    */
   forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);
@@ -225,7 +230,7 @@ export class Publications {
       if (earlier > counter) break;
       forgetOrigin(sent, earlier);
     }
-    // Forgets sessions one by one: in a busy room `origins` is never empty.
+    // Does not wait until `origins` is empty, which never happens in a busy room.
     for (const [session, lastBefore] of sent.joined) {
       if (lastBefore > counter && sent.origins.size > 0) break;
       sent.joined.delete(session);
@@ -233,8 +238,8 @@ export class Publications {
   }
 
   /**
-   * Called when the channel had no message in the last 20 s. Its next message continues the count. If
-   * the channel was dropped from `#quiet` meanwhile, the new count starts above the old one.
+   * Called when a channel had no message in the last 20 s. Its next message continues the counter. If
+   * the channel was dropped from `#quiet` meanwhile, its counter continues above the old one.
    */
   markQuiet(channel: string, { first, counter, publishedAt, lost }: Sent): void {
     this.sent.delete(channel);
@@ -246,9 +251,9 @@ export class Publications {
   }
 
   /**
-   * The bytes of a message, or of a digest without a message.
+   * The bytes of a message, or of a digest if `outgoing` is undefined.
    *
-   * @param next - Counter of the message; for a digest, of the message after it.
+   * @param next - Counter of the message; for a digest, counter of the next message.
    * @param previousAt - Time of the publication before `next`.
    */
   encode(
@@ -268,7 +273,7 @@ export class Publications {
     });
   }
 
-  /** Gives the message its counter. A refused message has one too, so that other nodes see the loss. */
+  /** Gives a message its counter. Even a refused message gets one, so that other nodes see the loss. */
   #number(outgoing: Outgoing): Publication {
     const { channel, origin } = outgoing;
     const sent = this.sent.get(channel) ?? this.#createSent(channel);
@@ -307,8 +312,8 @@ export class Publications {
   }
 
   /**
-   * Sends a message to the engine. With `through`, first waits for all changes of the subscription,
-   * so that the members get the returning messages in order.
+   * Sends a message to the engine. With `through`, first waits for the engine's answer to all changes
+   * of the subscription, so that the members get the returning messages in order.
    */
   #sendWhenSubscribed(publication: Publication): void {
     const { channel, origin } = publication;
@@ -335,7 +340,7 @@ export class Publications {
     this.#settle(publication);
   }
 
-  /** Rejects a publication after its timeout. A message that the engine has may still arrive. */
+  /** Rejects a publication after its timeout. If the engine has the message, it may still arrive. */
   #timedOut(publication: Publication): void {
     const why = `the backplane has not answered for ${PUBLISH_TIMEOUT_MS} ms`;
     if (this.#waiting.delete(publication)) return this.#refuse(publication, why, AT_ONCE);

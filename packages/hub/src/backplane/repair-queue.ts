@@ -5,22 +5,23 @@ import { type Arrival, isPlaced, type Placed } from './envelope.ts';
 const MAX_MESSAGES = 10_000;
 const MAX_BYTES = 16_777_216;
 
+/** Stands for an outage in {@link RepairQueue.later}. */
 export const OUTAGE = 'outage';
 
-/** The messages and outages during a repair, which reads one epoch of the history. */
+/** The messages and outages that arrive during a repair. The repair reads one epoch of the history. */
 export class RepairQueue {
-  /** The messages of the epoch. */
+  /** The messages of the repaired epoch. */
   messages: Placed[] = [];
-  /** The first message of a new epoch. Then no read finds messages of the old one. */
+  /** The first message of another epoch. After it, no read finds messages of the repaired epoch. */
   next: Placed | undefined;
-  /** Messages without a position or of a new epoch, and the outages among them. */
+  /** For after the repair: messages without a position or of another epoch, and outages among them. */
   readonly later: (Arrival | typeof OUTAGE)[] = [];
-  /** An outage came since {@link beginRead}. */
+  /** Whether an outage came since {@link beginRead}. */
   isInterrupted = false;
   readonly #epoch: string;
-  /** Messages after {@link #highest} may be missing. */
+  /** Whether messages after {@link #highest} may be missing. */
   #isOpen: boolean;
-  /** Highest offset that arrived in the epoch since the latest outage, also of a dropped message. */
+  /** Highest offset of the epoch that arrived since the latest outage, even in a dropped message. */
   #highest = -1;
   #bytes = 0;
   /** The position of the latest read. */
@@ -62,8 +63,8 @@ export class RepairQueue {
   /**
    * Called before a read of the history after `since`. All messages up to `since` are delivered.
    *
-   * @returns An offset up to which the read finds all messages. When a read is repeated, the highest
-   *   offset of the waiting messages. Else -1, because a replica of the engine may be late.
+   * @returns An offset up to which the read surely finds all messages. For a repeated read: the highest
+   *   offset of the waiting messages. For a first read -1, because a replica of the engine may be late.
    */
   beginRead(since: Position): number {
     const isRepeated = since === this.#since;
@@ -95,10 +96,10 @@ export class RepairQueue {
   /**
    * Whether no message of the epoch is missing. All messages up to the offset `last` are delivered.
    *
-   * @param complete - The read has found all messages.
+   * @param complete - Whether the read has found all messages of the history.
    */
   isWhole(last: number, complete: boolean): boolean {
-    // The last message to arrive shows that none is missing before it.
+    // The last message has arrived, and all before it are delivered.
     if (this.#highest === last) return true;
     return this.#highest < last && (!this.#isOpen || (complete && !this.isInterrupted));
   }

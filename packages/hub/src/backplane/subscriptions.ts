@@ -4,14 +4,14 @@ import { sleep, withTimeout } from './with-timeout.ts';
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
-/** Longest wait for the answer to a change, in ms. */
+/** Longest wait for the engine's answer to a change, in ms. */
 const ANSWER_MS = 60_000;
 
 /** Subscribes to the channels that this node receives, and to no others. */
 export class Subscriptions {
   readonly #link: BackplaneLink;
   readonly #subscribed = new Set<string>();
-  /** The channels with a changing subscription, and the functions that wait for the change. */
+  /** By channel: the functions that wait for the end of its current change. */
   readonly #changing = new Map<string, (() => void)[]>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();
@@ -36,14 +36,14 @@ export class Subscriptions {
     if (!this.#changing.has(channel)) void this.#retry(channel, error);
   }
 
-  /** Calls `ready` after the current change of a channel. Keeps the order of the calls. */
+  /** Calls `ready` when no change of a channel is in progress. Keeps the order of the calls. */
   whenSettled(channel: string, ready: () => void): void {
     const waiting = this.#changing.get(channel);
     if (waiting === undefined) ready();
     else waiting.push(ready);
   }
 
-  /** Changes the subscription until it fits the members, who may join and leave meanwhile. */
+  /** Subscribes or unsubscribes, until this fits the members: they may join and leave meanwhile. */
   async #change(channel: string): Promise<void> {
     const waiting: (() => void)[] = [];
     this.#changing.set(channel, waiting);
@@ -54,7 +54,7 @@ export class Subscriptions {
     } catch (error) {
       refusal = error;
     }
-    // Also calls functions that were added meanwhile, so none overtakes another.
+    // Also calls functions that are added in this loop, so that none overtakes another.
     for (const ready of waiting) ready();
     this.#changing.delete(channel);
     if (refusal !== undefined) await this.#retry(channel, refusal);
@@ -85,7 +85,7 @@ export class Subscriptions {
     for (let pause = RETRY_MS; this.#isDue(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
       await sleep(this.#link.platform, pause);
       if (this.#link.closed) return;
-      // The pause grows, and the first refusal was reported.
+      // Ignores a further refusal: the first one was reported.
       if (this.#isDue(channel)) await this.#changeOnce(channel).catch(() => {});
     }
     this.#refused.delete(channel);

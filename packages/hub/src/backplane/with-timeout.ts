@@ -2,13 +2,13 @@ import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 
-/** Time in ms in which a process that was suspended reads the answers that have arrived. */
+/** Ms for a process that was suspended, to read the answers that have arrived meanwhile. */
 const GRACE_MS = 200;
 
 /**
  * Calls `expired` after `ms`, unless the returned function is called before. A process that was
- * suspended runs its timers before it reads from its sockets. So the last part of the wait is a
- * second timer: it lets such a process read the answers first.
+ * suspended runs its timers before it reads from its sockets. So the last {@link GRACE_MS} are a
+ * second timer: the process reads its sockets between both.
  */
 export function setAnswerTimer(
   platform: Pick<Platform, 'setTimer'>,
@@ -24,7 +24,7 @@ export function setAnswerTimer(
 /**
  * Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`.
  *
- * @param options - `waited`: ms of the wait that have passed already. `text`: message of the error.
+ * @param options - `waited`: ms that the caller has already waited. `text`: message of the error.
  */
 export async function withTimeout<T>(
   platform: Platform,

@@ -3,8 +3,8 @@ import type { JSONValue } from '../presence/room-presence.ts';
 
 /**
  * Words, by name: messages between nodes that no client gets. A word is JSON in UTF-8, in the payload
- * of a digest. Nodes of an older version ignore that payload. A word is about its sender only. The
- * envelope contains the name of the sender.
+ * of a digest, where nodes of an older version ignore it. A word is about its sender only. The
+ * envelope has the name of the sender.
  *
  * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `question` and `answer`.
  * On the channel of a room: `change`, `state` and `version`.
@@ -16,7 +16,7 @@ interface Words {
   readonly end: object;
   /** The node asks for the versions of rooms and, with `full`, for their members. */
   readonly need: {
-    /** The name of the node that is asked. Default: all. */
+    /** The name of the node that is asked. Default: all nodes. */
     readonly of?: string | undefined;
     readonly full: boolean;
     readonly rooms: readonly string[];
@@ -25,33 +25,33 @@ interface Words {
   readonly have: {
     /** The name of the node that has asked. */
     readonly to: string;
-    /** The last version of this node in any room. */
+    /** The sender's last version in any room. */
     readonly at: number;
-    /** The members of the rooms follow. */
+    /** Whether the members of the rooms follow. */
     readonly full: boolean;
     readonly rooms: readonly (readonly [room: string, version: number])[];
   };
   /** Members that have joined the room or changed (`on`), and the ids of members that have left. */
   readonly change: {
-    /** The version before, 0 for a room without members. */
+    /** The version before the change, 0 for a room without members. */
     readonly from: number;
     readonly version: number;
     readonly on: readonly Shown[];
     readonly off: readonly string[];
-    /** Number of all members, after all changes of this turn of the event loop. */
+    /** Number of the sender's members, after all changes of its turn of the event loop. */
     readonly size: number;
   };
-  /** A part of all members of this node in the room. */
+  /** A part of the sender's members in the room: `part` counts from 0, `parts` is the number of parts. */
   readonly state: {
     readonly version: number;
     readonly part: number;
     readonly parts: number;
     readonly on: readonly Shown[];
   };
-  /** The last version of the room. */
+  /** The sender's last version of the room. */
   readonly version: {
     readonly version: number;
-    /** Number of all members. */
+    /** Number of the sender's members. */
     readonly size: number;
   };
   /** A question to all other nodes. Later questions have higher ids. */
@@ -82,13 +82,16 @@ export interface CloseTarget {
 export type Question =
   | { readonly act: 'count'; readonly room: string }
   | ({ readonly act: 'close'; readonly code: number; readonly reason: string } & CloseTarget)
-  | {
-      readonly act: 'ask';
-      readonly name: string;
-      /** JSON; undefined for none. */
-      readonly data?: string | undefined;
-      readonly timeout: number;
-    };
+  | Ask;
+
+/** A call of `everywhere.ask`. */
+export type Ask = {
+  readonly act: 'ask';
+  readonly name: string;
+  /** JSON; undefined for none. */
+  readonly data?: string | undefined;
+  readonly timeout: number;
+};
 
 /** Largest word, in bytes. Nodes of this version send smaller words. */
 const MAX_WORD_BYTES = 262_144;
@@ -121,7 +124,7 @@ export function decodeWord(bytes: Uint8Array): Word | undefined {
   return word;
 }
 
-/** Splits the items of a word into parts. A part ends at `most` items, or at the length `maxLength`. */
+/** Splits the items of a word into parts. A part is full at `most` items, or at a length of `maxLength`. */
 export function inParts<T>(
   all: Iterable<T>,
   lengthOf: (each: T) => number,
@@ -211,7 +214,7 @@ function checkQuestion(question: Question): void {
   }
 }
 
-function isText(value: unknown): boolean {
+export function isText(value: unknown): boolean {
   return typeof value === 'string' && value.length <= MAX_TEXT;
 }
 
@@ -226,7 +229,7 @@ function isJSON(value: unknown): boolean {
   return true;
 }
 
-function isWhole(value: unknown): boolean {
+export function isWhole(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 

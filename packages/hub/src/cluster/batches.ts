@@ -1,17 +1,17 @@
-/** Largest batch of more than one item, in bytes. A larger one would block its reader for too long. */
+/** Bound of a batch of several items, in bytes. A larger batch would block its reader for too long. */
 const MAX_BATCH_BYTES = 1_048_576;
 /** Bytes that an item costs beside its messages. */
 const ITEM_COST = 128;
 
-/** Sends a batch to the other process. Calls `sent` when the operating system has it. */
+/** Sends a batch to the other process. Calls `sent` when the operating system has the batch. */
 export type Send<Item> = (batch: readonly Item[], sent: () => void) => void;
 
 /**
- * Sends items to another process, in order and in batches: at most one batch in each turn of the event
- * loop, and none before the last one is sent.
+ * Sends items to another process, in order and in batches: at most one batch in each turn, and only
+ * when the batch before is sent.
  */
 export class Batches<Item> {
-  /** Bytes of the waiting items that {@link drop} drops. */
+  /** Bytes of the waiting items with `canDrop`. */
   droppableBytes = 0;
   readonly #send: Send<Item>;
   #waiting: { readonly item: Item; readonly bytes: number; readonly canDrop: boolean }[] = [];
@@ -21,7 +21,10 @@ export class Batches<Item> {
     this.#send = send;
   }
 
-  /** @param messageBytes - Bytes of the messages in the item. */
+  /**
+   * @param messageBytes - Bytes of the messages in the item.
+   * @param canDrop - Whether {@link drop} drops the item while it waits.
+   */
   add(item: Item, messageBytes: number, canDrop: boolean): void {
     const bytes = messageBytes + ITEM_COST;
     this.#waiting.push({ item, bytes, canDrop });

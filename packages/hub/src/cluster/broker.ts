@@ -2,8 +2,8 @@ import type { Keep } from '../backplane/backplane.ts';
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
 import { decodeEnvelope, type Envelope, encodeEnvelope, NO_COUNT } from '../backplane/envelope.ts';
-import { encodeWord } from '../backplane/words.ts';
-import type { Position } from '../position.ts';
+import { encodeWord, isText, isWhole } from '../backplane/words.ts';
+import { isPosition, type Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';
 import type { Reply, Request } from './wire.ts';
 
@@ -12,19 +12,35 @@ const MAX_ANSWER_BYTES = 262_144;
 /** Bytes of messages that may wait for one hub. Above it, a gap replaces them. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 
-/** The engine of the hubs of several processes, in memory. All hubs receive messages in one order. */
+/** For each kind of request: the checks of its arguments, in order. */
+const CHECKS = new Map<unknown, readonly ((argument: unknown) => boolean)[]>([
+  ['start', []],
+  ['publish', [isText, (bytes) => bytes instanceof Uint8Array, isKeep]],
+  ['subscribe', [isText]],
+  ['unsubscribe', [isText]],
+  ['history', [isText, (since) => since === undefined || isPosition(since), isWhole, isKeep]],
+  ['close', []],
+]);
+
+/**
+ * An engine in the memory of one process, for the hubs of several processes. All hubs receive
+ * messages in the same order.
+ */
 export class Broker {
   readonly logs: EngineLogs = new EngineLogs(() => performance.now(), MAX_ANSWER_BYTES);
-  readonly hubs: Set<RemoteHub> = new Set();
+  readonly clients: Set<BrokerClient> = new Set();
 
   /** Sends a message to each hub that has subscribed to its channel. */
   publish(channel: string, bytes: Uint8Array, position?: Position): void {
-    for (const hub of this.hubs) hub.message(channel, bytes, position);
+    for (const client of this.clients) client.message(channel, bytes, position);
   }
 }
 
-/** The broker's end of a link to a hub. A method without a description answers the request of its name. */
-export class RemoteHub {
+/**
+ * One hub as a client of the broker. `start`, `publish`, `subscribe`, `unsubscribe`, `history` and
+ * `close` answer the requests of these names.
+ */
+export class BrokerClient {
   readonly #broker: Broker;
   readonly #batches: Batches<Reply>;
   readonly #channels = new Set<string>();
@@ -36,9 +52,12 @@ export class RemoteHub {
     this.#batches = new Batches(send);
   }
 
-  /** Answers requests of the hub. */
+  /** Answers requests of the hub. Ignores other values, which the application may have sent. */
   take(requests: readonly Request[]): void {
-    for (const [name, ...args] of requests) {
+    for (const request of requests) {
+      if (!Array.isArray(request)) continue;
+      const [name, ...args] = request as Request;
+      if (!CHECKS.get(name)?.every((check, i) => check(args[i]))) continue;
       const answer = (this[name] as (...args: unknown[]) => unknown)(...args);
       this.#batches.add(['answer', answer], name === 'history' ? MAX_ANSWER_BYTES : 0, false);
     }
@@ -64,11 +83,11 @@ export class RemoteHub {
   }
 
   start(): void {
-    this.#broker.hubs.add(this);
+    this.#broker.clients.add(this);
   }
 
   publish(channel: string, view: Uint8Array, keep?: Keep): Position | undefined {
-    // Copied, since a view keeps the memory of its whole batch.
+    // Copies the bytes: a view would keep the memory of its whole batch.
     const bytes = view.slice();
     this.#node ??= nodeOf(bytes);
     const position = keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
@@ -89,7 +108,7 @@ export class RemoteHub {
   }
 
   close(): void {
-    this.#broker.hubs.delete(this);
+    this.#broker.clients.delete(this);
   }
 }
 
@@ -101,4 +120,9 @@ function nodeOf(bytes: Uint8Array): string | undefined {
     // Not an envelope. The hubs that receive the bytes report that.
     return undefined;
   }
+}
+
+function isKeep(value: unknown): boolean {
+  const { size, ttl, bytes = 0, total = 0 } = Object(value) as Partial<Keep>;
+  return value === undefined || [size, ttl, bytes, total].every(isWhole);
 }

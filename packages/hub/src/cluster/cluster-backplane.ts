@@ -12,8 +12,8 @@ const START_MS = 5_000;
 
 /**
  * Connects the hubs of all processes of {@link runCluster}, or of all workers of a primary with
- * {@link clusterBroker}. The hubs share their rooms and broadcasts, also two hubs of one process. The
- * primary keeps the histories of rooms.
+ * {@link clusterBroker}. All these hubs share their rooms and broadcasts, even two hubs of one
+ * process. The primary keeps the histories of rooms.
  *
  * Without such a primary, for example under PM2, the hub is down, and its event `error` has a
  * BackplaneError after 5 s.
@@ -33,15 +33,15 @@ export function clusterBackplane(): Backplane {
   return new WorkerBackplane(connect);
 }
 
-/** The hub's end of a link to the broker. */
+/** The backplane of a hub with a {@link Link} to the broker, in a worker or in the primary. */
 export class WorkerBackplane implements Backplane, LinkedHub {
   readonly #connect: typeof connect;
   #link: Link | undefined;
   #sink: BackplaneSink | undefined;
   #started: Promise<void> | undefined;
   #hasBroker = false;
-  /** The requests without an answer, the oldest one first. */
-  #requests: Deferred<unknown>[] = [];
+  /** The pending answers of the broker, in the order of the requests. */
+  #answers: Deferred<unknown>[] = [];
   readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
 
   /** @param connect - Returns undefined in a process that cannot reach a broker. */
@@ -69,7 +69,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   async close(): Promise<void> {
     if (this.#link === undefined) return;
     const closed = this.#ask(['close']);
-    // Without a broker the request gets no answer.
+    // Without a broker, `closed` never settles.
     if (this.#hasBroker) await closed;
     this.#link.disconnect();
   }
@@ -77,10 +77,10 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   /** Takes the replies of the broker. */
   take(replies: readonly Reply[]): void {
     for (const reply of replies) {
-      if (reply[0] === 'answer') this.#requests.shift()!.resolve(reply[1]);
+      if (reply[0] === 'answer') this.#answers.shift()!.resolve(reply[1]);
       else if (reply[0] === 'gap') this.#sink!.gap();
-      // Copied, since a view keeps the memory of its whole batch.
-      else this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
+      // Copies the bytes: a view would keep the memory of its whole batch.
+      else if (reply[0] === 'message') this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
     }
   }
 
@@ -88,12 +88,12 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   ended(error: Error): void {
     this.#link = undefined;
     this.#sink!.down(error);
-    for (const request of this.#requests.splice(0)) request.reject(error);
+    for (const answer of this.#answers.splice(0)) answer.reject(error);
   }
 
   #ask<Answer>(request: Request, messageBytes = 0): Promise<Answer> {
     const answer = new Deferred<unknown>();
-    this.#requests.push(answer);
+    this.#answers.push(answer);
     this.#batches.add(request, messageBytes, false);
     return answer.promise as Promise<Answer>;
   }

@@ -1,16 +1,15 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
 import type { Send } from './batches.ts';
-import { Broker, RemoteHub } from './broker.ts';
+import { Broker, BrokerClient } from './broker.ts';
 import { type Link, type LinkedHub, packetOf, type Reply, type Request } from './wire.ts';
 
 let broker: Broker | undefined;
 let isRunning = false;
-/** The hubs of this process that are connected to the primary. */
-const hubs = new Map<number, LinkedHub>();
-let lastHub = 0;
+/** The hubs of this process that are connected to the primary, by their ids. */
+const hubs = new Map<string, LinkedHub>();
 
-/** The broker of this process, which is a primary. The hubs of this process use it too. */
+/** The broker of this process, a primary. Hubs in the primary use it without IPC. */
 export function localBroker(): Broker {
   return (broker ??= new Broker());
 }
@@ -46,21 +45,21 @@ export function clusterBroker(): void {
   cluster.setupPrimary({ serialization: 'advanced' });
   const local = localBroker();
   cluster.on('fork', (worker) => {
-    const remotes = new Map<number, RemoteHub>();
+    const clients = new Map<string, BrokerClient>();
     worker.on('message', (message) => {
       const packet = packetOf<Request>(message);
       if (packet === undefined) return;
       const { hub } = packet;
-      const remote =
-        remotes.get(hub) ??
-        new RemoteHub(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
-      remotes.set(hub, remote);
-      remote.take(packet['@ws/hub']);
-      if (!local.hubs.has(remote)) remotes.delete(hub);
+      const client =
+        clients.get(hub) ??
+        new BrokerClient(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
+      clients.set(hub, client);
+      client.take(packet['@ws/hub']);
+      if (!local.clients.has(client)) clients.delete(hub);
     });
     // Node has emitted all messages of the worker before this event.
     worker.on('disconnect', () => {
-      for (const remote of remotes.values()) remote.ended();
+      for (const client of clients.values()) client.ended();
     });
   });
 }
@@ -72,29 +71,28 @@ export function clusterBroker(): void {
  */
 export function connect(hub: LinkedHub): Link | undefined {
   if (broker !== undefined) {
-    const remote = new RemoteHub(broker, passTo(hub));
-    return { send: passTo(remote), disconnect() {} };
+    const client = new BrokerClient(broker, sendWithin(hub));
+    return { send: sendWithin(client), disconnect() {} };
   }
   if (process.send === undefined) return undefined;
-  const number = ++lastHub;
+  const id = crypto.randomUUID();
   if (hubs.size === 0) process.on('message', receive).on('disconnect', disconnected);
-  hubs.set(number, hub);
+  hubs.set(id, hub);
   return {
-    send: (batch, sent) =>
-      process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
+    send: (batch, sent) => process.send!({ '@ws/hub': batch, hub: id }, undefined, undefined, sent),
     disconnect() {
-      hubs.delete(number);
+      hubs.delete(id);
       // A listener for messages keeps the process alive.
       if (hubs.size === 0) process.off('message', receive).off('disconnect', disconnected);
     },
   };
 }
 
-/** Sends batches within this process. */
-function passTo<Item>(end: { take(batch: readonly Item[]): void }): Send<Item> {
+/** Returns a function that sends batches to `receiver`, in this process. */
+function sendWithin<Item>(receiver: { take(batch: readonly Item[]): void }): Send<Item> {
   return (batch, sent) => {
     sent();
-    end.take(batch);
+    receiver.take(batch);
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs a program with a hub on all cores of one machine, without Redis or NATS: processes of
- * `node:cluster`, whose primary connects the hubs.
+ * Runs a program with a hub on all cores of one machine, without Redis or NATS. Its processes are those
+ * of `node:cluster`, and the primary connects the hubs.
  *
  * @module
  */

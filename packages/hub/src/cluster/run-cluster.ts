@@ -7,7 +7,7 @@ import { type ClusterCloseOptions, longestClose } from './wire.ts';
 import { type ClusterApp, RunningApp, runWorker } from './worker.ts';
 import { WorkerPool, workersVariable } from './worker-pool.ts';
 
-/** A signal that repeats the first one within so many ms is ignored: npm sends each signal twice. */
+/** Ms after the first signal in which a second one is ignored: npm sends each signal twice. */
 const REPEAT_MS = 2_000;
 
 /** The options of {@link runCluster}. */
@@ -23,15 +23,16 @@ export interface RunningCluster {
   /** Number of workers. */
   readonly workers: number;
   /**
-   * Replaces the workers one by one: a new one starts, then the old one closes its connections over 10 s.
-   * Resolves after the last one. A call during a replacement starts another replacement after it.
+   * Replaces the workers one by one: a new worker starts, then the old one closes its connections over
+   * 10 s. Resolves when all are replaced. A call during a replacement starts another one afterwards.
    *
-   * With one worker it does nothing, and warns once.
+   * With one worker, the call does nothing and warns once.
    *
-   * @throws (rejects) The error of a new worker that does not start. The old one continues.
+   * @throws (rejects) The error of a new worker that does not start. The old worker continues. A new worker
+   *   whose `start` takes more than 2 minutes is killed.
    */
   replace(): Promise<void>;
-  /** Closes all workers. Resolves when they have ended. The cluster then keeps no process alive. */
+  /** Closes all workers. Resolves when they have ended. This process can then exit. */
   close(options?: ClusterCloseOptions): Promise<void>;
 }
 
@@ -45,17 +46,17 @@ let isRunning = false;
  * and SIGINT it closes all workers, and exits with code 0. A second signal more than 2 s after the first
  * ends all processes at once.
  *
- * Code outside of `start` runs in the primary as well: create hubs and pools in `start`. When the primary
- * dies, the workers end. `process.on('message')` also gets the batches of the hubs.
+ * Code outside of `start` also runs in the primary, so create hubs and pools in `start`. When the primary
+ * dies, the workers end. Listeners of `process.on('message')` also get the batches of the hubs.
  *
- * A worker that ends is replaced after 100 ms. This delay doubles each time, up to 5 s, until a worker has
- * lived for 10 s. All processes end, with exit code 1, when a worker ends before the first one has started,
- * and later when five in a row end before they have started.
+ * A worker that ends is replaced after 100 ms. The delay doubles each time, up to 5 s, until a worker has
+ * lived for 10 s. All processes end with exit code 1 when a worker ends before any worker has started. Once
+ * one has started, they end when five workers in a row end before they have started.
  *
  * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
  * @returns In a worker the result of `start`. In the primary a {@link RunningCluster}, when `start` has
- *   resolved in all workers: `if ('replace' in running) await running.replace()`. One worker is its own
- *   primary.
+ *   resolved in all workers: `if ('replace' in running) await running.replace()`. With one worker, the
+ *   same process is the primary and the worker.
  * @throws TypeError, RangeError that names the option. (rejects) The error of `start`; TypeError for a result
  *   without `close`.
  *
@@ -85,7 +86,7 @@ export function runCluster<App extends ClusterApp>(
   const { workers, signals } = checked(() => checkOptions(options, start), runCluster);
   isRunning = true;
   if (process.env[workersVariable(process.ppid)] !== undefined) return runWorker(start, signals);
-  // In a worker of another primary, such as PM2, the hub reports that it has no broker.
+  // A worker of another primary, such as PM2, runs here: its hub reports that it has no broker.
   return cluster.isWorker || workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
 }
 

@@ -1,10 +1,11 @@
+import { inspect, types } from 'node:util';
 import { checkOptionNames, duration } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 import type { Send } from './batches.ts';
 
 /** The default of `timeout` of a close, in ms. */
 const TIMEOUT_MS = 30_000;
-/** Time that a close takes beside its connections, in ms. */
+/** Ms that the close of a worker may take beside the closes of its connections. */
 const GRACE_MS = 5_000;
 /** The longest delay of a timer, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -23,14 +24,14 @@ export type Reply =
   | readonly [name: 'message', ...message: Parameters<BackplaneSink['message']>]
   | readonly [name: 'gap'];
 
-/** A batch between a hub and the broker. The application may send messages over the same channel. */
+/** A batch between a hub and the broker, as a message between processes. */
 export interface Packet<Item> {
   readonly '@ws/hub': readonly Item[];
-  /** The number of the hub in its process. */
-  readonly hub: number;
+  /** A random id, so that no message of the application is for a hub. */
+  readonly hub: string;
 }
 
-/** A hub with a link to the broker. */
+/** A hub, as its {@link Link} to the broker sees it. */
 export interface LinkedHub {
   /** Takes the replies of the broker. */
   take(replies: readonly Reply[]): void;
@@ -38,7 +39,7 @@ export interface LinkedHub {
   ended(error: Error): void;
 }
 
-/** A link of a hub to the broker. */
+/** Connects a hub to the broker. */
 export interface Link {
   readonly send: Send<Request>;
   disconnect(): void;
@@ -51,23 +52,46 @@ export type Act =
   | readonly [kind: 'failed', error: Error, fields: object]
   | readonly [kind: 'close', options: ClusterCloseOptions, isReplaced: boolean];
 
-/** @returns Undefined for a message of the application. */
+/** @returns Undefined for a message of the application, which uses the same IPC channel. */
 export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
   const packet = message as Packet<Item> | null;
-  const isOurs = Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'number';
-  return isOurs ? packet : undefined;
+  return Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'string' ? packet : undefined;
+}
+
+/**
+ * Returns the act in a message between processes of the cluster. The error in a `failed` act has its
+ * fields again.
+ *
+ * @returns Undefined for a message of the application, which may look like an act.
+ */
+export function actOf(message: unknown): Act | undefined {
+  const act: unknown = (message as Partial<Control> | null)?.['@ws/hub/cluster'];
+  const [kind, value, detail] = Array.isArray(act) ? (act as unknown[]) : [];
+  try {
+    if (kind === 'close') longestClose(value as ClusterCloseOptions);
+    // `console.error` would throw for the same errors as `inspect`.
+    if (kind === 'failed') inspect(Object.assign(value as Error, detail));
+  } catch {
+    return undefined;
+  }
+  const isAct =
+    kind === 'ready' ||
+    (kind === 'failed' && types.isNativeError(value)) ||
+    (kind === 'close' && typeof detail === 'boolean');
+  return isAct ? (act as Act) : undefined;
 }
 
 /** The options of a close. */
 export interface ClusterCloseOptions {
-  /** Ms from the close frame of a connection until it is terminated. Default: 30,000. */
+  /** Ms that each connection has for its closing handshake, before it is terminated. Default: 30,000. */
   readonly timeout?: number | undefined;
   /** Ms over which the close frames are spread. Default: 0. */
   readonly over?: number | undefined;
 }
 
 /**
- * Longest time of a close, in ms. The hub and the server may each take `timeout`.
+ * Longest time of a close with these options, in ms. `timeout` counts twice: once for the hub, and
+ * once for the server.
  *
  * @throws TypeError, RangeError that names the option.
  */

@@ -2,11 +2,11 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /**
- * The environment variable with the number of workers, by which `@ws/node-server` divides memory. The pid of
- * the primary is in its name: children of a worker inherit the variable, and must ignore it.
+ * Name of the environment variable with the number of workers, by which `@ws/node-server` divides memory.
+ * Children of a worker inherit the variable, and must ignore it: so its name has the pid of the primary.
  */
 export function workersVariable(primary: number): string {
   return `WS_WORKERS_${primary}`;
@@ -15,30 +15,36 @@ export function workersVariable(primary: number): string {
 /** Shortest and longest pause before a worker that has ended is replaced, in ms. */
 const MIN_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
-/** After a worker that has lived so long, in ms, the pause is the shortest one again. */
+/** When a worker has lived for so many ms, the next pause is the shortest one again. */
 const LIVED_MS = 10_000;
 /** All processes end when so many workers in a row have ended before they had started. */
 const MAX_FAILURES = 5;
+/** Ms that a new worker may take to start, in a replacement. */
+const MAX_START_MS = 120_000;
 /** Ms over which a replaced worker spreads its close frames. */
 const OVER_MS = 10_000;
 
 /** A worker that has not ended. */
-interface LiveWorker {
+class LiveWorker {
   readonly worker: Worker;
-  readonly started: Deferred<void>;
-  readonly ended: Deferred<void>;
-  hasStarted: boolean;
-  isClosing: boolean;
+  readonly started = new Deferred<void>();
+  readonly ended = new Deferred<void>();
+  hasStarted = false;
+  isClosing = false;
+
+  constructor(worker: Worker) {
+    this.worker = worker;
+  }
 }
 
 /** The workers of a cluster. A worker that ends is replaced. */
 export class WorkerPool {
   readonly #size: number;
-  /** The oldest one is first. */
+  /** The workers that have not ended, the oldest first. */
   readonly #live = new Set<LiveWorker>();
   /** Resolves when all workers have started. */
   readonly #allStarted = new Deferred<void>();
-  /** Whether any worker has started. */
+  /** Whether a worker has ever started. */
   #hasServed = false;
   readonly #closing = new AbortController();
   #delay = MIN_DELAY_MS;
@@ -60,8 +66,8 @@ export class WorkerPool {
   }
 
   /**
-   * Replaces the workers one by one: a new one starts, then the oldest one closes. Rejects, and keeps the
-   * old one, if a new one does not start.
+   * Replaces the workers one by one: a new worker starts, then the oldest one closes. If a new worker does
+   * not start within {@link MAX_START_MS}, rejects and keeps the old one.
    */
   replace(): Promise<void> {
     return (this.#replacing = this.#replacing.catch(() => {}).then(() => this.#renew()));
@@ -81,8 +87,13 @@ export class WorkerPool {
   async #renew(): Promise<void> {
     const old = new Set(this.#live);
     while (!this.#closing.signal.aborted && this.#active.some((live) => old.has(live))) {
-      await this.#fork().started.promise;
-      // If an old one has ended meanwhile, the new one takes its place.
+      const { worker, started } = this.#fork();
+      const timer = setTimeout(() => {
+        started.reject(new Error(`worker ${worker.process.pid} had not started after 2 minutes`));
+        worker.process.kill('SIGKILL');
+      }, MAX_START_MS);
+      await started.promise.finally(() => clearTimeout(timer));
+      // If an old worker has ended meanwhile, the new one has taken its place.
       const [oldest, ...others] = this.#active;
       if (others.length >= this.#size) await this.#stop(oldest!, { over: OVER_MS }, true);
     }
@@ -90,27 +101,21 @@ export class WorkerPool {
 
   #fork(): LiveWorker {
     const worker = cluster.fork({ [workersVariable(process.pid)]: this.#size });
-    const live: LiveWorker = {
-      worker,
-      started: new Deferred(),
-      ended: new Deferred(),
-      hasStarted: false,
-      isClosing: false,
-    };
+    const live = new LiveWorker(worker);
     this.#live.add(live);
     const bornAt = performance.now();
     worker.on('message', (message) => {
-      const act = (message as Control | null)?.['@ws/hub/cluster'];
+      const act = actOf(message);
       if (act?.[0] === 'ready') this.#workerStarted(live);
-      else if (act?.[0] === 'failed') live.started.reject(Object.assign(act[1], act[2]));
+      else if (act?.[0] === 'failed') live.started.reject(act[1]);
     });
-    // The system may be unable to create a process. Then there is no event 'exit'.
+    // If the system cannot create a process, there is no event 'exit'.
     worker.on('error', (error) => {
       if (worker.process.pid === undefined) void this.#ended(live, error.message);
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      // The close of the worker has failed, or has taken too long.
+      // Then the close of the worker has failed, or has taken too long.
       const hasFailed = live.hasStarted && code !== 0;
       if (this.#closing.signal.aborted && hasFailed) process.exitCode = 1;
       void this.#ended(live, signal ?? `exit code ${code}`);
@@ -135,7 +140,7 @@ export class WorkerPool {
     if (this.#closing.signal.aborted || isClosing) return live.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
     live.started.reject(new Error(`${why} before it had started`));
-    // A replacement has one worker more than needed.
+    // During a replacement there is one worker more than necessary.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
     if (hasStarted) {

@@ -4,7 +4,7 @@ import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { kind } from '@ws/conn/internal';
-import { type Act, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /** The result of `start` of {@link runCluster}. */
 export interface ClusterApp {
@@ -27,7 +27,7 @@ export class RunningApp<App extends ClusterApp> {
     return app;
   }
 
-  /** Closes the application once. The exit code is 1 if that fails, or takes too long. */
+  /** Closes the application once. Sets the exit code 1 if the close fails or takes too long. */
   close(options: ClusterCloseOptions = {}): Promise<void> {
     return (this.#closing ??= this.#close(options));
   }
@@ -52,16 +52,16 @@ export async function runWorker<App extends ClusterApp>(
   const app = new RunningApp<App>();
   const close = (options?: ClusterCloseOptions): unknown =>
     app.close(options).then(() => process.exit());
-  // Node's own listener would end the process with 0. This one is before it.
+  // Runs before Node's own listener, which would end the process with exit code 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
-    const act = (message as Control | null)?.['@ws/hub/cluster'];
+    const act = actOf(message);
     if (act?.[0] !== 'close') return;
     if (act[2]) refuseConnections();
     void close(act[1]);
   });
   if (signals) process.on('SIGTERM', () => void close());
-  // A terminal sends these signals to all processes. The worker waits for the primary to act.
+  // A terminal sends these signals to all processes. The worker ignores them: the primary acts.
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
@@ -74,14 +74,14 @@ export async function runWorker<App extends ClusterApp>(
 }
 
 /**
- * Makes the servers of this worker refuse new connections, which Node's primary then gives to another
- * worker. While the hub closes, the server still listens, so it would get its share of them. A server
- * refuses connections above `maxConnections` (`lib/internal/cluster/child.js` and `round_robin_handle.js`
- * of Node 20, 22 and 24).
+ * Makes the servers of this worker refuse new connections. Node's primary then gives these to another
+ * worker. Without this, a server gets its share of new connections while its hub closes. A server
+ * refuses connections above `maxConnections` (`lib/internal/cluster/child.js` and
+ * `round_robin_handle.js` of Node 20, 22 and 24).
  */
 function refuseConnections(): void {
   subscribe('net.server.socket', (message) => {
-    // Node 20 takes 0 for no limit.
+    // In Node 20, 0 means no limit.
     (message as { socket: { server: Server } }).socket.server.maxConnections = -1;
   });
 }
@@ -91,10 +91,10 @@ function reportFailure(reason: unknown): void {
   const end = (): void => process.exit(1);
   const error = reason instanceof Error ? reason : new Error(inspect(reason));
   try {
-    // Between processes an error loses its fields, such as `code`.
+    // Sends the fields of the error too: between processes an error loses its fields, such as `code`.
     send(['failed', error, Object.assign({}, error)], end);
   } catch {
-    // A field, or the cause, cannot be copied.
+    // Sends texts only, because a field or the cause cannot be copied.
     send(['failed', new Error(error.message), { stack: inspect(error) }], end);
   }
 }

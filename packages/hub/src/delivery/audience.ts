@@ -6,7 +6,7 @@ import type { Resume } from '../rooms/resume.ts';
 import type { Session } from '../sessions/session.ts';
 import { type DeliverySource, type FanOut, WRITE_COST } from './fan-out.ts';
 
-/** Bounds of the publications that wait for the next pass. */
+/** Bounds of the publications that wait for the next pass: their number, and the bytes of messages. */
 const MAX_WAITING_MESSAGES = 10_000;
 const MAX_WAITING_BYTES = 67_108_864;
 
@@ -14,11 +14,11 @@ const MAX_WAITING_BYTES = 67_108_864;
 export interface Publication<Data> {
   readonly message: PreparedMessage;
   readonly key: string | undefined;
-  /** Sessions that do not get it. */
+  /** The members that do not get the message. */
   readonly except: ReadonlySet<object> | undefined;
-  /** The only sessions that get it. */
+  /** If set, the only members that get the message. */
   readonly only: ReadonlySet<Session<Data>> | undefined;
-  /** In the history of the room, if the message is kept and its position is known. */
+  /** The position in the room's history, if the history has the message and the position is known. */
   readonly position: Position | undefined;
   /** Offset of the previous message, if the engine's offsets have holes. */
   readonly previous: number | undefined;
@@ -36,10 +36,10 @@ interface Pass<Data> {
   readonly publications: readonly Publication<Data>[];
   /** The messages of all publications, if every member gets all of them. */
   readonly messages: readonly PreparedMessage[] | undefined;
-  /** Number of the first publication. */
+  /** Number of the first publication, counted from the start of the audience. */
   readonly first: number;
   readonly ended: Deferred<void>;
-  /** Resolve when the compressors of members have taken all messages. */
+  /** One for each busy compressor of a member: resolves when it has taken all messages. */
   readonly compressed: Promise<void>[];
   /** The members that the pass has not visited. */
   readonly members: Iterator<Session<Data>>;
@@ -47,11 +47,11 @@ interface Pass<Data> {
   readonly selection: Selection<Data> | undefined;
 }
 
-/** Publications by their receivers. A pass then need not check each publication for each member. */
+/** Publications by their receivers, so that a pass need not check each publication for each member. */
 interface Selection<Data> {
   /** Indexes of the publications for all members, in order. */
   readonly common: readonly number[];
-  /** Indexes of the publications for selected members, in order. */
+  /** By member: indexes of the publications whose `only` has the member, in order. */
   readonly own: ReadonlyMap<Session<Data>, readonly number[]>;
 }
 
@@ -65,20 +65,20 @@ export class Audience<Data> implements DeliverySource {
   readonly #fanOut: FanOut;
   #waiting: Publication<Data>[] = [];
   #waitingBytes = 0;
-  /** Resolves at the end of the next pass. */
+  /** Resolves at the end of the next pass; undefined while no publication waits. */
   #delivered: Deferred<void> | undefined;
-  /** The pass that has begun. */
+  /** The running pass. */
   #pass: Pass<Data> | undefined;
   /** Number of the first waiting publication, counted from the start of the audience. */
   #firstWaiting = 0;
   /**
-   * Members that do not get all publications of the present or the next pass. The value is the number
-   * of the first publication that they get.
+   * The members that joined after publications which still wait or are being sent. The value is the
+   * number of the first publication that the member gets.
    */
   #firsts: Map<Session<Data>, number> | undefined;
-  /** The members that resume. A resume takes the messages of its member. */
+  /** The resume of each member that resumes. It takes the messages in place of the member. */
   #resumes: Map<Session<Data>, Resume<Data>> | undefined;
-  /** The last message from the backplane was refused. */
+  /** Whether the last message from the backplane was refused. */
   #hasRefused = false;
 
   constructor(fanOut: FanOut) {
@@ -93,18 +93,18 @@ export class Audience<Data> implements DeliverySource {
     this.#firsts.set(session, this.#firstWaiting + this.#waiting.length);
   }
 
-  /** Removes a member, and sends it the waiting publications, see {@link flush}. */
+  /** Removes a member, and sends it the publications that wait. */
   leave(session: Session<Data>): void {
     if (this.members.delete(session)) this.#sendWaiting(session);
     this.setResume(session, undefined);
   }
 
-  /** The resume of a member. Remains after its end, until a message arrives that the member lacks. */
+  /** The resume of a member. An ended one stays until a message arrives that the member lacks. */
   resumeOf(session: Session<Data>): Resume<Data> | undefined {
     return this.#resumes?.get(session);
   }
 
-  /** From now on `resume` takes the messages of the member. Undefined: the member gets them itself. */
+  /** From now on `resume` takes the messages of the member; if undefined, the member gets them. */
   setResume(session: Session<Data>, resume: Resume<Data> | undefined): void {
     if (resume === undefined) {
       this.#resumes?.delete(session);
@@ -121,8 +121,8 @@ export class Audience<Data> implements DeliverySource {
   }
 
   /**
-   * Sends the waiting publications to a member that leaves or closes. No effect during a pass: its
-   * publications come first, and the pass may not have visited the member.
+   * Sends the waiting publications to a member that leaves or closes. Does nothing during a pass: the
+   * pass has earlier publications, and may not have visited the member yet.
    */
   flush(session: Session<Data>): void {
     if (this.members.has(session)) this.#sendWaiting(session);
@@ -166,9 +166,9 @@ export class Audience<Data> implements DeliverySource {
   }
 
   /**
-   * As {@link publish}, for a message from the backplane. Resolves at once for a refused one.
+   * As {@link publish}, for a message from the backplane. Resolves at once for a refused message.
    *
-   * @param refused - Called for the first of several messages that are too many.
+   * @param refused - Called for the first refused message after an accepted one.
    */
   arrive(publication: Publication<Data>, refused: () => void): Promise<void> {
     try {
@@ -253,7 +253,7 @@ export class Audience<Data> implements DeliverySource {
 
   #finish({ ended, compressed }: Pass<Data>): void {
     this.#pass = undefined;
-    // So a loop that awaits its publications waits for the compressors.
+    // A loop that awaits its publications then also waits for slow compressors.
     if (compressed.length === 0) ended.resolve();
     else ended.resolve(Promise.all(compressed).then(() => {}));
     if (this.#delivered === undefined) this.#firsts = undefined;

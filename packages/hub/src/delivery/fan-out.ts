@@ -3,7 +3,7 @@ import { schedulerOf, sharedFrames, TurnCallback } from '@ws/conn/internal';
 
 /** Longest time of the deliveries in one turn of the event loop, in ms. */
 const SLICE_MS = 8;
-/** Cost of one write to a connection. The delivery of a short message costs 1. */
+/** Cost of one write to a connection, in units of the delivery of a short message. */
 export const WRITE_COST = 32;
 /**
  * Budget of a batch: its deliveries and the cost of its writes. After each batch, the hub writes the
@@ -30,9 +30,9 @@ export interface DeliverySource {
  */
 export class FanOut {
   readonly #hub: { readonly platform: Platform };
-  /** In the order of their next batch. A source that has run and is not done moves to the end. */
+  /** The sources with due deliveries, the next one first. A source that has run moves to the end. */
   readonly #due = new Set<DeliverySource>();
-  /** Iterates over `#due`, and reaches sources that are added later too. */
+  /** Iterates over `#due`, also over sources that are added during the iteration. */
   #next: Iterator<DeliverySource> | undefined;
   /**
    * Time at which deliveries stop in this turn of the event loop, in ms of the platform's clock.
@@ -78,7 +78,7 @@ export class FanOut {
     this.#scheduler.laterTurn.add(next);
   }
 
-  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for one more. */
+  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for it once more. */
   #endTurn(): void {
     if (this.idle) this.#sliceEnd = undefined;
     else this.#scheduler.laterTurn.add(this.#nextTurn);
@@ -96,8 +96,8 @@ export class FanOut {
   }
 
   /**
-   * Runs a batch, and defers the next one. Before that, Node runs the callbacks of the writes, so
-   * their time counts for this turn.
+   * Runs a batch, and defers the next one to the end of the turn. Node runs the callbacks of the
+   * writes before, so their time counts for this turn.
    */
   #runBatches(): void {
     this.#runBatch();

@@ -8,9 +8,9 @@ export interface PublishOptions<Data = unknown> {
   /** Sessions that do not get the message, usually the sender. */
   readonly except?: Session<Data> | Iterable<Session<Data>> | undefined;
   /**
-   * Only sessions of this node for which the function returns true get the message. Called for each
-   * session before `publish` returns, in one turn of the event loop. The message is not added to the
-   * history. Not allowed with `through`.
+   * The message goes only to sessions of this node for which the function returns true. Called for each
+   * session before `publish` returns. The history does not get the message. Not allowed with
+   * `through`.
    */
   readonly filter?: ((session: Session<Data>) => boolean) | undefined;
   /** With the policy `latest`, the message replaces a waiting message of this key. */
@@ -19,7 +19,7 @@ export interface PublishOptions<Data = unknown> {
   readonly local?: boolean | undefined;
 }
 
-/** The options of `broadcast`. */
+/** The names of the options of `broadcast`, and of `publish`. */
 export const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'filter', 'local'];
 export const PUBLISH_NAMES: readonly (keyof PublishOptions)[] = [...BROADCAST_NAMES, 'key'];
 
@@ -48,7 +48,7 @@ export function publicationOf<Data>(
   };
 }
 
-/** @throws TypeError for another value than an iterable of sessions. */
+/** @throws TypeError unless `sessions` is an iterable of sessions. */
 export function sessionsOf<Data>(
   name: string,
   sessions: Iterable<Session<Data>>,
@@ -75,7 +75,7 @@ export function chosen<Data>(
   return passed;
 }
 
-/** @throws TypeError for a promise: it is truthy, so an async filter would select every session. */
+/** @throws TypeError if `filter` returns a promise, which would select every session. */
 function passes<Data>(
   filter: (session: Session<Data>) => boolean,
   session: Session<Data>,

@@ -10,7 +10,7 @@ import type { AskOptions, Everywhere } from './everywhere.ts';
 import { askHere, closeHere, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
 import type { Replies } from './questions.ts';
 
-/** Default time for the answers of the nodes, in ms. */
+/** Default of the wait for the answers of other nodes, in ms. */
 const ANSWER_MS = 5_000;
 const NO_REPLIES: Replies<never> = { answers: [], silent: [] };
 
@@ -51,11 +51,9 @@ export class EverywhereCalls {
     const timeout = duration('timeout', options.timeout, ANSWER_MS, false);
     const text = data === undefined ? undefined : jsonOf(data);
     if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
-    const own = askHere(this.#hub, name, text, timeout);
-    const replies = await this.#send<NodeAnswer>(
-      { act: 'ask', name, data: text, timeout },
-      timeout,
-    );
+    const question = { act: 'ask', name, data: text, timeout } as const;
+    const own = askHere(this.#hub, question);
+    const replies = await this.#send<NodeAnswer>(question, timeout);
     return this.#collect(replies, await own);
   }
 
@@ -84,9 +82,9 @@ export class EverywhereCalls {
   }
 
   /**
-   * Copies a target.
+   * Checks a target, and copies it.
    *
-   * @throws TypeError, RangeError for another target than a room or a session.
+   * @throws TypeError, RangeError if `target` is neither a room nor a session.
    */
   #checkTarget(target: CloseTarget): CloseTarget {
     if (typeof target !== 'object' || target === null) {

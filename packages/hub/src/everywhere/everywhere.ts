@@ -14,13 +14,13 @@ export interface AskOptions {
 }
 
 /**
- * Acts on all nodes of a backplane, this one too. Without a backplane this node is the only one. A call
- * in the first 5 s of a hub first waits until it knows the other nodes.
+ * Acts on all nodes of a backplane, including this one. Without a backplane this node is the only one.
+ * In its first 5 s, a hub does not know the other nodes yet: a call waits until then.
  *
- * `silent` has the ids of nodes that live and have not answered in time: 5 s by default. A node that
- * has not been heard for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the
- * hub closes, and with a {@link BackplaneError} if the engine does not start within 10 s. A rejection that
- * is not awaited is not reported as unhandled. The event `error` reports it.
+ * `silent` in a result has the ids of nodes that have not answered in time: 5 s by default. A node that
+ * has sent no word for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the
+ * hub closes, and with a {@link BackplaneError} if the engine does not start within 10 s. If no code
+ * awaits a rejection, the event `error` reports it, and it is not reported as unhandled.
  *
  * @example
  * ```ts
@@ -62,8 +62,8 @@ export class Everywhere {
    *
    * @param code - Default: 1000.
    * @returns `sessions`: number of open sessions that were closed. The call does not wait for their ends.
-   * @throws (rejects) TypeError, RangeError for a target without `room` or `session`, an invalid name, code
-   *   or reason.
+   * @throws (rejects) TypeError, RangeError for a target without `room` or `session`, and for an
+   *   invalid name, code or reason.
    */
   close(
     target: { readonly room: string } | { readonly session: string },
@@ -74,11 +74,11 @@ export class Everywhere {
   }
 
   /**
-   * Asks the listener of `hub.onAsk` with this name on each node.
+   * On each node, calls the listener of `hub.onAsk` with this name.
    *
    * @param data - JSON, at most 64 KiB. The listener gets a copy.
-   * @returns The maps have the ids of the nodes as keys. `failed`: the class of the error of each
-   *   listener that has failed; `no listener` for a node without one.
+   * @returns Maps by id of the node. `answers`: the results of the listeners. `failed`: for a listener
+   *   that failed, the class of its error; for a node without a listener, `no listener`.
    * @throws (rejects) TypeError, RangeError for an invalid name, data or option; {@link OverflowError}
    *   while 1,000 calls wait for answers.
    */
@@ -94,7 +94,7 @@ export class Everywhere {
     return this.#call((calls) => calls.ask(name, data, options));
   }
 
-  /** Loads the code at the first call. It comes with the code for a backplane. */
+  /** Runs a call. Its code comes with the code of the backplane; without one, the first call loads it. */
   #call<T>(use: (calls: EverywhereCalls) => Promise<T>): Promise<T> {
     const result =
       this.#hub.withLink((link) => use(link.others.calls)) ?? this.#callsAlone().then(use);

@@ -1,9 +1,9 @@
 import { Deferred, onRejection } from '@ws/conn/internal';
 import { checkText, jsonOf, MAX_DELAY_MS } from '../arguments.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import type { CloseTarget } from '../backplane/words.ts';
+import type { Ask, CloseTarget } from '../backplane/words.ts';
 
-/** Longest data of a question, and longest answer, in bytes of JSON. */
+/** Bound of the data of a question, and of an answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 65_536;
 /** Sessions that `everywhere.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
@@ -15,7 +15,7 @@ export type NodeAnswer = { readonly answer: string } | { readonly failed: string
 
 /**
  * Closes the open sessions of the target on this node, a few in each turn. Never rejects. Resolves to
- * their number.
+ * the number of closed sessions.
  */
 export async function closeHere(
   hub: LocalHub,
@@ -44,28 +44,18 @@ export async function closeHere(
 /**
  * Calls the listener of a question on this node. Never rejects.
  *
- * @param data - JSON; undefined for none.
  * @returns Resolves to undefined when the listener has not settled after `timeout` ms.
  */
-export async function askHere(
-  hub: LocalHub,
-  name: string,
-  data: string | undefined,
-  timeout: number,
-): Promise<NodeAnswer | undefined> {
+export async function askHere(hub: LocalHub, question: Ask): Promise<NodeAnswer | undefined> {
   const late = new Deferred<undefined>();
-  const ms = Math.min(Math.max(timeout, 1), MAX_DELAY_MS);
+  const ms = Math.min(Math.max(question.timeout, 1), MAX_DELAY_MS);
   const cancel = hub.platform.setTimer(ms, () => late.resolve(undefined));
-  const answer = await Promise.race([answerOf(hub, name, data), late.promise]);
+  const answer = await Promise.race([answerOf(hub, question), late.promise]);
   cancel();
   return answer;
 }
 
-async function answerOf(
-  hub: LocalHub,
-  name: string,
-  data: string | undefined,
-): Promise<NodeAnswer> {
+async function answerOf(hub: LocalHub, { name, data }: Ask): Promise<NodeAnswer> {
   const listener = hub.askListeners.get(name);
   if (listener === undefined) return { failed: 'no listener' };
   try {

@@ -6,9 +6,9 @@ import type { OtherNodes } from './other-nodes.ts';
 
 /** Interval of the beats of a node, in ms. */
 export const BEAT_MS = 5_000;
-/** Silence after which a node no longer counts, in ms. */
+/** Ms without a word after which a node no longer counts. */
 const LIFE_MS = 15_000;
-/** Time after its last word until a lost node is forgotten, in ms. */
+/** Ms from the last word of a lost node until this node forgets it. */
 const LOST_MS = 60_000;
 /** Shortest wait for the next node to expire, in ms. */
 const LEAST_MS = 250;
@@ -22,28 +22,27 @@ export interface LiveNode {
   /** Unique: the node has a new name after a restart. */
   readonly name: string;
   readonly id: string;
-  /** Number of the event of its start, see {@link Nodes.nextEvent}; undefined if it was not heard. */
+  /** Number of its start, from {@link Nodes.nextEvent}; undefined if its word `start` did not arrive. */
   readonly started: number | undefined;
-  /** Time of its last word, by the platform's clock. */
-  heardAt: number;
-  /** Id of its last question. */
+  /** Time of the node's last word, in ms of the platform's clock. */
+  lastWordAt: number;
+  /** Id of the node's last question. */
   lastQuestion: number;
-  /** Number of its questions with running listeners. */
+  /** Number of the node's questions whose listeners run here. */
   runningQuestions: number;
 }
 
-/** The other nodes of the backplane, from their words. This node sends a beat each 5 s. */
+/** Knows the other nodes of the backplane by their words, and sends the beats of this node. */
 export class Nodes {
   /** By name. The node with the oldest last word comes first. */
   readonly live: Map<string, LiveNode> = new Map();
-  /** The nodes that fell silent, by name. They may live beyond a split. */
+  /** The nodes that fell silent, by name. A lost node may live beyond a split. */
   readonly lost: Map<string, LiveNode> = new Map();
   readonly #link: BackplaneLink;
   readonly #others: OtherNodes;
-  /** Resolves after the interval in which each node sends a beat. */
-  readonly heardAll: Deferred<void> = new Deferred();
-  /** Whether {@link heardAll} has resolved. */
-  hasHeardAll = false;
+  /** Resolves after {@link BEAT_MS}: by then each other node has sent a beat. */
+  readonly allAppeared: Deferred<void> = new Deferred();
+  haveAllAppeared = false;
   #isFull = false;
   #event = 0;
   #cancelBeat: (() => void) | undefined;
@@ -55,7 +54,7 @@ export class Nodes {
     this.#others = others;
   }
 
-  /** Returns a new number, larger than those of earlier events. */
+  /** Numbers an event of this node. Numbers tell which of two events came first. */
   nextEvent(): number {
     return ++this.#event;
   }
@@ -83,8 +82,8 @@ export class Nodes {
       if (this.#stopped) return;
       this.#beatLater();
       this.sendBeat();
-      this.hasHeardAll = true;
-      this.heardAll.resolve();
+      this.haveAllAppeared = true;
+      this.allAppeared.resolve();
       this.#forgetLost();
       this.#isFull &&= this.live.size >= MAX_NODES;
       this.#others.beat();
@@ -92,11 +91,11 @@ export class Nodes {
   }
 
   #forgetLost(): void {
-    // During an outage this node hears no other.
+    // During an outage no words arrive.
     if (this.#link.state !== 'up') return;
     const now = this.#link.platform.now();
-    for (const { name, heardAt } of this.lost.values()) {
-      if (heardAt + LOST_MS <= now) this.lost.delete(name);
+    for (const { name, lastWordAt } of this.lost.values()) {
+      if (lastWordAt + LOST_MS <= now) this.lost.delete(name);
     }
   }
 
@@ -107,16 +106,16 @@ export class Nodes {
   }
 
   /**
-   * A word of another node has arrived.
+   * A word of another node has arrived, so the node lives.
    *
    * @param isStart - Whether the word is `start`.
-   * @returns Undefined for a name that no hub has, and above the bound.
+   * @returns Undefined for an invalid name, for a new node above the bound, and after {@link stop}.
    */
-  heard(name: string, isStart: boolean): LiveNode | undefined {
+  markAlive(name: string, isStart: boolean): LiveNode | undefined {
     if (this.#stopped) return undefined;
     const known = this.live.get(name);
     if (known === undefined) return this.#appear(name, isStart);
-    known.heardAt = this.#link.platform.now();
+    known.lastWordAt = this.#link.platform.now();
     // Moves the node to the end of the Map.
     this.live.delete(name);
     this.live.set(name, known);
@@ -131,13 +130,13 @@ export class Nodes {
     }
     const id = idOf(name);
     for (const lost of this.lost.keys()) if (idOf(lost) === id) this.lost.delete(lost);
-    // A restarted node has its former id. The node of the former name has ended.
+    // A restarted node has the same id and a new name: the node with the old name has ended.
     for (const node of isStart ? this.live.values() : []) if (node.id === id) this.#remove(node);
     const node: LiveNode = {
       name,
       id,
       started: isStart ? this.nextEvent() : undefined,
-      heardAt: this.#link.platform.now(),
+      lastWordAt: this.#link.platform.now(),
       lastQuestion: 0,
       runningQuestions: 0,
     };
@@ -159,29 +158,21 @@ export class Nodes {
     this.#others.gone(node);
   }
 
-  /** Whether the node lives under a later name. */
-  #hasStartedAgain({ id }: LiveNode): boolean {
-    return [...this.live.values()].some((node) => node.id === id);
-  }
-
-  #lose(node: LiveNode): void {
-    if (this.lost.size < MAX_NODES) this.lost.set(node.name, node);
-  }
-
   /** Waits until the first node of `live` expires. */
   #expireLater(): void {
     this.#cancelExpiry = undefined;
     const [first] = this.live.values();
     if (first === undefined || this.#stopped) return;
     const { platform } = this.#link;
-    const ms = Math.max(first.heardAt + LIFE_MS - platform.now(), LEAST_MS);
-    // A process that was suspended first reads the words that have arrived.
+    const ms = Math.max(first.lastWordAt + LIFE_MS - platform.now(), LEAST_MS);
+    // With an answer timer, a process that was suspended first reads the words that have arrived.
     this.#cancelExpiry = setAnswerTimer(platform, ms, () => {
       const now = platform.now();
       for (const node of this.live.values()) {
-        if (node.heardAt + LIFE_MS > now) break;
+        if (node.lastWordAt + LIFE_MS > now) break;
         this.#remove(node);
-        if (!this.#hasStartedAgain(node)) this.#lose(node);
+        const hasStartedAgain = [...this.live.values()].some(({ id }) => id === node.id);
+        if (!hasStartedAgain && this.lost.size < MAX_NODES) this.lost.set(node.name, node);
       }
       this.#expireLater();
     });

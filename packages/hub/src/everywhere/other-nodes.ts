@@ -7,7 +7,7 @@ import { EverywhereCalls } from './everywhere-calls.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
-/** Time in ms for late messages of an ended node. Its counters are kept for that time. */
+/** Ms for which the counters of an ended node are kept: its last messages may arrive late. */
 const COUNTERS_MS = 60_000;
 
 /** Passes the words of other nodes to presence, questions and the list of nodes. */
@@ -31,7 +31,7 @@ export class OtherNodes {
     else void this.#loadPresence();
   }
 
-  /** A node was heard for the first time. */
+  /** The first word of a node has arrived. */
   appeared(node: LiveNode): void {
     this.presence?.appeared(node);
   }
@@ -49,10 +49,10 @@ export class OtherNodes {
     this.#link.beat();
   }
 
-  /** Without this, each room keeps the counters of all nodes that have ever published in it. */
+  /** Drops the counters of an ended node later. Otherwise each room keeps them for ever. */
   #forgetLater(name: string): void {
     this.#link.platform.setTimer(COUNTERS_MS, () => {
-      // During an outage this node hears no words: `name` may live.
+      // During an outage no words arrive: the node may live.
       if (this.#link.state !== 'up') this.#forgetLater(name);
       else if (!this.#nodes.live.has(name)) {
         for (const channel of this.#link.channels.values()) channel.forgetNode(name);
@@ -94,17 +94,18 @@ export class OtherNodes {
   /**
    * A word of another node has arrived.
    *
-   * @param room - The room of its channel; undefined for the channel of broadcasts.
+   * @param room - The room of the word's channel; undefined for the channel of broadcasts.
+   * @param name - The name of the other node.
    * @throws TypeError, RangeError, SyntaxError for bytes that are no word.
    */
-  hear(room: string | undefined, name: string, bytes: Uint8Array): void {
+  receiveWord(room: string | undefined, name: string, bytes: Uint8Array): void {
     const word = decodeWord(bytes);
     if (word === undefined) return;
     if (word.word === 'end' && room === undefined) return this.#nodes.ended(name);
-    const node = this.#nodes.heard(name, word.word === 'start');
+    const node = this.#nodes.markAlive(name, word.word === 'start');
     if (node === undefined) return;
-    if (room !== undefined) return this.presence?.hear(node, room, word);
-    // The new node waits for a beat of each other node.
+    if (room !== undefined) return this.presence?.receiveWord(node, room, word);
+    // A new node waits for a beat of each other node.
     if (word.word === 'start') this.#nodes.sendBeat();
     else if (word.word === 'need') this.#needed(node, word);
     else if (word.word === 'have') this.presence?.have(node, word);

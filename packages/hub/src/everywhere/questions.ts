@@ -2,7 +2,7 @@ import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
 import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
-import type { Question, Word } from '../backplane/words.ts';
+import type { Ask, Question, Word } from '../backplane/words.ts';
 import { HubClosedError, OverflowError } from '../errors.ts';
 import { askHere, closeHere } from './local-acts.ts';
 import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
@@ -10,13 +10,13 @@ import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
 /** Bound of the questions that wait for answers. */
 const MAX_OPEN = 1_000;
 /**
- * Bound of the questions of one node with running listeners. That node asks {@link MAX_OPEN} at a time,
- * but a listener may still run here after its question has timed out there.
+ * Bound of the running listeners for the questions of one other node. That node has at most
+ * {@link MAX_OPEN} open questions, but a listener may run longer than its question is open.
  */
 const MAX_RUNNING = 2 * MAX_OPEN;
-/** A timeout below this has a plain timer, in ms. A longer one uses `setAnswerTimer`. */
+/** A timeout below this has a plain timer, a longer one `setAnswerTimer`. In ms. */
 const SHORT_MS = 1_000;
-/** Longest wait of a call for the start of the engine, in ms, beside the time of the first beats. */
+/** Ms that a call waits for the start of the engine, in addition to the first beats. */
 const START_MS = 5_000;
 
 /** The answers of the other nodes to a question. */
@@ -28,7 +28,7 @@ export interface Replies<Value> {
     readonly name: string;
     readonly value: Value;
   }[];
-  /** Ids of the nodes that live and have not answered in time. */
+  /** Ids of the nodes without an answer in time. */
   readonly silent: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export class Questions {
         `${MAX_OPEN} calls of everywhere wait for answers already; await them`,
       );
     }
-    if (!this.#nodes.hasHeardAll) await this.#untilNodesKnown();
+    if (!this.#nodes.haveAllAppeared) await this.#untilNodesKnown();
     if (this.#stopped) throw new HubClosedError('everywhere');
     const open = this.#create(question, timeout);
     if (this.#link.state === 'up') this.#send(open);
@@ -81,7 +81,7 @@ export class Questions {
   async #untilNodesKnown(): Promise<void> {
     this.#waiting++;
     try {
-      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.heardAll.promise, {
+      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.allAppeared.promise, {
         text: 'the backplane has not started, so no other node is known',
       });
     } finally {
@@ -114,7 +114,7 @@ export class Questions {
     void this.#link.say(undefined, open.word);
   }
 
-  /** Sends the questions of an outage when the engine has returned. */
+  /** The engine has returned. Sends the questions that wait since the outage. */
   up(): void {
     for (const open of this.#open.values()) if (!open.isSent) this.#send(open);
   }
@@ -131,8 +131,8 @@ export class Questions {
   answered({ name, id }: LiveNode, { id: question, value }: Word<'answer'>): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;
-    const isCounted = open.word.question.act !== 'ask';
-    if ((typeof value === 'number') !== isCounted) return;
+    const expectsNumber = open.word.question.act !== 'ask';
+    if ((typeof value === 'number') !== expectsNumber) return;
     open.awaited.delete(name);
     open.answers.set(name, { node: id, value });
     this.#finishIfAnswered(open);
@@ -154,7 +154,7 @@ export class Questions {
   stop(): void {
     this.#stopped = true;
     const error = new HubClosedError('everywhere');
-    this.#nodes.heardAll.resolve();
+    this.#nodes.allAppeared.resolve();
     for (const open of this.#open.values()) {
       open.cancelTimer();
       open.result.reject(error);
@@ -162,7 +162,7 @@ export class Questions {
     this.#open.clear();
   }
 
-  /** Another node asks. Ignores a question that the engine delivers twice: its id has not grown. */
+  /** Another node asks. If the id has not grown, the engine has delivered the question twice. */
   asked(node: LiveNode, { id, question }: Word<'question'>): void {
     if (id <= node.lastQuestion) return;
     node.lastQuestion = id;
@@ -182,20 +182,15 @@ export class Questions {
       case 'close':
         return closeHere(this.#hub, question, question.code, question.reason);
       case 'ask':
-        return this.#askListener(node, question.name, question.data, question.timeout);
+        return this.#askListener(node, question);
     }
   }
 
-  /** A listener counts as running until it has settled, but at most for `timeout` ms. */
-  async #askListener(
-    node: LiveNode,
-    name: string,
-    data: string | undefined,
-    timeout: number,
-  ): Promise<Value | undefined> {
+  /** Calls the listener of this node, which counts as running until it settles or the timeout passes. */
+  async #askListener(node: LiveNode, question: Ask): Promise<Value | undefined> {
     if (node.runningQuestions >= MAX_RUNNING) return { failed: 'OverflowError' };
     node.runningQuestions++;
-    const answer = await askHere(this.#hub, name, data, timeout);
+    const answer = await askHere(this.#hub, question);
     node.runningQuestions--;
     return answer;
   }

@@ -1,7 +1,7 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
 import type { RoomHistory } from './room-history.ts';
 
-/** Bytes of memory that a message costs beside its payload. */
+/** Bytes of memory that a message in a history costs beside its payload. */
 const ENTRY_COST = 256;
 /** Interval between two removals of expired messages, in ms. */
 const SWEEP_MS = 10_000;
@@ -9,23 +9,24 @@ const SWEEP_MS = 10_000;
 const MAX_ENDED = 10_000;
 
 /** The history of a room that has ended. */
-interface Ended {
+interface EndedRoom {
   readonly history: RoomHistory;
-  readonly until: number;
+  /** When the history is dropped, in ms of the platform's clock. */
+  readonly expiresAt: number;
 }
 
-/** The histories of all rooms on this node, with a common bound. */
+/** The histories of all rooms on this node, which share one bound of bytes. */
 export class Histories {
   readonly #maxBytes: number;
   /**
-   * Histories with messages, in the order of their last publication. The function is called when
-   * its history becomes empty.
+   * Histories with messages, in the order of their last publication. Each has the function to call
+   * when it becomes empty.
    */
   readonly #used = new Map<RoomHistory, () => void>();
   /** Histories of ended rooms that had messages, by room. Only their positions remain. */
-  readonly #ended = new Map<string, Ended>();
+  readonly #ended = new Map<string, EndedRoom>();
   /** Histories of ended rooms that never had a message. These are dropped first. */
-  readonly #unused = new Map<string, Ended>();
+  readonly #neverUsed = new Map<string, EndedRoom>();
   #bytes = 0;
   #sweeping = false;
 
@@ -34,8 +35,8 @@ export class Histories {
   }
 
   /**
-   * Adds a message to a history. Beyond the common bound, the rooms that have been quiet longest
-   * lose their oldest messages.
+   * Adds a message to a history. Beyond the shared bound, drops messages: the oldest of the room
+   * that has been quiet longest.
    *
    * @param emptied - Called when `history` becomes empty.
    */
@@ -56,20 +57,20 @@ export class Histories {
 
   /** Keeps the history of an ended room. A client may resume from one of its positions. */
   roomEnded(name: string, history: RoomHistory, platform: Platform): void {
-    const ended = history.last === 0 ? this.#unused : this.#ended;
-    ended.set(name, { history, until: platform.now() + history.ttl });
+    const ended = history.last === 0 ? this.#neverUsed : this.#ended;
+    ended.set(name, { history, expiresAt: platform.now() + history.ttl });
     if (!this.#sweeping) this.#sweepLater(platform);
-    if (this.#ended.size + this.#unused.size <= MAX_ENDED) return;
-    const droppable = this.#unused.size > 0 ? this.#unused : this.#ended;
+    if (this.#ended.size + this.#neverUsed.size <= MAX_ENDED) return;
+    const droppable = this.#neverUsed.size > 0 ? this.#neverUsed : this.#ended;
     const [oldest] = droppable.keys();
     droppable.delete(oldest!);
   }
 
-  /** Takes the history of a room that has ended. */
+  /** Removes and returns the history of an ended room, which has members again. */
   take(name: string): RoomHistory | undefined {
-    const ended = this.#ended.get(name) ?? this.#unused.get(name);
+    const ended = this.#ended.get(name) ?? this.#neverUsed.get(name);
     this.#ended.delete(name);
-    this.#unused.delete(name);
+    this.#neverUsed.delete(name);
     return ended?.history;
   }
 
@@ -114,10 +115,10 @@ export class Histories {
         this.#used.delete(history);
         emptied();
       }
-      for (const ended of [this.#ended, this.#unused]) {
-        for (const [name, { until }] of ended) if (until <= now) ended.delete(name);
+      for (const ended of [this.#ended, this.#neverUsed]) {
+        for (const [name, { expiresAt }] of ended) if (expiresAt <= now) ended.delete(name);
       }
-      if (this.#used.size + this.#ended.size + this.#unused.size > 0) this.#sweepLater(platform);
+      if (this.#used.size + this.#ended.size + this.#neverUsed.size > 0) this.#sweepLater(platform);
     });
   }
 }

@@ -23,7 +23,7 @@ export interface HistoryQuery {
 const QUERY_NAMES: readonly string[] = ['since', 'limit'];
 
 /**
- * Copies a query, because the caller may change its own.
+ * Checks a query, and copies it: the caller may change its own object later.
  *
  * @throws TypeError or RangeError that names the option.
  */
@@ -41,14 +41,14 @@ interface Stored {
   readonly message: PreparedMessage | undefined;
 }
 
-/** Messages of a history, one after the other. */
+/** The result of a read: consecutive messages of a history. */
 export interface HistoryPart {
   readonly messages: readonly Stored[];
-  /** No message after `since` is missing; without `since`, no message at all. */
+  /** Whether no message after `since` is missing; without `since`, no message of the history. */
   readonly complete: boolean;
-  /** The same, up to the last of these messages. */
+  /** As `complete`, but only up to the last of `messages`. */
   readonly follows: boolean;
-  /** Of the last message. Without messages, the position up to which the history was read. */
+  /** Position of the last message. Without messages, the position up to which the history was read. */
   readonly position: Position;
   /** Whether another read after `position` may find later messages. */
   readonly more: boolean;
@@ -57,8 +57,8 @@ export interface HistoryPart {
 interface Entry {
   readonly offset: number;
   readonly message: PreparedMessage;
-  /** Time of its expiry, in ms of the platform's clock. */
-  readonly until: number;
+  /** When the message expires, in ms of the platform's clock. */
+  readonly expiresAt: number;
 }
 
 /** The last messages of one room. */
@@ -70,14 +70,14 @@ export class RoomHistory {
   bytes = 0;
   readonly #bounds: HistoryBounds;
   #entries: Entry[] = [];
-  /** Index of the first entry of the history. The entries before it are removed together, later. */
+  /** Index of the first message in `#entries`. Dropped entries before it are removed together, later. */
   #first = 0;
 
   constructor(bounds: HistoryBounds) {
     this.#bounds = bounds;
   }
 
-  /** Ms until a message expires. */
+  /** Ms from the publication of a message until it expires. */
   get ttl(): number {
     return this.#bounds.ttl;
   }
@@ -92,7 +92,7 @@ export class RoomHistory {
 
   /** Adds a message, and drops the oldest ones beyond the bounds. */
   add(message: PreparedMessage, now: number): void {
-    this.#entries.push({ offset: ++this.last, message, until: now + this.#bounds.ttl });
+    this.#entries.push({ offset: ++this.last, message, expiresAt: now + this.#bounds.ttl });
     this.bytes += message.bytes.length;
     while (this.length > this.#bounds.size || this.bytes > this.#bounds.bytes) this.dropFirst();
     this.expire(now);
@@ -100,7 +100,7 @@ export class RoomHistory {
 
   /** Drops the expired messages. */
   expire(now: number): void {
-    while (this.length > 0 && this.#entries[this.#first]!.until <= now) this.dropFirst();
+    while (this.length > 0 && this.#entries[this.#first]!.expiresAt <= now) this.dropFirst();
   }
 
   dropFirst(): void {

@@ -23,8 +23,9 @@ export type {
 /** The options of {@link natsBackplane}. */
 export interface NatsBackplaneOptions {
   /**
-   * Begins all subjects and names the stream, with `_` for a dot. Nodes with the same prefix share
-   * their rooms. Words of letters, digits, `-` and `_`, separated by dots. Default: `hub`.
+   * Words of letters, digits, `-` and `_`, separated by dots. All subjects begin with the prefix. The
+   * stream has it as its name, with `_` for a dot. Nodes with the same prefix share their rooms.
+   * Default: `hub`.
    */
   readonly prefix?: string | undefined;
   /**
@@ -37,9 +38,8 @@ export interface NatsBackplaneOptions {
 
 /**
  * Connects a hub to NATS over a connection of `@nats-io/transport-node` 3. The application owns the
- * connection: `hub.close()` drains only the subscriptions of the hub. Connect with
- * `maxReconnectAttempts: -1`, because the hub cannot reopen a closed connection, and without
- * `noEcho`.
+ * connection: `hub.close()` drains only the subscriptions of the hub. Connect without `noEcho`, and
+ * with `maxReconnectAttempts: -1`: the hub cannot reopen a closed connection.
  *
  * Without JetStream NATS delivers each message at most once, in the order of each publisher. The
  * hub detects missing messages. With JetStream the messages of rooms with history go through one
@@ -87,7 +87,7 @@ function backplaneOf(connection: NatsConnection, options: NatsBackplaneOptions):
   return new NatsBackplane(connection, live, logOf(jetstream, prefix, live));
 }
 
-/** Loads the code for JetStream, when the hub starts. */
+/** Returns a function that loads the code for JetStream, for the start of the hub. */
 function logOf(
   jetstream: JetStreamClient | undefined,
   prefix: string,

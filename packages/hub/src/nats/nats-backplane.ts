@@ -38,7 +38,7 @@ export class NatsBackplane implements Backplane {
   /** Prefix of the subjects. */
   readonly #prefix: string;
   readonly #loadLog: (() => Promise<StreamLog>) | undefined;
-  /** Undefined without JetStream, and before the start. */
+  /** The histories; undefined without JetStream, and before the start. */
   #log: StreamLog | undefined;
   readonly #statuses: AsyncIterable<NatsStatus> & { stop?(): void };
   readonly #channels = new Map<string, Subscribed>();
@@ -46,9 +46,9 @@ export class NatsBackplane implements Backplane {
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'ended' = 'starting';
   #cancelCheck: (() => void) | undefined;
-  /** Whether a request asks the server if the stream was created again. */
+  /** Whether a call of {@link #checkStream} waits for the server. */
   #isCheckingStream = false;
-  /** The round trip that all calls of this turn share. */
+  /** The promise that all calls of {@link #flushed} of this turn share. */
   #roundTrip: Promise<void> | undefined;
 
   constructor(
@@ -97,7 +97,7 @@ export class NatsBackplane implements Backplane {
       return await this.#unlessLost(log.publish(token, bytes, keep.bytes), undefined);
     } catch (error) {
       const { name } = error as Error;
-      // The stream or its leader is away. This counts as an outage, so that messages do not pile up.
+      // The stream or its leader is away. As in any outage, later publications then fail at once.
       if (name === 'TimeoutError' || name === 'JetStreamNotEnabled') this.#lost(error as Error);
       throw error;
     }
@@ -106,7 +106,7 @@ export class NatsBackplane implements Backplane {
   async subscribe(channel: string): Promise<void> {
     if (this.#connection.isClosed()) return;
     const subscribed = this.#open(channel);
-    // An outage needs no round trip: after it the hub reports a gap in every channel.
+    // During an outage a round trip is useless. After the outage the hub reports a gap anyway.
     if (this.#state === 'up') await this.#flushed().catch(() => {});
     if (this.#channels.get(channel) !== subscribed) throw endError(subscribed);
   }
@@ -150,7 +150,7 @@ export class NatsBackplane implements Backplane {
     return subscribed;
   }
 
-  /** A subscription has ended. The hub subscribes again, unless it has unsubscribed. */
+  /** A subscription has ended. The gap makes the hub subscribe again, unless it has unsubscribed. */
   #ended(channel: string, subscribed: Subscribed): void {
     if (this.#channels.get(channel) !== subscribed) return;
     this.#channels.delete(channel);
@@ -173,8 +173,8 @@ export class NatsBackplane implements Backplane {
   }
 
   /**
-   * Called for an offset that has not grown. Either the stream was created again, or the server has
-   * republished two messages in the wrong order: nats-server 2.9 does so when two nodes publish at once.
+   * Called for an offset that has not grown, to find out whether the stream was created again. The
+   * other cause is harmless: nats-server 2.9 may republish the messages of two nodes in wrong order.
    */
   async #checkStream(epoch: string): Promise<void> {
     if (this.#isCheckingStream) return;
@@ -189,7 +189,7 @@ export class NatsBackplane implements Backplane {
 
   // The connection
 
-  /** Schedules a round trip. It notices a silent network on a node that publishes nothing. */
+  /** Schedules round trips. They notice a silent network on a node that publishes nothing. */
   #checkLater(): void {
     this.#cancelCheck = portablePlatform.setTimer(CHECK_MS, () => {
       if (this.#state === 'up') this.#flushed().catch(() => {});
@@ -219,7 +219,7 @@ export class NatsBackplane implements Backplane {
     }
   }
 
-  /** Rejects the waiting calls, reports the outage, and waits for the server. */
+  /** Rejects the pending calls, reports the outage, and waits for the server. */
   #lost(error: Error): void {
     for (const { answer } of this.#pending) answer.reject(error);
     if (this.#state !== 'up') return;
@@ -250,7 +250,7 @@ export class NatsBackplane implements Backplane {
     if (this.#log !== undefined) await this.#unlessLost(this.#log.open(), undefined);
   }
 
-  /** Resolves when the server has processed everything that is sent until the end of this turn. */
+  /** Resolves when the server has processed all that this node sends before the end of this turn. */
   #flushed(): Promise<void> {
     this.#roundTrip ??= this.#flush();
     return this.#roundTrip;
@@ -267,7 +267,7 @@ export class NatsBackplane implements Backplane {
     } finally {
       cancelTimer();
     }
-    // The iterator of statuses reports a error some microtasks after the answer.
+    // The iterator of statuses reports an error some microtasks after the answer.
     await new Promise<void>((resolve) => portablePlatform.defer(resolve));
   }
 
@@ -294,9 +294,8 @@ function endError({ error }: Subscribed): Error {
 }
 
 /**
- * The name of a channel as one token of a subject. Different channels have different tokens. A UTF-16 unit
- * other than an ASCII letter, a digit or one of `_ / : @ -` becomes `=` and four hexadecimal
- * digits.
+ * The name of a channel as one token of a subject. Different channels have different tokens. ASCII
+ * letters, digits and `_ / : @ -` stay. Any other UTF-16 unit becomes `=` and four hexadecimal digits.
  *
  * @throws RangeError for a channel that is too long.
  */

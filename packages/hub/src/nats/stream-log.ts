@@ -15,13 +15,13 @@ import type {
 
 const NS_PER_MS = 1_000_000;
 /**
- * Least pause before the bounds of the stream are read again, in ms. In the pause another node writes
- * bounds that it has based on an earlier read. The pause doubles each time.
+ * First pause before the bounds of the stream are read again, in ms; each further pause is twice as
+ * long. During the pause, other nodes write the bounds that they have based on earlier reads.
  */
 const PAUSE_MS = 20;
 /** Largest number of attempts to raise the bounds of the stream. */
 const MAX_RAISES = 8;
-/** Part of the bound of unwanted messages in a read. A larger surplus saves steps of the search. */
+/** A search may stop with so many unwanted messages: a larger surplus saves steps of the search. */
 const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;
@@ -29,28 +29,28 @@ const FETCH_MS = 4_000;
 const MIB = 1_048_576;
 /** Default bound of the bytes of the stream. */
 const MAX_BYTES = 256 * MIB;
-/** Bytes after which a read ends. The hub continues with another read. */
+/** After so many bytes a read ends. The hub continues with another read. */
 const PART_BYTES = 2 * MIB;
 /**
- * Most messages of one fetch, and bound of the fetches at a time. A message has at most 1 MiB by
- * default, and a server disconnects a client for which 64 MiB wait.
+ * Bounds of the messages of one fetch, and of the fetches at a time. By default a message has at most
+ * 1 MiB, and a server disconnects a client with 64 MiB of waiting data.
  */
 const MAX_FETCHED = 16;
 const MAX_FETCHES = 3;
-/** Number of parts in a room's bound of bytes. The oldest part is dropped at once. */
+/** A room drops its oldest messages in parts: each part has this share of the room's bound of bytes. */
 const PARTS = 8;
 /** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;
 
-/** Most messages that a read fetches one by one. A consumer costs the server as much as 20 of them. */
+/** A read fetches so many messages one by one. A consumer costs the server as much as 20 messages. */
 const MAX_SINGLE = 8;
 
 type Stored = HistoryAnswer['messages'][number];
 
-/** Messages of a room in a row. */
+/** Consecutive messages of a room. */
 interface Part {
   readonly messages: readonly Stored[];
-  /** Whether the part ends the room: no later messages exist. */
+  /** Whether the room has no later messages. */
   readonly ends: boolean;
 }
 
@@ -64,9 +64,9 @@ interface Counted {
 }
 
 /**
- * The messages of rooms with history, in one stream for all rooms. The stream republishes each
- * stored message on the subject that nodes subscribe to. Its headers have the sequence of the
- * message, and the sequence of the previous message in the room.
+ * The messages of all rooms with history, in one stream. The stream republishes each stored message on
+ * the subject to which nodes subscribe. The headers of a republished message have its sequence in the
+ * stream, and the sequence of the previous message of the room.
  */
 export class StreamLog {
   readonly #client: JetStreamClient;
@@ -77,7 +77,7 @@ export class StreamLog {
   #epoch: string | undefined;
   /** The largest sequence that this node has seen. */
   #lastSeen = 0;
-  /** The largest bounds of all rooms. */
+  /** The largest bounds of all rooms: number of messages, ms, and bytes. */
   #size = 1;
   #ttl = 1_000;
   #bytes = MIB;
@@ -91,8 +91,8 @@ export class StreamLog {
 
   /**
    * @param name - The name of the stream.
-   * @param storedPrefix - Of the subjects that the stream stores.
-   * @param livePrefix - Of the subjects that the stream republishes to.
+   * @param storedPrefix - Prefix of the subjects that the stream stores.
+   * @param livePrefix - Prefix of the subjects on which the stream republishes.
    */
   constructor(client: JetStreamClient, name: string, storedPrefix: string, livePrefix: string) {
     this.#client = client;
@@ -106,10 +106,10 @@ export class StreamLog {
   /**
    * Creates the stream or raises its bounds if needed, and reads its epoch.
    *
-   * @param subject - The answer then has the number of messages of this subject.
+   * @param subject - If given, the result has the number of messages of this subject.
    */
   async open(subject?: string): Promise<StreamInfo> {
-    // Messages that arrive before the answer may be missing in it, so compare with the earlier value.
+    // The answer may lack messages that arrive before it, so compare with the value before the request.
     const seen = this.#lastSeen;
     const { streams } = await this.#manager;
     const ask = (): Promise<StreamInfo> =>
@@ -142,7 +142,7 @@ export class StreamLog {
       }
       if (raises === MAX_RAISES) throw new Error(`other nodes lower the bounds of ${this.#name}`);
       await streams.update(this.#name, changed);
-      // Another node may have read the former bounds too, and may write lower ones after this update.
+      // Another node may have read the same old bounds, and may write lower ones after this update.
       await sleep(portablePlatform, (1 + Math.random()) * PAUSE_MS * 2 ** raises);
       info = await ask();
     }
@@ -152,7 +152,7 @@ export class StreamLog {
     return info;
   }
 
-  /** Rejects if the stream no longer has this epoch. */
+  /** Rejects if the stream has another epoch. */
   async expect(epoch: string): Promise<void> {
     if (epochOf(await this.open()) !== epoch) throw new Error('the stream was created again');
   }
@@ -183,7 +183,7 @@ export class StreamLog {
   }
 
   /**
-   * Resolves when the stream has at least these bounds. Calls resolve in their order.
+   * Resolves when the stream has at least these bounds. Calls resolve in order.
    */
   async update({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
     const isMore = size > this.#size || ttl > this.#ttl || total > this.#bytes;
@@ -204,7 +204,7 @@ export class StreamLog {
     await this.#ensured;
   }
 
-  /** The connection is lost. A request on it may get no answer. */
+  /** Called when the connection is lost: a request may get no answer. */
   lost(): void {
     this.#ensured = undefined;
   }
@@ -231,7 +231,7 @@ export class StreamLog {
     const { total, totals } = counted;
     if (total - (totals.at(-1)?.total ?? 0) >= maxBytes / PARTS) totals.push({ seq, total });
     const firstKept = totals.findIndex((each) => total - each.total <= maxBytes);
-    // The last message stays.
+    // Never drops the last message.
     const dropped = totals.splice(0, firstKept < 0 ? totals.length - 1 : firstKept);
     const first = totals[0];
     if (dropped.length === 0 || first === undefined) return;
@@ -268,7 +268,7 @@ export class StreamLog {
     }
     const info = await this.open(subject);
     const epoch = epochOf(info);
-    // For a room without messages, this is the position.
+    // The position, if the room has no messages.
     const end = { last: info.state.last_seq };
     if (since === undefined) {
       const last = await this.#lastOf(subject, limit, info);
@@ -307,7 +307,7 @@ export class StreamLog {
     return { messages, ends: pending <= limit && messages.length === pending };
   }
 
-  /** Searches the last `limit` messages of a room; undefined if it has no earlier ones. */
+  /** Searches for the last `limit` messages of a room. Undefined if the room has no earlier messages. */
   async #lastOf(subject: string, limit: number, { state }: StreamInfo): Promise<Part | undefined> {
     const count = state.subjects?.[subject] ?? 0;
     if (count <= limit) return undefined;
@@ -315,7 +315,8 @@ export class StreamLog {
     let [low, high] = [state.first_seq, state.last_seq + 1];
     let [from, rest] = [count, 0];
     for (let step = 0; ; step++) {
-      // The messages of a busy room are spread evenly. For other rooms every second step halves the range.
+      // Guesses that messages are spread evenly, as in a busy room. For other rooms, every second step
+      // halves the range.
       const share = step % 2 === 0 ? (1.5 * limit + 1 - rest) / (from - rest) : 0.5;
       const guess = high - Math.ceil((high - low) * share);
       const start = Math.min(Math.max(guess, low), high - 1);
@@ -328,12 +329,12 @@ export class StreamLog {
       this.#delete(consumer);
       if (pending >= limit) [low, from] = [start, pending];
       else [high, rest] = [start, pending];
-      // The stream has dropped messages of the room meanwhile.
+      // If the range is empty, the stream has dropped messages of the room meanwhile.
       if (high <= state.first_seq || from <= rest) return undefined;
     }
   }
 
-  /** Skips `skipped` messages, reads at most `wanted`, and deletes the consumer. */
+  /** Skips `skipped` messages, reads at most `wanted` messages, then deletes the consumer. */
   async #read(
     consumer: ConsumerInfo,
     skipped: number,
@@ -360,8 +361,8 @@ export class StreamLog {
   }
 
   /**
-   * Fetches the next messages of a consumer. A consumer delivers no message twice. If the connection
-   * breaks, messages are lost, and the result ends before the first lost one.
+   * Fetches the next messages of a consumer, which delivers no message twice. If the connection breaks,
+   * messages are lost: the result ends before the first lost message.
    *
    * @param delivered - The number of messages that have arrived from this consumer.
    */
@@ -374,7 +375,7 @@ export class StreamLog {
     for await (const { seq, data, info } of messages) {
       if (info !== undefined && info.deliverySequence > delivered + found.length + 1) break;
       found.push({ offset: seq, bytes: data });
-      // The stream has dropped messages, so fewer than `count` remain. The fetch would wait for more.
+      // Fewer than `count` messages remain, because the stream has dropped some. Do not wait for more.
       if (info?.pending === 0) break;
     }
     return found;
@@ -399,9 +400,9 @@ export class StreamLog {
   }
 
   /**
-   * Whether the stream has all messages of the room after the offset `after`. A stream drops the
-   * oldest messages first. So it has all later messages while it has the message at `after`. If there
-   * was no message of the room at `after`, all bounds must show that none was dropped.
+   * Whether the stream has all messages of the room after the offset `after`. A stream drops the oldest
+   * messages first: as long as it has the message at `after`, it has all later messages. If the room has
+   * no message at `after`, all bounds must show that none was dropped.
    */
   async #isWhole(
     subject: string,
@@ -413,7 +414,7 @@ export class StreamLog {
     const info = await this.#stateFromNow();
     if (epochOf(info) !== epoch) return false;
     const { messages, first_seq: first, last_seq: last } = info.state;
-    // The caller's position is from the future.
+    // The caller's position is ahead of the stream.
     if (after > last) return false;
     if (messages === last || last === after) return true;
     if (after === 0) return false;
@@ -422,13 +423,13 @@ export class StreamLog {
     if ((await streams.getMessage(this.#name, query))?.seq === after) return true;
     const { max_msgs_per_subject: size } = info.config;
     const bytes = found.reduce((sum, each) => sum + each.bytes.length, 0);
-    // A node that drops messages beyond `maxBytes` leaves at least half of these bytes.
+    // A node that drops messages beyond `maxBytes` keeps at least half of `maxBytes`.
     const isBelow = (size <= 0 || found.length < size) && bytes < maxBytes / 2;
     return ends && first <= after + 1 && isBelow;
   }
 
   /**
-   * The state of the stream after this call. Calls during a request share the next one.
+   * The state of the stream at a time after this call. Calls during a request share the next request.
    */
   #stateFromNow(): Promise<StreamInfo> {
     this.#nextState ??= (async () => {
@@ -456,7 +457,7 @@ function raised(current: number, wanted: number): number {
   return current <= 0 ? current : Math.max(current, wanted);
 }
 
-/** A stream that lost its last messages reuses their sequences, so `open` changes its description. */
+/** The epoch of a stream. After a stream lost its last messages, `open` changes its description. */
 function epochOf({ created, config }: StreamInfo): string {
   return `${created} ${config.description}`;
 }

@@ -2,7 +2,7 @@ import { idOf } from '../backplane/envelope.ts';
 import { parseInfo, type Shown, type Word } from '../backplane/words.ts';
 import type { RoomPresence } from './room-presence.ts';
 
-/** The parts of a word `state` that have arrived. */
+/** The arrived parts of a state: of the words `state` with one version. */
 interface Parts {
   readonly version: number;
   /** Index of the next part. */
@@ -14,11 +14,11 @@ interface Parts {
 
 /** The members of another node in a room, from the words of that node. */
 export class NodeMembers {
-  /** Whether this node has all changes up to the last version that it has heard of. */
+  /** Whether this node has all changes up to the last version that the other node has named. */
   isKnown = false;
   /** Whether the bound of the room left members out. */
   isCut = false;
-  /** Whether all members were requested from the node. The next beat may request them again. */
+  /** Whether this node has asked for all members. The next beat may ask again. */
   isAsked = false;
   #version = 0;
   #parts: Parts | undefined;
@@ -38,8 +38,8 @@ export class NodeMembers {
     return this.isKnown && !this.isCut;
   }
 
-  /** @returns False if members or changes are missing. */
-  hear(word: Word<'change' | 'state' | 'version'>): boolean {
+  /** @returns False if this node lacks members or changes after the word. */
+  applyWord(word: Word<'change' | 'state' | 'version'>): boolean {
     if (word.word === 'change') return this.#applyChange(word);
     if (word.word === 'state') return this.#applyState(word);
     return this.#compare(word.version, word.size);
@@ -73,7 +73,7 @@ export class NodeMembers {
   }
 
   /**
-   * Compares the node's last version with the one that this node has.
+   * Compares the other node's last version with the version that this node has.
    *
    * @param size - Number of the members, if the word has it.
    * @returns False if members or changes are missing.
@@ -92,13 +92,13 @@ export class NodeMembers {
   }
 
   /**
-   * The node has answered with its version of the room.
+   * The other node has answered with its version of the room.
    *
-   * @param version - 0 without members.
-   * @param at - The node's last version in any room, at the time of the answer.
+   * @param version - Version of the room; 0 if the other node has no members there.
+   * @param at - The other node's last version in any room, at the time of the answer.
    * @returns False if changes are missing.
    */
-  hearVersion(version: number, at: number): boolean {
+  applyVersion(version: number, at: number): boolean {
     if (version > 0 || this.#version > at) return this.#compare(version, undefined);
     this.#room.deleteOwner(this.#name);
     this.#reach(this.#version);
@@ -117,7 +117,7 @@ export class NodeMembers {
     return false;
   }
 
-  /** Makes `on` the only members. */
+  /** Makes `on` the only members of the other node. */
   #replace(on: readonly Shown[]): void {
     const sessions = new Set(on.map(([session]) => session));
     for (const session of this.#room.membersOf(this.#name).keys()) {

@@ -6,20 +6,16 @@ import type { Presence } from './presence.ts';
 import { OWN, type Present } from './room-presence.ts';
 
 /**
- * Bound of the sessions and infos in a word, in UTF-16 units. JSON escapes a control character with 6
- * bytes.
+ * Bound of the texts of sessions in a word, in UTF-16 units. JSON may escape a unit with 6 bytes.
  */
 const MAX_LENGTH = 40_960;
-/** Number of beats that repeat a version: for a minute, because a beat comes each 5 s. */
+/** Number of beats that repeat a version. A beat comes each 5 s, so for a minute. */
 const REPEATS = 12;
 /** Bound of the rooms without members that repeat their version. */
 const MAX_CLOSED = 100_000;
-/**
- * Bound of the members in states that a node sends in a ms. More would occupy the node. One state
- * answers all nodes that ask.
- */
+/** Bound of the speed of states, in members per ms. More would occupy the node. */
 const MEMBERS_PER_MS = 10;
-/** Delay of states that were asked for too early, in ms. */
+/** Ms until the next attempt to send states that are not due yet. */
 const STATES_MS = 100;
 /** Bound of the words that wait for the engine at a time. */
 const BATCH = 100;
@@ -28,24 +24,27 @@ const NONE: ReadonlyMap<string, Present> = /* @__PURE__ */ new Map();
 
 /** A room in which this node shows members, or has shown some in the last minute. */
 interface OwnRoom {
-  /** 0 before the first word. */
+  /** Version of the last word about the room; 0 before the first word. */
   version: number;
   /** Number of members at that version. */
   size: number;
   /** Number of beats that will repeat the version. */
   repeats: number;
-  /** When the next state may be sent, in ms; -Infinity before the first. */
+  /** When the next state may be sent, in ms of the platform's clock; -Infinity before the first. */
   stateFrom: number;
 }
 
-/** Sends the members of this node to the other nodes. */
+/**
+ * Sends the members of this node to the other nodes: each change of a room as a word `change`, all
+ * members of a room as a `state` for nodes that ask. One state answers all of them.
+ */
 export class OwnMembers {
   readonly #link: BackplaneLink;
   readonly #presence: Presence;
   readonly #rooms = new Map<string, OwnRoom>();
   /** The last version of any room. */
   #version = 0;
-  /** The sessions that have changed in this turn, by room. */
+  /** The sessions that have come, changed or left in this turn, by room. */
   #changedSessions = new Map<string, Set<string>>();
   readonly #turn = new TurnCallback(() => this.#sendChanges());
   /** The rooms of which other nodes need the state. */
@@ -124,7 +123,7 @@ export class OwnMembers {
     if (this.#rooms.size > this.#presence.rooms.size + MAX_CLOSED) this.#forgetFirst();
   }
 
-  /** Forgets the first room without members. */
+  /** Forgets the room without members that changed first. */
   #forgetFirst(): void {
     for (const room of this.#rooms.keys()) {
       if (this.#membersOf(room).size > 0) continue;
@@ -139,7 +138,7 @@ export class OwnMembers {
 
   /** Repeats the versions of rooms that have changed in the last minute. */
   async sendVersions(): Promise<void> {
-    // An outage would lose the words.
+    // During an outage the words would be lost.
     if (this.#isSendingVersions || this.#link.state !== 'up') return;
     this.#isSendingVersions = true;
     let batch: Promise<unknown>[] = [];
@@ -192,7 +191,7 @@ export class OwnMembers {
     });
   }
 
-  /** Sends all parts in one turn, so that no change is between them. */
+  /** Sends all parts in one turn, so that no change comes between two parts. */
   #sendState(room: string, { version }: OwnRoom): Promise<unknown>[] {
     const on = Array.from(
       this.#membersOf(room).values(),

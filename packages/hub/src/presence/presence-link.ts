@@ -8,33 +8,33 @@ import { OwnMembers } from './own-members.ts';
 import type { Presence } from './presence.ts';
 
 /**
- * Bound of the names of rooms in one word, in UTF-16 units. JSON escapes a control character with 6
- * bytes, and the answer also has the versions.
+ * Bound of the names of rooms in one word, in UTF-16 units. JSON may escape a unit with 6 bytes, and
+ * the answer also has the versions.
  */
 const MAX_NAMES = 32_768;
-/** Number of beats between two audits. An engine may have lost the last words of a room. */
+/** Number of beats between two audits, which find out whether an engine has lost the last words. */
 const AUDIT_BEATS = 12;
 
-/** A room of which this node has a member. */
+/** A room with a member of this node. */
 interface OpenRoom {
-  /** Number of the event since which this node hears all words of the room, see `Nodes.nextEvent`. */
-  heardSince: number;
+  /** This node has received all words of the room since this event, see `Nodes.nextEvent`. */
+  completeSince: number;
   /** The members of each other node, by the name of the node. */
   readonly nodes: Map<string, NodeMembers>;
 }
 
-/** What this node asks of other nodes: versions of rooms, or members too. */
+/** The rooms about which this node asks another node, or all nodes. */
 interface Need {
-  /** The name of the node that is asked; undefined for all nodes. */
+  /** The name of the other node; undefined for all nodes. */
   readonly of: string | undefined;
-  /** Whether the members are asked for too. */
+  /** Whether this node asks for the members, and not only for the versions. */
   readonly full: boolean;
   readonly rooms: Set<string>;
 }
 
 /**
- * The members of other nodes. Each node sends the changes of its own members, with a version for each
- * word. A node that lacks a version asks for all members.
+ * Learns the members of other nodes. Each node sends the changes of its own members in words with
+ * increasing versions. A node that lacks a version asks for all members.
  */
 export class PresenceLink {
   readonly #link: BackplaneLink;
@@ -42,7 +42,7 @@ export class PresenceLink {
   readonly #presence: Presence;
   readonly #own: OwnMembers;
   readonly #rooms = new Map<string, OpenRoom>();
-  /** By `full` and the name of the node. They are sent at the end of the turn. */
+  /** The questions that are sent at the end of the turn, by `full` and the name of the node. */
   readonly #needs = new Map<string, Need>();
   /** The rooms in which this node may not know all members. */
   readonly #doubtful = new Set<string>();
@@ -68,11 +68,11 @@ export class PresenceLink {
 
   /** The first session of this node is a member. */
   opened(room: string): void {
-    const open: OpenRoom = { heardSince: this.#nodes.nextEvent(), nodes: new Map() };
+    const open: OpenRoom = { completeSince: this.#nodes.nextEvent(), nodes: new Map() };
     this.#rooms.set(room, open);
     this.#link.whenSubscribed(channelOf(room), () => {
       if (this.#rooms.get(room) !== open) return;
-      open.heardSince = this.#nodes.nextEvent();
+      open.completeSince = this.#nodes.nextEvent();
       this.#need(undefined, true, room);
     });
   }
@@ -90,9 +90,10 @@ export class PresenceLink {
   /** Whether this node knows the members of all other nodes. */
   isComplete(room: string): boolean {
     const open = this.#rooms.get(room);
-    const { hasHeardAll, lacksSome } = this.#nodes;
-    if (open === undefined || !hasHeardAll || lacksSome) return false;
-    if (!this.#link.hears(channelOf(room)) || !this.#link.hears(channelOf(undefined))) return false;
+    const { haveAllAppeared, lacksSome } = this.#nodes;
+    if (open === undefined || !haveAllAppeared || lacksSome) return false;
+    if (!this.#link.isSubscribedTo(channelOf(room))) return false;
+    if (!this.#link.isSubscribedTo(channelOf(undefined))) return false;
     for (const node of this.#nodes.live.values()) {
       const members = open.nodes.get(node.name);
       if (members === undefined ? !startedAfter(node, open) : !members.isWhole) return false;
@@ -102,14 +103,14 @@ export class PresenceLink {
 
   // Called for events of nodes and of the engine
 
-  /** A node was heard for the first time. */
+  /** The first word of a node has arrived. */
   appeared(node: LiveNode): void {
     for (const [room, open] of this.#rooms) {
       if (!startedAfter(node, open)) this.#need(node.name, true, room);
     }
   }
 
-  /** A node has ended, or no longer counts. Its members leave. */
+  /** A node has ended, or no longer counts. Its members leave their rooms. */
   gone({ name }: LiveNode): void {
     for (const [room, { nodes }] of this.#rooms) {
       if (nodes.delete(name)) this.#presence.rooms.get(room)?.deleteOwner(name);
@@ -126,7 +127,7 @@ export class PresenceLink {
     const open = this.#rooms.get(room)!;
     for (const members of open.nodes.values()) members.isKnown = false;
     // This node may have missed the words of a node that has started meanwhile.
-    open.heardSince = this.#nodes.nextEvent();
+    open.completeSince = this.#nodes.nextEvent();
     this.#need(undefined, false, room);
   }
 
@@ -159,7 +160,7 @@ export class PresenceLink {
     }
   }
 
-  /** Asks a node again if its members are not known, or if cut members may have a place now. */
+  /** Asks each node again that has unknown members, or omitted members that may fit now. */
   #askAgain(room: string, open: OpenRoom): void {
     const isFull = this.#presence.rooms.get(room)?.isFull === true;
     for (const node of this.#nodes.live.values()) {
@@ -180,11 +181,11 @@ export class PresenceLink {
   // Called for words of another node
 
   /** A word of the node on the channel of a room has arrived. */
-  hear({ name }: LiveNode, room: string, word: Word): void {
+  receiveWord({ name }: LiveNode, room: string, word: Word): void {
     if (word.word !== 'change' && word.word !== 'state' && word.word !== 'version') return;
     const members = this.#membersOf(name, room);
     if (members === undefined) return;
-    if (!members.hear(word)) this.#askFor(name, room, members);
+    if (!members.applyWord(word)) this.#askFor(name, room, members);
     if (members.isCut) this.#doubtful.add(room);
   }
 
@@ -194,7 +195,7 @@ export class PresenceLink {
     for (const [room, version] of rooms) {
       const members = this.#membersOf(node.name, room);
       if (members === undefined) continue;
-      if (members.hearVersion(version, at)) continue;
+      if (members.applyVersion(version, at)) continue;
       // With `full`, the node sends its members too.
       if (full) members.isAsked = true;
       else this.#askFor(node.name, room, members);
@@ -245,7 +246,7 @@ export class PresenceLink {
   }
 }
 
-/** Whether this node has heard the room since before the start of the other: it missed no word. */
-function startedAfter({ started = 0 }: LiveNode, { heardSince }: OpenRoom): boolean {
-  return started > heardSince;
+/** Whether the other node started after `completeSince`, so that none of its words was missed. */
+function startedAfter({ started = 0 }: LiveNode, { completeSince }: OpenRoom): boolean {
+  return started > completeSince;
 }

@@ -9,7 +9,7 @@ const MAX_INFO_BYTES = 1_024;
 /** Longest id of a session in a room with presence, in bytes. */
 export const MAX_SESSION_BYTES = 1_024;
 
-/** The members of rooms with the option `presence`, on all nodes, while this node has a member. */
+/** The members on all nodes of rooms with the option `presence`. Only of rooms with a member here. */
 export class Presence {
   readonly rooms: Map<string, RoomPresence> = new Map();
   readonly #hub: LocalHub;
@@ -38,7 +38,7 @@ export class Presence {
   /**
    * A session has joined.
    *
-   * @param info - JSON that members see of the session; undefined for a session that is not shown.
+   * @param info - What members see of the session, as JSON; undefined for a hidden session.
    */
   entered(session: string, room: string, info: string | undefined): void {
     let presence = this.rooms.get(room);
@@ -115,8 +115,8 @@ export class Presence {
  * Checks the `info` of a session.
  *
  * @returns JSON; undefined for undefined.
- * @throws TypeError for a promise, and for a value that is no JSON, such as a Map; RangeError for a long
- *   text.
+ * @throws TypeError for a promise, and for a value that JSON lacks, such as a Map; RangeError for JSON
+ *   above 1 KiB.
  */
 export function infoText(owner: string, info: unknown): string | undefined {
   if (info === undefined) return undefined;

@@ -37,9 +37,9 @@ export type InfoOf<Infos> =
         : JSONValue
     : JSONValue;
 
-/** A member of a room, on any node. It is frozen. Do not change its `info`. All readers share it. */
+/** A member of a room, on any node. All readers share this frozen object: do not change its `info`. */
 export interface Present<Info = JSONValue> {
-  /** Id of its hub. */
+  /** Id of the node with the session. */
   readonly node: string;
   /** Id of the session. */
   readonly session: string;
@@ -50,31 +50,32 @@ export interface Present<Info = JSONValue> {
 /** Members of a room. The key is `${node}/${session}`. */
 export type Presences<Info = JSONValue> = ReadonlyMap<string, Present<Info>>;
 
-/** The changes of a room since the last event `presence`. A member is in one of the maps only. */
+/** The changes of a room since the last event `presence`. A member is in only one of the maps. */
 export interface PresenceChange<Info = JSONValue> {
   readonly joined: Presences<Info>;
   readonly left: Presences<Info>;
-  /** The members with another `info`, as they are now. */
+  /** The members whose `info` has changed, with the new `info`. */
   readonly changed: Presences<Info>;
 }
 
-/** The owner of the members of this node. The name of a node is never empty. */
+/** Stands for this node as the owner of members. The name of another node is never empty. */
 export const OWN = '';
 
-/** The members of a room, as this node knows them. */
+/** The members of a room, as this node knows them. The owner of a member is the name of its node. */
 export class RoomPresence {
+  /** The members that the application sees, by key. */
   readonly shown: Map<string, Present> = new Map();
   /** Members of this node beyond the bound, by session, in the order of their joins. */
   readonly waiting: Map<string, Present> = new Map();
-  /** Largest number of members. */
+  /** Bound of the members of all nodes together. */
   readonly maxMembers: number;
   /** Number of the sessions of this node in the room, shown or not. */
   sessions = 0;
   readonly #beforeChange: () => void;
-  /** By the name of the node, which is new after a restart, and by session. */
+  /** All members, by owner and by session. */
   readonly #owners = new Map<string, Map<string, Present>>();
   #size = 0;
-  /** The entries of `shown` before the changes of this turn. */
+  /** For each key that has changed since the last {@link takeChange}: its entry in `shown` before. */
   #before = new Map<string, Present | undefined>();
 
   /**
@@ -107,7 +108,8 @@ export class RoomPresence {
     members.set(present.session, Object.freeze(present));
     const key = keyOf(present);
     const shown = this.shown.get(key);
-    // Two members may have one key: node `a` and session `b/c`, `a/b` and `c`. All nodes show the same.
+    // Two members may have the same key: node `a` and session `b/c`, node `a/b` and session `c`. All
+    // nodes show the member with the smaller node.
     if (shown === undefined || shown === old || shown.node >= present.node)
       this.#show(key, present);
     return true;
@@ -167,7 +169,7 @@ export class RoomPresence {
     else this.shown.set(key, present);
   }
 
-  /** The member with this key to show. Of several, the one with the smallest id of its node. */
+  /** The member to show for a key. Of several, the member with the smallest `node`. */
   #findByKey(key: string): Present | undefined {
     let found: Present | undefined;
     for (const members of this.#owners.values()) {

@@ -12,13 +12,13 @@ import { KEYS_FROM } from './scripts.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
 
-/** Interval at which the backplane asks the shards for their view of the cluster, in ms. */
+/** Interval of the questions to the shards for their view of the cluster, in ms. */
 const VIEW_MS = 300;
 /** Shortest time between two discoveries, in ms. */
 const PAUSE_MS = 100;
 /** Longest time of a discovery, and of the first attempt to reach all shards, in ms. */
 const DISCOVER_MS = 3_000;
-/** Pause after a failed first attempt to reach a shard, and after a failed discovery, in ms. */
+/** Pause after a failed start of a shard, and after a failed discovery, in ms. */
 const RETRY_MS = 500;
 /** Ms for which the connections to a server without slots stay open: it may get slots soon. */
 const SPARE_MS = 60_000;
@@ -37,20 +37,21 @@ interface Subscribed {
   isMoving: boolean;
 }
 
-/** Runs at `shard`: the owner of the slot or, with `asking`, the server to which the slot moves. */
+/** A command for `shard`: the owner of the slot or, with `asking`, the server to which the slot moves. */
 type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
 /** The backplane on a Redis cluster. Each primary has the channels and histories of its slots. */
 export class ClusterBackplane implements Backplane {
   readonly #discover: Discover;
   readonly #prefix: string;
-  /** By address. */
+  /** By address. Some may have no slots, see {@link Shard.closeAt}. */
   readonly #shards = new Map<string, Shard>();
+  /** For each slot: the address of its primary. */
   #owners: Topology['owners'] = [];
   #locate!: Topology['locate'];
-  /** For each slot that has moved: the replication id of its former primary at that time. */
+  /** For each slot that has moved: the replication id that its former primary had then. */
   readonly #formerIds = new Map<number, string | undefined>();
-  /** For each slot that has just moved: resolves when its former primary has answered, see `drained`. */
+  /** For each slot that has just moved: the promise of {@link drained} for its former primary. */
   readonly #drains = new Map<number, Promise<void>>();
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
@@ -61,10 +62,10 @@ export class ClusterBackplane implements Backplane {
   /** Number of publications so far. */
   #publicationCount = 0;
   #sink!: BackplaneSink;
-  /** Whether `down` was the last report to the hub: all shards are away. */
+  /** Whether all shards are away, as `down` has reported to the hub. */
   #isDown = false;
   #isClosed = false;
-  /** The current discovery, and the next one. */
+  /** The current or last discovery, and the one that waits for it. */
   #discovery: Promise<void> = Promise.resolve();
   #nextDiscovery: Promise<void> | undefined;
   #viewTimer: unknown;
@@ -92,7 +93,7 @@ export class ClusterBackplane implements Backplane {
     const publication = { order: ++this.#publicationCount, bytes, keep };
     const slot = this.#slot(channel);
     const shard = this.#owner(slot);
-    // Wait then: the former primary may answer that it has not run an earlier publication.
+    // While the slot drains, wait: an earlier publication may have to be sent again before this one.
     const drain = this.#drains.get(slot);
     let cause: unknown;
     if (shard !== undefined && drain === undefined && !this.#retries.has(channel)) {
@@ -191,7 +192,7 @@ export class ClusterBackplane implements Backplane {
     return answer;
   }
 
-  /** Runs a command at the owner of a channel. Follows keys that have moved before their slot. */
+  /** Runs a command at the owner of a channel; at the new server if the keys have moved already. */
   async #run<T>(channel: string, command: Command<T>) {
     if (this.#isClosed) throw new Error(CLOSED);
     const owner = this.#owner(this.#slot(channel));
@@ -208,16 +209,16 @@ export class ClusterBackplane implements Backplane {
   }
 
   /**
-   * The replication id of the slot's former primary, for a publication. A read asks all primaries, see
-   * {@link #read}. During these requests a later publication would overtake this one.
+   * The replication id of the slot's former primary, for a publication. A read asks all primaries for
+   * their ids, see {@link #read}. A publication cannot: a later one would overtake it meanwhile.
    */
   #formerId(channel: string): string | undefined {
     return this.#formerIds.get(this.#slot(channel));
   }
 
   /**
-   * Reads keys that another shard may have written. They are complete if a primary still has the
-   * replication id in the keys: that primary has lost no message since.
+   * Reads keys that another shard may have written. The keys contain the replication id of their
+   * writer. If a primary still has this id, it has lost no message, and the keys are complete.
    */
   async #read<T>(readFrom: (id: string) => Promise<T>): Promise<T> {
     try {
@@ -244,7 +245,7 @@ export class ClusterBackplane implements Backplane {
 
   // Subscriptions
 
-  /** Subscribes at the shard that has the slot. Starts again when the slot moves meanwhile. */
+  /** Subscribes at the shard that has the slot. If the slot moves meanwhile, starts again. */
   async #place(subscribed: Subscribed): Promise<void> {
     const { channel, slot } = subscribed;
     const until = portablePlatform.now() + ANSWER_MS;
@@ -276,7 +277,7 @@ export class ClusterBackplane implements Backplane {
     subscribed.isMoving = true;
     try {
       await this.#moves.run(() => this.#place(subscribed));
-      // A shard that is away reports the gap when it returns.
+      // For a shard that is away, `#up` reports the gap later.
       if (subscribed.shard?.isUp && this.#channels.get(channel) === subscribed) {
         this.#sink.gap(channel);
       }
@@ -337,7 +338,7 @@ export class ClusterBackplane implements Backplane {
     }
   }
 
-  /** @param isWhole - The shard has delivered all messages of its channels. */
+  /** @param isWhole - Whether the shard has delivered all messages of its channels. */
   #up(shard: Shard, isWhole = false): void {
     shard.isUp = !shard.isClosed;
     shard.check(() => void this.#rediscover());
@@ -368,7 +369,7 @@ export class ClusterBackplane implements Backplane {
 
   // Topology
 
-  /** A changed view means that a slot has moved, or that a replica has taken over. */
+  /** Asks the shards for their views. If one has changed, a slot has moved or a replica has taken over. */
   #checkViews(): void {
     for (const shard of this.#primaries) shard.check(() => void this.#rediscover());
   }
@@ -385,7 +386,7 @@ export class ClusterBackplane implements Backplane {
     return this.#nextDiscovery;
   }
 
-  /** Asks a random shard, if possible one that answers. After a failure another one may be asked. */
+  /** Asks a random shard for the topology: one that answers, if there is one. */
   async #readTopology(): Promise<void> {
     if (this.#isClosed) return;
     const primaries = this.#primaries;
@@ -425,7 +426,7 @@ export class ClusterBackplane implements Backplane {
     }
     for (const subscribed of this.#channels.values()) {
       const owner = this.#owner(subscribed.slot);
-      // Without a shard, a call of `#place` looks for one.
+      // Without a shard, `#place` is already looking for one.
       if (subscribed.shard === undefined || owner === undefined) continue;
       if (subscribed.shard !== owner) void this.#move(subscribed);
     }
@@ -441,14 +442,14 @@ export class ClusterBackplane implements Backplane {
   }
 }
 
-/** Resolves when a shard has answered all earlier publications, at the latest after DRAIN_MS. */
+/** Resolves when a shard has answered all earlier publications, or after {@link DRAIN_MS}. */
 async function drained({ backplane }: Shard): Promise<void> {
   await Promise.race([backplane.answered(), sleep(portablePlatform, DRAIN_MS)]);
-  // The callers get the answers before this resolves.
+  // The callers of these publications must get the answers before this promise resolves.
   await new Promise<void>((resolve) => portablePlatform.yield(resolve));
 }
 
 const NO_SLOTS = 'no server of the cluster has slots: redis-cli --cluster create assigns them';
 const CLOSED = 'the connection to Redis was closed';
-/** The text of a Redis server, so that {@link hasNotRun} is true for it. */
+/** Begins as the error of a Redis server, so that {@link hasNotRun} is true. */
 const NO_OWNER = 'CLUSTERDOWN no server has the slot';

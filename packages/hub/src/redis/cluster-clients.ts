@@ -2,9 +2,9 @@ import type { RedisClient } from './driver.ts';
 
 /** The slots of a cluster, and clients for its primaries. */
 export interface Topology {
-  /** By slot, the address of its primary: `host:port`. Undefined for a slot without a primary. */
+  /** By slot: the address of its primary, `host:port`. Undefined for a slot without a primary. */
   readonly owners: readonly (string | undefined)[];
-  /** By address. The clients do not connect. The backplane duplicates them. */
+  /** Clients of the primaries, by address. They do not connect: the backplane duplicates them. */
   readonly clients: ReadonlyMap<string, RedisClient>;
   /**
    * Describes a server that is not in `clients` yet: slots are moving to it.
@@ -24,7 +24,7 @@ interface NamedServer {
 }
 
 /**
- * Reads the topology over a duplicate of the application's client, with its addresses, users and TLS.
+ * Reads the topology over a duplicate of the application's client, with the same users and TLS.
  *
  * @param from - A client for the server to ask. Default: a server that the application names.
  */
@@ -78,7 +78,7 @@ interface IoRedisNode extends RedisClient {
 /** Longest time for an answer to a discovery, in ms. */
 const DISCOVER_MS = 2_000;
 
-/** Recognizes the client of a cluster. Undefined for any other client. */
+/** Returns the function that reads the topology by a client of a cluster; undefined for other clients. */
 export function discoverOf(client: RedisClient): Discover | undefined {
   const { isCluster, nodes, nodeByAddress, nodeClient, duplicate, destroy } = Object(
     client,
@@ -197,7 +197,7 @@ function retryStrategy(attempts: number): number {
   return Math.min(attempts * 50, 2_000);
 }
 
-/** A client may throw when it has not connected. */
+/** Calls `close` of a client, which may throw when the client has not connected. */
 function ignoreErrors(close: () => void): void {
   try {
     close();

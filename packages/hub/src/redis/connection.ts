@@ -8,7 +8,7 @@ import { nodeRedisDriver } from './node-redis.ts';
 
 /** Receives the reports of a {@link Connection}. */
 type ConnectionEvents = Omit<DriverEvents, 'broken' | 'lost'> & {
-  lost(error: Error, isForgotten: boolean): void;
+  lost(error: Error, lostSubscriptions: boolean): void;
 };
 
 /** Message of the error for a command that was not sent. */
@@ -18,28 +18,28 @@ const NOT_CONNECTED = 'Redis is not connected';
 export class Connection {
   readonly #create: () => Driver;
   #driver: Driver;
-  /** The `reject` functions of commands without an answer. */
+  /** The `reject` functions of the commands that Redis has not answered. */
   readonly #unanswered = new Set<(error: Error) => void>();
-  /** Time of the last answer, in ms. */
+  /** When Redis last answered a command, in ms. */
   #answeredAt = -Infinity;
   #cancelSilenceTimer = (): void => {};
   readonly #events: ConnectionEvents;
   #checkTimer: unknown;
-  /** Whether the client was ready at the last check, or was created there. */
+  /** Whether the client was ready at the last check, or was created by that check. */
   #wasReady = true;
 
   constructor(client: RedisClient, sharded: boolean, events: ConnectionEvents) {
     const createDriver = driverCreatorOf(client);
     this.#events = events;
     this.#create = () => {
-      // Drops the events of a driver that another one has replaced.
+      // Drops the events of a driver that was replaced.
       const isCurrent = (): boolean => driver === this.#driver;
       const driver: Driver = createDriver(client, sharded, {
         ready: () => isCurrent() && events.ready(),
         message: (channel, frame) => isCurrent() && events.message(channel, frame),
         broken: (error) => isCurrent() && this.#replace(error),
         moved: (channel) => isCurrent() && events.moved(channel),
-        lost: (error, isForgotten) => isCurrent() && this.#lost(error, isForgotten),
+        lost: (error, lostSubscriptions) => isCurrent() && this.#lost(error, lostSubscriptions),
       });
       return driver;
     };
@@ -58,7 +58,7 @@ export class Connection {
   }
 
   /**
-   * Runs a command. Rejects when the connection is lost. `ioredis` would leave the command pending.
+   * Runs a command. Rejects when the connection is lost: `ioredis` itself would leave the promise pending.
    */
   async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
     if (!this.ready) throw new Error(NOT_CONNECTED);
@@ -78,8 +78,8 @@ export class Connection {
   }
 
   /**
-   * Replaces the driver when Redis has answered no command for {@link ANSWER_MS}. One command may take
-   * longer, for example after thousands of others.
+   * Replaces the driver when Redis has answered no command at all for {@link ANSWER_MS}. A single command
+   * may take longer, for example after thousands of others.
    */
   #watchSilence(ms: number): void {
     this.#cancelSilenceTimer();
@@ -104,9 +104,9 @@ export class Connection {
   }
 
   /**
-   * Sends a ping, which notices a silent network. Replaces a client that no longer reconnects, or that
-   * was not ready at the last check either: a client of the package `redis` is never ready while the
-   * server refuses one of its subscriptions.
+   * Sends a ping, which notices a silent network. Replaces a client that no longer reconnects, and a
+   * client that is not ready at two checks in a row: a client of the package `redis` is never ready
+   * while the server refuses one of its subscriptions.
    */
   #check(): void {
     const { ready } = this;
@@ -126,9 +126,9 @@ export class Connection {
     this.connect();
   }
 
-  #lost(error: Error = new Error('the connection to Redis has ended'), isForgotten: boolean): void {
+  #lost(error = new Error('the connection to Redis has ended'), lostSubscriptions: boolean): void {
     this.#rejectAll(error);
-    this.#events.lost(error, isForgotten);
+    this.#events.lost(error, lostSubscriptions);
   }
 
   #rejectAll(error: Error): void {

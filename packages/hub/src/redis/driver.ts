@@ -2,7 +2,7 @@ import type { RedisBytes } from './frame.ts';
 
 /**
  * A client of the package `redis` or `ioredis`, version 5 or later, for one server or a cluster. The
- * backplane duplicates it, with its address, user and TLS, and sends nothing over the client itself.
+ * backplane uses only duplicates of the client, with the same address, user and TLS.
  */
 export interface RedisClient {
   duplicate(overrides?: object): unknown;
@@ -13,15 +13,15 @@ export type Argument = string | Uint8Array;
 /** A connection of `redis` or `ioredis`. */
 export interface Driver {
   readonly ready: boolean;
-  /** The client no longer tries to reconnect. */
+  /** Whether the client no longer tries to reconnect. */
   readonly ended: boolean;
   connect(): Promise<unknown>;
   /** Ends the connection at once. */
   destroy(): void;
   ping(): Promise<unknown>;
-  /** Reports subscriptions that the server has ended. Absent if the client emits an event. */
+  /** Reports subscriptions that the server has ended. Absent if the client reports them itself. */
   check?(): void;
-  /** @param asking - Sends ASKING first, for a slot that moves to this server. */
+  /** @param asking - Whether to send ASKING first, for a slot that is moving to this server. */
   eval(script: string, keys: string[], args: Argument[], asking: boolean): Promise<unknown>;
   /** Runs a command without keys. */
   call(...args: string[]): Promise<unknown>;
@@ -36,9 +36,10 @@ export interface DriverEvents {
   /**
    * The connection is lost. Also called for each failed attempt to connect.
    *
-   * @param isForgotten - Whether the client has lost its subscriptions. Otherwise it restores them.
+   * @param lostSubscriptions - Whether the client has forgotten its subscriptions. Otherwise it
+   *   restores them with the connection.
    */
-  lost(error: Error | undefined, isForgotten: boolean): void;
+  lost(error: Error | undefined, lostSubscriptions: boolean): void;
   message(channel: string, frame: RedisBytes): void;
   /** The client no longer understands the server. A new client replaces it. */
   broken(error: Error): void;

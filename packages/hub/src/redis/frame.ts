@@ -1,12 +1,12 @@
 import type { Position } from '../position.ts';
 
-/** Bytes from a client, a `Buffer`. */
+/** Bytes from a client: a `Buffer`. */
 export interface RedisBytes extends Uint8Array {
   toString(encoding?: 'latin1' | 'utf8', start?: number, end?: number): string;
 }
 
 const SPACE = 0x20;
-/** Bound of the bytes that are read as epoch and offset. A UUID and 16 digits fit. */
+/** Bound of the bytes of epoch and offset in a frame: a UUID and 16 digits fit. */
 const MAX_HEADER_BYTES = 64;
 
 /** The bytes on a channel of Redis for a message without history: a space, then the message. */
@@ -27,14 +27,14 @@ export function parseFrame(
   const start = first <= 0 ? first + 1 : frame.indexOf(SPACE, first + 1) + 1;
   const [epoch, offset] = frame.toString('latin1', 0, Math.min(start, MAX_HEADER_BYTES)).split(' ');
   const hasPosition = epoch !== '' && Number.isSafeInteger(Number(offset));
-  // A copy, because a view would keep the larger buffer of the frame in memory.
+  // Copies the message: a view would keep the larger buffer of the frame in memory.
   const message = new Uint8Array(frame.subarray(start));
   return [message, hasPosition ? { epoch: epoch!, offset: Number(offset) } : undefined];
 }
 
 /**
- * Escapes `%`, braces and lone surrogates. Braces would change the slot. Lone surrogates have no UTF-8.
- * Different names have different results.
+ * Escapes braces, which would change the slot, lone surrogates, which have no UTF-8, and `%`. Different
+ * names have different results.
  */
 export function escapeName(name: string): string {
   return name.replace(/[{}%\p{Cs}]/gu, (character) => {

@@ -9,13 +9,13 @@ export type { RedisClient } from './driver.ts';
 /** The options of {@link redisBackplane}. */
 export interface RedisBackplaneOptions {
   /**
-   * Begins the name of each key and channel; without braces. The channels of Redis belong to no
+   * The start of the name of each key and channel, without braces. Channels of Redis belong to no
    * database, so separate applications on one server need different prefixes. Default: `ws:`.
    */
   readonly prefix?: string | undefined;
   /**
-   * Uses SPUBLISH and SSUBSCRIBE, for a server in cluster mode with all slots. Default: false. The
-   * client of a cluster always uses them.
+   * Whether to use SPUBLISH and SSUBSCRIBE, for a single server in cluster mode with all slots. With the
+   * client of a cluster always true. Default: false.
    */
   readonly sharded?: boolean | undefined;
 }
@@ -24,10 +24,10 @@ export interface RedisBackplaneOptions {
  * Connects a hub to Redis or Valkey, version 7 or later. Redis keeps the history of rooms.
  *
  * A lost connection and a failover count as an outage; in a cluster, only for the rooms of their slots.
- * The user of the client needs PUBLISH, SUBSCRIBE and UNSUBSCRIBE on channels that begin
- * with `prefix`. In a cluster it needs SPUBLISH, SSUBSCRIBE, SUNSUBSCRIBE and CLUSTER SLOTS instead.
- * For rooms with history it also needs EVAL, INFO, DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and
- * XRANGE on such keys.
+ * The client's user in Redis needs PUBLISH, SUBSCRIBE and UNSUBSCRIBE on channels that begin with
+ * `prefix`; in a cluster SPUBLISH, SSUBSCRIBE, SUNSUBSCRIBE and CLUSTER SLOTS in their place. For rooms
+ * with history, the user also needs EVAL, INFO, DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and XRANGE on
+ * keys that begin with `prefix`.
  *
  * @param client - A client of the package `redis`, `ioredis` or `iovalkey`: of one server, or
  *   `createCluster` or `Cluster`. The hub duplicates it, connects twice to the server or to each

@@ -4,7 +4,7 @@ import type { RedisBytes } from './frame.ts';
 /** The part of the package `ioredis` that this package uses. */
 interface IoRedis {
   readonly status: string;
-  /** The confirmed subscriptions. One that the server has ended is missing. */
+  /** The confirmed subscriptions, without those that the server has ended. */
   readonly condition?: { readonly subscriber: false | { channels(kind: 'ssubscribe'): string[] } };
   on(event: string, listener: (...args: never[]) => void): unknown;
   connect(): Promise<unknown>;
@@ -20,7 +20,7 @@ interface IoRedis {
   sunsubscribe(channel: string): Promise<unknown>;
 }
 
-/** The client must repeat no command without an answer, and keep none for the next connection. */
+/** With these options, the client never sends a command again on the next connection. */
 const OVERRIDES = {
   keyPrefix: '',
   stringNumbers: false,
@@ -47,7 +47,7 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
     events.lost(failure, true);
   });
   const shardPrefix = sharded ? 's' : '';
-  /** Version 6 of the client reports that the server has ended a subscription, but not which one. */
+  /** Finds the subscriptions that the server has ended. The event of version 6 does not name them. */
   const reportEnded = (): void => {
     if (subscribed.size === 0 || !sharded) return;
     const { subscriber = false } = client.condition ?? {};
@@ -59,7 +59,7 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
   let isReportDue = false;
   client.on('moved', () => {
     if (isReportDue) return;
-    // A slot has many channels, and each has an event. One report covers all.
+    // A moved slot causes an event for each of its channels. One report covers all of them.
     isReportDue = true;
     setTimeout(() => {
       isReportDue = false;

@@ -35,13 +35,13 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
   const client = app.duplicate(OVERRIDES) as NodeRedis;
   const onErrorOrEnd = (error?: Error): void => {
     if (!client.isReady) {
-      // Before the client is ready, it sends at most 16 KiB of commands. It would wait forever for
-      // the answers to its other sharded subscriptions.
+      // A client that reconnects subscribes again before it is ready. It sends at most 16 KiB of these
+      // commands, and would wait forever for the answers to the others. So it must forget them.
       if (sharded) client.getPubSubListeners('SHARDED').clear();
       events.lost(error, sharded);
     }
-    // When the server ends a subscription, the client takes the report for the answer to a command.
-    // Later it drops messages.
+    // When the server ends a subscription, the client mistakes the report for the answer to a command,
+    // and drops messages later.
     else if (sharded && error !== undefined) events.broken(error);
   };
   client.on('ready', () => events.ready());

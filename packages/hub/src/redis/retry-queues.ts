@@ -5,11 +5,11 @@ import { ANSWER_MS } from '../backplane/engine-times.ts';
 import type { Position } from '../position.ts';
 import { hasNotRun } from './shard.ts';
 
-/** Bounds of all queues together. The rest of the hub's bound is for shards that answer. */
+/** Bounds of all queues together, below the hub's bounds: the rest is for shards that answer. */
 const MAX_QUEUED = 1_000;
 const MAX_QUEUED_BYTES = 33_554_432;
 
-/** A publication that no server has run. */
+/** A publication that no server has run yet. */
 export interface Publication {
   /** Grows with each publication of the hub. */
   readonly order: number;
@@ -18,12 +18,12 @@ export interface Publication {
 }
 
 interface Queued extends Publication {
-  /** When the hub gives up, in ms. */
+  /** When the publication is given up, in ms of the platform's clock. */
   readonly until: number;
   readonly answer: Deferred<Position | undefined>;
 }
 
-/** Sends publications again that no server has run. Each channel has a queue, in order. */
+/** Sends publications again that no server has run. Each channel has a queue in order. */
 export class RetryQueues {
   readonly #send: (channel: string, publication: Publication) => Promise<Position | undefined>;
   readonly #rediscover: () => Promise<void>;
@@ -31,7 +31,7 @@ export class RetryQueues {
   #count = 0;
   #bytes = 0;
 
-  /** @param rediscover - Resolves when the hub has tried to read the topology again. */
+  /** @param rediscover - Tries to read the topology again. Resolves afterwards, and never rejects. */
   constructor(
     send: (channel: string, publication: Publication) => Promise<Position | undefined>,
     rediscover: () => Promise<void>,
@@ -40,7 +40,7 @@ export class RetryQueues {
     this.#rediscover = rediscover;
   }
 
-  /** Whether earlier publications of the channel wait. A later one must wait too. */
+  /** Whether earlier publications of the channel wait, so that a new one must wait too. */
   has(channel: string): boolean {
     return this.#queues.has(channel);
   }
@@ -98,7 +98,7 @@ export class RetryQueues {
   }
 }
 
-/** Keeps the queue in order: the answers to publications may arrive in another order. */
+/** Inserts a publication in order: the refusals of publications may arrive in any order. */
 function insert(queue: Queued[], queued: Queued): void {
   const before = queue.findLastIndex(({ order }) => order < queued.order);
   queue.splice(before + 1, 0, queued);

@@ -1,14 +1,17 @@
 /**
- * A room has two keys in one slot. KEYS[1] is a hash: the epoch `e`, the last offset `o`, the
- * server's replication id `r` at the start of the epoch, and the last offset `s` before the epoch.
- * KEYS[2] is a stream of the messages. Their ids are the offsets.
+ * The start of each script, in Lua: reads the epoch `e`, the last offset `o` and the last offset `s`
+ * before the epoch.
  *
- * A restart or a failover changes the replication id. Messages may be lost then, so a new epoch
- * begins. Its offsets continue after the last known one. A room without keys is new, or its keys have
- * expired. Its offsets start at 1.
+ * A room has two keys in one slot. KEYS[1] is a hash with the fields `e`, `o` and `s`, and with the
+ * server's replication id `r` at the start of the epoch. KEYS[2] is a stream of the messages, whose ids
+ * are the offsets.
  *
- * Uses EVAL, not EVALSHA. After a flush of the scripts, a publication would fall back to EVAL, and the
- * next one would overtake it.
+ * A restart or a failover changes the replication id. Messages may be lost then, so a new epoch begins;
+ * its offsets continue after the last known offset. A room without keys is new, or its keys have
+ * expired; its offsets start at 1.
+ *
+ * Scripts are run by EVAL, not by EVALSHA: after a flush of the scripts, a publication would fall back
+ * to EVAL, and the next publication would overtake it.
  *
  * @param withoutKeys - Lua that runs for a room without keys.
  * @param from - See {@link unlessMoved}; undefined outside of a cluster.
@@ -27,8 +30,8 @@ if m[3] ~= r then
 end`;
 
 /**
- * Begins a new epoch, unless the keys have moved here complete, with their slot. A server that has just
- * taken over from its primary may have lost messages after the move.
+ * Lua that begins a new epoch, unless the keys have moved here complete, with their slot. A server that
+ * has just taken over from its primary may have lost messages after the move.
  *
  * @param from - Lua for the replication id of a primary that may have written the keys. For `?` the
  *   script fails with the id in the keys.
@@ -40,21 +43,23 @@ local lost = not e or late or m[3] == i:match('master_replid2:(%w+)')
 if not lost and ${from} == '?' then return redis.error_reply('${KEYS_FROM} ' .. m[3]) end
 if lost or ${from} ~= m[3] then`;
 
-/** Begins the error for keys of another server. The replication id in the keys follows. */
+/** Start of the error for keys that another server has written. The replication id in the keys follows. */
 export const KEYS_FROM = 'KEYSFROM';
-/** A server that has taken over counts as new for so many bytes of replication. */
+/** Bytes of replication for which a server that has taken over counts as new. */
 const LATE_BYTES = 1_048_576;
 
 /** Number of marks in a full history. The script drops the oldest messages up to a mark. */
 const MARKS = 32;
 
 /**
+ * The script of a publication to a room with history.
+ *
  * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history, ttl of the
  * epoch; in a cluster also a replication id.
  *
  * The field `t` of the hash counts the bytes of all messages. When `t` passes a multiple of `step`, a
- * mark stores the offset of that message. So the script applies the bound `bytes` without reading
- * messages. A different bound has different marks.
+ * mark stores the offset of that message. So the script can apply the bound `bytes` without reading
+ * messages. Each value of the bound has marks of its own.
  */
 export function publishScript(command: 'PUBLISH' | 'SPUBLISH', isShard: boolean): string {
   return `${readRoom("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[8]' : undefined)}
@@ -83,20 +88,22 @@ redis.call('${command}', ARGV[3], e .. ' ' .. o .. ' ' .. ARGV[2])
 return {e, o}`;
 }
 
-/** Most messages that one call returns, and the bytes after which the call ends. */
+/** Bound of the messages that one call returns, and the bytes after which the call ends. */
 const PART_SIZE = 200;
 const PART_BYTES = 262_144;
-/** Number of messages in one XRANGE while their average is below SMALL_BYTES. Otherwise one. */
+/** An XRANGE reads so many messages while their average is below SMALL_BYTES, otherwise one. */
 const FEW = 4;
 const SMALL_BYTES = 16_384;
 
 /**
- * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings, the ttl of
- * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and the first
- * entries after `since`; without `since`, the last entries; for another epoch, the first entries of the
- * current one. The first read of a room creates its epoch.
+ * The script of a read of the history. The first read of a room creates its epoch.
  *
- * Redis serves no other client while the script runs. A MiB takes 40 ms. So the script reads a few
+ * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings, the ttl of
+ * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and entries: the
+ * first after `since`; without `since`, the last; if `since` has another epoch, the first of the current
+ * epoch.
+ *
+ * Redis serves no other client while the script runs, and a MiB takes 40 ms. So the script reads a few
  * entries at a time, until it has {@link PART_BYTES}.
  */
 export const historyScript = (

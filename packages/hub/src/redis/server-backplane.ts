@@ -12,22 +12,22 @@ import type { Argument, RedisClient } from './driver.ts';
 import { escapeName, keptFrame, parseFrame, plainFrame, type RedisBytes } from './frame.ts';
 import { historyScript, publishScript } from './scripts.ts';
 
-/** Bound of the reads of histories at a time. Other commands wait for them in Redis. */
+/** Bound of the reads of histories at a time, because other commands wait for them in Redis. */
 const MAX_READS = 8;
-/** Default `ttl` of a read, in ms. */
+/** The `ttl` of a read without `keep`, in ms. */
 const TTL_MS = 300_000;
 /** Bound of the channels that are subscribed at a time. */
 const MAX_CHANGES = 1_000;
 /** Longest wait of `close` for the answers to publications, in ms. */
 const CLOSE_MS = 1_000;
 
-/** Message of the error for a channel that another server has now. `hasNotRun` is true for it. */
+/** Message of the error for a channel that another server has now. Begins so for `hasNotRun`. */
 const MOVED = 'MOVED to another server';
 
 type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
 type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
 
-/** The backplane on one server. A server of a cluster has only the channels of its slots. */
+/** The backplane on one Redis server: all of it, or one primary of a cluster with its slots. */
 export class ServerBackplane implements Backplane {
   readonly #prefix: string;
   readonly #publishScript: string;
@@ -41,9 +41,9 @@ export class ServerBackplane implements Backplane {
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   #restoring = false;
-  /** Whether the connection with the subscriptions was lost in this outage. */
+  /** Whether `#subscriber` was lost since the last `up`, so that messages may be missing. */
   #mayHaveMissed = true;
-  /** The names that were subscribed in this outage. */
+  /** The names of the channels that were subscribed during the outage. */
   readonly #subscribedLate = new Set<string>();
   readonly #reads = new Limit(MAX_READS);
   /** Settles the promise of {@link start}. */
@@ -57,15 +57,15 @@ export class ServerBackplane implements Backplane {
     const ready = (): void => void this.#restore();
     this.#commands = new Connection(client, sharded, {
       ready,
-      // This connection has no subscriptions.
+      // `#commands` has no subscriptions.
       lost: (error) => this.#down(error),
       message: () => {},
       moved: () => {},
     });
     this.#subscriber = new Connection(client, sharded, {
       ready,
-      lost: (error, isForgotten) => {
-        if (isForgotten) this.#subscribed.clear();
+      lost: (error, lostSubscriptions) => {
+        if (lostSubscriptions) this.#subscribed.clear();
         this.#mayHaveMissed = true;
         this.#down(error);
       },
@@ -120,7 +120,7 @@ export class ServerBackplane implements Backplane {
     return { epoch: epoch.toString(), offset };
   }
 
-  /** Sends the nodes a message that the history on another server contains. */
+  /** Sends the nodes a message that is in the history on another server. */
   async announce(channel: string, bytes: Uint8Array, position: Position): Promise<void> {
     const frame = keptFrame(position, bytes);
     await this.#commands.run((driver) => driver.publish(this.#name(channel), frame));
@@ -182,7 +182,7 @@ export class ServerBackplane implements Backplane {
     try {
       await this.#unlessLost(this.#unsubscribeFrom(name));
     } catch (error) {
-      // Redis still sends the messages, and the hub counts on them.
+      // Redis still sends the messages of the channel, and the hub relies on that.
       this.#wanted.set(name, channel);
       throw error;
     }
@@ -213,7 +213,7 @@ export class ServerBackplane implements Backplane {
   #receive(name: string, frame: RedisBytes): void {
     const channel = this.#wanted.get(name);
     if (channel === undefined || this.#state === 'closed') return;
-    // Messages may be missing before this one. `up` reports a gap, so drop the message.
+    // Messages may be missing before this one. Drops it, because `up` then reports a gap.
     if (this.#mayHaveMissed && this.#state !== 'up') return;
     this.#sink!.message(channel, ...parseFrame(frame));
   }
@@ -241,8 +241,8 @@ export class ServerBackplane implements Backplane {
     if (this.#restoring) return;
     this.#restoring = true;
     const refused = new Map<string, Error>();
-    // One connection may be older than the outage. A silent network may delay its messages. Redis
-    // answers the ping after them, or the connection is lost too. An earlier `up` would mean two gaps.
+    // Only one connection may have been lost so far. The pings find out whether the other one works.
+    // Without them, its later loss would be a second outage with a second gap.
     await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
       // The hub may change its channels meanwhile, so compare them again.
@@ -309,7 +309,8 @@ export class ServerBackplane implements Backplane {
     try {
       await this.#subscriber.run((driver) => driver.unsubscribe(name));
     } catch (error) {
-      // The package `redis` restores the subscription with the connection. `#restore` then ends it.
+      // When the connection is back, the package `redis` restores the subscription, and `#restore`
+      // ends it.
       if (!this.#subscriber.ready) return;
       this.#subscribed.delete(name);
       throw error;
@@ -317,7 +318,7 @@ export class ServerBackplane implements Backplane {
     this.#subscribed.delete(name);
   }
 
-  /** Ignores the error when the connection is lost. `#restore` then makes the change. */
+  /** Ignores an error of a lost connection: `#restore` makes the change later. */
   async #unlessLost(change: Promise<void>): Promise<void> {
     try {
       await change;

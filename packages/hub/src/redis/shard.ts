@@ -5,20 +5,20 @@ import type { Position } from '../position.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
-/** Bound of the unanswered publications to a shard that is silent for so many ms. */
+/** Bound of the unanswered publications to a shard that has been silent for {@link SILENT_MS}. */
 const MAX_UNANSWERED = 1_000;
 const SILENT_MS = 1_000;
 
-/** Errors of a command that no server has run. It may run again, also on another server. */
+/** Errors of a command that no server has run, so that it may be sent again, to any server. */
 const NOT_RUN =
   /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|Redis is not connected|Stream isn't writeable|The client is offline)\b/;
 
-/** Whether this error proves that no server has run the command. */
+/** Whether `error` proves that no server has run the command. */
 export function hasNotRun(error: unknown): boolean {
   return NOT_RUN.test(String((error as Error | undefined)?.message));
 }
 
-/** A primary of a cluster. */
+/** A primary of a cluster, or a server that soon gets or has just lost its slots. */
 export class Shard {
   readonly client: RedisClient;
   readonly backplane: ServerBackplane;
@@ -26,14 +26,15 @@ export class Shard {
   isClosed = false;
   /** The last known replication id; undefined while the server is away, or is no primary. */
   id: string | undefined;
-  /** For a server without slots: when its connections are closed, in ms. Otherwise undefined. */
+  /** For a server without slots: when to close its connections, in ms. Otherwise undefined. */
   closeAt: number | undefined;
-  /** Time of the unanswered request for the view, in ms; undefined without one. */
+  /** When the unanswered request for the view was sent, in ms; undefined without one. */
   #askedAt: number | undefined;
   /** Resolves when the first attempt to connect has succeeded or failed. */
   readonly tried: Deferred<void> = new Deferred();
   /** Number of publications that the server has not answered. */
   unanswered = 0;
+  /** The server's last view of the cluster, as JSON. */
   #view = '';
 
   constructor(client: RedisClient, prefix: string) {

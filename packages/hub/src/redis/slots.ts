@@ -8,7 +8,7 @@ const TABLE: Uint16Array = /* @__PURE__ */ Uint16Array.from({ length: 256 }, (_,
   return crc;
 });
 
-/** The slot of keys and channels with this hash tag. The tag is not empty. */
+/** The slot of all keys and channels with the hash tag `tag`, which must not be empty. */
 export function slotOf(tag: string): number {
   let crc = 0;
   for (const byte of encoder.encode(tag)) {

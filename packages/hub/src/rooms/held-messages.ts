@@ -6,13 +6,13 @@ import type { Session } from '../sessions/session.ts';
 /** Bound of the live messages for which `form` has failed while a session resumes. */
 const MAX_SKIPPED = 256;
 
-/** The live messages that wait for the end of one resume, and those for which `form` has failed. */
+/** The live messages that wait for the end of one resume, and the offsets that `form` has skipped. */
 export class HeldMessages<Data> {
   readonly #settings: HubSettings<Data>;
   readonly #session: Session<Data>;
   /** The messages that wait, in order. */
   #publications: Publication<Data>[] = [];
-  /** Offsets of messages for which `form` has failed, each with the offset of the message before. */
+  /** For each message for which `form` has failed: its offset, and the offset of the message before. */
   #skipped: Map<number, number> | undefined;
 
   constructor(settings: HubSettings<Data>, session: Session<Data>) {
@@ -51,10 +51,10 @@ export class HeldMessages<Data> {
   }
 
   /**
-   * Drops the messages of older histories. They have another epoch, and arrived before the read.
+   * Drops the messages of older histories: those that arrived before a read and have another epoch.
    *
    * @param countBefore - {@link count} when the read began.
-   * @param epoch - Of the history that was read.
+   * @param epoch - The epoch of the history that was read.
    */
   dropOlder(countBefore: number, epoch: string): void {
     for (const [i, publication] of this.takeAll().entries()) {
@@ -64,7 +64,7 @@ export class HeldMessages<Data> {
     }
   }
 
-  /** @param previous - The offset of the message before. */
+  /** Called when `form` has failed. @param previous - The offset of the message before. */
   skip(offset: number, previous: number): void {
     this.#skipped ??= new Map();
     if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, previous);

@@ -6,7 +6,7 @@ export class JoinStates<Data> {
   readonly #states: RoomStates<Data>;
   readonly #session: Session<Data>;
   readonly #room: string;
-  /** The call of the option `state` that this join waits for. */
+  /** The call of the option `state` for which this join waits. */
   #run: StateRun | undefined;
   /** Bytes that are reserved for this join. */
   #reserved: number | undefined;
@@ -38,13 +38,13 @@ export class JoinStates<Data> {
     this.sent();
     const state = await this.#runOnce();
     if (state === undefined) return undefined;
-    // An empty state counts too.
+    // Even an empty state counts as waiting.
     const bytes = Math.max(1, state.message.bytes.length);
     if (this.#states.reserve(this.#session, bytes)) {
       this.#reserved = bytes;
       return state;
     }
-    // Drops this state. A client that has not read its earlier states gets a new one later.
+    // Too many states wait for this slow client: drops this one, and asks for a new one later.
     this.#reserved = await this.#states.reserveLater(this.#session);
     if (!this.#isCancelled) return this.#runOnce();
     this.sent();

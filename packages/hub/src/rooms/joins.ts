@@ -22,7 +22,7 @@ import type { Rooms } from './rooms.ts';
 
 const JOIN_OPTION_NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'first'];
 
-/** Bound of the nested calls of functions that decide joins. A full stack would break other code. */
+/** Bound of the nested calls of functions that decide joins, so that the stack does not overflow. */
 const MAX_DECIDING = 64;
 
 /**
@@ -33,36 +33,37 @@ export interface JoinOptions<Data = unknown> {
   /** Position of the last message that the client has. Default: none, for a first visit. */
   readonly since?: Position | undefined;
   /**
-   * Largest number of missed messages. If there are more, the session gets the last ones, and
-   * `complete` is false. Default: 0 without `since`; with it, all messages that the history has.
+   * Largest number of missed messages. If there are more, the session gets the last of them, and
+   * `complete` is false. Default: with `since`, all messages of the history; without `since`, 0.
    */
   readonly limit?: number | undefined;
   /**
-   * Makes the message that the session gets before the missed ones; undefined for none. Synchronous. If
-   * it throws, `join` rejects with its error and the session is no member.
+   * Returns a message that the session gets before the missed messages; undefined for none. The function
+   * is synchronous. If it throws, `join` rejects with its error and the session is no member.
    */
   readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
 }
 
-/** A join that waits for a promise of `mayJoin`. Or the join of a member that waits for a state. */
+/** A join that waits: for a promise of `mayJoin` or, if the session is a member, for a state. */
 export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
   /** Undefined for a join without options. */
   readonly resume: Resume<Data> | undefined;
 }
 
-/** A session that a function of the application may admit to a room. */
+/** A session about which a function of the application has not decided yet. */
 export interface AskedJoin<Data> {
   readonly session: Session<Data>;
   readonly room: string;
 }
 
-/** Admits or refuses joins: by their arguments, the bounds of rooms, and the option `mayJoin`. */
+/** Admits or refuses joins: by their arguments, by the bounds of rooms, and by the option `mayJoin`. */
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The joins that wait for a decision. `everywhere.close` of a room closes their sessions too. */
+  /** The joins that wait for a decision. `everywhere.close` of a room closes these sessions too. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
+  /** Number of nested calls of {@link decide}. */
   #deciding = 0;
 
   constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
@@ -73,8 +74,8 @@ export class Joins<Data> {
   /**
    * See `Session.join`.
    *
-   * @param isAdmitted - Whether the session needs no `mayJoin`. An earlier join of the session that
-   *   waits for its decision then gets the same result.
+   * @param isAdmitted - Whether `mayJoin` is not asked. If an earlier join of the session still waits
+   *   for a decision, that join then gets the same result.
    */
   join(
     session: Session<Data>,
@@ -98,7 +99,7 @@ export class Joins<Data> {
       const isMember = session.isIn(name);
       if (!isMember) this.checkBounds(session, name);
       const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
-      // A member still gets messages while it waits for a state. Without a state it remains a member.
+      // While it waits for a state, a member still gets messages. If it gets none, it remains a member.
       const decision = isMember ? resume?.askForState() : admitted;
       return decision === undefined
         ? this.#enterAdmitted(session, name, resume)
@@ -132,7 +133,7 @@ export class Joins<Data> {
     }
   }
 
-  /** A session is {@link pending} until `decision` settles. */
+  /** Makes a session {@link pending} until `decision` settles. */
   decideLater(session: Session<Data>, room: string, decision: PromiseLike<unknown>): void {
     const join = { session, room };
     this.pending.add(join);
@@ -190,13 +191,13 @@ export class Joins<Data> {
   #checkJoin(name: string, options: JoinOptions<Data>): JoinOptions<Data> | undefined {
     const copy = checkJoinOptions(options);
     const { state, through } = this.#rooms.settingsOf(name);
-    // Options without a value are a first visit too. With the option `state`, it gets a state.
+    // Empty options are a first visit too. In a room with the option `state`, a first visit gets a state.
     if ((state ?? copy.since ?? copy.limit ?? copy.first) === undefined) return undefined;
     if (!this.#rooms.crosses || through) return copy;
     throw new TypeError(`session.join: since, limit or first: ${NEEDS_POSITIONS}`);
   }
 
-  /** Enters after `mayJoin` has admitted the session. It may have joined or closed meanwhile. */
+  /** Enters after `mayJoin` has admitted the session, which may have joined or closed meanwhile. */
   #enterAdmitted(
     session: Session<Data>,
     name: string,
@@ -215,7 +216,7 @@ export class Joins<Data> {
     decision: Promise<void>,
     resume: Resume<Data> | undefined,
   ): Promise<Joined<Data>> {
-    // `mayJoin` may have joined this room too. That join would never settle.
+    // Within `mayJoin`, the session may have joined the same room. That join would never settle.
     this.cancel(session, name, () => new RoomRefusedError(name, 'joined within mayJoin'));
     session.joining ??= new Map();
     const { joining } = session;

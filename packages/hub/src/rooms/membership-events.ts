@@ -3,21 +3,21 @@ import type { Sessions } from '../sessions/sessions.ts';
 
 type MembershipEvent = 'entered' | 'left';
 
-/** After so many events of one membership in a row, its listeners leave and join in a circle. */
+/** If listeners cause so many events of one membership in a row, they leave and join in a circle. */
 const MAX_EVENTS = 100;
 
-/** An event of a membership, while its listeners are called. */
+/** An event whose listeners are being called. */
 interface RunningEvent<Data> {
   readonly session: Session<Data>;
   readonly room: string;
-  /** Events of this membership that its listeners have caused. */
+  /** Later events of the same session and room, which the listeners have caused. */
   readonly next: MembershipEvent[];
 }
 
-/** The events of memberships, in the same order for all listeners. */
+/** Emits `entered` and `left`, in the same order for all listeners. */
 export class MembershipEvents<Data> {
   readonly #hub: Sessions<Data>;
-  /** The events in progress: one, or more when a listener joins or leaves. */
+  /** Several, if a listener lets a session join or leave. */
   readonly #running: RunningEvent<Data>[] = [];
 
   constructor(hub: Sessions<Data>) {
@@ -25,8 +25,8 @@ export class MembershipEvents<Data> {
   }
 
   /**
-   * Calls the listeners of an event. If one of them leaves or joins the same room, the others get the
-   * new event after this one.
+   * Calls the listeners of an event. If one of them leaves or joins the same room, all listeners get
+   * the new event after this one.
    */
   add(event: MembershipEvent, session: Session<Data>, room: string): void {
     if (this.#hub.listeners.of(event).length === 0) return;

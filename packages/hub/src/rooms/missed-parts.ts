@@ -4,19 +4,19 @@ import type { HistoryPart } from '../history/room-history.ts';
 import type { Position } from '../position.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Bounds of a part: its messages, and their bytes after `form`. The last one may exceed the bytes. */
+/** Bounds of a part: number of messages, and their bytes after `form`. The last may exceed the bytes. */
 const PART_SIZE = 100;
 const PART_BYTES = 262_144;
 
-/** Missed messages of a room in a row, in the form that members get. */
+/** Consecutive missed messages of a room, in the form that members get. */
 export interface MissedPart {
   readonly messages: readonly PreparedMessage[];
-  /** No message is missing between `since` and the last of these messages. */
+  /** Whether no message is missing between `since` and the last of these messages. */
   readonly isWhole: boolean;
-  /** The room may have later messages. */
+  /** Whether the room may have later messages. */
   readonly hasMore: boolean;
   readonly firstOffset: number | undefined;
-  /** Of the last message. */
+  /** Position of the last message. */
   readonly position: Position;
   /** Offsets of the messages for which `form` has failed. */
   readonly leftOut: readonly number[];
@@ -31,8 +31,8 @@ export interface SharedPart {
 }
 
 /**
- * Parts of the missed messages of sessions, after `form`. Resumes of one room at one position share a
- * part until all of them have released it. Parts end at multiples of `PART_SIZE`, so that resumes from
+ * Reads missed messages in parts, and applies `form`. Resumes of one room from one position share a part
+ * until all of them have released it. Parts end at multiples of `PART_SIZE`, so that resumes from
  * different positions share the later parts.
  */
 export class MissedParts<Data> {
@@ -47,8 +47,8 @@ export class MissedParts<Data> {
   }
 
   /**
-   * Reads a part after `since`, or the first part of the last `limit` messages without it. Call
-   * {@link release} for the result.
+   * Reads a part after `since`; without `since`, the first part of the last `limit` messages. Call
+   * {@link release} with the result.
    */
   acquire(name: string, since: Position | undefined, limit: number): SharedPart {
     const size = since === undefined ? limit : Math.min(limit, sizeAfter(since));
@@ -74,7 +74,10 @@ export class MissedParts<Data> {
     return shared;
   }
 
-  /** Shares a read that has begun before. Only a full part has all that a later resume has missed. */
+  /**
+   * Shares a read that has begun before. If its part is not full, reads again: the part may lack
+   * messages that a later resume has missed.
+   */
   async #share(
     begun: SharedPart,
     name: string,
@@ -96,7 +99,7 @@ export class MissedParts<Data> {
     if (shared.users === 0) this.#unshare(shared);
   }
 
-  /** No later resume shares the part. */
+  /** Makes later resumes read another part. */
   #unshare(shared: SharedPart): void {
     if (this.#parts.get(shared.key) === shared) this.#parts.delete(shared.key);
   }
@@ -109,7 +112,7 @@ export class MissedParts<Data> {
   ): Promise<MissedPart> {
     const begins = (): void => {
       this.#unshare(shared);
-      // Otherwise a client that joins and leaves in a loop delays the reads of others.
+      // A client that joins and leaves in a loop must not delay the reads of others.
       if (shared.users === 0) throw new Error('all its sessions have left');
       this.#begun.set(shared.key, shared);
     };
@@ -162,7 +165,7 @@ function sizeAfter({ offset }: Position): number {
   return PART_SIZE - (offset % PART_SIZE);
 }
 
-/** Whether a part begins with the offset after a position. It may lack messages even then. */
+/** Whether a part begins with the offset after a position. Even then the part may lack messages. */
 export function isNext(
   { firstOffset, position }: MissedPart,
   { epoch, offset }: Position,

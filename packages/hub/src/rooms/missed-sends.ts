@@ -4,13 +4,13 @@ import type { DeliverySource, FanOut } from '../delivery/fan-out.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Cost of a part of a resume, with `form`, in deliveries of a short message. */
+/** Cost of one part of a resume, with `form`, in units of the delivery of a short message. */
 const COST = 1_024;
-/** Bytes that one resume sends in a turn of the event loop, and bytes that each message adds. */
+/** Bound of the bytes that one resume sends in a turn. Each message costs some bytes more. */
 const TURN_COST = 32_768;
 const MESSAGE_COST = 32;
 
-/** Sends the missed messages of resumes, in the time that a {@link FanOut} has for all deliveries. */
+/** Sends the missed messages of resumes, within the time that a {@link FanOut} has for all deliveries. */
 export class MissedSends implements DeliverySource {
   readonly #fanOut: FanOut;
   readonly #waiting = new Set<Deferred<void>>();
@@ -34,7 +34,7 @@ export class MissedSends implements DeliverySource {
   /**
    * Sends messages as fast as the client reads.
    *
-   * @param isWanted - Asked before each message.
+   * @param isWanted - Called before each message. Sending stops when the result is false.
    */
   async send<Data>(
     session: Session<Data>,
@@ -48,7 +48,7 @@ export class MissedSends implements DeliverySource {
       cost += message.bytes.length + MESSAGE_COST;
       if (cost > TURN_COST) {
         cost = 0;
-        // Only after the write does the connection know whether it takes more.
+        // The connection knows only after the write whether it accepts more.
         sharedFrames(platform).flush();
         await new Promise<void>((resolve) => platform.yield(resolve));
         turn = this.turn();

@@ -2,23 +2,23 @@ import { Deferred } from '@ws/conn/internal';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** When a read fails after so many ms, the engine has not answered the read. */
+/** If a read fails only after so many ms, the engine has not answered. */
 const NO_ANSWER_MS = 4_900;
 
 /** The place of a resume in the queue of its session. */
 export interface PartPlace {
-  /** When the resume began to wait; later, when the place became the first one. */
+  /** When the resume began to wait; from then on, when its place became the first one. In ms. */
   since: number;
   /**
-   * Resolves when the place is the first one, or was left; undefined if it was the first one at once.
-   * Rejects when an earlier resume got no answer of the engine to its read.
+   * Resolves when the place becomes the first one, or was left. Rejects when the engine has not answered
+   * the read of an earlier resume. Undefined if the place was the first one at once.
    */
   readonly begins: Deferred<void> | undefined;
 }
 
 /**
- * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part.
- * Otherwise a client that does not read would keep a part in memory for each of its rooms.
+ * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part, so that
+ * a client that does not read keeps one part in memory, and not one for each of its rooms.
  */
 export class PartQueues<Data> {
   readonly #hub: Pick<Sessions<Data>, 'platform'>;
@@ -28,7 +28,7 @@ export class PartQueues<Data> {
     this.#hub = hub;
   }
 
-  /** Takes the last place of a queue. Call {@link leave} for the result. */
+  /** Takes the last place of a queue. Call {@link leave} with the result. */
   take(session: Session<Data>): PartPlace {
     const queue = this.#queues.get(session);
     const begins = queue === undefined ? undefined : new Deferred<void>();
@@ -41,7 +41,7 @@ export class PartQueues<Data> {
   /**
    * Leaves a place, so that the next one begins.
    *
-   * @param error - Of a failed read. Undefined if the read did not fail.
+   * @param error - The error of a failed read; undefined if no read has failed.
    */
   leave(session: Session<Data>, place: PartPlace, error: unknown): void {
     const queue = this.#queues.get(session) ?? [];

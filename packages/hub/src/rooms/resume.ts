@@ -15,24 +15,24 @@ import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
-/** A join is refused after so many states that its history does not follow. */
+/** A join is refused when the history does not reach back to so many states in a row. */
 const MAX_STATES = 3;
-/** A position of no history. All messages of a history come after it. */
+/** A position that is in no history, before all messages of any history. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 
 /**
- * The start of a membership that loses no message. The session gets the missed messages, then the live
- * ones, and no message twice.
+ * A join that loses no message: the session gets the missed messages, then the live messages, and no
+ * message twice.
  *
  * The resume reads the history in parts. It reads the next part when the connection has taken the last
- * one. Meanwhile live messages wait in a queue. If they are too many, the resume empties the queue and
- * reads on from the position of the session until it has caught up. It also reads on when messages are
- * missing before the next live one: a channel reports no loss before its first message.
+ * part. Meanwhile live messages wait in a queue. If too many wait, the resume empties the queue and
+ * reads them from the history later. It also reads on when messages are missing before the next live
+ * message: a channel reports no loss before its first message.
  */
 export class Resume<Data> {
   /**
-   * `reading`: the session still lacks missed messages. `passing`: it gets live messages, except those
-   * that it already has from the history. `over`: the resume has ended.
+   * `reading`: the session still lacks missed messages. `passing`: the session gets live messages, except
+   * those that it already has from the history. `over`: the resume has ended.
    */
   #state: 'reading' | 'passing' | 'over' = 'reading';
   readonly #hub: Sessions<Data>;
@@ -43,37 +43,39 @@ export class Resume<Data> {
   readonly #result = new Deferred<Joined<Data>>();
   #audience: Audience<Data> | undefined;
   readonly #live: HeldMessages<Data>;
-  /** On a first visit, the first live message. The first read may find it too. */
+  /** Without `since`: the first live message. The first read may find it too. */
   #firstLive: Publication<Data> | undefined;
-  /** The queue was emptied since the start of the latest read. */
+  /** Whether the queue was emptied since the start of the latest read. */
   #wasEmptied = false;
-  /** The place among the resumes of the session, from before a part is read until it is sent. */
+  /** The place among the resumes of the session, while this resume reads or sends a part. */
   #place: PartPlace | undefined;
   /** The part that is being sent. */
   #part: SharedPart | undefined;
+  /** The messages of the part. */
   #unsent: readonly PreparedMessage[] = [];
-  /** The history may have more messages than the latest part. */
+  /** Whether the history may have messages after the latest part. */
   #hasMore = false;
-  /** The session has all messages up to this one; undefined if that is unknown. */
+  /** The session has all messages up to this position; undefined if the position is unknown. */
   #last: Position | undefined;
-  /** The history could not be read. The session lacks messages after `#last`. */
+  /** Whether the history could not be read, so that the session lacks messages after `#last`. */
   #isUnread = false;
-  /** More messages were missed than the option `limit` allows. */
+  /** Whether the session has missed more messages than the option `limit` allows. */
   #exceedsLimit = false;
-  /** The session lacks a missed message, or `form` has failed for one. */
+  /** Whether the session does not get a missed message, perhaps because `form` has failed. */
   #hasLost = false;
-  /** `first`, or the result of the join, has reported that no message is missing. */
+  /** Whether `first`, or the result of the join, has reported that no message is missing. */
   #hasPromised = false;
-  /** Of the last message that was read or, if this node keeps the history, of its last one. */
+  /** `position` of the result: of the last missed message, as far as it is known. */
   #position: Position | undefined;
+  /** Whether the room has the option `state`. */
   readonly #hasState: boolean;
-  /** Of a join that gets a state. */
+  /** The states of this join; undefined if it needs none. */
   #states: JoinStates<Data> | undefined;
-  /** A loss leads to another state, not to the end of the connection. */
+  /** Whether the join gets another state after a loss. Otherwise a loss ends the connection. */
   #retriesState = false;
-  /** The history does not follow the last state. */
+  /** Whether the history lacks messages after the last state. */
   #isBehind = false;
-  /** The `info` of a member that other sessions do not see yet, because its state is not sent. */
+  /** Set while other sessions must not see the member, because its state is unsent. `shown` is its info. */
   hidden: { shown: string | undefined } | undefined;
 
   constructor(
@@ -109,7 +111,7 @@ export class Resume<Data> {
     this.#hub.link?.joined(this.#name, this.#session, true);
   }
 
-  /** Asks for a state, if the join begins with one. Call {@link hold} or {@link cancel} after it. */
+  /** Asks for a state, if the join begins with one. Then call {@link hold} or {@link cancel}. */
   askForState(): Promise<void> | undefined {
     if (!this.#hasState || this.#options.since !== undefined) return undefined;
     this.#states = new JoinStates(this.#rooms.states, this.#session, this.#name);
@@ -138,7 +140,7 @@ export class Resume<Data> {
     this.#live.skip(offset, previous);
   }
 
-  /** Whether the session has all messages up to an offset, except the skipped ones. */
+  /** Whether the session has all messages up to an offset, except those that `form` has skipped. */
   #hasUpTo(offset: number): boolean {
     return this.#live.hasSkippedAll(this.#last!.offset, offset);
   }
@@ -148,9 +150,9 @@ export class Resume<Data> {
     if (this.#state === 'over') return;
     if (this.isReading) return this.#hold(publication);
     if (!this.#lacksBefore(publication)) return this.#deliver(publication);
-    // The session leaves. Its next visit brings the rest.
+    // If the session is leaving the room, its next join brings the rest.
     if (!this.#session.isIn(this.#name)) return this.cancel();
-    // A live message was lost, and no earlier message showed it.
+    // A live message was lost. Reads on, as no gap has reported the loss.
     this.#state = 'reading';
     this.#hold(publication);
     this.#wasEmptied = true;
@@ -170,7 +172,7 @@ export class Resume<Data> {
     return next !== undefined && this.#lacksBefore(next);
   }
 
-  /** Sends a live message, unless the session has it. */
+  /** Sends a live message, unless the session already has it. */
   #deliver(publication: Publication<Data>): void {
     const last = this.#last;
     const { message, key, position } = publication;
@@ -182,7 +184,7 @@ export class Resume<Data> {
     if (isFor(publication, this.#session)) this.#session.deliver(message, key);
   }
 
-  /** From now on the session gets its messages as the other members do. */
+  /** From now on the session gets its messages directly, as other members do. */
   #joinOthers(): void {
     if (this.#audience?.resumeOf(this.#session) !== this) return;
     this.#audience.setResume(this.#session, undefined);
@@ -217,7 +219,7 @@ export class Resume<Data> {
 
   /** Refuses the join, and ends the membership. */
   #refuse(error: unknown): void {
-    // A function of the application may have left the room, and joined it again.
+    // Within a function of the application, the session may have left the room and joined it again.
     if (!this.isReading) return;
     this.#fail(error);
     this.#rooms.leave(this.#session, this.#name);
@@ -265,7 +267,7 @@ export class Resume<Data> {
     return true;
   }
 
-  /** Reads the first part of the messages after a state. Returns false when the history lacks some. */
+  /** Reads the first part of the messages after a state. Returns false if the history lacks some of them. */
   async #follows(position: Position | undefined): Promise<boolean> {
     this.#isBehind = this.#hasLost = false;
     this.#isUnread = position === undefined;
@@ -287,9 +289,10 @@ export class Resume<Data> {
   }
 
   /**
-   * Reads on while the queue was emptied or lacks a message. Then sends the live messages that wait.
+   * Reads and sends parts until the history has no more, the queue was not emptied meanwhile, and no
+   * message is missing before the queue. Then sends the queue.
    *
-   * @returns The number of messages that were sent from the history.
+   * @returns Number of the messages that were sent from the history.
    */
   async #catchUp(): Promise<number> {
     let missed = 0;
@@ -298,7 +301,7 @@ export class Resume<Data> {
       const isDue = this.#hasMore || this.#wasEmptied;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
-      // The last read has found nothing new. Another one would not find the message either.
+      // If the last read has found nothing new, another one would not find the missing message either.
       if (!isDue && last === lastBefore) this.#lose();
       lastBefore = last;
       if (this.isReading && !this.#isBehind) missed += await this.#readOn();
@@ -320,8 +323,8 @@ export class Resume<Data> {
   }
 
   /**
-   * Reads the first part of the messages before the join. The result for a history that cannot be read
-   * is not whole.
+   * Reads the first part of the messages before the join. If the history cannot be read, the result is
+   * not whole.
    */
   async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
@@ -338,7 +341,7 @@ export class Resume<Data> {
       return { isWhole: isWhole && !this.#exceedsLimit, missed: messages.length + later };
     } catch (error) {
       this.#readFailed(error);
-      // Late copies of messages up to `since` may still arrive.
+      // Messages up to `since` may still arrive, and must not be sent again.
       this.#last = since;
       this.#isUnread = true;
       return { isWhole: false, missed: 0 };
@@ -358,7 +361,7 @@ export class Resume<Data> {
     this.#hasMore = false;
     const position = this.#rooms.reads.knownPosition(this.#name) ?? (await this.#readPosition());
     const { since } = this.#options;
-    // The client may come from a node that already has later messages than this one.
+    // The client may come from a node that is ahead of this node.
     const isLater = since?.epoch === position.epoch && since.offset > position.offset;
     this.#last = this.#position = isLater ? since : position;
     return undefined;
@@ -373,13 +376,13 @@ export class Resume<Data> {
     return before ?? last;
   }
 
-  /** Waits until the members have this node's earlier messages, which the read may have found. */
+  /** Waits until members have this node's earlier messages: a read may have found them already. */
   async #untilReturned(): Promise<void> {
     await this.#hub.link?.untilReturned(this.#name);
     await this.#audience?.done;
   }
 
-  /** The position before the first live message; undefined if it comes after `last`. */
+  /** The position before the first live message; undefined if that message comes after `last`. */
   #beforeLive(last: Position): Position | undefined {
     const { position, previous } = this.#firstLive ?? {};
     if (position?.epoch !== last.epoch || position.offset > last.offset) return undefined;
@@ -392,7 +395,7 @@ export class Resume<Data> {
     const start = since.epoch === '' ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
-    // The history has not reached this position. So the position is of another history.
+    // The history has not reached `start` yet, so `start` is of another history.
     const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;
@@ -403,18 +406,18 @@ export class Resume<Data> {
     return last;
   }
 
-  /** Reads on after an earlier read. Returns the number of messages that were sent. */
+  /** Reads the next part, and sends it. Returns the number of messages that were sent. */
   async #readOn(): Promise<number> {
     this.#wasEmptied = false;
     const since = this.#last;
     try {
       const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      // The room has reported a gap for a live message that was skipped.
+      // For a message that `form` has skipped, the room has already reported a gap.
       const isReported = (offset: number): boolean => this.#live.hasSkipped(offset);
       const isWhole =
         part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isReported));
-      // The client gets `complete: false` in the result of the join.
+      // Before a promise, a loss is allowed: the join then resolves to `complete: false`.
       const mayLose = part !== undefined && !this.#hasPromised && isNext(part, since!);
       if (isWhole || mayLose) {
         this.#hasLost ||= !isWhole;
@@ -432,7 +435,7 @@ export class Resume<Data> {
     if (this.isReading) this.#hub.failedOften('reads of missed messages failed', error);
   }
 
-  /** The session lacks a message that it should have got. The client must resume again. */
+  /** The session does not get a message that it should get: it needs another state, or must resume again. */
   #lose(): void {
     if (this.#retriesState) this.#isBehind = true;
     else void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
@@ -441,11 +444,11 @@ export class Resume<Data> {
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = Number.MAX_SAFE_INTEGER): Promise<MissedPart> {
     this.#release(undefined);
-    // The session has left. No later call would release the place.
+    // After the session has left, no later call would release the place.
     if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
     this.#place = this.#rooms.partQueues.take(this.#session);
     if (this.#place.begins !== undefined) await this.#place.begins.promise;
-    // A history of this node is read in this process, so the read waits until there is time for it.
+    // A read of the history on this node takes time of this process, so it waits for its turn.
     const turn = this.#rooms.crosses ? undefined : this.#rooms.sends.turn();
     if (turn !== undefined) await turn;
     // The session may have left meanwhile.
@@ -463,7 +466,11 @@ export class Resume<Data> {
     return part;
   }
 
-  /** @param error - Of a failed read. Undefined if the read did not fail. */
+  /**
+   * Releases the place and the part.
+   *
+   * @param error - The error of a failed read; undefined if no read has failed.
+   */
   #release(error: unknown): void {
     if (this.#place !== undefined) this.#rooms.partQueues.leave(this.#session, this.#place, error);
     this.#place = undefined;
@@ -490,14 +497,14 @@ export class Resume<Data> {
   #hold(publication: Publication<Data>): void {
     if (this.#options.since === undefined) this.#firstLive ??= publication;
     if (this.#live.add(publication)) return;
-    // The history has the rest.
+    // Above the bounds, empties the queue: the history has these messages, unless they have no position.
     const queue = this.#live.takeAll();
     const lost = queue.filter((each) => !each.position && isFor(each, this.#session)).length;
     this.#wasEmptied ||= lost < queue.length;
     if (lost > 0) this.#session.overflowHeld(lost);
   }
 
-  /** Sends the waiting live messages. The session has all missed ones. */
+  /** Called when the session has all missed messages. Sends the live messages of the queue. */
   #pass(): void {
     const queue = this.#live.takeAll();
     this.#state = 'passing';
@@ -507,14 +514,14 @@ export class Resume<Data> {
     if (!this.#mayComeLate) void this.#endAfterPass();
   }
 
-  /** Whether a live message may arrive that the session already has from the history. */
+  /** Whether live messages may still arrive that the session already has from the history. */
   get #mayComeLate(): boolean {
     if (!this.#rooms.crosses) return false;
     const [last, known] = [this.#last, this.#rooms.reads.knownPosition(this.#name)];
     return last === undefined || known?.epoch !== last.epoch || known.offset < last.offset;
   }
 
-  /** After the next pass, the members have all messages from before the read of the history. */
+  /** Ends the resume after the next pass: by then members have all messages from before the read. */
   async #endAfterPass(): Promise<void> {
     await this.#audience?.done;
     if (this.#state !== 'passing') return;

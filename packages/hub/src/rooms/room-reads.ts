@@ -11,7 +11,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 import { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Reads the histories of rooms, which this node or the engine keeps. */
+/** Reads the histories of rooms. Without a backplane this node keeps them, with one the engine. */
 export class RoomReads<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
@@ -46,7 +46,7 @@ export class RoomReads<Data> {
     return { messages, complete: part.complete && messages.length === part.messages.length };
   }
 
-  /** Reads the first `limit` messages after `since`, or the last `limit` messages without it. */
+  /** Reads the first `limit` messages after `since`; without `since`, the last `limit` messages. */
   async #read(name: string, since: Position | undefined, limit: number): Promise<HistoryPart> {
     const here = this.readHere(name, since, limit);
     if (here !== undefined) return here;
@@ -55,9 +55,9 @@ export class RoomReads<Data> {
   }
 
   /**
-   * Reads the history that the engine keeps. The engine may return only the first of these messages.
+   * As {@link #read}, from the engine. The engine may return only the first of the messages.
    *
-   * @param begins - Called when the read begins. The result may lack later messages.
+   * @param begins - Called when the read begins. The result may lack messages that arrive after this.
    * @throws (rejects) {@link BackplaneError}
    */
   async readPart(
@@ -74,10 +74,7 @@ export class RoomReads<Data> {
     return { ...partOf(part!, since, hasMore), follows };
   }
 
-  /**
-   * The position of the last message that the members of a room have got; undefined if it must be
-   * read.
-   */
+  /** The position of the last message that members have got; undefined if this node must read it. */
   knownPosition(name: string): Position | undefined {
     return this.#hub.link?.positionOf(name);
   }
@@ -87,7 +84,7 @@ export class RoomReads<Data> {
     return (await this.#read(name, undefined, 1)).position;
   }
 
-  /** Number of the messages after a position, in a history that this node keeps; 0 in another one. */
+  /** Number of the messages after a position in the history on this node; 0 if the engine has it. */
   countAfter(name: string, { offset }: Position): number {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }

@@ -7,27 +7,27 @@ import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** Most calls of one option `state` at a time. */
+/** Bound of the calls of one function `state` at a time. */
 const MAX_CALLS = 32;
 /** Longest time of a call, in ms. */
 const CALL_MS = 10_000;
-/** Longest time that a call keeps its place, in ms. A call that is too late may still run. */
+/** Longest time in ms that a call takes one of the places: it may still run after its time. */
 const PLACE_MS = 60_000;
 /** Longest state, in bytes. */
 const MAX_BYTES = 1_048_576;
 /** Bound of the rooms with a stale position. */
 const MAX_STALE = 1_000;
-/** Bound of the states that wait for a session, in bytes. A single state may be longer. */
+/** Bound of the states that wait to be sent to one session, in bytes. A single state may be longer. */
 const MAX_WAITING_BYTES = 262_144;
 
 /** The state of a room, as its members get it. */
 export interface RoomState {
   readonly message: PreparedMessage;
-  /** The members get the messages after this position; undefined while the engine is away. */
+  /** Members get the messages after this position. Undefined if the engine was away. */
   readonly position: Position | undefined;
 }
 
-/** A call of the option `state`, before or while it runs. */
+/** A call of the option `state`, which waits or runs. */
 export interface StateRun {
   readonly room: string;
   readonly result: Deferred<RoomState>;
@@ -37,7 +37,7 @@ export interface StateRun {
   isRunning: boolean;
 }
 
-/** The bytes that are reserved for the states of one session. */
+/** The bytes of {@link MAX_WAITING_BYTES} that the states for one session take. */
 interface Reserved {
   bytes: number;
   /** Joins that wait until no bytes are reserved. */
@@ -46,19 +46,19 @@ interface Reserved {
 
 /**
  * Calls the option `state` of rooms, once for many joins. A run first takes the position of the room,
- * then calls the function. So the state lacks no message up to the position. It may have later ones.
+ * then calls the function. So the state has all messages up to the position, and may have later ones.
  */
 export class RoomStates<Data> {
   readonly #hub: Sessions<Data>;
-  /** The running calls, by the function of the option. A function that hangs delays no other. */
+  /** The running calls, by the function `state`, so that a function that hangs delays no other. */
   readonly #calls = new Map<unknown, Limit>();
   /** The runs that have not ended, by room. Joins share them. */
   readonly #runs = new Map<string, StateRun>();
-  /** Resolves when the last run of a room has given its place back. */
+  /** By room: resolves when its last run has given back its place in `#calls`. */
   readonly #places = new Map<string, Promise<void>>();
-  /** The rooms where this node knows a position that is too old for the history. */
+  /** The rooms whose position on this node is too old for their history. */
   readonly #stale = new Set<string>();
-  /** The rooms where a member has got a state without a position. */
+  /** The rooms in which a member has got a state without a position. */
   readonly #unsure = new Set<string>();
   readonly #reserved = new Map<Session<Data>, Reserved>();
 
@@ -66,7 +66,7 @@ export class RoomStates<Data> {
     this.#hub = hub;
   }
 
-  /** Shares the run of a room, or begins one. Call {@link release} for the result. */
+  /** Returns the shared run of a room, or begins one. Call {@link release} once for each call. */
   acquire(room: string): StateRun {
     let run = this.#runs.get(room);
     if (run === undefined) {
@@ -82,20 +82,20 @@ export class RoomStates<Data> {
 
   release(run: StateRun): void {
     run.users--;
-    // A later join shares a run that has not begun.
+    // A run that has not begun stays, for a later join.
     if (run.users > 0 || !run.isRunning) return;
     this.#unshare(run);
     run.control.abort();
   }
 
-  /** No later join shares the run. */
+  /** Lets later joins begin another run. */
   #unshare(run: StateRun): void {
     if (this.#runs.get(run.room) === run) this.#runs.delete(run.room);
   }
 
-  /** The history lacks messages after the last state. The next run reads the position. */
+  /** The history lacks messages after the last state. So the next run reads the position. */
   markStale(room: string): void {
-    // A room that is forgotten fails once more.
+    // The next joins of the forgotten rooms fail once more, and mark them again.
     if (this.#stale.size === MAX_STALE) this.#stale.clear();
     this.#stale.add(room);
   }
@@ -114,7 +114,7 @@ export class RoomStates<Data> {
     if (this.#places.get(room) === place.promise) this.#places.delete(room);
   }
 
-  /** Resolves when the run gives its place back. */
+  /** Resolves when the run no longer needs its place in `#calls`. */
   async #call(run: StateRun): Promise<void> {
     run.isRunning = true;
     if (run.users === 0) return this.#unshare(run);
@@ -158,15 +158,15 @@ export class RoomStates<Data> {
 
   #failed(run: StateRun, error: unknown): void {
     this.#unshare(run);
-    // No join waits for the run any more.
+    // After an abort no join waits for the run.
     if (run.control.signal.aborted) return;
-    // The joins report a refusal.
+    // The joins themselves report a refusal.
     if (!(error instanceof RoomRefusedError)) this.#hub.refused(error, 'calls of state failed');
     run.isRunning = false;
     run.result.reject(error);
   }
 
-  /** @throws (rejects) {@link BackplaneError} when the engine is up and does not answer. */
+  /** @throws (rejects) {@link BackplaneError} when the engine is up, but does not answer. */
   async #positionOf(room: string): Promise<Position | undefined> {
     const { reads } = this.#hub.rooms;
     const isStale = this.#stale.delete(room);
@@ -181,7 +181,7 @@ export class RoomStates<Data> {
     }
   }
 
-  /** A member has got a state without a position. When the engine is back, the hub reports a gap. */
+  /** A member has got a state without a position, so the hub reports a gap when the engine is back. */
   markUnsure(room: string): void {
     if (this.#unsure.size === 0) {
       const reportGaps = (): void => {
@@ -201,7 +201,7 @@ export class RoomStates<Data> {
     this.#unsure.delete(room);
   }
 
-  /** Reserves the bytes of a state, until {@link giveBack}. Returns false beyond the bound. */
+  /** Reserves the bytes of a state for a session until {@link giveBack}. Returns false beyond the bound. */
   reserve(session: Session<Data>, bytes: number): boolean {
     const reserved = this.#reserved.get(session);
     if (reserved === undefined) this.#reserved.set(session, { bytes, next: [] });

@@ -11,19 +11,19 @@ export interface Joined<Data = unknown> {
   /** The session is a member of this room. */
   readonly room: Room<Data>;
   /**
-   * Whether the session got all missed messages. With `limit` and without `since`: whether these are
-   * all messages of the room. True without options, which read no history.
+   * Whether the session got all missed messages. With `limit` and without `since`: whether it got all
+   * messages of the room. A join without options reads no history: true.
    */
   readonly complete: boolean;
   /**
-   * Number of missed messages that the session got before the live ones. The option `first` with a
-   * backplane: only the number in the first part of the history, at most 100.
+   * Number of missed messages that the session got before the live ones. For the option `first` in a
+   * hub with a backplane: their number in the first part of the history, at most 100.
    */
   readonly missed: number;
   /**
-   * Position of the last message before the live ones. The option `first` with a backplane: of the last
-   * one in that part. Undefined without options, in a room without history, and when the history could
-   * not be read.
+   * Position of the last message before the live ones. For the option `first` in a hub with a
+   * backplane: of the last message in the first part of the history. Undefined without options, in a
+   * room without history, and when the history could not be read.
    */
   readonly position: Position | undefined;
 }
@@ -63,9 +63,9 @@ export class Room<Data = unknown, Info = JSONValue> {
   }
 
   /**
-   * The members of all nodes, with what the option `presence` shows of them. The key is
-   * `${node}/${session}`. The Map changes when members come and leave, at once on this node. Empty in
-   * a room without that option, and without a member of this node.
+   * The members of all nodes, with the results of the option `presence`. The key is
+   * `${node}/${session}`. The Map changes when members come and leave, at once for members of this
+   * node. It is empty in a room without the option, and in a room without a member of this node.
    */
   get presence(): Presences<Info> {
     return this.#rooms.presence.of(this.name) as Presences<Info>;
@@ -73,8 +73,8 @@ export class Room<Data = unknown, Info = JSONValue> {
 
   /**
    * Whether {@link presence} has all members of all nodes. False while a node has not answered, while
-   * the backplane is away, in the first 5 s of a hub, and above the option `maxPresence`; also for
-   * up to a minute after a node has fallen silent, because it may live beyond a split.
+   * the backplane is away, in the first 5 s of a hub, and above the option `maxPresence`. Also false
+   * for up to a minute after a node has fallen silent, because that node may live beyond a split.
    */
   get presenceComplete(): boolean {
     return this.#rooms.presence.isComplete(this.name);
@@ -85,13 +85,13 @@ export class Room<Data = unknown, Info = JSONValue> {
    *
    * @param data - As for `Conn.send`. Bytes are copied once.
    * @returns Resolves when each member of this node has the message, or has it waiting, and when
-   *   the backplane has it: to the position of the message in a room with history, else to
+   *   the backplane has it. The result is the position of the message in a room with history, else
    *   undefined.
    * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when
    *   the backplane refuses the message, or has not answered for 5 s. While the backplane is away,
    *   only a room with `delivery: 'through'` rejects. TypeError for invalid data or options; the
-   *   error of `filter`. A rejection that is not awaited is not reported as unhandled. The event
-   *   `error` reports it; refused messages at most once a second.
+   *   error of `filter`. If no code awaits the rejection, the event `error` reports it, for refused
+   *   messages at most once a second, and it is not reported as unhandled.
    */
   publish(
     data: MessageData | PreparedMessage,
@@ -114,9 +114,9 @@ export class Room<Data = unknown, Info = JSONValue> {
    * Reads the history of the room: the first `limit` messages after `since`, or the last `limit`
    * messages without it.
    *
-   * @returns `complete`: no message after `since` is missing; without `since`, no message at all. A
-   *   room without the option `history` has no messages, and is not complete. The hub reports the
-   *   first such read by the event `error`.
+   * @returns `complete`: whether no message after `since` is missing; without `since`, no message at
+   *   all. For a room without the option `history`, no messages and false. The event `error` reports
+   *   the first such read.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */
   history(query: HistoryQuery = {}): Promise<{ messages: Kept[]; complete: boolean }> {

@@ -34,7 +34,7 @@ interface RoomRecord<Data> {
   readonly settings: RoomSettings<Data>;
   readonly audience: Audience<Data>;
   readonly history: RoomHistory | undefined;
-  /** The result of joins that do not resume; undefined before the first. */
+  /** The shared result of all joins that do not resume; undefined before the first such join. */
   joined: Promise<Joined<Data>> | undefined;
 }
 
@@ -74,12 +74,12 @@ export class Rooms<Data> {
     return this.#records.size;
   }
 
-  /** Whether messages cross nodes. Then the engine keeps the histories of rooms. */
+  /** Whether messages cross nodes. If so, the engine keeps the histories of rooms, else this node. */
   get crosses(): boolean {
     return this.#hub.settings.backplane !== undefined;
   }
 
-  /** Whether a message may have a key. Another node may have the policy `latest`, which uses it. */
+  /** Whether a message may have a key. Only the policy `latest` uses keys; another node may have it. */
   get #takesKey(): boolean {
     return this.crosses || this.#hub.settings.overflow === 'latest';
   }
@@ -143,7 +143,7 @@ export class Rooms<Data> {
     for (const name of session.roomNames()) this.leave(session, name);
   }
 
-  /** Called when the link is loaded. Receives the messages of the rooms that have members already. */
+  /** Called when the link is loaded: it subscribes to the rooms that already have members. */
   addChannels(link: BackplaneLink): void {
     for (const [name, { audience, settings }] of this.#records) {
       if (audience.members.size > 0) link.addChannel(name, settings);
@@ -171,7 +171,7 @@ export class Rooms<Data> {
   /**
    * As {@link publish}, for a message that is not kept and has no position.
    *
-   * @param local - Whether only the members of this node get it.
+   * @param local - Whether only the members of this node get the message.
    */
   emit(name: string, text: string, local: boolean): Promise<unknown> {
     return this.#reported(() => this.#publish(name, text, { local }, false, true));
@@ -258,7 +258,7 @@ export class Rooms<Data> {
     return record.audience.arrive(publication, () => this.#missed(name, undefined));
   }
 
-  /** Reports a gap: the message does not reach the members. Its position may be unknown. */
+  /** Reports a gap: a message does not reach the members. `position` is undefined if unknown. */
   #missed(name: string, position: Position | undefined): void {
     this.#hub.missed(name, position && { ...position, offset: position.offset - 1 });
   }
@@ -298,7 +298,7 @@ export class Rooms<Data> {
     }
   }
 
-  /** The history of a room that this node keeps, without what has expired. */
+  /** The history of a room on this node, without expired messages. */
   historyOf(name: string): RoomHistory | undefined {
     const history = this.#records.get(name)?.history;
     if (history !== undefined) this.#histories.expire(history, this.#hub.platform.now());
@@ -310,7 +310,7 @@ export class Rooms<Data> {
   }
 
   /**
-   * Delivers to the members of this node, and adds the message to a history that this node keeps.
+   * Delivers a message to the members of this node, and adds it to the history on this node.
    *
    * @throws {@link OverflowError}
    */
@@ -323,7 +323,7 @@ export class Rooms<Data> {
     only: Publication<Data>['only'],
     isKept: boolean,
   ): Promise<Position | undefined> {
-    // A filter selects members, and a history is for all members.
+    // A history is for all members, so it has no message with a filter.
     const keeps = isKept && this.#keepsHere(settings) && only === undefined;
     const record = keeps ? this.#recordOf(name, settings) : this.#records.get(name);
     if (record === undefined) return NO_POSITION;
@@ -338,12 +338,12 @@ export class Rooms<Data> {
     return delivered.then(() => position);
   }
 
-  /** Whether this node keeps the room's history. With a backplane the engine does. */
+  /** Whether this node keeps the room's history. With a backplane, the engine keeps it. */
   #keepsHere({ history }: Pick<RoomSettings, 'history'>): boolean {
     return history !== undefined && !this.crosses;
   }
 
-  /** The settings of a room, also of one that does not exist. */
+  /** The settings of a room, which need not exist. */
   settingsOf(name: string): RoomSettings<Data> {
     return this.#records.get(name)?.settings ?? this.#hub.settings.room(name);
   }
@@ -352,7 +352,7 @@ export class Rooms<Data> {
    * Makes the session a member.
    *
    * @throws {@link RoomRefusedError} or {@link SessionClosedError} when a listener of `entered` ends
-   *   the membership, or in a circle of listeners.
+   *   the membership, or when listeners leave and join the room in a circle.
    */
   enter(
     session: Session<Data>,
@@ -366,7 +366,7 @@ export class Rooms<Data> {
     let shown: string | undefined;
     if (settings.presence !== undefined) {
       shown = this.joins.askPresence(session, name, settings.presence);
-      // The option may join rooms, this one too.
+      // The option may itself have joined the session to this room, or to others.
       if (session.isIn(name)) return this.stay(session, name, resume);
       this.joins.checkBounds(session, name);
     }
@@ -376,8 +376,8 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#records.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // The session gets no messages that are under way, unless it resumes from a position in a history.
-    // Also for the first member, since the room may have had others before the link was loaded.
+    // A session that does not resume gets no message which was published before it joined and returns
+    // later. Even the first member: the room may have had others before the link was loaded.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),
@@ -396,9 +396,9 @@ export class Rooms<Data> {
   }
 
   /**
-   * Shows a member to the others.
+   * Shows a new member to the others, and emits `entered`.
    *
-   * @param shown - The `info` of its presence.
+   * @param shown - The result of the option `presence` as JSON; undefined for a hidden session.
    */
   announce(session: Session<Data>, name: string, shown: string | undefined): void {
     const { presence } = this.#records.get(name)!.settings;
@@ -406,7 +406,7 @@ export class Rooms<Data> {
     this.#events.add('entered', session, name);
   }
 
-  /** All joins of a room share a promise. */
+  /** The result of a join that does not resume. All such joins of a room share a promise. */
   #joined(name: string): Promise<Joined<Data>> {
     const record = this.#records.get(name)!;
     record.joined ??= Promise.resolve(
@@ -451,14 +451,14 @@ export class Rooms<Data> {
     return record;
   }
 
-  /** Drops the history of the room that has been quiet longest without members. */
+  /** Drops the history of the room without members that was used least recently. */
   #forgetQuietest(): void {
     const [quietest] = this.#unattended;
     this.#histories.clear(quietest!.history!);
     this.#removeIfUnused(quietest!.room.name, quietest!);
   }
 
-  /** Adds a message to the history of a room that this node keeps. */
+  /** Adds a message to the room's history on this node. */
   #keep(name: string, record: RoomRecord<Data>, message: PreparedMessage): void {
     this.#histories.add(record.history!, message, this.#hub.platform, () => {
       this.#removeIfUnused(name, record);
@@ -468,10 +468,10 @@ export class Rooms<Data> {
 
   #removeIfUnused(name: string, record: RoomRecord<Data>): void {
     const { audience, history } = record;
-    // The room may have ended before its history is swept, and may have started again.
+    // Also called when a history becomes empty: the room may have ended and started again before.
     if (audience.members.size > 0 || this.#records.get(name) !== record) return;
     this.#hub.link?.removeChannel(name);
-    // Moves the room to the end of the order.
+    // Moves the room to the end, as the last used one.
     this.#unattended.delete(record);
     if (history !== undefined && history.length > 0) return void this.#unattended.add(record);
     this.#records.delete(name);

@@ -9,30 +9,30 @@ import {
 import type { HandlerContext } from '@ws/rpc';
 import { Limit } from '../backplane/limit.ts';
 
-/** Bound of the questions of a client that the application is asked at a time. */
+/** Bound of the questions to the application, at a time and for one client. */
 const MAX_ASKED = 16;
-/** Bound of the questions of a client that the application has not answered in time. */
+/** Bound of the questions that have timed out and still have no answer, for one client. */
 const MAX_LATE = 256;
 
 /** The part of a handler's context that this file uses. The signal aborts with the request. */
 export type Context = Pick<HandlerContext<unknown>, 'signal'>;
 type Signal = Context['signal'];
 
-/** A question to the application. */
+/** A question to the application, about a request of a client. */
 interface Question {
   readonly answer: Promise<unknown>;
   /** Number of the last request when the question timed out; undefined before. */
   lateAt: number | undefined;
 }
 
-/** A join while the client gets missed messages. */
+/** A running join. */
 export interface Joining {
   readonly ended: Deferred<void>;
   /** Whether the client has left the room. */
   isLeft: boolean;
 }
 
-/** A request that runs, after the earlier ones of its room. */
+/** A running request. */
 export interface Request {
   readonly requests: ClientRequests;
   /** Grows with each request of the client. */
@@ -44,14 +44,15 @@ export interface Request {
 
 type Run<T> = (request: Request) => T | Promise<T>;
 
-/** The requests of one client, in order for each room. No room waits for another one. */
+/** Runs the requests of one client: those of a room in order, those of different rooms in parallel. */
 export class ClientRequests {
+  /** The running join of each room. */
   readonly joining: Map<string, Joining> = new Map();
-  /** By room: resolves when the next request may begin. */
+  /** By room: a promise of the last request, which resolves when the next request may begin. */
   readonly #lastOf = new Map<string, Promise<void>>();
   readonly #questions = new Map<string, Question>();
   readonly #places = new Limit(MAX_ASKED);
-  /** Number of questions that have timed out, and have no answer yet. */
+  /** Number of questions that have timed out and still have no answer. */
   #lateCount = 0;
   #lastNumber = 0;
   readonly #onSettled: () => void;
@@ -94,11 +95,11 @@ export class ClientRequests {
   }
 
   /**
-   * Asks the application. While a question is not answered, the same question is not asked again.
+   * Asks the application by `call`. While a question has no answer, the same question shares it.
    *
    * @param key - Names the question, also in the error.
    * @param ms - Longest time for the answer.
-   * @returns The answer: at once, when it is no promise.
+   * @returns The answer of the application.
    * @throws (rejects) TimeoutError after `ms`; the error of the application; the reason of the signal.
    */
   async ask(

@@ -32,13 +32,13 @@ const TIMEOUT_MS = 10_000;
 /** The options of {@link serveRooms}. */
 export interface ServeRoomsOptions<Data> {
   /**
-   * The options of the hub. `rooms` and `mayJoin` are in the table. `overflow` is `close`. A client that
-   * reads too slowly returns, and resumes. `maxRoomsPerSession` is 100 by default.
+   * The options of the hub. The table replaces `rooms` and `mayJoin`. `overflow` is always `close`: a
+   * client that reads too slowly connects again, and resumes. `maxRoomsPerSession` is 100 by default.
    */
   readonly hub?: Omit<HubOptions<Data>, 'rooms' | 'mayJoin' | 'overflow'> | undefined;
   /**
-   * Longest time of `mayJoin`, `mayPublish` and an asynchronous schema, in ms. Then the client asks
-   * again. Default: 10,000.
+   * Longest time of `mayJoin`, `mayPublish` and an asynchronous schema, in ms. After this time the
+   * client asks again later. Default: 10,000.
    */
   readonly timeout?: number | undefined;
 }
@@ -49,7 +49,7 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
     HandlerOptions {
   /**
    * Your own contract on the same connections. `handlers` has a function for each name of its `server`.
-   * Requests of rooms wait for none of them.
+   * Requests of rooms do not wait for these functions.
    */
   readonly contract: Contract<S, C>;
 }
@@ -57,19 +57,19 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
 /** Rooms that clients join, with their hub. */
 export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
   /**
-   * The hub, for calls of the server itself. In a room of the table the server publishes JSON:
+   * The hub, for calls by your server. In a room of the table, your server publishes JSON:
    * `hub.room(name).publishJSON(value)`.
    */
   readonly hub: Hub<Data, Infos>;
   /** The handler of the hub, for `serve`, `Upgrader` and routes. */
   readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
-  /** The methods and events of your own contract, at the client of a session. */
+  /** Calls the client of a session by the methods and events of your own contract. */
   peer(session: Session<Data>): Peer<C>;
   /**
    * Sends an event of your own contract to the members of a room, on all nodes. The event is in order
    * with the messages of the room. The history does not keep it, and no loop of a client gets it.
    *
-   * @param event - `contract.client.said`, for example.
+   * @param event - An event of the contract, for example `contract.client.said`.
    * @throws (rejects) JSONError when `value` does not fit; TypeError for another event, and for an
    *   asynchronous schema; otherwise as `publish` of a room.
    */
@@ -139,7 +139,8 @@ export function serveRooms<Data>(
   return {
     hub: server.hub,
     handler: server.hub.handler,
-    // `contract` may be of another copy of `@ws/rpc`, which knows no connection of this copy.
+    // Not `own.peer`: the contract may be of another copy of `@ws/rpc`, which knows none of the
+    // connections.
     peer: (session) => merged.peer(session) as never,
     emit: async (room, event, value) => {
       if (own.client[event?.name as never] !== event) {

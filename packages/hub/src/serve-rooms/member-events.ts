@@ -9,19 +9,23 @@ import { eventText } from './room-text.ts';
 
 /** Least time between two events of a room for a client, in ms. */
 const INTERVAL_MS = 1_000;
-/** Above so many members, or UTF-16 units of the list, clients get only the number of the members. */
+/** Above one of these bounds, clients get only the number of the members. */
 const MAX_SHOWN = 1_000;
+/** In UTF-16 units of the list. */
 const MAX_LENGTH = 262_144;
-/** Share of these bounds below which clients get the list again. So one join or leave cannot cross both. */
+/**
+ * Clients get the list again below this share of both bounds. The two limits differ, so that not each
+ * join and leave switches between list and number.
+ */
 const SHOWN_AGAIN = 0.9;
 /** Bound of the lists that a room sends in an interval, in UTF-16 units. */
 const MAX_LISTS = 16 * 1_048_576;
-/** A shorter list is made again in each turn, a longer one once in an interval. In UTF-16 units. */
+/** A list below so many UTF-16 units is created again in each turn, a longer list once in an interval. */
 const SHORT = 16_384;
 
 /** A room whose clients get its members. */
 class MemberRoom<Data> {
-  /** The members by the events of the hub. The hub's own Map also has members without an event. */
+  /** The members by the events of the hub. The hub's own Map may be ahead of the events. */
   readonly members: Map<string, Present> = new Map();
   /** The keys that have changed since the last change was sent. */
   readonly changed: Set<string> = new Set();
@@ -29,7 +33,7 @@ class MemberRoom<Data> {
   readonly informed: Set<Session<Data>> = new Set();
   /** The sessions that need the list. */
   readonly lacking: Set<Session<Data>> = new Set();
-  /** The sessions that got the list in this interval, also if they have left. */
+  /** The sessions that got the list in this interval, even if they have left. */
   readonly recent: Set<Session<Data>> = new Set();
   /** Length of the lists that were sent in this interval. */
   listedLength = 0;
@@ -37,28 +41,28 @@ class MemberRoom<Data> {
   isCounted = false;
   /** `complete` of the last event. */
   isComplete = false;
-  /** Whether the interval has not ended. */
+  /** Whether the next change waits for the end of the interval. */
   isPaused = false;
   #list: string | undefined;
 
-  /** All members in JSON, as they were at the first call in this interval. */
+  /** All members in JSON, since the last {@link forgetList}. */
   get list(): string {
     this.#list ??= JSON.stringify(Object.fromEntries(this.members));
     return this.#list;
   }
 
-  /** Drops the list, unless it has `length` or more units. */
+  /** Drops the list, unless it has at least `length` UTF-16 units. */
   forgetList(length = Infinity): void {
     if ((this.#list?.length ?? 0) < length) this.#list = undefined;
   }
 
-  /** The informed sessions need the list again. */
+  /** Makes the informed sessions need the list again. */
   needList(): void {
     for (const session of this.informed) this.lacking.add(session);
     this.informed.clear();
   }
 
-  /** The changed members as they are now, in JSON without braces. */
+  /** The present state of the members `keys`, in JSON without braces. */
   changeOf(keys: readonly string[]): string {
     if (this.isCounted) return '"members":{}';
     const shown: [string, Present][] = [];
@@ -72,14 +76,17 @@ class MemberRoom<Data> {
   }
 }
 
-/** Sends clients the members of their rooms. The first event is the list, later ones are changes. */
+/**
+ * Sends clients the members of their rooms: first the list of all members, then changes. A room with
+ * too many members sends their number only.
+ */
 export class MemberEvents<Data> {
   readonly #hub: Hub<Data>;
   readonly #rooms = new Map<string, MemberRoom<Data>>();
   /** The rooms with joins in this turn. */
   readonly #due = new Set<string>();
   readonly #turn = new TurnCallback(() => this.#endTurn());
-  /** Bound of the lists that a client gets in an interval, in UTF-16 units. The first may be longer. */
+  /** Bound of the lists that a client gets in an interval, in UTF-16 units. One list may be longer. */
   readonly #maxListed: number;
   /** Length of the lists that each session got in this interval, in all rooms. */
   readonly #listedLengths = new Map<Session<Data>, number>();
@@ -87,7 +94,7 @@ export class MemberEvents<Data> {
   /** @param maxQueuedBytes - Option of the hub. Lists of many rooms must not exceed it. */
   constructor(hub: Hub<Data>, maxQueuedBytes: number) {
     this.#hub = hub;
-    // A unit has up to 3 bytes in UTF-8.
+    // A UTF-16 unit has up to 3 bytes in UTF-8. The rest is for other messages.
     this.#maxListed = maxQueuedBytes / 4;
   }
 
@@ -96,7 +103,7 @@ export class MemberEvents<Data> {
     if (!this.#hub.room(name).members.has(session)) return;
     this.#room(name).lacking.add(session);
     this.#due.add(name);
-    // After the event of its own join, and once for all joins of the turn.
+    // Waits for the presence event of the join, and for other joins of the turn.
     schedulerOf(platformOf(session.conn)).endOfTurn.add(this.#turn);
   }
 
@@ -125,7 +132,7 @@ export class MemberEvents<Data> {
     return room;
   }
 
-  /** Forgets a room without members. The event after the last member of this node empties it. */
+  /** Forgets a room without members. After this node's last member leaves, an event empties `members`. */
   #removeIfUnused(name: string, room: MemberRoom<Data>): boolean {
     if (room.members.size > 0 || this.#hub.room(name).members.size > 0) return false;
     return this.#rooms.delete(name);
@@ -143,7 +150,7 @@ export class MemberEvents<Data> {
     if (room === undefined || this.#hub.closed) return;
     if (!room.isPaused) this.#sendChange(name, room);
     if (room.lacking.size > 0) this.#sendLists(name, room);
-    // Not idle while `isComplete` is false: no event of the hub says when it becomes true.
+    // No event of the hub reports that `presenceComplete` has become true, so check again until then.
     const isIdle = room.isComplete && room.lacking.size === 0 && room.recent.size === 0;
     if (!isIdle) this.#pause(name, room);
   }
@@ -198,7 +205,7 @@ export class MemberEvents<Data> {
     }
   }
 
-  /** Counts a list for a session. Returns false when the session must wait for it. */
+  /** Whether a session may get a list now. If so, counts the list. */
   #mayList(session: Session<Data>, length: number): boolean {
     // The client has not read its earlier messages.
     if (session.untilWritable() !== undefined) return false;
@@ -211,7 +218,7 @@ export class MemberEvents<Data> {
     return true;
   }
 
-  /** Returns false when too many messages wait in the hub. `#run` sends the list in the next interval. */
+  /** Returns false when too many messages wait in the hub. The next interval then tries again. */
   #send(sessions: ReadonlySet<Session<Data>>, text: string): boolean {
     try {
       this.#hub.multiple(sessions, text);

@@ -47,7 +47,7 @@ type Context<Data> = SessionHandlerContext<Session<Data>, unknown>;
 type Input<Name extends keyof RoomMethods> = SchemaInput<RoomMethods[Name]['input']>;
 type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true; readonly state?: true };
 
-/** Answers the methods of rooms. */
+/** Answers the requests of clients to join rooms, leave rooms and publish in rooms. */
 export class RoomServer<Data> {
   readonly hub: Hub<Data>;
   readonly handlers: object = {
@@ -61,13 +61,13 @@ export class RoomServer<Data> {
   readonly #members: MemberEvents<Data>;
   readonly #timeout: number;
   readonly #rulesOf: (name: string) => KeyRules<Data> | undefined;
-  /** The requests of clients that have some. */
+  /** Has no entry for a client without requests. */
   readonly #requests = new Map<Session<Data>, ClientRequests>();
-  /** The leave that a client has requested, during the call. */
+  /** Set during a `session.leave` that a client has requested: the client needs no gap for it. */
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
   /** The events that the application's contract has for clients. */
   readonly #events: Named<Definitions>;
-  /** The reported kinds of mistakes of the application. */
+  /** The kinds of mistakes that were reported. See {@link #mistake}. */
   readonly #mistakes = new Set<string>();
 
   constructor(
@@ -96,7 +96,7 @@ export class RoomServer<Data> {
     this.#sessions = internalsOfHub(this.hub);
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
-    // The application may never answer a question.
+    // A question to the application may never have an answer, so its request may never end.
     this.hub.on('disconnect', (session) => void this.#requests.delete(session));
     this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
     this.hub.on('presence', (room, change) => {
@@ -117,7 +117,11 @@ export class RoomServer<Data> {
     );
   }
 
-  /** Checks a message that the server publishes, as {@link #checkedText} checks that of a client. */
+  /**
+   * Checks a message that the application publishes. {@link #checkedText} checks messages of clients.
+   *
+   * @returns The message to publish.
+   */
   #accept(
     message: PreparedMessage,
     room: string,
@@ -132,7 +136,8 @@ export class RoomServer<Data> {
     }
     if (schema === undefined) return message;
     const result = check(schema, value);
-    // An asynchronous schema checks clients only: it would change the order of the publications.
+    // To wait for an asynchronous schema would change the order of publications. It checks only
+    // messages of clients.
     if (result instanceof Promise) {
       result.catch(() => {});
       return message;
@@ -144,7 +149,7 @@ export class RoomServer<Data> {
     return prepare(formatJSON(result.value), 'publish');
   }
 
-  /** The name of the event, if the value is one: as a text, or parsed. */
+  /** The name of the event, if `value` is an event of the contract, as text or as a parsed object. */
   #eventOf(value: unknown): string | undefined {
     if (typeof value === 'string') return eventNameOf(value, this.#events);
     const { jsonrpc, method } = Object(value) as { jsonrpc?: unknown; method?: unknown };
@@ -157,9 +162,9 @@ export class RoomServer<Data> {
     return this.#sessions.rooms.emit(room, asIs(text), false);
   }
 
-  /** The option `mayJoin` of the hub, for joins that the application calls itself. */
+  /** The option `mayJoin` of the hub. It decides the joins that the application calls itself. */
   #mayJoin(session: Session<Data>, room: string): unknown {
-    // Clients cannot join rooms outside of the table.
+    // Only the application can join a session to a room outside of the table.
     const rules = this.#rulesOf(room);
     if (rules === undefined) return true;
     return typeof rules.mayJoin === 'function' ? rules.mayJoin(session, room) : rules.mayJoin;
@@ -184,13 +189,13 @@ export class RoomServer<Data> {
     for (;;) {
       const reply = await this.#inOrder(room, ctx, (request) => this.#joinNow(input, ctx, request));
       if (!('ended' in reply)) return reply;
-      // A join sends missed messages. A second join at the same time would mix the messages of both.
+      // A join sends missed messages. Two joins at the same time would mix their messages.
       await unlessAborted(reply.ended.promise, ctx.signal);
       if (reply.isLeft) throw leftError();
     }
   }
 
-  /** @returns The earlier join of the room, if the client has one without an answer. */
+  /** @returns The client's earlier join of the room, if it is still running. */
   async #joinNow(
     { room, since, last }: Input<'room.join'>,
     { session, signal }: Context<Data>,
@@ -215,7 +220,7 @@ export class RoomServer<Data> {
         complete || since === undefined || hasState ? undefined : gapText(room, since, true);
       const limit = since === undefined && !hasState ? last : undefined;
       const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
-      // From here, the join takes as long as the client reads.
+      // The rest of the join sends messages, and lasts until the client has read them.
       if (session.isIn(room)) request.letNextRun();
       const { complete, missed, position } = await joined;
       const answer = { complete, missed, position, ...(hasState && { state: true as const }) };
@@ -278,7 +283,7 @@ export class RoomServer<Data> {
       rules.schema === undefined
         ? this.#textOf(data, request)
         : await this.#checkedText(rules, session, { room, id, data }, request);
-    // The server may have ended the membership meanwhile.
+    // The application may have ended the membership meanwhile.
     if (!session.isIn(room)) throw refusedError();
     const kept = keptText(id, text, this.#stampOf(rules, session));
     try {
@@ -309,7 +314,7 @@ export class RoomServer<Data> {
     }
   }
 
-  /** The JSON of what the schema makes of the data of a client. */
+  /** Checks the data of a client by the schema. Returns the schema's result as JSON. */
   async #checkedText(
     { key, schema }: KeyRules<Data>,
     session: Session<Data>,
@@ -335,7 +340,7 @@ export class RoomServer<Data> {
     try {
       return formatJSON(value);
     } catch (error) {
-      // The value has too many levels.
+      // JSON.stringify throws a RangeError for a value with too many levels.
       const isTooDeep = [error, (error as Error).cause].some((each) => each instanceof RangeError);
       if (isTooDeep) throw new RpcError(ErrorCode.InvalidParams, 'Invalid params');
       throw this.#failed('results of a schema were no JSON', error, request);
@@ -378,7 +383,7 @@ export class RoomServer<Data> {
     throw refusedError();
   }
 
-  /** Registers a pending `mayJoin`, so that a logout of the room reaches the session. */
+  /** Registers a pending `mayJoin`, so that `room.leave` of the session also ends this join. */
   #decision(name: string, session: Session<Data>, room: string, answer: unknown): unknown {
     if (name === 'mayJoin' && isThenable(answer)) {
       this.#sessions.rooms.joins.decideLater(session, room, answer);
@@ -389,8 +394,8 @@ export class RoomServer<Data> {
   /**
    * Reports an error of the application.
    *
-   * @param what - What has happened to several calls.
-   * @returns The error for the client. The client asks again.
+   * @param what - Describes several such errors: `calls of mayJoin failed`.
+   * @returns The error for the client, which asks again later.
    */
   #failed(what: string, error: unknown, { ctx }: Request): unknown {
     if (ctx.signal.aborted) return ctx.signal.reason;
@@ -427,13 +432,16 @@ export class RoomServer<Data> {
   #gap(room: string | undefined, from: Position | undefined): void {
     if (room === undefined || this.#rulesOf(room) === undefined) return;
     const text = gapText(room, from, false);
-    // After the messages of this turn. At once, if too many messages wait.
+    // Sends the gap after the messages of this turn, or at once if too many messages wait.
     this.#sessions.rooms.emit(room, asIs(text), true).catch(() => {
       for (const session of this.hub.room(room).members) session.send(text);
     });
   }
 
-  /** The server has ended the membership. The client joins again, and is refused if it may not. */
+  /**
+   * A membership has ended. If the client has not asked for it, the client gets a gap. It then joins
+   * again, and is refused if it may not.
+   */
   #left(session: Session<Data>, room: string): void {
     this.#members.left(session, room);
     const [leaving, name] = this.#leaving ?? [];
@@ -442,7 +450,7 @@ export class RoomServer<Data> {
   }
 }
 
-/** The option `state` of the hub. An RpcError refuses the room. */
+/** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
 function stateOf<Data>(
   state: NonNullable<KeyRules<Data>['state']>,
 ): NonNullable<RoomOptions['state']> {
@@ -464,17 +472,17 @@ function isRoomRefusal(error: unknown): boolean {
   }
 }
 
-/** A final refusal. It has no reason, because a client must not learn which rooms exist. */
+/** A final refusal. The error has no reason: a client must not learn which rooms exist. */
 function refusedError(): RpcError {
   return new RpcError(ROOM_REFUSED, 'room refused');
 }
 
-/** A refusal for now. The client asks again. */
+/** A refusal for now. The client asks again later. */
 function busyError(): RpcError {
   return new RpcError(ErrorCode.Busy, 'ask again later');
 }
 
-/** The client has left the room before it got an answer. */
+/** The error of a join when the client has left the room before the answer. */
 function leftError(): RpcError {
   return new RpcError(ErrorCode.Cancelled, 'the client has left the room');
 }

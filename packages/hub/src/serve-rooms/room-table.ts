@@ -5,35 +5,35 @@ import { checkFunction } from '../arguments.ts';
 import { byPattern, type RoomOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Who may: all sessions, none, or each for which the function returns `true` or a promise of it. */
+/** Which sessions may: all, none, or those for which the function returns or resolves to `true`. */
 export type May<Data> =
   | boolean
   | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>);
 
 /** The rights of clients in the rooms of one key, and the options of these rooms. */
 export interface RoomRules<Data = unknown, Info = unknown> {
-  /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
+  /** A Standard Schema (zod, valibot, ...) of the messages of clients. Default: any JSON. */
   readonly schema?: StandardSchema | undefined;
   /**
-   * Returns the state of a room, JSON of at most 1 MiB within 10 s, or a promise of it. Loops of
-   * clients begin with the state, and get it instead of a gap. Joins of one room share a call, so the
-   * state has only what all members may see. `signal` aborts when no client waits. Store each change,
-   * then publish it. After an RpcError that it throws, the loops of clients throw that error; after
-   * another error the clients ask again. Needs `history`. Default: none.
+   * Returns the state of a room, or a promise of the state: JSON of at most 1 MiB, within 10 s. Loops
+   * of clients begin with the state, and get it in place of a gap. Joins of one room share a call, so
+   * return only what all members may see. `signal` aborts when no client waits any more. Store each
+   * change before you publish it. If the function throws an RpcError, the loops of clients throw that
+   * error; after another error, the clients ask again. Needs `history`. Default: none.
    */
   readonly state?: ((room: string, run: { readonly signal: AbortSignal }) => unknown) | undefined;
   /**
-   * Says who publishes: members get the result as `from` beside `data`. Called for each publication of
-   * a client. Synchronous, JSON of at most 1 KiB; otherwise nothing is published, and the publisher
-   * gets the code -32603. Set it when all nodes know this option: an older one has a gap for such a message.
-   * Default: none.
+   * Identifies the publisher: members get the result as `from` beside `data`. Called for each message
+   * that a client publishes. Synchronous; JSON of at most 1 KiB. If it fails, the message is not
+   * published, and the publisher gets the code -32603. Set it only when all nodes know this option: an
+   * older node has a gap for such a message. Default: none.
    */
   readonly stamp?: ((session: Session<Data>) => unknown) | undefined;
-  /** The last messages, for clients that return, as in the option `rooms` of a Hub. Default: false. */
+  /** Keeps the last messages, for clients that return: as in the option `rooms` of a Hub. Default: false. */
   readonly history?: RoomOptions['history'];
   /** Who may join. Required: `true` for everyone. */
   readonly mayJoin: May<Data>;
-  /** Which members may publish. Default: false. The server may always. */
+  /** Which members may publish. The server itself may always publish. Default: false. */
   readonly mayPublish?: May<Data> | undefined;
   /**
    * Returns the `info` that members of all nodes see of a session, as in the option `rooms` of a

@@ -1,24 +1,29 @@
 import type { Message } from '@ws/conn';
 import type { Position } from '../position.ts';
 
-// A message of a room is JSON, or begins as no JSON does: `@`, the id of a client's publication,
-// `:` and the JSON of its message; `#`, the id, `:`, the length of the JSON of its publisher, `:`, that JSON and the
-// JSON of the message; or `!` and a text that members get unchanged. A node that does not know a form
-// reports a gap.
+// The text of a message of a room, as the history and other nodes have it:
+//
+// - JSON, from the application.
+// - `@id:json`, from a client. `id` is the id of its publication.
+// - `#id:length:from json`, without the space: as above, with the JSON `from` of the option `stamp`,
+//   which has `length` UTF-16 units.
+// - `!text`: members get the text unchanged.
+//
+// A node that does not know a form reports a gap.
 
 const AS_IS = '!';
 const WITH_ID = /^(?:@([\w-]{22,36}):|#([\w-]{22,36}):(\d{1,5}):)/;
 
 /**
- * The message of a client's publication. Both texts are JSON.
+ * The text of a client's message.
  *
- * @param from - The result of the option `stamp`; undefined without it.
+ * @param from - The result of the option `stamp` as JSON; undefined without the option.
  */
 export function keptText(id: string, json: string, from: string | undefined): string {
   return from === undefined ? `@${id}:${json}` : `#${id}:${from.length}:${from}${json}`;
 }
 
-/** The message of a text that members get unchanged. */
+/** The text of a message that members get unchanged. */
 export function asIs(text: string): string {
   return AS_IS + text;
 }
@@ -28,7 +33,7 @@ function textOf(message: Message, room: string): string {
   throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
 }
 
-/** The value of a message that the server publishes. */
+/** The value of a message that the application publishes. */
 export function valueOf(message: Message, room: string): unknown {
   const text = textOf(message, room);
   try {
@@ -55,7 +60,7 @@ export function messageText(
   const start = prefix.length + Number(length);
   const from = text.slice(prefix.length, start);
   const json = text.slice(start);
-  // A text that is no JSON would make the event unreadable, and its loss would be silent.
+  // Throws for a text that is no JSON: clients could not read the event, and no gap would report it.
   JSON.parse(json);
   if (from !== '') JSON.parse(from);
   const publisher = `${field('id', id ?? stampedId)}${from === '' ? '' : `,"from":${from}`}`;
@@ -72,14 +77,14 @@ export function stateText(room: string, position: Position | undefined, json: st
 /**
  * The event `room.gap`.
  *
- * @param joining - Whether the gap is in what a join sends.
+ * @param joining - Whether the gap is in the messages that a join sends.
  */
 export function gapText(room: string, position: Position | undefined, joining: boolean): string {
   const params = { room, position, ...(joining && { joining }) };
   return eventText('room.gap', JSON.stringify(params).slice(1, -1));
 }
 
-/** An event of JSON-RPC 2.0. `params` is without its braces. */
+/** An event of JSON-RPC 2.0. `params` is the JSON of an object without its braces. */
 export function eventText(method: string, params: string): string {
   return `{"jsonrpc":"2.0","method":"${method}","params":{${params}}}`;
 }

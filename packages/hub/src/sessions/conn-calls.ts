@@ -11,14 +11,14 @@ import { type ConnInternals, internalsOf, limitRate as limit } from '@ws/conn/in
 // The calls of the hub to a connection. A ConnLike that is no Conn, such as a connection of
 // `@ws/fetch`, cannot share frames. It gets each message by `writeMessage`.
 
-/** The decoded texts of prepared messages. Without this cache each member decodes them again. */
+/** The decoded texts of prepared messages, so that a message is not decoded once for each member. */
 const texts = /* @__PURE__ */ new WeakMap<PreparedMessage, string>();
 
 export function platformOf(conn: ConnLike): Platform {
   return internalsOf(conn).platform ?? portablePlatform;
 }
 
-/** @throws TypeError for a ConnLike that is no Conn: it cannot stop reading. */
+/** @throws TypeError for a ConnLike that is no Conn, because its reading cannot be paused. */
 export function limitRate(conn: ConnLike, plan: Parameters<typeof limit>[1]): void {
   if (internalsOf(conn).platform === undefined) {
     throw new TypeError('rate: only a Conn of this process has it');
@@ -27,10 +27,9 @@ export function limitRate(conn: ConnLike, plan: Parameters<typeof limit>[1]): vo
 }
 
 /**
- * See `ConnInternals.sendPrepared`.
+ * As `ConnInternals.sendPrepared`, also for a ConnLike that is no Conn.
  *
- * @param session - Its `lostMessage` is called when a connection that is no Conn refuses the message
- *   after this call.
+ * @param session - `lostMessage` is called when such a ConnLike refuses the message after this call.
  */
 export function sendPrepared(
   conn: ConnLike,
@@ -43,7 +42,7 @@ export function sendPrepared(
   if (conn.state !== 'open') return false;
   const { type, bytes } = message;
   const data = type === TextMessage ? decoded(message) : bytes;
-  // Other errors end the connection. `conn.closed` has the reason.
+  // Any other error comes with the end of the connection, and `conn.closed` has the reason.
   conn.writeMessage(type, data).catch(({ code }: { readonly code?: unknown }) => {
     if (code === 'WS_ERR_BACKPRESSURE') session.lostMessage();
   });
@@ -59,7 +58,7 @@ function decoded(message: PreparedMessage): string {
   return text;
 }
 
-/** Calls `onPong` after each pong. No effect on a connection that reports no pongs. */
+/** Calls `onPong` after each pong. Does nothing for a connection that reports no pongs. */
 export function watchPongs(
   conn: ConnLike & Partial<Pick<Conn, 'setPongHandler'>>,
   onPong: () => void,

@@ -1,7 +1,7 @@
 import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 
-/** The calls of listeners with a pending promise. */
+/** Counts the calls of listeners whose promise is pending. */
 export class RunningListeners {
   /** Number of pending calls. */
   count = 0;

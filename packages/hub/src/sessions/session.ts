@@ -31,7 +31,7 @@ export interface SendOptions {
 }
 
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
-/** Bytes of memory that a waiting message counts beside its payload. */
+/** Bytes of memory that a waiting message costs beside its payload. */
 const MESSAGE_COST = 64;
 
 /**
@@ -54,32 +54,32 @@ export class Session<Data = unknown> {
   /** Unique in this hub. */
   readonly id: string;
   /**
-   * The connection. The hub reads it. You may write to it. While your writer is open, messages of the
-   * hub wait, up to `maxBufferedAmount`. A connection of `@ws/fetch` on Bun, Deno or Workers has only
-   * the methods of a ConnLike.
+   * The connection. Only the hub reads it, but you may write to it. While your writer is open, messages
+   * of the hub wait, up to `maxBufferedAmount`. A connection of `@ws/fetch` on Bun, Deno or Workers has
+   * only the methods of a ConnLike.
    */
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;
-  /** @internal The joins that wait for a promise of `mayJoin`, by room. Undefined before the first. */
+  /** @internal The joins that wait for a promise of `mayJoin`, by room. Undefined before the first one. */
   joining: Map<string, PendingJoin<Data>> | undefined = undefined;
   #held: { messages: number; bytes: number } | undefined;
   readonly #hub: Sessions<Data>;
-  /** Cached, because each message of a broadcast needs them. */
+  /** Stored here, because each message of a broadcast needs it. */
   readonly #internals: ConnInternals;
-  /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
+  /** The name of the only joined room, or a Set of names. Most sessions are in one room: no Set. */
   #joined: string | Set<string> | undefined;
   #keys: Map<string, unknown> | undefined;
   #waiting: WaitingMessages | undefined;
   /** Whether a call of {@link #sendWaiting} is scheduled. */
   #isSendDue = false;
-  /** Whether the messages that wait for a compressor are sent at the end of the turn. */
+  /** Whether {@link #giveUpCompression} is due at the end of the turn. */
   #isGivingUpCompression = false;
   /** Resolves when no message waits only for a compressor. */
   #compressed: Deferred<void> | undefined;
   /** Whether {@link close} is sending the waiting messages. */
   #closing = false;
-  /** Whether the messages of the peer are dropped. */
+  /** Whether the session was closed so that messages of the peer are dropped. */
   #dropsInput = false;
 
   /** @internal */
@@ -130,7 +130,7 @@ export class Session<Data = unknown> {
     else this.#joined?.delete(room);
   }
 
-  /** @internal The live messages that wait for resumes to end, in all rooms together. */
+  /** @internal Number and bytes of the live messages that resumes hold, in all rooms together. */
   get held(): { messages: number; bytes: number } {
     this.#held ??= { messages: 0, bytes: 0 };
     return this.#held;
@@ -146,7 +146,7 @@ export class Session<Data = unknown> {
     return this.conn.state === 'open' ? 'open' : 'closed';
   }
 
-  /** Number and bytes of the messages that wait because the peer reads too slowly. */
+  /** Number and bytes of the messages that wait here because the peer reads too slowly. */
   get queued(): Waiting {
     const { messages = 0, bytes = 0 } = this.#waiting ?? {};
     return { messages, bytes };
@@ -173,7 +173,7 @@ export class Session<Data = unknown> {
    * When the peer reads too slowly, the message waits, within the bounds of the hub.
    *
    * @param data - As for `Conn.send`. Bytes are copied.
-   * @param options - `key`: with the policy `latest`, replaces a waiting message of this key.
+   * @param options - `key`: with the policy `latest`, the message replaces a waiting one of this key.
    * @returns False when the message was dropped, and after the end of the session.
    * @throws TypeError or RangeError for invalid data or options.
    */
@@ -198,7 +198,7 @@ export class Session<Data = unknown> {
   /**
    * @internal As {@link send}, but after the messages that this node has published in this turn.
    *
-   * @param dropped - Called when a later message takes the place of this one.
+   * @param dropped - Called when the message was waiting and is dropped for a later one.
    */
   sendWatched(text: string, dropped: () => void): boolean {
     if (this.state === 'closed') return false;
@@ -226,24 +226,23 @@ export class Session<Data = unknown> {
    * returned promise resolves. A member gets the messages that are published from then on.
    *
    * With an option, the session resumes. It first gets the message of `first`, then each message
-   * that it has missed, as fast as its client reads, then the live ones. The options need a hub
+   * that it has missed, as fast as its client reads, then the live messages. The options need a hub
    * without a backplane, or a room with `delivery: 'through'`. A member may resume too.
    *
-   * @returns Resolves when the session is a member, with an option when it has all missed messages.
-   *   Calls without options for a room that the session joins, or has joined, get the same result.
+   * @returns Resolves when the session is a member; with an option, when it has all missed messages.
+   *   While the session is joining or has joined, a call without options returns the same result.
    * @throws (rejects) {@link RoomRefusedError}, also when the session leaves the room before the
    *   decision; {@link SessionClosedError} when the session ends before; TypeError or RangeError for
-   *   an invalid name or option; the error of `first`. A rejection that is not awaited is not reported
-   *   as unhandled. The event `error` reports refused joins, at most once a second.
+   *   an invalid name or option; the error of `first`. A rejection is never reported as unhandled. The
+   *   event `error` reports refused joins, at most once a second.
    */
   join(room: string, options?: JoinOptions<Data>): Promise<Joined<Data>> {
     return this.#hub.rooms.joins.join(this, room, options);
   }
 
   /**
-   * Leaves a room. The session first gets the messages that were published in this turn, unless the
-   * delivery of earlier messages has begun and continues in later turns. No effect when the session
-   * is not in that room.
+   * Leaves a room. The session first gets the messages that were published in this turn, except while
+   * a long delivery of earlier messages is in progress. No effect when the session is not in the room.
    */
   leave(room: string): void {
     this.#hub.rooms.leave(this, room);
@@ -253,9 +252,9 @@ export class Session<Data = unknown> {
    * Changes what the members of a room see of this session, see `Room.presence`.
    *
    * @param info - JSON of at most 1 KiB, which is copied; undefined hides the session.
-   * @throws {@link RoomRefusedError} when the session is not a member; RangeError for a longer
-   *   `info` and an invalid name; TypeError for another value, and in a room without the option
-   *   `presence`.
+   * @throws {@link RoomRefusedError} when the session is not a member; RangeError for an `info` above
+   *   1 KiB or an invalid name; TypeError for an `info` that is no JSON, and in a room without the
+   *   option `presence`.
    */
   show(room: string, info: unknown): void {
     checked(() => this.#hub.rooms.show(this, room, info), this, 'show');
@@ -266,11 +265,11 @@ export class Session<Data = unknown> {
    * Then closes the connection, see `Conn.close`, and leaves all rooms.
    *
    * @param options - As of `Conn.close`. `discard`: drops the messages that the peer sends before
-   *   its close frame. Default: true for other codes than 1000 and 1001, so your listeners get
-   *   no message of a session after you end it with 4401.
+   *   its close frame. Default: false for the codes 1000 and 1001, else true: your listeners get no
+   *   message of a session after you have ended it with 4401.
    */
   close(code?: number, reason?: string, options: ConnCloseOptions = {}): Promise<CloseInfo> {
-    // A listener of `sent` calls it again. The first call sends the rest, then closes.
+    // A listener of `sent` may call `close` within `close`. The outer call sends the rest, then closes.
     if (this.#closing) return this.conn.closed;
     this.#closing = true;
     this.#hub.flush(this);
@@ -305,8 +304,8 @@ export class Session<Data = unknown> {
   }
 
   /** @internal `hub.close` waits for `work`, a promise that never rejects, as for a listener. */
-  counts(work: Promise<unknown>): void {
-    void this.#hub.counts(work);
+  closeWaitsFor(work: Promise<unknown>): void {
+    void this.#hub.closeWaitsFor(work);
   }
 
   /** @internal Whether messages of the peer reach the listeners. */
@@ -364,8 +363,8 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * @internal Resolves when no message waits and the connection takes more, for a resume. Undefined
-   * when a message may be sent at once, and after the end. Never rejects.
+   * @internal Resolves when no message waits and the connection accepts more. Undefined when a message
+   * may be sent at once, and after the end of the session. Never rejects.
    */
   untilWritable(): Promise<void> | undefined {
     if (this.state === 'closed') return undefined;
@@ -397,7 +396,7 @@ export class Session<Data = unknown> {
     return sendPrepared(this.conn, this.#internals, message, waited, this);
   }
 
-  /** @internal Too many messages without a position wait for the end of a resume. */
+  /** @internal A resume has dropped `lost` held messages without a position, above a bound. */
   overflowHeld(lost: number): void {
     const policy = this.#hub.policyFor(this) === 'close' ? 'close' : 'drop-old';
     this.#hub.overflowed(this, lost, policy);
@@ -409,7 +408,7 @@ export class Session<Data = unknown> {
     this.#hub.overflowed(this, 1, 'drop-new');
   }
 
-  /** Whether messages wait only for a compressor, and `size` more bytes may wait. */
+  /** Whether the connection waits only for a compressor, so that `size` bytes may wait here. */
   #encodesElsewhere(size: number): boolean {
     return this.#internals.encodesElsewhere?.(size) === true;
   }
@@ -422,7 +421,7 @@ export class Session<Data = unknown> {
   /**
    * Sends the waiting messages while the connection accepts them.
    *
-   * @param force - Also above the high-water mark: the close frame must follow them.
+   * @param force - Whether to send even above the high-water mark, because the close frame follows.
    */
   #flushWaiting(force: boolean): void {
     const waiting = this.#waiting;
@@ -457,7 +456,7 @@ export class Session<Data = unknown> {
       this.#internals.awaitsWriter?.(waiting.bytes + length + waiting.messages * MESSAGE_COST) ===
       true
     ) {
-      // The application writes a message to this session. The peer is not slow.
+      // The connection waits for the application's open writer. The peer is not slow.
     } else {
       policy = hub.policyFor(this);
       if (policy === 'close') {
@@ -475,16 +474,13 @@ export class Session<Data = unknown> {
       }
     }
     waiting.add(message, latestKey, onDrop);
-    // Last, because these calls and a listener of `overflow` may send too.
+    // Calls the application last: these callbacks and a listener of `overflow` may send messages too.
     for (const call of dropCalls ?? []) call();
     if (dropped > 0) hub.overflowed(this, dropped, policy);
     return true;
   }
 
-  /**
-   * At the end of the turn, sends the messages that wait for a compressor without compression, as fast
-   * as the peer reads.
-   */
+  /** At the end of the turn, sends without compression the messages that wait for a compressor. */
   #giveUpCompression(): void {
     if (this.#isGivingUpCompression) return;
     this.#isGivingUpCompression = true;
@@ -504,7 +500,7 @@ export class Session<Data = unknown> {
   /**
    * Schedules {@link #sendWaiting}.
    *
-   * @param writable - Resolves when the connection takes messages again, see `untilWritable`.
+   * @param writable - Resolves when the connection accepts messages again, see `untilWritable`.
    */
   #sendAfter(writable: Promise<void> | undefined): void {
     if (!this.#encodesElsewhere(0)) this.#settleCompressed();
@@ -523,8 +519,8 @@ export class Session<Data = unknown> {
   /**
    * Sends the waiting messages until the connection accepts no more.
    *
-   * @param afterTurn - The connection had a turn to send its bytes, so the first message is sent in
-   *   any case. A connection with an expired write deadline then ends.
+   * @param afterTurn - Whether the connection had a turn to send its bytes, so that the first message
+   *   is sent in any case. If the connection has an expired write deadline, it ends.
    */
   #sendWaiting(afterTurn: boolean): void {
     this.#isSendDue = false;
@@ -548,7 +544,7 @@ export class Session<Data = unknown> {
   /**
    * The connection has not accepted a message.
    *
-   * @param forced - Whether `maxBufferedAmount` did not apply, so the connection lacks memory.
+   * @param forced - Whether the write ignored `maxBufferedAmount`. Then there is no memory left.
    */
   #refused(forced: boolean): void {
     if (forced) void this.#close(CloseCode.TryAgainLater, '', {});

@@ -50,7 +50,7 @@ import { Session } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
-/** Time beyond their timeout that `Hub.close` waits for the sessions, in ms. */
+/** Ms that `Hub.close` waits for the sessions beyond their timeout. */
 const SLACK_MS = 1_000;
 
 /** The backplanes of all hubs. Two hubs must not share one. */
@@ -66,9 +66,9 @@ export class Sessions<Data> implements LocalHub {
   /** By the name of the question. */
   readonly askListeners: Map<string, AskListener> = new Map();
   readonly rooms: Rooms<Data>;
-  /** Undefined without a backplane, and before its code is loaded. */
+  /** Connects the hub to its backplane. Undefined without one, and before the code is loaded. */
   link: BackplaneLink | undefined;
-  /** Resolves to {@link link} when its code is loaded. Undefined if the code is there already. */
+  /** Resolves to {@link link} when its code is loaded. Undefined if the code was loaded before. */
   readonly #linkLoaded: Promise<BackplaneLink> | undefined;
   readonly listeners: Listeners<Data> = new Listeners();
   /** The platform of the first connection. The hub uses its clock and timers. */
@@ -91,20 +91,20 @@ export class Sessions<Data> implements LocalHub {
   readonly #byConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #onWritesEnded = (conn: unknown): void =>
     this.#byConn.get(conn as Conn<Data>)?.writesEnded();
-  /** Observes the `receive` of each connection. A promise for each would cost more. */
+  /** Observes the `receive` of all connections, because closures for each of them would cost more. */
   readonly #receiveObserver = {
     fulfilled: () => {},
     rejected: (conn: Conn, error: unknown) => {
       const session = this.#byConn.get(conn as Conn<Data>);
       if (error instanceof ReadPendingError) this.listenerFailed(session, error);
-      // The connection has ended, or has begun to end.
+      // Otherwise the connection has ended, or has begun to end.
       else session?.writesEnded();
     },
   };
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  /** By text. Together, because a listener of `error` may publish, and be refused each time. */
+  /** By text. Reported together: otherwise a listener of `error` that publishes could loop. */
   readonly #failures: Reports<string, Failure<Data>> = new Reports(
     (calls, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
@@ -116,7 +116,7 @@ export class Sessions<Data> implements LocalHub {
       this.failed(undefined, error);
     },
   );
-  /** The reported errors of publications and joins. */
+  /** The errors of publications and joins that were reported, so that each is reported once. */
   readonly #reported = new WeakSet<object>();
 
   constructor(settings: HubSettings<Data>) {
@@ -144,7 +144,7 @@ export class Sessions<Data> implements LocalHub {
     return this.link;
   }
 
-  /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
+  /** Calls `use` with the link: at once, or when its code is loaded, in the order of the calls. */
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined {
     return this.link === undefined ? this.#linkLoaded?.then(use) : use(this.link);
   }
@@ -210,7 +210,7 @@ export class Sessions<Data> implements LocalHub {
       return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
     });
     const end = this.platform.now() + timeout;
-    // One timer for all sessions. Their own timers do not keep the process alive.
+    // Keeps the process alive: the timers of the sessions do not.
     const longest = Math.min(timeout + SLACK_MS, MAX_DELAY_MS);
     const cancel = this.platform.setTimer(longest, () => {}, true);
     await this.#forEach(({ conn }) => conn.closed);
@@ -234,7 +234,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Resolves when no promise of a listener is pending, or after `ms`. */
   async #untilIdle(ms: number): Promise<void> {
-    // The listeners of `disconnect` are called some microtasks after the end of a connection.
+    // Listeners of `disconnect` are called some microtasks after the end of the last connection.
     await new Promise<void>((next) => this.platform.yield(next));
     const { early } = this.#running;
     if (early > 0) this.failed(undefined, waitError(early));
@@ -278,7 +278,7 @@ export class Sessions<Data> implements LocalHub {
     void conn.closed.then(cancel);
   }
 
-  /** The session takes no more messages, so it leaves its rooms. */
+  /** Called when a session accepts no more messages. It then leaves its rooms. */
   stopped(session: Session<Data>): void {
     this.everyone.members.delete(session);
     this.rooms.leaveAll(session);
@@ -312,7 +312,7 @@ export class Sessions<Data> implements LocalHub {
     ...args: Parameters<HubEvents<Data>[E]>
   ): unknown {
     let pending: unknown[] | undefined;
-    // A listener may close the hub.
+    // Computed first, because a listener may close the hub.
     const isEarly = !this.closed;
     for (const listener of this.listeners.of(event)) {
       try {
@@ -328,8 +328,8 @@ export class Sessions<Data> implements LocalHub {
     return this.#running.add(Promise.all(pending), isEarly);
   }
 
-  /** `close` waits for `work`, a promise that never rejects, as for a listener. */
-  counts(work: Promise<unknown>): Promise<unknown> {
+  /** Makes {@link close} wait for `work`, as for a listener. `work` never rejects. */
+  closeWaitsFor(work: Promise<unknown>): Promise<unknown> {
     return this.#running.add(work, !this.closed);
   }
 
@@ -340,22 +340,22 @@ export class Sessions<Data> implements LocalHub {
     if ((isEnd && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
       return;
     }
-    // A publication or a join was refused. That is not the fault of this session.
+    // A refused publication or join is no fault of this session.
     const isRefusal = error instanceof BackplaneError || error instanceof OverflowError;
     if (isRefusal) return this.refused(error);
     if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
     const isFull = error instanceof BackpressureError;
     const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
-    // The error is about the end of another session, so this one stays.
+    // A SessionClosedError here is about another session, so this session stays.
     if (!isEnd) void session?.close(code);
   }
 
   /** Reports an error. `session` is undefined for an error that belongs to no session. */
   failed(session: Session<Data> | undefined, error: unknown): void {
     const listeners = this.listeners.of('error');
-    const report = (unheard: unknown): void => {
-      reportError(undefined, this.platform, unheard, { where: 'hub', conn: session?.conn });
+    const report = (unhandled: unknown): void => {
+      reportError(undefined, this.platform, unhandled, { where: 'hub', conn: session?.conn });
     };
     if (listeners.length === 0) report(error);
     for (const listener of listeners) {
@@ -375,7 +375,7 @@ export class Sessions<Data> implements LocalHub {
     if (typeof overflow !== 'function') return overflow;
     try {
       const policy = overflow(session, session.queued);
-      // A promise is no policy. Its rejection must not end the process.
+      // A promise is no policy, but its rejection must not end the process.
       onRejection(policy, () => {});
       checkOneOf('result of overflow', policy, POLICIES);
       return policy;
@@ -396,7 +396,7 @@ export class Sessions<Data> implements LocalHub {
     this.#drops.add(session, dropped, policy, this.platform);
   }
 
-  /** Sends the messages of this turn to a session that closes. */
+  /** Sends a session the messages that were published to it in this turn. */
   flush(session: Session<Data>): void {
     if (this.fanOut.idle) return;
     this.everyone.flush(session);
@@ -411,7 +411,7 @@ export class Sessions<Data> implements LocalHub {
   /**
    * Reports the error of a publication that the application may not await.
    *
-   * @param what - What has happened to several calls.
+   * @param what - Describes several such errors.
    */
   refused(error: unknown, what = 'publications were refused'): void {
     const key = Object(error);
@@ -435,7 +435,7 @@ export class Sessions<Data> implements LocalHub {
   /**
    * Reports an error that belongs to no session, together with others of its kind.
    *
-   * @param what - What has happened to several calls.
+   * @param what - Names the kind, and describes several of its errors: `calls of form failed`.
    */
   failedOften(what: string, cause: unknown): void {
     this.#failures.add(what, 1, { session: undefined, cause }, this.platform);
@@ -471,7 +471,7 @@ export class Sessions<Data> implements LocalHub {
     this.emit('presence', undefined, room, change);
   }
 
-  /** Messages of other nodes may be missing after `from`. */
+  /** Messages of a room, or of broadcasts, may be missing after `from`. */
   missed(room: string | undefined, from: Position | undefined): void {
     if (room !== undefined) this.rooms.states.gapReported(room);
     this.gapCount++;
@@ -481,8 +481,8 @@ export class Sessions<Data> implements LocalHub {
 }
 
 /**
- * A handler of messages that first waits for the listeners of `connect`. Later messages wait only
- * for the listeners of `message`.
+ * Returns a handler whose first message waits for the listeners of `connect`. Later messages wait
+ * only for the listeners of `message`.
  */
 function receiveAfter<Data>(
   connected: Promise<unknown>,
@@ -500,7 +500,7 @@ function receiveAfter<Data>(
   };
 }
 
-/** The error of a call, and the session that called. */
+/** The error of a call, with the session that the call belongs to. */
 interface Failure<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;

@@ -7,13 +7,13 @@ export interface Waiting {
   readonly bytes: number;
 }
 
-/** The queue of a slow session. Its messages share their bytes with other sessions. */
+/** The queue of a slow session. Sessions share the bytes of their messages. */
 export class WaitingMessages implements Waiting {
   bytes = 0;
-  /** In order, by key. A message without a key has a number instead. */
+  /** By key, in order. A message without a key has a number in place of a key. */
   readonly #messages = new Map<string | number, PreparedMessage>();
   #nextNumber = 0;
-  /** Functions to call when the hub drops their message for a later one. */
+  /** The `onDrop` of each message that has one, see {@link add}. */
   #onDrop: Map<PreparedMessage, () => void> | undefined;
   /** Resolves when no message waits; undefined before {@link untilEmpty} is called. */
   #empty: Deferred<void> | undefined;

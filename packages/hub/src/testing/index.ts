@@ -8,7 +8,7 @@ import { PresenceLink } from '../presence/presence-link.ts';
 
 /** The options of a {@link MemoryBroker}. */
 export interface MemoryBrokerOptions {
-  /** Whether the broker keeps history. Without it no room has one. Default: true. */
+  /** Whether the broker keeps the histories of rooms. If false, no room has one. Default: true. */
   readonly keeps?: boolean | undefined;
 }
 
@@ -18,7 +18,7 @@ interface Node {
   readonly channels: Set<string>;
   /** Why the node is disconnected; undefined while it is connected. */
   away: Error | undefined;
-  /** Number of its next deliveries to lose. */
+  /** Number of the node's next deliveries that are lost. */
   dropNext: number;
 }
 
@@ -43,7 +43,7 @@ interface Node {
  * ```
  */
 export class MemoryBroker {
-  /** Whether the broker keeps history. */
+  /** Whether the broker keeps the histories of rooms. */
   readonly keeps: boolean;
   /** @internal */
   readonly logs: EngineLogs = new EngineLogs(() => portablePlatform.now());
@@ -62,7 +62,7 @@ export class MemoryBroker {
   /**
    * Loses the next `count` deliveries.
    *
-   * @param node - Id of the hub that does not get its deliveries. Default: any hub.
+   * @param node - Id of the hub that loses its deliveries. Default: those of all hubs.
    */
   drop(count = 1, node?: string): void {
     if (node === undefined) this.#dropNext += count;
@@ -151,14 +151,8 @@ export class MemoryBroker {
   /** @internal */
   deliver(node: Node, channel: string, bytes: Uint8Array, position: Position | undefined): void {
     if (node.away !== undefined) return;
-    if (this.#dropNext > 0) {
-      this.#dropNext--;
-      return;
-    }
-    if (node.dropNext > 0) {
-      node.dropNext--;
-      return;
-    }
+    if (this.#dropNext > 0) return void this.#dropNext--;
+    if (node.dropNext > 0) return void node.dropNext--;
     const times = this.#doubleNext > 0 ? 2 : 1;
     if (times === 2) this.#doubleNext--;
     const deliver = (): void => {
@@ -178,7 +172,7 @@ export class MemoryBroker {
 /** Connects a hub to a {@link MemoryBroker}. Call it once for each hub. */
 export function memoryBackplane(broker: MemoryBroker): Backplane {
   let node: Node | undefined;
-  // Without loading code, the hub joins the broker at once. Tests need not wait.
+  // The hub then has no code to load, and joins the broker at once: tests need not wait.
   loadedLink.Link = BackplaneLink;
   loadedLink.PresenceLink = PresenceLink;
   const backplane: Backplane = {

@@ -1,16 +1,17 @@
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Broker, RemoteHub } from '../../src/cluster/broker.ts';
+import { Broker, BrokerClient } from '../../src/cluster/broker.ts';
 import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
 import type { Reply, Request } from '../../src/cluster/wire.ts';
+import { REQUESTS } from './alike.ts';
 
 const MiB = 2 ** 20;
 
 /** A process with a hub. While it is stopped, it takes no batch. */
 class Process {
   readonly hub: Hub;
-  remote: RemoteHub | undefined;
+  remote: BrokerClient | undefined;
   readonly batches: (readonly Reply[])[] = [];
   readonly gaps: (string | undefined)[] = [];
   readonly received: string[] = [];
@@ -18,7 +19,7 @@ class Process {
 
   constructor(broker: Broker, id: string) {
     const backplane = new WorkerBackplane((near) => {
-      const remote = new RemoteHub(broker, (batch, sent) => {
+      const remote = new BrokerClient(broker, (batch, sent) => {
         this.batches.push(batch);
         const give = (): void => {
           near.take(batch);
@@ -123,7 +124,7 @@ describe('the broker of a cluster', () => {
     const broker = new Broker();
     const held: (() => void)[] = [];
     const batches: (readonly Reply[])[] = [];
-    const hub = new RemoteHub(broker, (batch, sent) => {
+    const hub = new BrokerClient(broker, (batch, sent) => {
       batches.push(batch);
       held.push(sent);
     });
@@ -184,6 +185,25 @@ describe('the broker of a cluster', () => {
     expect(batches.reduce((sum, size) => sum + size, 0)).toBe(10_000);
   });
 
+  it('ignores requests of the application that look like those of a hub', async () => {
+    const broker = new Broker();
+    const batches: (readonly Reply[])[] = [];
+    const hub = new BrokerClient(broker, (batch, sent) => {
+      batches.push(batch);
+      sent();
+    });
+    hub.take([['start']]);
+    for (const request of REQUESTS) hub.take([request as Request]);
+    hub.take([
+      ['publish', 'room', new Uint8Array(1), { size: 1, ttl: 1_000 }],
+      ['history', 'room', undefined, 9],
+    ]);
+    await turns(3);
+    const last = batches.flat().at(-1) as ['answer', { messages: object[] }];
+    expect(last[1].messages).toHaveLength(1);
+    expect(broker.clients.size).toBe(1);
+  });
+
   it('says for a process that has died that its hubs end', async () => {
     const [one, two] = (await start('a', 'b')) as [Process, Process];
     await two.enter('shown/x');
@@ -201,7 +221,7 @@ describe('the broker of a cluster', () => {
     await expect.poll(() => one.hub.stats.backplane).toBe('up');
     await one.enter('r');
     await one.hub.close({ timeout: 1 });
-    expect(broker.hubs.size).toBe(0);
+    expect(broker.clients.size).toBe(0);
   });
 
   it('answers a read by 256 KiB at most', async () => {

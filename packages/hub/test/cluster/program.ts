@@ -1,7 +1,7 @@
 // A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles;
 // with BAD, `close` rejects. With CHILD, a worker prints how many processes share its memory, and that of its child.
 // With SLOW, `start` waits for so many ms. With CAUSE, the error of `start` has a cause that cannot be copied. With
-// ALIKE, the processes send messages that look like those of the library.
+// ALIKE, the processes send the messages of alike.ts.
 import { execFileSync } from 'node:child_process';
 import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
@@ -9,17 +9,11 @@ import process from 'node:process';
 import { clusterBackplane, runCluster } from '@ws/hub/cluster';
 import { serveRooms } from '@ws/hub/rooms';
 import { serve } from '@ws/node-server';
+import { MESSAGES } from './alike.ts';
 
 const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, CHILD, SLOW = '0', CAUSE, ALIKE } = process.env;
 const SHARES = 'console.log(process.env[`WS_WORKERS_${process.ppid}`])';
 const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
-const alike: readonly object[] = [
-  { '@ws/hub': '1.0.0' },
-  { '@ws/hub': ['rooms'] },
-  { '@ws/hub': null, hub: 1 },
-  { '@ws/hub/cluster': 'close' },
-  ['close'],
-];
 
 try {
   const running = await runCluster(
@@ -36,7 +30,7 @@ try {
         const cause = CAUSE === undefined ? undefined : { retry() {} };
         throw Object.assign(new RangeError('this one fails', { cause }), { code: 'E_FAILS' });
       }
-      if (ALIKE !== undefined) for (const message of alike) process.send!(message);
+      if (ALIKE !== undefined) for (const message of MESSAGES) process.send!(message);
       const rooms = serveRooms(
         { 'chat/*': { history: true, mayJoin: true, mayPublish: true } },
         { hub: { backplane: clusterBackplane() } },
@@ -60,7 +54,7 @@ try {
   console.log(`up ${process.pid} ${Object.keys(running).join()}`);
   if (ALIKE !== undefined) {
     for (const worker of Object.values(cluster.workers ?? {})) {
-      for (const message of alike) worker!.send(message);
+      for (const message of MESSAGES) worker!.send(message as object);
     }
   }
   process.on('message', (act) => {

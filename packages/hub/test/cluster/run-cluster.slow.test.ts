@@ -64,11 +64,17 @@ class Program {
 }
 
 async function start(workers: number, env: NodeJS.ProcessEnv = {}): Promise<Program> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return new Program(port, workers, env);
+  for (;;) {
+    // Workers start slowly. Meanwhile the system might give a port of 0 to a connection of another test.
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    server.close();
+    if (isFree) return new Program(port, workers, env);
+  }
 }
 
 function lives(pid: number): boolean {

@@ -4,7 +4,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Backplane, Keep, Position } from '@ws/hub';
 import type * as Testing from '@ws/hub/testing';
 import { vi } from 'vitest';
-import { Broker, RemoteHub } from '../../src/cluster/broker.ts';
+import { Broker, BrokerClient } from '../../src/cluster/broker.ts';
 import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
 
 // The suites have this file in the place of that module.
@@ -33,7 +33,7 @@ export class MemoryBroker extends memory.MemoryBroker {
 /** A hub that is alone in its process. */
 export function workerOf(broker: Broker): WorkerBackplane {
   return new WorkerBackplane((hub) => {
-    const remote = new RemoteHub(broker, (batch, sent) => {
+    const remote = new BrokerClient(broker, (batch, sent) => {
       sent();
       hub.take(copy(batch));
     });

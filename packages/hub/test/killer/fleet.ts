@@ -34,7 +34,8 @@ const LARGE_SHARE = 40;
 /** The process of a node. */
 export interface NodeProcess {
   on(event: 'message', listener: (event: FromNode) => void): unknown;
-  once(event: 'exit' | 'message', listener: () => void): unknown;
+  once(event: 'exit', listener: () => void): unknown;
+  once(event: 'message', listener: (text: string) => void): unknown;
   send(command: ToNode): unknown;
   kill(signal: NodeJS.Signals): unknown;
 }

@@ -1,7 +1,5 @@
 // Rooms for clients: nodes are killed and stopped, connections break.
 // HUB_ENGINES, HUB_SEEDS and HUB_FAULTS as in killer.slow.test.ts.
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import process from 'node:process';
 import { ReconnectingConn } from '@ws/node-client';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
@@ -21,31 +19,23 @@ const NAMES = (process.env['HUB_ENGINES'] ?? 'redis,workers')
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
-}
-
 class Node {
-  readonly port: number;
-  /** The arguments of `rooms-node.ts` after the port. */
+  /** Another one after each start: the system may give the port of a dead process away. */
+  url = '';
+  /** The arguments of `rooms-node.ts`. */
   readonly #target: readonly string[];
   readonly #launch: Launch;
   #child: NodeProcess | undefined;
 
-  constructor(launch: Launch, port: number, ...target: string[]) {
+  constructor(launch: Launch, ...target: string[]) {
     this.#launch = launch;
-    this.port = port;
     this.#target = target;
   }
 
   async start(): Promise<void> {
-    const child = this.#launch('rooms-node.ts', [String(this.port), ...this.#target]);
+    const child = this.#launch('rooms-node.ts', [...this.#target]);
     this.#child = child;
-    await new Promise<void>((resolve) => void child.once('message', resolve));
+    this.url = await new Promise<string>((resolve) => void child.once('message', resolve));
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -72,7 +62,7 @@ class Client {
   constructor(i: number, nodes: readonly Node[], random: Random) {
     this.#name = `c${i}`;
     this.room = `room/${i % ROOMS}`;
-    const url = () => `ws://127.0.0.1:${random.pick(nodes).port}`;
+    const url = () => random.pick(nodes).url;
     this.live = new ReconnectingConn(url, { minDelay: 20, maxDelay: 300, report: () => {} });
     this.#rooms = roomsOf(this.live);
     void this.#listen();
@@ -133,7 +123,7 @@ describe.each(NAMES)(`${CLIENTS} clients of rooms over %s`, { timeout }, (name) 
       const nodes: Node[] = [];
       for (let i = 0; i < NODES; i++) {
         const { port } = await servers[i % servers.length]!.relay();
-        nodes.push(new Node(launch, await freePort(), name, `${port}`, `${i}`));
+        nodes.push(new Node(launch, name, `${port}`, `${i}`));
       }
       const clients: Client[] = [];
       try {

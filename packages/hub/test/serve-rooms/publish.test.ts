@@ -135,7 +135,7 @@ describe('publish', () => {
       await expect.poll(() => server.mock.calls.length, { interval: 1 }).toBe(1);
       await away(async () => {
         await conns[0]!.closed;
-        for (let i = 0; i < microtasks; i++) await undefined;
+        for (let i = 0; i < microtasks; i++) await Promise.resolve();
         control.abort(7);
         await expect(published).rejects.toBe(7);
       });

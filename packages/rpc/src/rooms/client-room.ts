@@ -35,7 +35,7 @@ export class ClientRoom {
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
   members: KnownMembers = new KnownMembers();
-  /** Whether a join was sent. Its messages may not have arrived. */
+  /** Whether a join was sent. Messages from before a new loop may still arrive. */
   #hasAsked = false;
   /** Position of the newest message that has arrived. */
   #position: Position | undefined;
@@ -44,11 +44,11 @@ export class ClientRoom {
   #isRunning = false;
   /** The loops that get their missing messages from the pending join. */
   readonly #joining = new Set<RoomLoop>();
-  /** Whether the server has sent a gap during the pending join. */
+  /** Whether the server has sent a gap for the pending join. */
   #joinHasGap = false;
   /** See {@link onDecided}. */
   readonly #deciding = new Set<() => void>();
-  /** Number of joins, and of ends of a membership. */
+  /** Number of joins and of ends of a membership. Detects an answer that is outdated. */
   changes = 0;
   /** The error that has ended the loops. */
   failure: unknown;
@@ -57,13 +57,13 @@ export class ClientRoom {
   #delays = new Delays();
   /** Ends a {@link #pause}. */
   #wake: (() => void) | undefined;
-  /** Whether the room has a state, as the last join says; undefined before the first. */
+  /** Whether the room has a state, from the last answer to a join; undefined before the first. */
   hasState: boolean | undefined;
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
-  /** Joins in a row that ended with their connection, because a message exceeded `readLimit`. */
+  /** Number of joins in a row whose connection ended because a message exceeded `readLimit`. */
   limitEnds = 0;
-  /** Whether the server shows members, as the last join says; undefined before the first. */
+  /** Whether the server shows members, from the last answer to a join; undefined before the first. */
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
@@ -82,7 +82,7 @@ export class ClientRoom {
     const loop = new RoomLoop(this, schemas, options, this.#hasAsked);
     this.#loops.add(loop);
     const beginsLive = options.since === undefined && options.last === undefined;
-    // Such a loop needs no join. It takes the live messages, as the other loops do.
+    // A loop that begins with live messages needs no join while the client is a member.
     if (beginsLive && this.isMember) {
       loop.begin(this.#position);
       loop.addLive();
@@ -90,7 +90,7 @@ export class ClientRoom {
     return loop;
   }
 
-  /** Whether the client is a member, as far as this end knows. */
+  /** Whether the client is a member, as far as the client knows. */
   get isMember(): boolean {
     return this.#memberOn !== undefined && this.#memberOn === this.#rooms.conn;
   }
@@ -131,7 +131,7 @@ export class ClientRoom {
     this.hasState = true;
     this.#stateAt = portablePlatform.now();
     this.#position = position;
-    // The application changes the state with each message. So each loop needs a copy.
+    // Each loop needs a copy, because the application changes the state with each message.
     const copies = this.#loops.size > 1;
     for (const loop of this.#loops) loop.takeState(copies ? structuredClone(data) : data, position);
   }
@@ -139,7 +139,7 @@ export class ClientRoom {
   takeGap({ position, joining }: WireGap): void {
     if (joining === true) {
       this.#joinHasGap = true;
-      // For a room with a state, the server sends the state instead of a gap.
+      // For a room with a state, the server sends the state in place of a gap.
       this.hasState = false;
       for (const loop of this.#loops) {
         const isAfter = loop.position !== undefined && !isUpTo(loop.position, position);
@@ -148,13 +148,13 @@ export class ClientRoom {
       }
       return;
     }
-    // Such a gap may mean that the client is no longer a member.
+    // A gap without a position may mean that the client is no longer a member.
     if (position === undefined) {
       this.#memberOn = undefined;
       this.changes++;
     }
     for (const loop of this.#loops) {
-      // A loop before the position gets a gap now. For the others the answer of the join decides.
+      // A loop that is behind the position gets a gap now. For others, the answer to the join decides.
       const at = loop.position;
       if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.markGap();
       loop.refill();
@@ -183,7 +183,7 @@ export class ClientRoom {
     reportFor(this.name, new TypeError(message));
   }
 
-  /** @param notifies - Whether listeners are called without a change too. */
+  /** @param notifies - Whether to call the listeners even without a change. */
   #setMembers(members: KnownMembers, notifies: boolean): void {
     const before = this.members;
     this.members = members;
@@ -202,7 +202,7 @@ export class ClientRoom {
 
   /** Called when a connection has opened. */
   opened(): void {
-    // The connection may replace another one that has not ended.
+    // The connection may replace one that has not ended yet.
     this.closed();
     this.#schedule();
     this.#wake?.();
@@ -216,7 +216,7 @@ export class ClientRoom {
 
   /** Joins again for a loop that lacks messages or a state. */
   rejoin(loop: RoomLoop): void {
-    // The pending join was sent earlier. Its answer does not bring all that the loop lacks.
+    // The answer to the pending join does not bring all that the loop lacks.
     this.#joining.delete(loop);
     // After messages that do not fit, the client requests at most one state a second.
     const ms = this.#reportedMisfit ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now() : 0;
@@ -224,7 +224,7 @@ export class ClientRoom {
     else this.#schedule();
   }
 
-  /** Starts {@link #run}, or lets it continue: a join or a leave is due. */
+  /** A join or a leave is due: starts {@link #run}, or lets it continue. */
   #schedule(): void {
     this.#isDue = true;
     if (!this.#isRunning) void this.#run();
@@ -296,17 +296,18 @@ export class ClientRoom {
   }
 
   /**
-   * @param isAlone - Whether no other room joins, so that a message that is too long is of this room.
+   * @param isAlone - Whether no other room joins now, so that a too long message belongs to this room.
    * @returns False when the same join may succeed later.
    */
   async #join(conn: ConnLike, isAlone: boolean): Promise<boolean> {
     if (conn !== this.#rooms.conn) return true;
     const isNew = conn !== this.#memberOn;
-    // No room has live messages: a message that is too long belongs to this join.
+    // Whether no room has live messages yet, so that a too long message belongs to this join.
     const isFirst = isAlone && conn !== this.#rooms.answeredOn;
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
-    // A loop with the option `last`, or one that needs a state, has its own join after the others.
+    // A loop with the option `last`, and a loop that needs a state, each has a join of its own, after
+    // the join that the other loops share.
     const joinsAlone = (loop: RoomLoop): boolean =>
       loop.last !== undefined || (loop.restarts && this.hasState === true);
     const others = lacking.filter((loop) => !joinsAlone(loop));
@@ -335,7 +336,7 @@ export class ClientRoom {
         this.#memberOn = conn;
         await this.#leave();
       } else if (error instanceof CloseError || this.#rooms.isBreak(conn, error)) {
-        // The next connection joins again. A missed message that is too long ends each connection.
+        // The next connection joins again. A too long missed message would end each connection.
         if (isAlone && (await endedByReadLimit(conn))) {
           this.#skip(lacking, isFirst && since === undefined);
         }
@@ -348,7 +349,7 @@ export class ClientRoom {
     return true;
   }
 
-  /** Called when a message that is too long has ended the connection during a join. */
+  /** Called when a too long message has ended the connection during a join. */
   #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
     this.limitEnds++;
     if (isOfState && this.limitEnds > 1 && this.hasState !== false) {
@@ -358,14 +359,14 @@ export class ClientRoom {
     for (const loop of lacking) loop.skip();
   }
 
-  /** Gives up missed messages, if a join on `conn` has brought some: they make this client too slow. */
+  /** Called for a client that is too slow. Gives up missed messages, if a join on `conn` has brought any. */
   skipMissed(conn: ConnLike): void {
     if (conn !== this.#missedOn) return;
     for (const loop of this.#loops) loop.skip();
   }
 
   #joined(conn: ConnLike, lacking: readonly RoomLoop[], answer: JoinAnswer): void {
-    // The connection was replaced. The room joins again on the next one.
+    // If the connection was replaced, the room joins again on the new one.
     if (conn !== this.#rooms.conn) return;
     this.#memberOn = conn;
     this.changes++;
@@ -380,7 +381,7 @@ export class ClientRoom {
     }
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of lacking) loop.joined(answer, this.#joinHasGap, this.#joining.has(loop));
-    // Loops that have begun since the join was sent.
+    // Begins the loops that were created since the join was sent.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
     // A state without a position may be outdated.
     if (complete || !state) for (const loop of this.#loops) loop.addLive();
@@ -401,7 +402,7 @@ export function reportFor(room: string, error: unknown): void {
   reportError(undefined, portablePlatform, error, { where });
 }
 
-/** Resolves when `conn` has ended: to whether a message of the peer exceeded `readLimit`. */
+/** Waits for the end of `conn`. Resolves to whether a message of the peer exceeded `readLimit`. */
 export async function endedByReadLimit(conn: ConnLike): Promise<boolean> {
   const { error } = await internalsOf(conn).closed;
   return error instanceof ReadLimitError;

@@ -25,8 +25,8 @@ import type { MembersChange } from './room-members.ts';
 import { checkInfos, type RoomSchemas, schemasOf } from './room-schemas.ts';
 
 /**
- * The server ends the connection of a client that reads too slowly. After so many of these ends within
- * this time in ms, the client gives up the messages that it has missed.
+ * If the server has ended so many connections within {@link SLOW_MS} because this client reads too
+ * slowly, the client gives up the messages that it has missed.
  */
 const MAX_SLOW_ENDS = 3;
 const SLOW_MS = 60_000;
@@ -46,13 +46,13 @@ export class ClientRooms {
   readonly #listeners = new Set<{ readonly call: MembersListener }>();
   /** How the ReconnectingConn has ended; undefined before. */
   #end: { readonly error: unknown } | undefined;
-  /** Connections in a row that ended because a message was longer than `readLimit`. */
+  /** Number of connections in a row that ended because a message was longer than `readLimit`. */
   #limitEnds = 0;
-  /** Times of the last ends, in ms, because this client read too slowly. */
+  /** When the last connections ended because this client read too slowly, in ms. */
   #slowEnds: readonly number[] = [];
-  /** The last connection with an answered join. */
+  /** The last connection on which the server has answered a join. */
   answeredOn: ConnLike | undefined;
-  /** Resolves after the last join of {@link oneByOne}. */
+  /** Resolves when the last join of {@link oneByOne} has settled. */
   #lastJoin: Promise<unknown> = RESOLVED;
   /** Rooms for which an invalid `info` was reported. */
   readonly #reportedInfos = new Set<string>();
@@ -118,7 +118,7 @@ export class ClientRooms {
     void internalsOf(conn).closed.then(({ code }) => {
       if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#endedTooSlow(conn);
     });
-    // A room that may have ended the last connection joins first. No other room has messages then.
+    // The room that may have ended the last connection joins first, while no other room has messages.
     const rooms = Array.from(this.#rooms.values()).toSorted(
       (one, two) => two.limitEnds - one.limitEnds,
     );
@@ -134,7 +134,7 @@ export class ClientRooms {
     for (const room of this.#rooms.values()) room.skipMissed(conn);
   }
 
-  /** Whether rooms join one after the other: a join may bring a message that is too long. */
+  /** Whether rooms join one after the other, to find the room with a too long message. */
   get isSerial(): boolean {
     return this.#limitEnds >= 2;
   }
@@ -191,7 +191,7 @@ export class ClientRooms {
     try {
       text = JSON.stringify(data);
     } catch {
-      // `data` has too many levels for this engine. Loops do not recognize its repetition.
+      // `data` has too many levels for this JavaScript engine. Loops cannot recognize its repetition.
     }
     const hash = text === '' ? Number.NaN : hashOf(text);
     this.#rooms.get(room)?.take({

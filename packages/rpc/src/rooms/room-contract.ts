@@ -10,13 +10,13 @@ export const ROOM_REFUSED = -32_001;
 export interface Position {
   /** Id of the history. Changes when the history is lost, for example by a restart. */
   readonly epoch: string;
-  /** Grows with each message; numbers may be missing. */
+  /** Number of the message in the history. Each message has a larger one; some may be missing. */
   readonly offset: number;
 }
 
 /**
- * The position before all messages. A loop of {@link roomsOf} with this `since` gets all that the room
- * keeps, after a `gap`.
+ * The position before all messages. With this `since`, a loop of {@link roomsOf} gets a `gap`, then all
+ * messages that the room keeps.
  */
 export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
 
@@ -28,9 +28,9 @@ export interface JoinOptions {
    */
   readonly since?: Position | undefined;
   /**
-   * Number of the last messages with which the loop begins, 1 to 1,000. The room may keep fewer. No
-   * `gap` precedes these messages. Not with `since`. No effect in a room with a state, or without
-   * history.
+   * The loop begins with the last messages of the room: their number, 1 to 1,000. The room may keep
+   * fewer. No `gap` precedes these messages. Not with `since`. No effect in a room with a state, and in
+   * a room without history.
    */
   readonly last?: number | undefined;
 }
@@ -39,7 +39,7 @@ export interface JoinOptions {
 export interface JoinAnswer {
   /** Whether the client got all messages after `since`. */
   readonly complete: boolean;
-  /** The number of missed messages that were sent first. */
+  /** Number of the missed messages that the server has sent before this answer. */
   readonly missed: number;
   /** Position of the last message before the live ones; undefined in a room without history. */
   readonly position?: Position | undefined;
@@ -54,7 +54,7 @@ export interface WireRoomMessage {
   readonly room: string;
   /** Undefined for a message that the server has published. */
   readonly id?: string | undefined;
-  /** The publisher, as the option `stamp` of the server returns it. */
+  /** The publisher: the result of the server's option `stamp`. */
   readonly from?: unknown;
   readonly position?: Position | undefined;
   readonly data: unknown;
@@ -79,15 +79,15 @@ export interface WireGap {
 
 /** A member of a room, as the option `presence` of the server shows it. */
 export interface RoomMember<Info = unknown> {
-  /** Id of its server. */
+  /** Id of the member's server. */
   readonly node: string;
-  /** Id of its session. */
+  /** Id of the member's session. */
   readonly session: string;
   /** The value that the server shows. */
   readonly info: Info;
 }
 
-/** The members of a room: all, or the changes. For too many members only their number. */
+/** The members of a room: all of them, or the changes; only their number if there are too many. */
 export interface WireMembers {
   readonly room: string;
   readonly count: number;
@@ -134,8 +134,8 @@ const isObject: Fits = (value) => typeof value === 'object' && value !== null;
 const isDefined: Fits = (value) => value !== undefined;
 
 /**
- * Longest epoch, in characters. A server keeps the epoch of a join until the next message of the
- * room.
+ * Bound of an epoch, in characters, because a server keeps the epoch of a join until the room's next
+ * message.
  */
 const MAX_EPOCH = 8_192;
 
@@ -180,7 +180,7 @@ export type RoomMethods = {
 };
 
 const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
-  'room.join': atOnce(
+  'room.join': onArrival(
     method(
       schema('{ room: string, since?: { epoch: string, offset: number }, last?: 1 to 1000 }', {
         room: isText,
@@ -193,8 +193,8 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
       ),
     ),
   ),
-  'room.leave': atOnce(method(schema('{ room: string }', { room: isText }), nothing)),
-  'room.publish': atOnce(
+  'room.leave': onArrival(method(schema('{ room: string }', { room: isText }), nothing)),
+  'room.publish': onArrival(
     method(
       schema('{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -', {
         room: isText,
@@ -214,11 +214,11 @@ export type RoomEvents = {
   readonly 'room.members': Event<Typed<WireMembers>>;
 };
 
-/** A place in the history of a room. */
+/** The fields of a room and of a position in its history. */
 const PLACE = { room: isText, position: optional(isPosition) };
 
 const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
-  'room.message': atOnce(
+  'room.message': onArrival(
     event(
       schema('{ room: string, position?, id?: string, data }', {
         ...PLACE,
@@ -227,11 +227,11 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
       }),
     ),
   ),
-  'room.state': atOnce(
+  'room.state': onArrival(
     event(schema('{ room: string, position?, data }', { ...PLACE, data: isDefined })),
   ),
-  'room.gap': atOnce(event(schema('{ room: string, position?, joining?: boolean }', PLACE))),
-  'room.members': atOnce(
+  'room.gap': onArrival(event(schema('{ room: string, position?, joining?: boolean }', PLACE))),
+  'room.members': onArrival(
     event(
       schema(
         '{ room: string, count: number, complete: boolean, members?, shown?, left?: string[] }',
@@ -247,9 +247,9 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
   ),
 });
 
-/** A definition with a handler that runs when the message arrives. Rooms keep their own order. */
-function atOnce<D extends Method | Event>(definition: D): D {
-  return { ...definition, atOnce: true };
+/** Makes the handler of a definition run on arrival, ahead of waiting requests. */
+function onArrival<D extends Method | Event>(definition: D): D {
+  return { ...definition, onArrival: true };
 }
 
 /**
@@ -273,9 +273,9 @@ export function withRooms<S extends Definitions, C extends Definitions>(
 }
 
 /**
- * Adds the handlers of rooms to the handlers of a contract.
+ * Adds the handlers of rooms, `ofRooms`, to the handlers of a contract.
  *
- * @param names - The definitions that `handlers` handle.
+ * @param names - The definitions of the contract, by name.
  * @throws TypeError for another value, and for a handler with a name that begins with `room.`.
  */
 export function withRoomHandlers(

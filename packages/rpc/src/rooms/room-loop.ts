@@ -13,9 +13,9 @@ export type RoomMessage<Data, State = unknown> =
       readonly data: Data;
       /** The id that the publisher gave the message; undefined for a message of the server. */
       readonly id: string | undefined;
-      /** The publisher, as the server's option `stamp` returns it; undefined without `stamp`. */
+      /** The publisher: the result of the server's option `stamp`; undefined without `stamp`. */
       readonly from: unknown;
-      /** A later join accepts it as `since`; undefined in a room without history. */
+      /** To pass as `since` to a later join; undefined in a room without history. */
       readonly position: Position | undefined;
     }
   | {
@@ -26,16 +26,16 @@ export type RoomMessage<Data, State = unknown> =
       readonly position: Position | undefined;
     }
   | {
-      /** Messages may be missing here. A room with a state has a state instead. */
+      /** Messages may be missing here. In a room with a state, the state comes in place of a gap. */
       readonly kind: 'gap';
       /**
-       * Position of the last message before the gap, if it is known. If the gap replaces a message
-       * that does not fit its schema, the position of that message.
+       * Position of the last message before the gap, if known. If the gap stands for a message that
+       * does not fit its schema: the position of that message.
        */
       readonly position: Position | undefined;
     }
   | {
-      /** Follows each join: the loop has yielded all messages published before the join. */
+      /** After each join: the loop has now yielded all messages from before the join. */
       readonly kind: 'live';
     };
 
@@ -50,7 +50,7 @@ export type Arrived = Extract<RoomMessage<unknown>, { readonly kind: 'message' }
 /** Bounds of the unread messages of one loop: their number, and the characters of their data. */
 const MAX_MESSAGES = 1_000;
 const MAX_SIZE = 1024 * 1024;
-/** Number of the last messages whose repetitions a loop recognizes. */
+/** Number of the last messages that a loop remembers by id, to recognize repetitions. */
 const MAX_IDS = 1_000;
 
 /** An entry of the queue that is not a message. A queue has at most one state. */
@@ -59,7 +59,7 @@ type Mark =
   | { readonly kind: 'live'; readonly position?: undefined };
 type Entry = Arrived | Mark;
 
-/** One loop over the messages of a room. */
+/** One loop of the application over the messages of a room. */
 export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   readonly #room: ClientRoom;
   readonly #schemas: KeySchemas;
@@ -68,28 +68,28 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Number of messages in the queue, and the characters of their data. */
   #count = 0;
   #size = 0;
-  /** The loop has all messages up to here; undefined before the first, and without history. */
+  /** The loop has all messages up to this position; undefined before the first, and without history. */
   position: Position | undefined;
   /** The last messages, by id. */
   readonly #seen = new Map<string, Pick<Arrived, 'hash' | 'position'>>();
-  /** Whether the queue was full. The loop ignores new messages until the queue is empty. */
+  /** Whether the queue was full, so that the loop ignores new messages until the queue is empty. */
   isBehind = false;
-  /** Whether the loop has ignored a message without a position. No join brings it again. */
+  /** Whether the loop has ignored a message without a position, which no join brings again. */
   #hasLost = false;
   /**
-   * Whether a join is to bring messages that belong before the queue. Until then, the queue is
-   * sorted by position, and the reader gets nothing.
+   * Whether a join has yet to bring messages that belong before messages of the queue. Meanwhile the
+   * queue is sorted by position, and the reader gets nothing.
    */
   isFilling: boolean;
-  /** Whether {@link take} adds a gap, if the next message does not follow {@link position}. */
+  /** Whether {@link take} must add a gap if the next message does not follow {@link position}. */
   #mustCheckNext = false;
   /** Whether the first join was answered. */
   #hasBegun = false;
-  /** Whether the next join has no `since`. The loop continues with a state or after a gap. */
+  /** Whether the next join has no `since`: the loop then continues with a state, or after a gap. */
   restarts = false;
-  /** Whether a state has arrived since this client sent the last join. */
+  /** Whether a state has arrived since the last join was sent. */
   #hasNewState = false;
-  /** Whether the answer of the next join adds a `live`. */
+  /** Whether the answer to the next join adds a `live`. */
   #awaitsLive = true;
   /** The option `last`; undefined after the first join. */
   last: number | undefined;
@@ -113,20 +113,20 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   /**
-   * Whether the loop has no position, and its first join has no answer. The reader gets nothing until
-   * then, because the joins of other loops may bring older messages.
+   * Whether the loop has no position yet, and its first join no answer. The reader gets nothing until
+   * the answer, because the joins of other loops may bring older messages.
    */
   get #isNew(): boolean {
     return !this.#hasBegun && this.position === undefined;
   }
 
-  /** Begins a join, and returns its `since`. If that is undefined, a gap or a state follows. */
+  /** Called before a join for this loop. Returns its `since`. Without one, a gap or a state follows. */
   beginJoin(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
     if (!this.restarts) return this.position;
     if (this.isFilling) this.isBehind = this.#hasLost = false;
-    // A state would replace the gap.
+    // If a state comes, it replaces this gap.
     if (!this.#isNew) this.#addGap();
     this.isFilling = true;
     return undefined;
@@ -149,7 +149,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Ends the loop after its queue was read. The loop throws `error`, if there is one. */
   end(error: unknown): void {
-    // Messages may be missing before those of the queue.
+    // Otherwise messages might be missing before the first message of the queue.
     if (this.isFilling || this.#isNew) this.#queue.length = 0;
     this.isFilling = false;
     this.#end ??= { error };
@@ -157,14 +157,14 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   /**
-   * Called when the join of other loops omits messages. This loop lacks them too, unless the first
-   * message of the join is the next one of this loop, or an earlier one.
+   * Called when a join of other loops omits messages. This loop lacks them too, unless the next message
+   * follows {@link position}.
    */
   checkNext(): void {
     this.#mustCheckNext = !this.isFilling && !this.isBehind && !this.#isNew;
   }
 
-  /** Takes a message, unless the loop has it. */
+  /** Takes a message, unless the loop already has it. */
   take(message: Arrived): void {
     if (this.#mustCheckNext) {
       this.#mustCheckNext = false;
@@ -181,7 +181,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
       const seen = this.#seen.get(id);
       // A message at the same position is no repetition: it may come again after a state.
       if (seen?.hash === hash && !isSame(seen.position, message.position)) return;
-      // If another message has this id, the loop remembers the first one.
+      // If two messages have the same id, the loop remembers the first one.
       if (seen === undefined) this.#remember(id, { hash, position: message.position });
     }
     this.#queue.splice(place, 0, message);
@@ -213,7 +213,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (last !== undefined) this.#forget(last);
   }
 
-  /** Forgets an entry that the reader does not get, so that the loop takes its repetition. */
+  /** Forgets an entry that the reader does not get, so that the loop takes it when it comes again. */
   #forget(entry: Entry): void {
     if (entry.kind !== 'message') return;
     const { id, hash, size } = entry;
@@ -254,11 +254,12 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   #addGap(): void {
-    // The join brings what follows the gap. Messages may be missing between the queue and the join.
+    // Messages may be missing between the queue and the pending join. The join brings those of the
+    // queue again.
     while (this.isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
       this.#removeLast();
     }
-    // The loop has yielded nothing after this `live`.
+    // A `live` at the end of the queue is no longer true.
     if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
     if (this.#queue.at(-1)?.kind === 'gap') return;
     this.#queue.push({ kind: 'gap', position: this.position });
@@ -295,7 +296,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#readable?.resolve();
   }
 
-  /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
+  /** Gives up all missed messages: after a gap, the loop restarts with its next join. */
   skip(): void {
     // A new loop has missed nothing, unless it has the option `last`.
     if (this.#isNew && this.last === undefined) return;
@@ -307,7 +308,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#hasBegun = this.restarts = true;
   }
 
-  /** Called when messages after {@link position} may be missing. Requests them before others. */
+  /** Called when messages after {@link position} may be missing. Requests them. */
   refill(): void {
     if (this.position === undefined || this.restarts) this.markGap();
     else if (this.#queue.length > 0 && !this.isFilling) this.isBehind = true;
@@ -336,7 +337,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (isUnknown || (lacks && !hasGap)) this.markGap();
     if (!isFilled) return;
     if (this.isFilling) this.#endFilling();
-    // The history has lost all messages. Only the answer has its position.
+    // If the history has lost all messages, only the answer has its position.
     if (lacks && this.#queue.every(({ kind }) => kind !== 'message')) this.#advance(position);
     this.begin(position);
     this.#readable?.resolve();
@@ -361,7 +362,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#readable?.resolve();
   }
 
-  /** Moves the position forward only: the node of a new connection may be behind, or know none. */
+  /** Moves the position, but never back: the node of a new connection may be behind, or know none. */
   #advance(position: Position | undefined): void {
     if (position !== undefined && !isUpTo(position, this.position)) this.position = position;
   }
@@ -379,7 +380,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#readable?.resolve();
   }
 
-  /** Called when the queue has all messages up to its last one. */
+  /** Called when no message is missing in the queue up to its last one. */
   #endFilling(): void {
     this.isFilling = false;
     const last = this.#queue.findLast(({ position }) => position !== undefined);
@@ -427,7 +428,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   /**
-   * @returns Undefined when a state will replace a message that does not fit.
+   * Checks the data of an entry.
+   *
+   * @returns Undefined for a message that does not fit, if a state will replace it.
    * @throws (rejects) JSONError for a state that does not fit.
    */
   async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {

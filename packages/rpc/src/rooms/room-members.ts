@@ -15,7 +15,7 @@ export interface MembersChange {
   readonly changed: ReadonlyMap<string, RoomMember>;
 }
 
-/** The members of one room. Each change makes another map. */
+/** The members of one room, as the client knows them. Each change creates another map. */
 export class KnownMembers extends Map<string, RoomMember> implements RoomMembers {
   count = 0;
   complete = false;

@@ -9,7 +9,7 @@ export interface KeySchemas {
   readonly message?: StandardSchema | undefined;
   /** The schema of the state. */
   readonly state?: StandardSchema | undefined;
-  /** The schema of the `info` of members. It is synchronous. */
+  /** The schema of the `info` of members. It must be synchronous. */
   readonly info?: StandardSchema | undefined;
 }
 

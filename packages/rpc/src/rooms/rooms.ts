@@ -49,7 +49,8 @@ import {
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
    * Schemas of messages, states and the `info` of members, by the keys of the server's table. A schema
-   * gives such values a type, and checks them when they arrive. Default: none, all are `unknown`.
+   * gives values a type, and checks them when they arrive. Default: no schemas, all values are
+   * `unknown`.
    */
   readonly schemas?: T | undefined;
 }
@@ -70,8 +71,9 @@ export interface ContractRoomsOptions<
 
 /** Longest name of a room, in bytes. */
 const MAX_NAME = 256;
-/** Most publications that wait for an answer. */
+/** Bound of the publications that wait for an answer. */
 const MAX_PUBLICATIONS = 1_000;
+/** Default of the option `timeout` of `publish`, in ms. */
 const TIMEOUT_MS = 30_000;
 
 /**
@@ -93,13 +95,13 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. On each later connection the loop joins
-   * again, and yields the messages that it has missed. The loop yields no message twice, and a
-   * `gap` where messages may be missing. In a room with a state, the loop begins with the state,
-   * and yields a new state instead of a `gap`. After each join the loop yields the earlier
-   * messages, then `live`. The loops of a room share one join. A loop keeps up to 1,000 unread
-   * messages or 1 MiB, and requests later messages when its reader has read these. `break` ends the
-   * loop. The end of the last loop leaves the room.
+   * Joins a room, and begins a loop over its messages. On each later connection the loop joins again,
+   * and yields the messages that it has missed. The loop yields no message twice, and yields a `gap`
+   * where messages may be missing. In a room with a state, the loop begins with the state, and yields a
+   * new state in place of a `gap`. After each join, the loop yields the messages from before the join,
+   * then `live`. The loops of a room share one join. A loop keeps up to 1,000 unread messages or 1 MiB.
+   * It requests further messages when your code has read these. `break` ends the loop. After the last
+   * loop, the client leaves the room.
    *
    * @returns The loop. When the ReconnectingConn ends, the loop ends too, and throws the same
    *   error. The loop also throws an {@link RpcError} with the code -32001 when the server refuses
@@ -128,12 +130,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. When
-   * the connection ends before the answer, the message is sent again on the next one, with the same
-   * id. While the server cannot serve the room, for example because the backplane is away, the
-   * message is sent again every 1 to 30 s. Loops drop the repetitions. Another call of `publish`
-   * has another id, so loops do not drop its message: call again only if a second copy does no
-   * harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. If the
+   * connection ends before the answer, the message is sent again on the next connection, with the same
+   * id. While the server cannot serve the room, for example because the backplane is away, the message
+   * is sent again every 1 to 30 s. Loops drop the repetitions. But a second call of `publish` has another
+   * id, so loops do not drop its message: call again only if a second copy does no harm.
    *
    * @param data - A value that JSON can express. It is serialized during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
@@ -141,8 +142,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when
    *   `data` does not fit the schema of the server. TimeoutError, the reason of `signal`, the error
    *   that ended the ReconnectingConn, and the CloseError of a connection that ended with 1007 or
-   *   1009: after these four, the room may have the message. BackpressureError when 1,000 wait.
-   *   TypeError without a loop of the room. TypeError or JSONError for bad arguments.
+   *   1009: after these four, the room may have the message. BackpressureError when 1,000 publications
+   *   wait. TypeError without a loop of the room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -162,7 +163,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     checkName('publish', name);
     checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
     const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
-    // A copy, so that each repetition has the same bytes.
+    // Copies the data, so that each repetition has the same bytes.
     const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
     if (this.#publications >= MAX_PUBLICATIONS) {
       throw new BackpressureError(
@@ -183,7 +184,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     const cancel = ms === Infinity ? undefined : portablePlatform.setTimer(ms, late, true);
     this.#publications++;
     try {
-      // If all loops have ended and a new one has begun, the room is another object.
+      // After all loops have ended and a new one has begun, the room is another object.
       const room = (): ClientRoom => this.#rooms.get(name) ?? joined;
       while (!(await this.#tryPublish(room(), message, attempts)));
     } finally {
@@ -194,8 +195,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * @returns Whether the room has the message. If not, send it again: the connection broke, or the
-   *   server could not serve the room.
+   * @returns Whether the room has the message. If not, the caller sends it again: the connection broke,
+   *   or the server could not serve the room.
    */
   async #tryPublish(
     room: ClientRoom,
@@ -203,7 +204,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     attempts: Attempts,
   ): Promise<boolean> {
     const { signal } = attempts;
-    // A member sends without a wait, so that the message precedes a later leave or close.
+    // A member sends without a wait, so that the message comes before a later leave or close.
     if (!room.isDecided) await waitFor(signal, (done) => room.onDecided(done));
     this.#rooms.checkOpen();
     if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
@@ -215,7 +216,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
-      // The membership ended before the request arrived. The next request may succeed.
+      // If the membership ended before the request arrived, the next request may succeed.
       const isStale = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
       if (maySucceedLater(error)) {
         attempts.cause = error;
@@ -226,9 +227,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * The members of a room that a loop of this client has joined, on all nodes of the server. The map
-   * is empty before the join. The key of the room needs `members: true` in the table of the server.
-   * Otherwise the map stays empty, and an error is reported. Each change creates another map.
+   * The members, on all nodes of the server, of a room that a loop of this client has joined. The map is
+   * empty before the join. Without `members: true` for the room in the server's table, the map stays
+   * empty and an error is reported. Each change creates another map.
    */
   members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);
@@ -264,8 +265,8 @@ type Attempts = {
 /**
  * Waits until `begin` calls `done`, or `signal` aborts.
  *
- * @param begin - Returns a function that releases what would call `done`. The function is called at
- *   the end of the wait.
+ * @param begin - Arranges the call of `done`. Returns a function that cancels this arrangement, called
+ *   at the end of the wait.
  * @throws (rejects) the reason of `signal`.
  */
 async function waitFor(
@@ -286,8 +287,8 @@ async function waitFor(
 }
 
 /**
- * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. All
- * messages of its connections are read here. No other code may read from them.
+ * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, over a ReconnectingConn. This call
+ * reads all messages of its connections: no other code may read them.
  *
  * @throws TypeError when `live` is no ReconnectingConn, for a missing or unknown handler, and for a
  *   name that begins with `room.`.

@@ -1,0 +1,70 @@
+import cluster, { type Worker } from 'node:cluster';
+import { EventEmitter } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { WorkerPool } from '../../src/cluster/worker-pool.ts';
+
+/** A worker without a process. */
+class FakeWorker extends EventEmitter {
+  readonly process: { readonly pid: number; readonly kill: (signal: string) => void };
+  /** What the primary has done to it. */
+  readonly got: unknown[] = [];
+
+  constructor(pid: number) {
+    super();
+    const kill = (signal: string): void => {
+      this.got.push(signal);
+      this.emit('exit', null, signal);
+    };
+    this.process = { pid, kill };
+  }
+
+  send(message: unknown): void {
+    this.got.push(message);
+    this.emit('exit', 0, null);
+  }
+
+  start(): void {
+    this.emit('message', { '@ws/hub/cluster': ['ready'] });
+  }
+}
+
+const workers: FakeWorker[] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  workers.length = 0;
+  vi.spyOn(cluster, 'fork').mockImplementation(() => {
+    workers.push(new FakeWorker(workers.length + 1));
+    return workers.at(-1) as unknown as Worker;
+  });
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe('replace', () => {
+  it('rejects, and keeps the old workers, when a new one does not start within 2 minutes', async () => {
+    const pool = new WorkerPool(2);
+    const running = pool.run();
+    for (const worker of workers) worker.start();
+    await running;
+
+    const replacing = pool.replace();
+    const failed = expect(replacing).rejects.toThrow('worker 3 had not started after 2 minutes');
+    await vi.advanceTimersByTimeAsync(119_999);
+    expect(workers.map(({ got }) => got)).toEqual([[], [], []]);
+    await vi.advanceTimersByTimeAsync(1);
+    await failed;
+    expect(workers.map(({ got }) => got)).toEqual([[], [], ['SIGKILL']]);
+
+    const again = pool.replace();
+    for (const next of [3, 4]) {
+      await expect.poll(() => workers.length).toBe(next + 1);
+      workers[next]!.start();
+    }
+    await again;
+    expect(workers.map(({ got }) => got.length)).toEqual([1, 1, 1, 0, 0]);
+    await pool.close();
+  });
+});
