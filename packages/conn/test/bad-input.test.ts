@@ -337,7 +337,9 @@ describe('broadcast', () => {
     for (const except of [5, null, 'x']) {
       expect(() => broadcast([conn], 'x', { except: except as never })).toThrow(TypeError);
     }
-    expect(() => broadcast([conn], 'x', { filter: true as never })).toThrow(TypeError);
+    expect(() => broadcast([conn], 'x', { filter: true as never })).toThrow(
+      'filter: expected a function, got boolean',
+    );
     const failure = new Error('filter');
     const filter = (): never => {
       throw failure;

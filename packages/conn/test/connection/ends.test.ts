@@ -320,6 +320,35 @@ describe('a blocked transport', () => {
   });
 });
 
+describe('a transport with an endTimeout', () => {
+  it.each([undefined, 1_000])(
+    'is destroyed by then, whatever the timeout of close: %s',
+    async (timeout) => {
+      const { conn, deliver, frame, platform, transport } = wired('server');
+      Object.assign(transport, { endTimeout: 300 });
+      await deliver(frame(8));
+      if (timeout !== undefined) void conn.close(1000, '', { timeout });
+      await platform.advance(299);
+      expect(transport.destroyed).toBe(false);
+      await platform.advance(1);
+      expect(transport.destroyed).toBe(true);
+      expect(await conn.closed).toMatchObject({ code: 1005, wasClean: true });
+    },
+  );
+
+  it('waits again while the transport has bytes', async () => {
+    const { deliver, frame, platform, transport } = wired('server');
+    Object.assign(transport, { endTimeout: 300 });
+    transport.block();
+    await deliver(frame(8));
+    await platform.advance(600);
+    expect(transport.destroyed).toBe(false);
+    transport.drain();
+    await platform.advance(300);
+    expect(transport.destroyed).toBe(true);
+  });
+});
+
 describe('a transport that throws', () => {
   it.each(['pause', 'resume', 'write', 'end'] as const)(
     'ends only its own connection: %s',

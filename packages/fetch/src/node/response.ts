@@ -1,5 +1,5 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
-import { type Duplex, pipeline } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
 import { kind } from '@ws/conn/internal';
@@ -117,22 +117,33 @@ async function sendBody(
   // The header of the application may belong to a body that it has changed.
   writeHead(res, response);
   res.flushHeaders();
-  async function* chunks(): AsyncGenerator<string | Uint8Array> {
-    try {
-      if (start) yield start;
-      for (;;) {
-        const { done, value } = await next;
-        if (done) return;
-        yield chunkOf(value);
-        next = reader.read();
-      }
-    } catch (error) {
-      report(error);
-      // Without the error: Node would emit it as 'clientError'.
-      res.destroy();
+  const rest = async (): Promise<void> => {
+    if (start) await send(res, start);
+    for (;;) {
+      const { done, value } = await next;
+      if (done || res.destroyed) break;
+      await send(res, chunkOf(value));
+      next = reader.read();
     }
-  }
-  pipeline(chunks, res, () => {});
+    res.end();
+  };
+  rest().catch((error: unknown) => {
+    report(error);
+    // Without the error: Node would emit it as 'clientError'.
+    res.destroy();
+  });
+}
+
+/** Resolves when `res` takes more, or has closed. */
+async function send(res: ServerResponse, chunk: string | Uint8Array): Promise<void> {
+  if (res.destroyed || res.write(chunk)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.once('drain', done).once('close', done);
+  });
 }
 
 /** @throws TypeError for a chunk of a stream that cannot be sent. */

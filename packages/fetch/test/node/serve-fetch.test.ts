@@ -269,6 +269,61 @@ describe('the body of a Response', () => {
     expect(Math.max(...counts)).toBeLessThan(10);
     expect(warnings).toEqual([]);
   });
+
+  it('aborts the signal of its request when it fails after the head', async () => {
+    const boom = new Error('boom');
+    const reports: unknown[] = [];
+    let fail = (): void => {};
+    let signal = AbortSignal.abort();
+    const port = await serve(
+      (request) => {
+        ({ signal } = request);
+        return new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(Buffer.from('begin'));
+              fail = () => controller.error(boom);
+            },
+          }),
+        );
+      },
+      { report: (error) => void reports.push(error) },
+    );
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    expect(signal.aborted).toBe(false);
+    fail();
+    await expect(response.text()).rejects.toThrow();
+    await vi.waitFor(() => expect(signal.aborted).toBe(true));
+    expect(reports).toEqual([boom]);
+  });
+
+  it('is reported when it has failed behind another one whose failure ends the connection', async () => {
+    const reports: unknown[] = [];
+    const fails: (() => void)[] = [];
+    const port = await serve(
+      () => {
+        const error = new Error(`boom ${fails.length}`);
+        return new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(new Uint8Array(2 ** 18));
+              fails.push(() => controller.error(error));
+            },
+          }),
+        );
+      },
+      { report: (error) => void reports.push(String(error)) },
+    );
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(2));
+    await once(socket, 'data');
+    socket.resume();
+    await vi.waitFor(() => expect(fails).toHaveLength(2));
+    fails[1]!();
+    fails[0]!();
+    await once(socket, 'close');
+    await vi.waitFor(() => expect(reports.sort()).toEqual(['Error: boom 0', 'Error: boom 1']));
+  });
 });
 
 describe('the body of a Response whose client leaves', () => {
