@@ -244,7 +244,7 @@ export class Requests {
   }
 
   get #isOverfull(): boolean {
-    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.messageConnection);
+    return this.#answers.isOverfull || this.#waiting.isOverfull(this.#carrier.messageConnection);
   }
 
   /** Ends the pause when the connection ends, because only a read finds the end. */
@@ -258,7 +258,7 @@ export class Requests {
     const carrier = this.#carrier;
     if (this.#isOverfull) {
       const name = this.#running.find(({ isSlow }) => isSlow)?.name ?? 'rpc';
-      const why = this.#answers.areUnread
+      const why = this.#answers.isOverfull
         ? 'the peer sends requests, and has not read for 10 s that they are refused'
         : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
       const error = new BackpressureError(`the connection ends with 1013: ${why}`);
