@@ -25,7 +25,7 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Bounds of the handlers that run out of order: their number, and the size of their messages. */
+/** Bounds of the handlers that run out of order, by {@link Place}: number, and size of their messages. */
 const MAX_RUNNING = { nested: 16, beside: 256 };
 type OutOfOrder = keyof typeof MAX_RUNNING;
 /** In characters. */
@@ -266,7 +266,7 @@ export class Requests {
       this.#endPause();
       return carrier.overloaded();
     }
-    // Without a slow handler, this end waits for the peer to read. A message would not change that.
+    // Without a slow handler, this end waits for the peer to read. More messages would not change that.
     if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
