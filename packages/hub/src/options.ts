@@ -90,8 +90,8 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
       ) => MessageData)
     | undefined;
   /**
-   * Shows a session that joins to all nodes with members of the room: see `Room.presence`. Returns
-   * what they see, JSON of at most 1 KiB; undefined hides the session. The function is synchronous.
+   * Shows each joining session to all nodes with members of the room: see `Room.presence`. Returns
+   * what the nodes see, JSON of at most 1 KiB; undefined hides the session. The function is synchronous.
    * If it throws, the join rejects with a `RoomRefusedError`. Default: no session is shown.
    */
   readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;

@@ -23,8 +23,8 @@ export class Answers {
     this.#onSent = onSent;
   }
 
-  /** Whether the unread refusals are at their bound: the peer sends requests, but does not read. */
-  get areUnread(): boolean {
+  /** Whether the refusals are at their bound, because the peer sends requests but does not read. */
+  get isOverfull(): boolean {
     return this.#refusals >= MAX_REFUSALS;
   }
 

@@ -205,8 +205,8 @@ export class Calls {
    * Creates a call. {@link start} sends it.
    *
    * @param take - Takes the items, if the call is a stream.
-   * @throws TypeError or RangeError for an invalid option; JSONError for an input that JSON does
-   *   not have; the reason of an aborted signal; the error of a connection that has ended;
+   * @throws TypeError or RangeError for an invalid option; JSONError for an input that JSON cannot
+   *   express; the reason of an aborted signal; the error of a connection that has ended;
    *   BackpressureError when too many calls wait.
    */
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {

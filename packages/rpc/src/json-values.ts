@@ -36,7 +36,10 @@ type ValueOf<T> = T[keyof T];
 /** Replaces `string`, so that an index signature does not hide known keys. */
 type Key<K> = string extends K ? '[string]' : K;
 
-/** As `S & Verdict`: `unknown` accepts any schema `S`. The other type fits no schema, and its key explains why. */
+/**
+ * For a parameter of type `S & Verdict<…>`. If nothing was found, `unknown` accepts any schema `S`.
+ * Otherwise the other type fits no schema, and its key explains why.
+ */
 type Verdict<Found> = [Found] extends [never] ? unknown : { readonly 'JSON has no': Found };
 
 /** Refuses the schema of an input that JSON cannot represent. */

@@ -82,7 +82,7 @@ export class Link {
     if (this.#binding === binding) return;
     // The link may exist already: a call to its client creates it with the names of a contract.
     const hasNames = binding.end === this.end && includesNames(binding.contract, this.contract);
-    if (this.#binding !== undefined || !hasNames) throw takenError();
+    if (this.#binding !== undefined || !hasNames) throw otherReaderError();
     this.#binding = binding;
     this.carrier.hasReader = true;
     this.contract = binding.contract;
@@ -239,7 +239,7 @@ function read(target: ConnLike | ReconnectingConnLike, link: Link): void {
 
 /** Creates the link of `target`. @throws TypeError when another call reads the connection. */
 function claim(target: object, binding: Binding, createCarrier: () => Carrier): Link {
-  if (links.has(target)) throw takenError();
+  if (links.has(target)) throw otherReaderError();
   const link = new Link(target, createCarrier(), binding.end, binding.contract);
   link.bind(binding);
   links.set(target, link);
@@ -252,7 +252,7 @@ export function includesNames(contract: Names, other: Names): boolean {
   return ends.every((end) => Object.keys(other[end]).every((name) => name in contract[end]));
 }
 
-function takenError(): TypeError {
+function otherReaderError(): TypeError {
   return new TypeError(
     'another contract, or another call of serve, listener, connect or roomsOf, reads this connection; merge two contracts: contract({ … }, other)',
   );

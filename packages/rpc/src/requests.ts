@@ -25,7 +25,7 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Bounds of the handlers that run out of order: their number, and the size of their messages. */
+/** Bounds of the handlers that run out of order, by {@link Place}: number, and size of their messages. */
 const MAX_RUNNING = { nested: 16, beside: 256 };
 type OutOfOrder = keyof typeof MAX_RUNNING;
 /** In characters. */
@@ -244,7 +244,7 @@ export class Requests {
   }
 
   get #isOverfull(): boolean {
-    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.messageConnection);
+    return this.#answers.isOverfull || this.#waiting.isOverfull(this.#carrier.messageConnection);
   }
 
   /** Ends the pause when the connection ends, because only a read finds the end. */
@@ -258,7 +258,7 @@ export class Requests {
     const carrier = this.#carrier;
     if (this.#isOverfull) {
       const name = this.#running.find(({ isSlow }) => isSlow)?.name ?? 'rpc';
-      const why = this.#answers.areUnread
+      const why = this.#answers.isOverfull
         ? 'the peer sends requests, and has not read for 10 s that they are refused'
         : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
       const error = new BackpressureError(`the connection ends with 1013: ${why}`);
@@ -266,7 +266,7 @@ export class Requests {
       this.#endPause();
       return carrier.overloaded();
     }
-    // Without a slow handler, this end waits for the peer to read. A message would not change that.
+    // Without a slow handler, this end waits for the peer to read. More messages would not change that.
     if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();

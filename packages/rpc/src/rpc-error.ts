@@ -52,12 +52,12 @@ export class RpcError extends Error {
   }
 }
 
-/** Whether `error` is an RpcError, of any copy of this package. A Proxy may throw here. */
+/** Whether `error` is an RpcError, of any copy of this package. */
 export function isRpcError(error: unknown): error is RpcError {
   return isTrue(() => (Object(error) as Partial<RpcError>)['@ws/rpc-error'] === true);
 }
 
-/** The result of `test`; false if `test` throws, as for an error that is a Proxy. */
+/** The result of `test`; false if `test` throws, because it reads a Proxy for example. */
 export function isTrue(test: () => boolean): boolean {
   try {
     return test();

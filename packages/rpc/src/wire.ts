@@ -41,8 +41,8 @@ export function parse(text: string): WireMessage | string {
 }
 
 /**
- * Whether a request may have this `id`. Not a number of 2^53 or more: JavaScript rounds it, so the
- * answer would have another id.
+ * Whether a request may have this `id`. False for a number of 2^53 or more: JavaScript rounds it, so
+ * the answer would have another id.
  */
 export function isId(id: unknown): id is Id {
   if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
@@ -72,8 +72,8 @@ export function callText(
 
 /**
  * The `params` of an input; none for undefined. JSON-RPC allows only an object or an array, so any other
- * input is wrapped: `[input]`. For an array of one value, the peer first tries that value as the input.
- * So an input that is such an array is wrapped too, if the schema also accepts its value.
+ * input is wrapped: `[input]`. For params `[x]`, the peer first tries `x` as the input. So an input
+ * `[x]` is wrapped too, as `[[x]]`, if the schema also accepts `x`.
  */
 function paramsText(input: unknown, schema: StandardSchema): string {
   if (input === undefined) return '';

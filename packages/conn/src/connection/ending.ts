@@ -129,7 +129,7 @@ export class Ending implements TurnTask {
     connection.scheduleEndOfTurn();
   }
 
-  /** Our close frame is queued. The peer has `timeout`; by default `closeTimeout`, or longer if slow. */
+  /** Our close frame is queued. The peer gets `timeout` ms; by default `closeTimeout`, or longer if slow. */
   #closeSent(timeout: number | undefined): void {
     const { clocks } = this;
     const { inbox, settings } = this.#connection;
@@ -213,7 +213,7 @@ export class Ending implements TurnTask {
         !mayRead(inbox) &&
         !readAheadHasRoom(connection)
       ) {
-        this.#dropLater();
+        this.#dropLaterMessages();
       }
     }
     if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
@@ -291,8 +291,8 @@ export class Ending implements TurnTask {
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
-  #dropLater(): void {
-    this.#connection.inbox.dropLater();
+  #dropLaterMessages(): void {
+    this.#connection.inbox.dropLaterMessages();
     this.#connection.scheduleEndOfTurn();
   }
 
@@ -393,7 +393,7 @@ export class Ending implements TurnTask {
     }
     if (ended || isLate) return;
     if (machine.open) this.fail(error, codeAfterError(error), '');
-    // `sent` is older than `report`: a close within `report` is no failure.
+    // `sent` was read before the call of `report`: a close within `report` is no failure.
     else if (sent) machine.failed ??= { error, code: codeAfterError(error), reason: '' };
   }
 
@@ -451,7 +451,7 @@ export class Ending implements TurnTask {
     clocks.waitIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
-    if (progress(this.#connection) === clocks.progressAtStall) this.#dropLater();
+    if (progress(this.#connection) === clocks.progressAtStall) this.#dropLaterMessages();
     else this.#watchReader(true);
   }
 
@@ -465,7 +465,7 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     if (clocks.waitIsLimited) return;
     const time = reads ? clocks.longestStall : 0;
-    if (time === 0) return this.#dropLater();
+    if (time === 0) return this.#dropLaterMessages();
     clocks.progressAtStall = progress(this.#connection);
     clocks.limitReader(time);
   }

@@ -99,7 +99,7 @@ export class Inbox {
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
   /** Whether the application may still answer the last message of a pull read in this turn. */
-  messageTaken = false;
+  mayStillAnswer = false;
   /** The messages of the read-ahead, which were parsed while no reader waited. */
   queue: MessageQueue | undefined;
   /** Bounds how fast readers get messages. Few connections have a rate. */
@@ -330,7 +330,8 @@ export class Inbox {
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     // A reader has a message, or may get one in this turn.
-    const mayWrite = this.messageTaken || (hasUnread && (input?.pending === true || !this.allRead));
+    const mayWrite =
+      this.mayStillAnswer || (hasUnread && (input?.pending === true || !this.allRead));
     if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (hasUnread) this.#releaseUnused();
@@ -482,7 +483,7 @@ export class Inbox {
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;
-    this.messageTaken = true;
+    this.mayStillAnswer = true;
     pull!.give(result);
   }
 
@@ -536,7 +537,7 @@ export class Inbox {
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
-    this.messageTaken = false;
+    this.mayStillAnswer = false;
   }
 
   // The end of reading
@@ -571,7 +572,7 @@ export class Inbox {
    * gets the pieces that have arrived, then the error of the end. If this drops a wanted message,
    * reading does not end normally.
    */
-  dropLater(): void {
+  dropLaterMessages(): void {
     const loses = !this.drops && this.receiveCall?.discards !== true;
     if (loses) this.#connection.rareParts().loses = true;
     this.#setPayloadUse(IGNORED);

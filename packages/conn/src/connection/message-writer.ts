@@ -41,6 +41,7 @@ export class MessageWriter implements AsyncDisposable {
   #opcode: number;
   /** The write buffer, leased from the first buffered byte until the message ends. */
   #slab: Slab | undefined;
+  /** Number of buffered bytes. */
   #fill = 0;
   /** @internal Number of calls of {@link write}. */
   calls = 0;

@@ -38,7 +38,7 @@ export class ConnShared {
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
-  /** The memory of each `writeBufferPool`, by `report`: only the one with the latest `writeBufferSize`. */
+  /** The memory of each `writeBufferPool`, by `report`: only that for the latest `writeBufferSize`. */
   readonly #poolMemory = new WeakMap<BufferPool, WeakMap<object, PoolMemory>>();
 
   constructor(role: Role, platform: Platform) {

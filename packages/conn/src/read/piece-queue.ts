@@ -5,8 +5,8 @@ import { Deferred } from '../time/promises.ts';
 
 /** Bytes charged for each piece in addition to its data. */
 const PIECE_COST = 128;
-/** Smaller unread pieces are merged, to pieces of at most this size in bytes. */
-const MERGED = 4096;
+/** Unread pieces of fewer bytes are merged, into pieces of at most this size. */
+const MERGE_BELOW = 4096;
 /** Smallest buffer for merged pieces, in bytes. */
 const SMALLEST_TAIL = 64;
 
@@ -79,16 +79,16 @@ export class PieceQueue {
   }
 
   /**
-   * Adds a copy of `bytes[start, end)`. Small unread pieces are merged, so that fragments of
-   * one byte need few buffers.
+   * Adds a copy of `bytes[from, end)`, first to the array of the waiting read. Small unread pieces are
+   * merged, so that fragments of one byte need few buffers.
    */
   pushCopy(bytes: Uint8Array, from: number, end: number): void {
     if (this.over || this.#dropped) return;
     const start = this.#into === undefined ? from : this.#fillWith(this.#into, bytes, from, end);
     const size = end - start;
-    if (size >= MERGED) return this.push(copyOf(bytes, start, end));
+    if (size >= MERGE_BELOW) return this.push(copyOf(bytes, start, end));
     if (size === 0) return;
-    if (this.#tailLength + size > MERGED) this.#endTail();
+    if (this.#tailLength + size > MERGE_BELOW) this.#endTail();
     const length = this.#tailLength + size;
     if (length > this.#tail.length) this.#growTail(length);
     copyInto(this.#tail, this.#tailLength, bytes, start, end);
@@ -111,14 +111,14 @@ export class PieceQueue {
 
   #added(cost: number): void {
     this.cost += cost;
-    if (this.cost >= MERGED) this.demanding = false;
+    if (this.cost >= MERGE_BELOW) this.demanding = false;
     this.#notify();
   }
 
   /** The first small piece gets a buffer of its size. The buffer doubles when more follow. */
   #growTail(length: number): void {
     const size = this.#tailLength === 0 ? length : Math.max(SMALLEST_TAIL, length * 2);
-    const grown = new Uint8Array(Math.min(size, MERGED));
+    const grown = new Uint8Array(Math.min(size, MERGE_BELOW));
     grown.set(this.#tail.subarray(0, this.#tailLength));
     this.#tail = grown;
   }

@@ -30,7 +30,7 @@ type Rated = {
     serve(): void;
     continue(): void;
     countDropped(messages: number, lost: boolean): void;
-    dropLater(): void;
+    dropLaterMessages(): void;
   };
   fail(error: Error, code: number, reason: string): void;
 };
@@ -207,7 +207,7 @@ export class Rate implements TimerEntry {
     inbox.pieces?.unhold();
     inbox.queue = undefined;
     inbox.countDropped(count, inbox.receiveCall?.discards !== true);
-    inbox.dropLater();
+    inbox.dropLaterMessages();
   }
 
   stopTimer(): void {

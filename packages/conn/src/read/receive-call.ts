@@ -346,7 +346,7 @@ export function startReceive(
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
   if (call.discards) inbox.checkOnly();
-  inbox.messageTaken = false;
+  inbox.mayStillAnswer = false;
   inbox.hasRead = true;
   inbox.receiveCall = call;
   call.takeQueued();

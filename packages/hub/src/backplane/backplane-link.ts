@@ -141,8 +141,8 @@ export class BackplaneLink {
   /**
    * Publishes a message.
    *
-   * @param origin - For a room with `through`: the members of this node get the message when it
-   *   returns from the engine, and the promise resolves after that.
+   * @param origin - Defined for a room with `through`: then the members of this node get the message
+   *   when it returns from the engine, and the promise resolves after that.
    * @throws (rejects) {@link BackplaneError}; RangeError for a key that is too long.
    */
   publish(
@@ -407,6 +407,7 @@ export class BackplaneLink {
     return undefined;
   }
 
+  /** @param isWhole - Whether no message was lost while the engine was away. */
   #up(isWhole = false): void {
     if (this.state === 'up') return;
     this.#engineReturned();

@@ -15,7 +15,7 @@ class Log {
   last = 0;
   /** Bytes of the kept messages. */
   bytes = 0;
-  /** When the messages, and when the epoch expires, in ms. */
+  /** Times at which the messages expire, and the epoch, in ms. */
   messagesExpireAt = Infinity;
   epochExpiresAt = Infinity;
   #messages: Uint8Array[] = [];
@@ -76,7 +76,7 @@ class Log {
 /** The histories of an engine in memory, by channel. */
 export class EngineLogs {
   readonly #now: () => number;
-  readonly #maxAnswer: number;
+  readonly #maxAnswerBytes: number;
   readonly #logs = new Map<string, Log>();
   /** The logs with messages, in the order of their last publication. */
   readonly #used = new Set<Log>();
@@ -87,11 +87,11 @@ export class EngineLogs {
 
   /**
    * @param now - A clock in ms.
-   * @param maxAnswer - Bound of an answer, in bytes of its messages. A single message may be larger.
+   * @param maxAnswerBytes - Bound of an answer, in bytes of its messages. A single message may be larger.
    */
-  constructor(now: () => number, maxAnswer: number = Infinity) {
+  constructor(now: () => number, maxAnswerBytes: number = Infinity) {
     this.#now = now;
-    this.#maxAnswer = maxAnswer;
+    this.#maxAnswerBytes = maxAnswerBytes;
   }
 
   /** Keeps a message, and drops the oldest ones beyond the bounds. */
@@ -115,7 +115,7 @@ export class EngineLogs {
   ): HistoryAnswer {
     const log = this.#log(channel);
     log.epochExpiresAt = this.#now() + epochTtl(keep);
-    return log.read(since, limit, this.#maxAnswer);
+    return log.read(since, limit, this.#maxAnswerBytes);
   }
 
   /** Number of the channels with an epoch. */

@@ -117,7 +117,7 @@ export class WorkerPool {
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      // Then the close of the worker has failed, or has taken too long.
+      // During a close of the pool, such an end means: the worker's close has failed or took too long.
       const hasFailed = live.hasStarted && code !== 0;
       if (this.#closing.signal.aborted && hasFailed) process.exitCode = 1;
       void this.#ended(live, signal ?? `exit code ${code}`);

@@ -36,7 +36,7 @@ export interface LiveNode {
 export class Nodes {
   /** By name. The node with the oldest last word comes first. */
   readonly live: Map<string, LiveNode> = new Map();
-  /** The nodes that fell silent, by name. A lost node may live beyond a split. */
+  /** The nodes that fell silent, by name. A lost node may still live, cut off by a split network. */
   readonly lost: Map<string, LiveNode> = new Map();
   readonly #link: BackplaneLink;
   readonly #others: OtherNodes;
@@ -59,7 +59,7 @@ export class Nodes {
     return ++this.#event;
   }
 
-  /** Whether a node that is not in `live` may live: beyond a split, or above the bound. */
+  /** Whether a node that is not in `live` may live: cut off by a split network, or above the bound. */
   get lacksSome(): boolean {
     return this.#isFull || this.lost.size > 0;
   }

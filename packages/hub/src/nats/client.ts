@@ -11,7 +11,7 @@ export interface NatsConnection {
   isClosed(): boolean;
 }
 
-/** The part of its `Subscription` that this package uses. */
+/** The part of `@nats-io/transport-node`'s `Subscription` that this package uses. */
 export interface NatsSubscription {
   readonly closed: Promise<unknown>;
   drain(): Promise<void>;
@@ -19,13 +19,13 @@ export interface NatsSubscription {
   unsubscribe(): void;
 }
 
-/** The part of its `Msg` that this package uses. */
+/** The part of `@nats-io/transport-node`'s `Msg` that this package uses. */
 export interface NatsMessage {
   readonly data: Uint8Array;
   readonly headers?: { get(name: string): string };
 }
 
-/** The part of its `Status` that this package uses. */
+/** The part of `@nats-io/transport-node`'s `Status` that this package uses. */
 export interface NatsStatus {
   readonly type: string;
   /** Only if `type` is `error`. */
@@ -43,7 +43,7 @@ export interface JetStreamClient {
   jetstreamManager(checkAPI: boolean): Promise<JetStreamManager>;
 }
 
-/** The part of its `JetStreamManager` that this package uses. */
+/** The part of `@nats-io/jetstream`'s `JetStreamManager` that this package uses. */
 export interface JetStreamManager {
   readonly streams: {
     info(stream: string, options?: { readonly subjects_filter: string }): Promise<StreamInfo>;
@@ -76,7 +76,7 @@ export interface JetStreamManager {
   };
 }
 
-/** The part of its `StreamConfig` that this package uses. */
+/** The part of `@nats-io/jetstream`'s `StreamConfig` that this package uses. */
 export interface StreamConfig {
   readonly name: string;
   readonly subjects: string[];
@@ -88,7 +88,7 @@ export interface StreamConfig {
   readonly republish?: { readonly src: string; readonly dest: string };
 }
 
-/** The part of its `StreamInfo` that this package uses. */
+/** The part of `@nats-io/jetstream`'s `StreamInfo` that this package uses. */
 export interface StreamInfo {
   readonly config: StreamConfig;
   readonly created: string;
@@ -117,8 +117,8 @@ interface StoredMessage {
   readonly seq: number;
   readonly data: Uint8Array;
   /**
-   * Only of a message from a consumer. `deliverySequence`: its number among all deliveries of the
-   * consumer, from 1 on. `pending`: number of later messages of the consumer.
+   * Only of a message from a consumer. `deliverySequence`: the number of this delivery of the consumer,
+   * from 1 on. `pending`: how many later messages the consumer has.
    */
   readonly info?: { readonly deliverySequence: number; readonly pending: number };
 }

@@ -74,8 +74,8 @@ export class Joins<Data> {
   /**
    * See `Session.join`.
    *
-   * @param isAdmitted - Whether `mayJoin` is not asked. If an earlier join of the session still waits
-   *   for a decision, that join then gets the same result.
+   * @param isAdmitted - Whether the session is admitted without a call of `mayJoin`. An earlier join of
+   *   the session that still waits for a decision then gets the same result.
    */
   join(
     session: Session<Data>,
@@ -99,7 +99,7 @@ export class Joins<Data> {
       const isMember = session.isIn(name);
       if (!isMember) this.checkBounds(session, name);
       const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
-      // While it waits for a state, a member still gets messages. If it gets none, it remains a member.
+      // A member that waits for a state still gets messages, and stays a member if it gets no state.
       const decision = isMember ? resume?.askForState() : admitted;
       return decision === undefined
         ? this.#enterAdmitted(session, name, resume)
@@ -157,6 +157,7 @@ export class Joins<Data> {
     pending.result.reject(reason());
   }
 
+  /** Joins a room while an earlier join of the session in this room waits for a decision. */
   #joinAgain(
     session: Session<Data>,
     name: string,
@@ -253,7 +254,7 @@ export class Joins<Data> {
    * @param presence - The option.
    * @returns JSON; undefined for a session that is not shown.
    * @throws {@link RoomRefusedError} when the option throws; TypeError or RangeError for its result;
-   *   {@link SessionClosedError}
+   *   {@link SessionClosedError} when the session has ended meanwhile.
    */
   askPresence(
     session: Session<Data>,

@@ -15,7 +15,7 @@ import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
-/** A join is refused when the history does not reach back to so many states in a row. */
+/** Bound of the states of a join. The join is refused when the history reaches back to none of them. */
 const MAX_STATES = 3;
 /** A position that is in no history, before all messages of any history. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
@@ -51,7 +51,7 @@ export class Resume<Data> {
   #place: PartPlace | undefined;
   /** The part that is being sent. */
   #part: SharedPart | undefined;
-  /** The messages of the part. */
+  /** The messages of the part, until they are sent. */
   #unsent: readonly PreparedMessage[] = [];
   /** Whether the history may have messages after the latest part. */
   #hasMore = false;
@@ -73,9 +73,12 @@ export class Resume<Data> {
   #states: JoinStates<Data> | undefined;
   /** Whether the join gets another state after a loss. Otherwise a loss ends the connection. */
   #retriesState = false;
-  /** Whether the history lacks messages after the last state. */
-  #isBehind = false;
-  /** Set while other sessions must not see the member, because its state is unsent. `shown` is its info. */
+  /** Whether the history lacks messages after the latest state of this join. */
+  #isStateTooOld = false;
+  /**
+   * Set while other sessions must not see the member, because no state was sent to the member. `shown`
+   * is the member's info.
+   */
   hidden: { shown: string | undefined } | undefined;
 
   constructor(
@@ -232,7 +235,7 @@ export class Resume<Data> {
       for (let i = 0; i < MAX_STATES; i++) {
         this.#release(undefined);
         const state = await this.#states.next();
-        const follows = state !== undefined && (await this.#follows(state.position));
+        const follows = state !== undefined && (await this.#readAfterState(state.position));
         if (!this.isReading) return;
         if (follows && (await this.#sendState(state, i === 0))) return;
       }
@@ -258,7 +261,7 @@ export class Resume<Data> {
     this.#hasPromised = this.#retriesState = true;
     const sent = (await this.#sendPart()) + (isKnown ? await this.#catchUp() : 0);
     this.#retriesState = false;
-    if (this.isReading && this.#isBehind) return false;
+    if (this.isReading && this.#isStateTooOld) return false;
     if (this.isReading) {
       this.#rooms.states.markUnsure(this.#name);
       this.#pass();
@@ -268,8 +271,8 @@ export class Resume<Data> {
   }
 
   /** Reads the first part of the messages after a state. Returns false if the history lacks some of them. */
-  async #follows(position: Position | undefined): Promise<boolean> {
-    this.#isBehind = this.#hasLost = false;
+  async #readAfterState(position: Position | undefined): Promise<boolean> {
+    this.#isStateTooOld = this.#hasLost = false;
     this.#isUnread = position === undefined;
     this.#last = this.#position = position;
     if (position === undefined) return true;
@@ -297,16 +300,16 @@ export class Resume<Data> {
   async #catchUp(): Promise<number> {
     let missed = 0;
     let lastBefore: number | undefined;
-    while (this.isReading && !this.#isBehind) {
+    while (this.isReading && !this.#isStateTooOld) {
       const isDue = this.#hasMore || this.#wasEmptied;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
       // If the last read has found nothing new, another one would not find the missing message either.
       if (!isDue && last === lastBefore) this.#lose();
       lastBefore = last;
-      if (this.isReading && !this.#isBehind) missed += await this.#readOn();
+      if (this.isReading && !this.#isStateTooOld) missed += await this.#readOn();
     }
-    if (this.isReading && !this.#isBehind) this.#pass();
+    if (this.isReading && !this.#isStateTooOld) this.#pass();
     return missed;
   }
 
@@ -316,6 +319,7 @@ export class Resume<Data> {
     return Object.freeze({ room, complete, missed, position: this.#position });
   }
 
+  /** Calls the option `first`. Returns the message to send before the missed ones. */
   #first(joined: Joined<Data>): PreparedMessage | undefined {
     const data: unknown = this.#options.first?.(joined);
     this.#hasPromised = joined.complete && data !== undefined;
@@ -348,7 +352,7 @@ export class Resume<Data> {
     }
   }
 
-  /** Reads the last `limit` messages, or only the position of the last one. */
+  /** Reads the last `limit` messages; for 0, only the position of the last one. */
   async #readLast(limit: number): Promise<MissedPart | undefined> {
     if (limit > 0) {
       const part = await this.#read(undefined, limit);
@@ -367,6 +371,7 @@ export class Resume<Data> {
     return undefined;
   }
 
+  /** Reads the position of the last message, or of the one before the first live message. */
   async #readPosition(): Promise<Position> {
     const last = await this.#rooms.reads.position(this.#name);
     await this.#untilReturned();
@@ -389,6 +394,7 @@ export class Resume<Data> {
     return { epoch: last.epoch, offset: previous ?? position.offset - 1 };
   }
 
+  /** Reads the messages after `since`, or the last ones of them if they exceed the option `limit`. */
   async #readSince(since: Position): Promise<MissedPart | undefined> {
     const { limit } = this.#options;
     // The epoch of a client without a position is empty.
@@ -435,9 +441,9 @@ export class Resume<Data> {
     if (this.isReading) this.#hub.failedOften('reads of missed messages failed', error);
   }
 
-  /** The session does not get a message that it should get: it needs another state, or must resume again. */
+  /** The session cannot get a message that it should get: it needs another state, or must resume again. */
   #lose(): void {
-    if (this.#retriesState) this.#isBehind = true;
+    if (this.#retriesState) this.#isStateTooOld = true;
     else void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 

@@ -38,14 +38,14 @@ class MemberRoom<Data> {
   /** Length of the lists that were sent in this interval. */
   listedLength = 0;
   /** Whether the sessions get only the number of the members. */
-  isCounted = false;
+  isNumberOnly = false;
   /** `complete` of the last event. */
   isComplete = false;
   /** Whether the next change waits for the end of the interval. */
   isPaused = false;
   #list: string | undefined;
 
-  /** All members in JSON, since the last {@link forgetList}. */
+  /** All members in JSON, as they were at the first use after {@link forgetList}. */
   get list(): string {
     this.#list ??= JSON.stringify(Object.fromEntries(this.members));
     return this.#list;
@@ -64,7 +64,7 @@ class MemberRoom<Data> {
 
   /** The present state of the members `keys`, in JSON without braces. */
   changeOf(keys: readonly string[]): string {
-    if (this.isCounted) return '"members":{}';
+    if (this.isNumberOnly) return '"members":{}';
     const shown: [string, Present][] = [];
     const left: string[] = [];
     for (const key of keys) {
@@ -174,12 +174,12 @@ export class MemberEvents<Data> {
 
   /** Decides whether the sessions get all members or only their number. */
   #chooseForm(room: MemberRoom<Data>): void {
-    const share = room.isCounted ? SHOWN_AGAIN : 1;
+    const share = room.isNumberOnly ? SHOWN_AGAIN : 1;
     const isMany = room.members.size > MAX_SHOWN * share;
-    const isCounted = isMany || room.list.length > MAX_LENGTH * share;
+    const isNumberOnly = isMany || room.list.length > MAX_LENGTH * share;
     // The informed sessions know only the number.
-    if (room.isCounted && !isCounted) room.needList();
-    room.isCounted = isCounted;
+    if (room.isNumberOnly && !isNumberOnly) room.needList();
+    room.isNumberOnly = isNumberOnly;
   }
 
   /** Sends the list to the sessions that need it, within the bounds of the interval. */
@@ -189,13 +189,13 @@ export class MemberEvents<Data> {
     const sessions = new Set<Session<Data>>();
     for (const session of room.lacking) {
       if (room.recent.has(session)) continue;
-      const { length } = room.isCounted ? '' : room.list;
+      const { length } = room.isNumberOnly ? '' : room.list;
       if (room.listedLength > 0 && room.listedLength + length > MAX_LISTS) break;
       if (!this.#mayList(session, length)) continue;
       room.listedLength += length;
       sessions.add(session);
     }
-    const members = room.isCounted ? '{}' : room.list;
+    const members = room.isNumberOnly ? '{}' : room.list;
     if (sessions.size === 0) return;
     if (!this.#send(sessions, this.#text(name, room, `"members":${members}`))) return;
     for (const session of sessions) {

@@ -136,8 +136,8 @@ export class RoomServer<Data> {
     }
     if (schema === undefined) return message;
     const result = check(schema, value);
-    // To wait for an asynchronous schema would change the order of publications. It checks only
-    // messages of clients.
+    // To wait for an asynchronous schema would change the order of publications. Such a schema checks
+    // only messages of clients.
     if (result instanceof Promise) {
       result.catch(() => {});
       return message;
@@ -195,7 +195,7 @@ export class RoomServer<Data> {
     }
   }
 
-  /** @returns The client's earlier join of the room, if it is still running. */
+  /** @returns The answer; or the client's earlier join of the room, if that is still running. */
   async #joinNow(
     { room, since, last }: Input<'room.join'>,
     { session, signal }: Context<Data>,
@@ -300,7 +300,7 @@ export class RoomServer<Data> {
   /**
    * The JSON of the option `stamp`; undefined without it.
    *
-   * @throws {@link RpcError}
+   * @throws {@link RpcError} when `stamp` throws, or returns a value that is too long or no JSON.
    */
   #stampOf({ stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
     if (stamp === undefined) return undefined;
@@ -463,9 +463,10 @@ function stateOf<Data>(
   };
 }
 
-/** Whether `error` is a RoomRefusedError, of any copy of this package. A Proxy may throw here. */
+/** Whether `error` is a RoomRefusedError, of any copy of this package. */
 function isRoomRefusal(error: unknown): boolean {
   try {
+    // The error may be a Proxy that throws.
     return (Object(error) as Partial<RoomRefusedError>).code === 'WS_ERR_ROOM_REFUSED';
   } catch {
     return false;

@@ -10,7 +10,7 @@ export const ROOM_REFUSED = -32_001;
 export interface Position {
   /** Id of the history. Changes when the history is lost, for example by a restart. */
   readonly epoch: string;
-  /** Number of the message in the history. Each message has a larger one; some may be missing. */
+  /** Number of the message in the history. Numbers grow from message to message, and may have gaps. */
   readonly offset: number;
 }
 
@@ -28,7 +28,7 @@ export interface JoinOptions {
    */
   readonly since?: Position | undefined;
   /**
-   * The loop begins with the last messages of the room: their number, 1 to 1,000. The room may keep
+   * Number of the room's last messages with which the loop begins, 1 to 1,000. The room may keep
    * fewer. No `gap` precedes these messages. Not with `since`. No effect in a room with a state, and in
    * a room without history.
    */
@@ -154,7 +154,7 @@ export function isLast(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_LAST;
 }
 
-/** At least 128 bits in base64url or hexadecimal, with hyphens or without. */
+/** The id of a publication: at least 128 bits in base64url or hexadecimal, with hyphens or without. */
 const ID = /^[\w-]{22,36}$/;
 
 const isId: Fits = (value) => isText(value) && ID.test(value as string);
@@ -276,7 +276,7 @@ export function withRooms<S extends Definitions, C extends Definitions>(
  * Adds the handlers of rooms, `ofRooms`, to the handlers of a contract.
  *
  * @param names - The definitions of the contract, by name.
- * @throws TypeError for another value, and for a handler with a name that begins with `room.`.
+ * @throws TypeError if `handlers` is no object, or has a handler of rooms.
  */
 export function withRoomHandlers(
   owner: string,

@@ -120,7 +120,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return !this.#hasBegun && this.position === undefined;
   }
 
-  /** Called before a join for this loop. Returns its `since`. Without one, a gap or a state follows. */
+  /** Called before a join for this loop. Returns the join's `since`; if undefined, a gap or a state follows. */
   beginJoin(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
@@ -149,7 +149,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Ends the loop after its queue was read. The loop throws `error`, if there is one. */
   end(error: unknown): void {
-    // Otherwise messages might be missing before the first message of the queue.
+    // Messages may be missing before the first message of the queue, so drops the queue.
     if (this.isFilling || this.#isNew) this.#queue.length = 0;
     this.isFilling = false;
     this.#end ??= { error };
