@@ -1,13 +1,15 @@
 // Nodes and members for the tests of presence.
 import { connPair } from '@ws/conn';
 import type { Hub, HubOptions, Presences, Session } from '@ws/hub';
+import { onTestFinished } from 'vitest';
 
 /** All rooms with a name that begins with r show the id of the session as `name`. */
 export const SHOWN: HubOptions = { rooms: { 'r*': { presence: ({ id }) => ({ name: id }) } } };
 
-/** A session that has joined rooms. */
+/** A session that has joined rooms. It ends with the test: else its pings take the time of others. */
 export function member(hub: Hub, id: string, ...rooms: string[]): Session {
   const [, server] = connPair();
+  onTestFinished(() => server.terminate());
   const session = hub.add(server, { id });
   for (const room of rooms) void session.join(room);
   return session;
