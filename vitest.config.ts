@@ -25,6 +25,8 @@ export default defineConfig({
           isolate: false,
           // For two cores: many tests wait for a peer or for a timer.
           maxWorkers: 4,
+          // MiB of the young generation from the start: a tenth less CPU than with the default of 1.
+          execArgv: ['--min-semi-space-size=16'],
         },
       },
       {

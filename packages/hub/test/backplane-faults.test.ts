@@ -16,6 +16,24 @@ describe('a hub whose engine is up', () => {
     await expect(Promise.all(published)).resolves.toHaveLength(1_001);
   });
 
+  it('sends no publication that it refuses with an OverflowError', async () => {
+    const sent: number[] = [];
+    const { hub } = alone({}, (backplane) => ({
+      publish(...args) {
+        sent.push(args[1].length);
+        return backplane.publish(...args);
+      },
+    }));
+    void enter(hub, 'r');
+    await turns();
+    const large = new Uint8Array(40 * 1_048_576);
+    const published = hub.room('r').publish(large);
+    await expect(hub.room('r').publish(large)).rejects.toMatchObject({ code: 'WS_ERR_OVERFLOW' });
+    await published;
+    // Digests are published too.
+    expect(sent.filter((length) => length > large.length)).toHaveLength(1);
+  });
+
   it('refuses publications beyond 128 MiB without an answer', async () => {
     const { hub } = alone({}, () => ({
       publish: () => new Promise(() => {}),

@@ -41,7 +41,6 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
         same(payload, bytes(length));
       }
     },
-    60_000,
   );
 
   it('writes fin, the reserved bits and a part of the payload', () => {

@@ -97,7 +97,7 @@ describe('a reader that has lost messages', () => {
 
 describe('A slow peer after our close', () => {
   /** A server with ten writes of 100,000 bytes, of which the peer takes one in each `ms`. */
-  async function slow(ms: number, close: (conn: Conn) => Promise<unknown>) {
+  async function slow(ms: number, close: (conn: Conn, test: Wired) => Promise<unknown>) {
     const test = wired('server', { maxBufferedAmount: 10_000_000 }, 10_000_000);
     const { conn, platform, transport, frame } = test;
     await platform.settle();
@@ -110,7 +110,7 @@ describe('A slow peer after our close', () => {
       );
     }
     await platform.settle();
-    const closed = close(conn);
+    const closed = close(conn, test);
     const start = platform.now();
     let taken = 0;
     while (!transport.destroyed && taken < 11) {
@@ -148,6 +148,16 @@ describe('A slow peer after our close', () => {
     const { closed, transport, sent } = await slow(ms, close);
     expect(transport.destroyed).toBe(true);
     expect(closed).toMatchObject({ code: 1006, wasClean: false });
+    expect(sent.filter((each) => each !== 'sent').length).toBeGreaterThan(5);
+  });
+
+  it('is given up after closeTimeout when it breaks a rule', async () => {
+    const { closed, sent } = await slow(3_000, (conn, { transport }) => {
+      const closing = conn.close();
+      transport.feed(Uint8Array.of(0xff, 0xff));
+      return closing;
+    });
+    expect(closed).toMatchObject({ code: 1002, wasClean: false });
     expect(sent.filter((each) => each !== 'sent').length).toBeGreaterThan(5);
   });
 });

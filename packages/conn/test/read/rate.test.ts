@@ -380,6 +380,9 @@ describe('rate', () => {
     feed(frame(0, 'b'.repeat(100)), frame(1, 'c'.repeat(200)));
     expect((await message).text()).toHaveLength(200);
     expect(sent()).toEqual([]);
+    feed(frame(1, 'd'.repeat(200)));
+    await platform.settle();
+    expect(sent()).toEqual(['close 1013 more than 1000 bytes in 1000 ms']);
   });
 
   it('answers a close frame at once while a read waits for a token', async () => {

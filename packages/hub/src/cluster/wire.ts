@@ -1,4 +1,4 @@
-import { inspect, types } from 'node:util';
+import { types } from 'node:util';
 import { checkOptionNames, duration } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 import type { Send } from './batches.ts';
@@ -65,20 +65,22 @@ export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
  * @returns Undefined for a message of the application, which may look like an act.
  */
 export function actOf(message: unknown): Act | undefined {
-  const act: unknown = (message as Partial<Control> | null)?.['@ws/hub/cluster'];
+  const act = (message as Partial<Control> | null)?.['@ws/hub/cluster'];
   const [kind, value, detail] = Array.isArray(act) ? (act as unknown[]) : [];
   try {
-    if (kind === 'close') longestClose(value as ClusterCloseOptions);
-    // `console.error` would throw for the same errors as `inspect`.
-    if (kind === 'failed') inspect(Object.assign(value as Error, detail));
+    if (kind === 'ready') return act;
+    if (kind === 'close' && typeof detail === 'boolean') {
+      return longestClose(value as ClusterCloseOptions) > 0 ? act : undefined;
+    }
+    if (kind === 'failed' && types.isNativeError(value) && typeof detail === 'object') {
+      const { stack, name, message: text } = Object.assign(value, detail);
+      // Otherwise `console.error` may throw.
+      if ([stack, name, text].every((each) => typeof each === 'string')) return act;
+    }
   } catch {
-    return undefined;
+    // Options of no close, or fields that no error can have.
   }
-  const isAct =
-    kind === 'ready' ||
-    (kind === 'failed' && types.isNativeError(value)) ||
-    (kind === 'close' && typeof detail === 'boolean');
-  return isAct ? (act as Act) : undefined;
+  return undefined;
 }
 
 /** The options of a close. */

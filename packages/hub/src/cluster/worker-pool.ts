@@ -29,6 +29,8 @@ class LiveWorker {
   readonly worker: Worker;
   readonly started = new Deferred<void>();
   readonly ended = new Deferred<void>();
+  /** The error of `start`, after which the worker ends. */
+  failure: Error | undefined;
   hasStarted = false;
   isClosing = false;
 
@@ -107,7 +109,7 @@ export class WorkerPool {
     worker.on('message', (message) => {
       const act = actOf(message);
       if (act?.[0] === 'ready') this.#workerStarted(live);
-      else if (act?.[0] === 'failed') live.started.reject(act[1]);
+      else if (act?.[0] === 'failed') live.failure = act[1];
     });
     // If the system cannot create a process, there is no event 'exit'.
     worker.on('error', (error) => {
@@ -139,7 +141,7 @@ export class WorkerPool {
     live.ended.resolve();
     if (this.#closing.signal.aborted || isClosing) return live.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
-    live.started.reject(new Error(`${why} before it had started`));
+    live.started.reject(live.failure ?? new Error(`${why} before it had started`));
     // During a replacement there is one worker more than necessary.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;

@@ -11,9 +11,7 @@ const TABLE: Uint16Array = /* @__PURE__ */ Uint16Array.from({ length: 256 }, (_,
 /** The slot of all keys and channels with the hash tag `tag`, which must not be empty. */
 export function slotOf(tag: string): number {
   let crc = 0;
-  for (const byte of encoder.encode(tag)) {
-    crc = ((crc << 8) & 0xffff) ^ TABLE[(crc >> 8) ^ byte]!;
-  }
+  for (const byte of encoder.encode(tag)) crc = ((crc << 8) & 0xffff) ^ TABLE[(crc >> 8) ^ byte]!;
   return crc % SLOTS;
 }
 

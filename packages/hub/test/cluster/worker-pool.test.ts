@@ -43,13 +43,18 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+/** A pool of two workers that have started. */
+async function startPool(): Promise<WorkerPool> {
+  const pool = new WorkerPool(2);
+  const running = pool.run();
+  for (const worker of workers) worker.start();
+  await running;
+  return pool;
+}
+
 describe('replace', () => {
   it('rejects, and keeps the old workers, when a new one does not start within 2 minutes', async () => {
-    const pool = new WorkerPool(2);
-    const running = pool.run();
-    for (const worker of workers) worker.start();
-    await running;
-
+    const pool = await startPool();
     const replacing = pool.replace();
     const failed = expect(replacing).rejects.toThrow('worker 3 had not started after 2 minutes');
     await vi.advanceTimersByTimeAsync(119_999);
@@ -65,6 +70,24 @@ describe('replace', () => {
     }
     await again;
     expect(workers.map(({ got }) => got.length)).toEqual([1, 1, 1, 0, 0]);
+    await pool.close();
+  });
+
+  it('rejects with the error of start when the worker ends, not before', async () => {
+    const pool = await startPool();
+    const replacing = pool.replace();
+    await expect.poll(() => workers.length).toBe(3);
+    // The application may send a message that looks like a failure.
+    const failed = (text: string) => ({
+      '@ws/hub/cluster': ['failed', new Error(text), { code: 1 }],
+    });
+    workers[2]!.emit('message', failed('of the application'));
+    workers[2]!.start();
+    await expect.poll(() => workers.length).toBe(4);
+    workers[3]!.emit('message', failed('of start'));
+    workers[3]!.emit('exit', 1, null);
+    await expect(replacing).rejects.toMatchObject({ message: 'of start', code: 1 });
+    expect(workers.map(({ got }) => got.length)).toEqual([1, 0, 0, 0]);
     await pool.close();
   });
 });
