@@ -66,6 +66,20 @@ describe('reconnecting', () => {
     expect(urls).toEqual(['ws://h/a']);
   });
 
+  it('listens to no page after a connection has ended, until the next call of next', async () => {
+    const page = stubPage();
+    const { WebSocket, sockets } = socketClass();
+    const iterator = reconnecting('ws://h/a', { WebSocket })[Symbol.asyncIterator]();
+    const first = iterator.next();
+    const socket = await openAt(sockets, 0);
+    await first;
+    expect(page.listeners()).toBeGreaterThan(0);
+    socket.end();
+    await pass(0);
+    expect(page.listeners()).toBe(0);
+    await iterator.return?.();
+  });
+
   it('closes with 3011 after an error of the handler', async () => {
     const { sockets, done } = started({}, () => Promise.reject(new Error('mine')));
     const failed = rejection(done);

@@ -124,6 +124,12 @@ describe('a write above the high-water mark', () => {
     socket.bufferedAmount = 9;
     await vi.advanceTimersByTimeAsync(50);
     await Promise.all([first, second]);
+    const third = conn.send('2');
+    await vi.advanceTimersByTimeAsync(500);
+    expect(await isPending(third)).toBe(true);
+    socket.bufferedAmount = 9;
+    await vi.advanceTimersByTimeAsync(50);
+    await third;
     const looksAgain = vi.fn(() => 0);
     Object.defineProperty(socket, 'bufferedAmount', { get: looksAgain });
     await vi.advanceTimersByTimeAsync(500);
