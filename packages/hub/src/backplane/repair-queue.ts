@@ -12,7 +12,7 @@ export const OUTAGE = 'outage';
 export class RepairQueue {
   /** The messages of the repaired epoch. */
   messages: Placed[] = [];
-  /** The first message of another epoch. After it, no read finds messages of the repaired epoch. */
+  /** The first message of the next epoch. After it, no read finds messages of the repaired epoch. */
   next: Placed | undefined;
   /** For after the repair: messages without a position or of another epoch, and outages among them. */
   readonly later: (Arrival | typeof OUTAGE)[] = [];
@@ -20,7 +20,7 @@ export class RepairQueue {
   isInterrupted = false;
   readonly #epoch: string;
   /** Whether messages after {@link #highest} may be missing. */
-  #isOpen: boolean;
+  #mayLackLater: boolean;
   /** Highest offset of the epoch that arrived since the latest outage, even in a dropped message. */
   #highest = -1;
   #bytes = 0;
@@ -30,7 +30,7 @@ export class RepairQueue {
   /** @param first - The message that has shown the loss, if one has. */
   constructor(epoch: string, first: Arrival | undefined) {
     this.#epoch = epoch;
-    this.#isOpen = first === undefined;
+    this.#mayLackLater = first === undefined;
     if (first !== undefined) this.add(first);
   }
 
@@ -52,7 +52,7 @@ export class RepairQueue {
   addOutage(): void {
     if (this.next !== undefined) return this.#addLaterOutage();
     this.#highest = -1;
-    this.#isOpen = true;
+    this.#mayLackLater = true;
     this.isInterrupted = true;
   }
 
@@ -101,7 +101,7 @@ export class RepairQueue {
   isWhole(last: number, complete: boolean): boolean {
     // The last message has arrived, and all before it are delivered.
     if (this.#highest === last) return true;
-    return this.#highest < last && (!this.#isOpen || (complete && !this.isInterrupted));
+    return this.#highest < last && (!this.#mayLackLater || (complete && !this.isInterrupted));
   }
 }
 

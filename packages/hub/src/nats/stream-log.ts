@@ -37,7 +37,7 @@ const PART_BYTES = 2 * MIB;
  */
 const MAX_FETCHED = 16;
 const MAX_FETCHES = 3;
-/** A room drops its oldest messages in parts: each part has this share of the room's bound of bytes. */
+/** A room drops its oldest messages in parts: so many parts make up the room's bound of bytes. */
 const PARTS = 8;
 /** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;

@@ -66,7 +66,7 @@ export class PresenceLink {
 
   // Called by the presence of this node
 
-  /** The first session of this node is a member. */
+  /** Called when the first session of this node has become a member. */
   opened(room: string): void {
     const open: OpenRoom = { completeSince: this.#nodes.nextEvent(), nodes: new Map() };
     this.#rooms.set(room, open);
@@ -136,7 +136,7 @@ export class PresenceLink {
     void this.#own.sendVersions();
   }
 
-  /** Called each 5 s. */
+  /** Called every 5 s. */
   beat(): void {
     void this.#own.sendVersions();
     const rooms = [...this.#doubtful];

@@ -36,7 +36,7 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
   const onErrorOrEnd = (error?: Error): void => {
     if (!client.isReady) {
       // A client that reconnects subscribes again before it is ready. It sends at most 16 KiB of these
-      // commands, and would wait forever for the answers to the others. So it must forget them.
+      // commands, and would wait forever for the answers to the others. So it forgets its subscriptions.
       if (sharded) client.getPubSubListeners('SHARDED').clear();
       events.lost(error, sharded);
     }

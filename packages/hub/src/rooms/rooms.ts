@@ -79,7 +79,7 @@ export class Rooms<Data> {
     return this.#hub.settings.backplane !== undefined;
   }
 
-  /** Whether a message may have a key. Only the policy `latest` uses keys; another node may have it. */
+  /** Whether a message may have a key. Only a hub with the policy `latest` uses keys, perhaps on another node. */
   get #takesKey(): boolean {
     return this.crosses || this.#hub.settings.overflow === 'latest';
   }
@@ -376,8 +376,9 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#records.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // A session that does not resume gets no message which was published before it joined and returns
-    // later. Even the first member: the room may have had others before the link was loaded.
+    // A session that does not resume must not get a message that was published before its join and
+    // returns after it. This holds for the first member too: the room may have had others before the
+    // link was loaded.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),

@@ -266,7 +266,7 @@ export class Session<Data = unknown> {
    *
    * @param options - As of `Conn.close`. `discard`: drops the messages that the peer sends before
    *   its close frame. Default: false for the codes 1000 and 1001, else true: your listeners get no
-   *   message of a session after you have ended it with 4401.
+   *   message of a session after you have ended it, for example with 4401.
    */
   close(code?: number, reason?: string, options: ConnCloseOptions = {}): Promise<CloseInfo> {
     // A listener of `sent` may call `close` within `close`. The outer call sends the rest, then closes.
@@ -387,7 +387,7 @@ export class Session<Data = unknown> {
    * message waits for a compressor.
    */
   get compressed(): Promise<void> | undefined {
-    if (this.#waiting === undefined || !this.#encodesElsewhere(0)) return undefined;
+    if (this.#waiting === undefined || !this.#waitsForCompressor(0)) return undefined;
     this.#compressed ??= new Deferred();
     return this.#compressed.promise;
   }
@@ -409,7 +409,7 @@ export class Session<Data = unknown> {
   }
 
   /** Whether the connection waits only for a compressor, so that `size` bytes may wait here. */
-  #encodesElsewhere(size: number): boolean {
+  #waitsForCompressor(size: number): boolean {
     return this.#internals.encodesElsewhere?.(size) === true;
   }
 
@@ -449,7 +449,7 @@ export class Session<Data = unknown> {
     let dropCalls: (() => void)[] | undefined;
     if (this.#fits(waiting, length)) {
       // Within the bounds.
-    } else if (this.#encodesElsewhere(waiting.bytes + length)) {
+    } else if (this.#waitsForCompressor(waiting.bytes + length)) {
       // The peer is not slow, so the bounds do not apply.
       this.#giveUpCompression();
     } else if (
@@ -486,7 +486,7 @@ export class Session<Data = unknown> {
     this.#isGivingUpCompression = true;
     const send = new TurnCallback(() => {
       this.#isGivingUpCompression = false;
-      if (!this.#encodesElsewhere(0)) return;
+      if (!this.#waitsForCompressor(0)) return;
       this.#internals.sendUnencoded?.(() => this.#flushWaiting(false));
     });
     schedulerOf(platformOf(this.conn)).endOfTurn.add(send);
@@ -503,7 +503,7 @@ export class Session<Data = unknown> {
    * @param writable - Resolves when the connection accepts messages again, see `untilWritable`.
    */
   #sendAfter(writable: Promise<void> | undefined): void {
-    if (!this.#encodesElsewhere(0)) this.#settleCompressed();
+    if (!this.#waitsForCompressor(0)) this.#settleCompressed();
     if (this.#isSendDue) return;
     this.#isSendDue = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.

@@ -120,7 +120,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return !this.#hasBegun && this.position === undefined;
   }
 
-  /** Called before a join for this loop. Returns the join's `since`; if undefined, a gap or a state follows. */
+  /** Called before a join for this loop. Returns its option `since`. Without it, a gap or a state follows. */
   beginJoin(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
