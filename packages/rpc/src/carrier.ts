@@ -158,7 +158,7 @@ export class SessionCarrier extends ConnCarrier {
   }
 
   override onRun(work: Promise<unknown>): void {
-    this.#session.closeWaitsFor?.(work);
+    this.#session.counts?.(work);
   }
 }
 
@@ -205,7 +205,7 @@ export interface SessionLike {
   /** Only in `@ws/hub`. Resolves when no other message waits and the connection accepts more. */
   untilWritable?(): Promise<void> | undefined;
   /** Only in `@ws/hub`. Makes `hub.close` wait for `work`, the promise of a running handler. */
-  closeWaitsFor?(work: Promise<unknown>): void;
+  counts?(work: Promise<unknown>): void;
 }
 
 /** The part of a `ReconnectingConn` that a peer uses. */

@@ -99,7 +99,7 @@ export class Inbox {
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
   /** Whether the application may still answer the last message of a pull read in this turn. */
-  mayStillAnswer = false;
+  mayAnswer = false;
   /** The messages of the read-ahead, which were parsed while no reader waited. */
   queue: MessageQueue | undefined;
   /** Bounds how fast readers get messages. Few connections have a rate. */
@@ -330,8 +330,7 @@ export class Inbox {
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     // A reader has a message, or may get one in this turn.
-    const mayWrite =
-      this.mayStillAnswer || (hasUnread && (input?.pending === true || !this.allRead));
+    const mayWrite = this.mayAnswer || (hasUnread && (input?.pending === true || !this.allRead));
     if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (hasUnread) this.#releaseUnused();
@@ -483,7 +482,7 @@ export class Inbox {
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;
-    this.mayStillAnswer = true;
+    this.mayAnswer = true;
     pull!.give(result);
   }
 
@@ -537,7 +536,7 @@ export class Inbox {
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
-    this.mayStillAnswer = false;
+    this.mayAnswer = false;
   }
 
   // The end of reading

@@ -39,7 +39,7 @@ function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead
   inbox.hasRead = true;
   // `dropPieces` checks this too, but its argument would cost each read a string.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
-  inbox.mayStillAnswer = false;
+  inbox.mayAnswer = false;
   connection.rare?.checkExpiry();
   inbox.pull = pull;
   inbox.serve();
@@ -78,7 +78,7 @@ function takeNext(
     decoder.streaming = false;
     const event = machine.next();
     if (event === MESSAGE) {
-      inbox.mayStillAnswer = inbox.hasRead = true;
+      inbox.mayAnswer = inbox.hasRead = true;
       return new Message(decoder.type, decoder.data(), connection.platform);
     }
     if (event === NEED_MORE || event === STEP) return undefined;

@@ -346,7 +346,7 @@ export function startReceive(
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
   if (call.discards) inbox.checkOnly();
-  inbox.mayStillAnswer = false;
+  inbox.mayAnswer = false;
   inbox.hasRead = true;
   inbox.receiveCall = call;
   call.takeQueued();

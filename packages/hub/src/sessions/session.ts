@@ -304,8 +304,8 @@ export class Session<Data = unknown> {
   }
 
   /** @internal `hub.close` waits for `work`, a promise that never rejects, as for a listener. */
-  closeWaitsFor(work: Promise<unknown>): void {
-    void this.#hub.closeWaitsFor(work);
+  counts(work: Promise<unknown>): void {
+    void this.#hub.counts(work);
   }
 
   /** @internal Whether messages of the peer reach the listeners. */

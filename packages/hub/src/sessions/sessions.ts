@@ -329,7 +329,7 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /** Makes {@link close} wait for `work`, as for a listener. `work` never rejects. */
-  closeWaitsFor(work: Promise<unknown>): Promise<unknown> {
+  counts(work: Promise<unknown>): Promise<unknown> {
     return this.#running.add(work, !this.closed);
   }
 
