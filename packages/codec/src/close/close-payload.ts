@@ -3,14 +3,7 @@ import { ProtocolError } from '../errors.ts';
 import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON } from '../protocol.ts';
-import {
-  readUtf8,
-  toUtf8,
-  UTF8_ACCEPT,
-  unitsWithin,
-  utf8Length,
-  utf8Step,
-} from '../text/utf8-automaton.ts';
+import { readUtf8, toUtf8, UTF8_ACCEPT, unitsWithin, utf8Step } from '../text/utf8-automaton.ts';
 
 /** The contents of a close frame. */
 export interface ClosePayload {
@@ -54,13 +47,13 @@ export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
     );
   }
   if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
-  // Each unit of UTF-16 is at least one byte of UTF-8. So a huge reason is not even counted.
-  if (reason.length > MAX_CLOSE_REASON || utf8Length(reason) > MAX_CLOSE_REASON) {
+  // Each unit of UTF-16 is at least one byte of UTF-8. So a huge reason is not encoded.
+  const text = reason.length > MAX_CLOSE_REASON ? undefined : toUtf8(reason);
+  if (text === undefined || text.length > MAX_CLOSE_REASON) {
     throw new RangeError(
       `websocket: a close reason has at most ${MAX_CLOSE_REASON} bytes of UTF-8`,
     );
   }
-  const text = toUtf8(reason);
   const payload = new Uint8Array(2 + text.length);
   payload[0] = code >> 8;
   payload[1] = code & 0xff;
