@@ -173,12 +173,13 @@ function writeEntry(name: string, names: readonly string[], whole: string): void
   const own = listOf(names.filter((each) => !isOnDemand(each)));
   const getters = names
     .filter(isOnDemand)
-    .map((each) => `  get ${each}() { return entry.${each}; },\n`);
+    .map((each) => `  ${each}: { enumerable: true, get: () => entry.${each} },\n`);
+  // Not as getters of the literal: V8 would look up each of its exports in a dictionary.
+  const exported =
+    getters.length === 0 ? own : `Object.defineProperties(${own}, {\n${getters.join('')}})`;
   write(
     `${name}.cjs`,
-    `const entry = require('${path}').${id(name)};
-const ${own} = entry;
-module.exports = ${own.slice(0, -1)}${getters.join('')}};\n`,
+    `const entry = require('${path}').${id(name)};\nconst ${own} = entry;\nmodule.exports = ${exported};\n`,
   );
   write(`${name}.mjs`, `import entry from './${file}.cjs';\nexport const ${list} = entry;\n`);
   writeTypes(name);
