@@ -23,7 +23,11 @@ export function read<Result>(
   const clash = inbox.clash(name);
   if (clash !== undefined) return rejected(clash, inbox);
   const next = name === 'nextReader' ? undefined : takeNext(connection, name, iterator);
-  if (next instanceof Message) return Promise.resolve(resultOf(next, iterator) as Result);
+  if (next instanceof Message) {
+    // Each value has one shape, so V8 need not look for a method `then`.
+    if (iterator === undefined) return Promise.resolve(next as Result);
+    return Promise.resolve({ done: false, value: next } as Result);
+  }
   const pull = beginRead(connection, next ?? new PullRead(name, iterator));
   if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
   const { ended } = inbox;
