@@ -50,7 +50,7 @@ async function netPair(listen: ListenOptions): Promise<{ near: Socket; far: Sock
   );
   far.on('error', () => {});
   await once(far, 'connect');
-  // Another test may dial the port of a server that has gone, which is this server's port now.
+  // A client of another test may connect: it dials a dead server that had the same port.
   const isOurs = ({ remotePort }: Socket): boolean => remotePort === far.localPort;
   while (!accepted.some(isOurs)) await once(server, 'connection');
   server.close();

@@ -162,7 +162,7 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   readonly rate?: RateLimit | undefined;
   /**
    * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. A room has the
-   * options of its own name, else of its longest prefix. Default: no history, `local-first`.
+   * options of its name, or else of the longest prefix of it. Default: no history, `local-first`.
    */
   readonly rooms?:
     | (Readonly<Record<string, RoomOptions<Data>>> & {

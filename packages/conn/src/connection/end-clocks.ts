@@ -118,7 +118,7 @@ export class EndClocks {
     this.#timers.set(this.#alarm, ms);
   }
 
-  /** Whether a deadline is set. A destroyed connection may get an alarm without a deadline. */
+  /** Whether a deadline is set. In a destroyed connection, the alarm may come without one. */
   get hasDeadline(): boolean {
     return this.#deadline !== Infinity;
   }

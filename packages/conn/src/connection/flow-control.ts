@@ -7,7 +7,7 @@ import { SlowPeer } from './slow-peer.ts';
 /** Ms without a read and without a written byte, after which the observer is informed. */
 const BLOCKED_AFTER = 5_000;
 
-/** Bytes beyond the read-ahead for a call of `ping`, whose pong may come after many messages. */
+/** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
 
 /** Bound of the read-ahead in bytes. */

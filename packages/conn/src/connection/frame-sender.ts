@@ -80,7 +80,7 @@ export class FrameSender implements BatchSender {
 
   // Accepted frames
 
-  /** Counts `count` queued frames of `size` bytes together. Returns the promise of their write. */
+  /** Counts `count` queued frames with `size` bytes in all. Returns the promise of their write. */
   added(size: number, count = 1): Promise<void> {
     const connection = this.#connection;
     const frames = this.#machine.out;

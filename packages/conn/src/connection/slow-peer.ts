@@ -36,7 +36,7 @@ export class SlowPeer {
   /**
    * Called at the deadline.
    *
-   * @param inTransit - Bound of the flushed bytes that the peer may not have read yet.
+   * @param inTransit - At most so many flushed bytes are unread by the peer.
    * @returns Ms until the next deadline; 0 to give up the peer.
    */
   extend(now: number, flushed: number, unsent: number, inTransit: number): number {

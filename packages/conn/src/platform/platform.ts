@@ -64,8 +64,8 @@ export interface Platform {
   /** The platform that this one extends, if any. Owns long-lived objects such as engines. */
   readonly base?: Platform | undefined;
   /**
-   * For debugging: whether the library overwrites borrowed bytes with 0xDD when a handler of `receive`
-   * has finished. A test then finds a handler that keeps a view. Costs a copy of each message.
+   * Whether the library overwrites borrowed bytes with 0xDD after a handler of `receive` has finished.
+   * Tests then find a handler that keeps a view. Costs a copy of each message.
    * Default: whether `debugPools` was called.
    */
   readonly overwritesLentBytes?: boolean | undefined;

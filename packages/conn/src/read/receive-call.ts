@@ -54,7 +54,7 @@ class Failure {
  * and the message that is lent to the handler.
  *
  * Creating `resolve` and `reject` costs more than the promise, and most callers never await the
- * promise. So the object creates an inner promise with both on first use.
+ * promise. So both belong to an inner promise, which is created on first use.
  */
 export class ReceiveCall extends Promise<CloseInfo> {
   /** `then` and `catch` return plain promises. */
@@ -167,7 +167,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return false;
   }
 
-  /** Gives queued messages to the handler, in the async context of the call. */
+  /** Gives queued messages to the handler, in the async context of the call of `receive`. */
   serve(): void {
     const { context } = this;
     if (context === undefined) return this.takeQueued();

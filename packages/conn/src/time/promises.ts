@@ -64,7 +64,7 @@ export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise
   });
 }
 
-/** The causes for which a call was already settled at once. */
+/** Each `end` for which a call has settled at once. Further calls settle in a later turn. */
 const usedEnds = new WeakSet<object>();
 
 /**

@@ -165,7 +165,7 @@ function sizeAfter({ offset }: Position): number {
   return PART_SIZE - (offset % PART_SIZE);
 }
 
-/** Whether a part begins with the offset after a position. Even then the part may lack messages. */
+/** Whether a part begins with the message after a position. It may lack later messages. */
 export function isNext(
   { firstOffset, position }: MissedPart,
   { epoch, offset }: Position,

@@ -63,7 +63,7 @@ export class Resume<Data> {
   #exceedsLimit = false;
   /** Whether the session does not get a missed message, perhaps because `form` has failed. */
   #hasLost = false;
-  /** Whether `first`, or the result of the join, has reported that no message is missing. */
+  /** Whether the session was told that no message is missing, by `first` or by the join's result. */
   #hasPromised = false;
   /** `position` of the result: of the last missed message, as far as it is known. */
   #position: Position | undefined;
@@ -175,7 +175,7 @@ export class Resume<Data> {
     return next !== undefined && this.#lacksBefore(next);
   }
 
-  /** Sends a live message, unless the session already has it. */
+  /** Sends a live message that the session does not have yet. */
   #deliver(publication: Publication<Data>): void {
     const last = this.#last;
     const { message, key, position } = publication;

@@ -258,7 +258,7 @@ export class Rooms<Data> {
     return record.audience.arrive(publication, () => this.#missed(name, undefined));
   }
 
-  /** Reports a gap: a message does not reach the members. `position` is undefined if unknown. */
+  /** Reports a gap for a message that members do not get. `position` is undefined if unknown. */
   #missed(name: string, position: Position | undefined): void {
     this.#hub.missed(name, position && { ...position, offset: position.offset - 1 });
   }
