@@ -249,14 +249,14 @@ describe('wsx tunnel', () => {
 
   it('says that it cannot listen', async () => {
     const target = await tcpServer(() => {});
-    for (const args of [
-      [target, 'ws://127.0.0.1:1'],
-      [target.replace('tcp:', 'ws://'), 'tcp:1'],
-      ['ws://192.0.2.1:1', 'tcp:1'],
-    ]) {
-      const run = start(['tunnel', ...args]);
+    for (const [from, to, says] of [
+      [target, 'ws://127.0.0.1:1', 'in use'],
+      [target.replace('tcp:', 'ws://'), 'tcp:1', 'in use'],
+      ['ws://192.0.2.1:1', 'tcp:1', 'this machine has no such address'],
+    ] as const) {
+      const run = start(['tunnel', from, to]);
       expect(await run.code).toBe(8);
-      await run.until(args[0]!.includes('192') ? 'this machine has no such address' : 'in use');
+      await run.until(says);
     }
   });
 });
