@@ -16,7 +16,7 @@ import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writ
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
-/** To encode a byte takes up to as long as to write so many bytes, for example with compression. */
+/** Encoding a byte, for example with compression, takes up to as long as writing so many bytes. */
 const ENCODE_COST = 8;
 
 // States of the transport's writing side.
@@ -164,8 +164,8 @@ export class FrameSender implements BatchSender {
 
   /** Resolves at the next drain. Undefined if the transport is not blocked, or has closed. */
   untilDrained(): Promise<void> | undefined {
-    const waits = this.#machine.blocked && !this.#connection.transportClosed;
-    return waits ? this.#drainWaits().forDrain() : undefined;
+    const mustWait = this.#machine.blocked && !this.#connection.transportClosed;
+    return mustWait ? this.#drainWaits().forDrain() : undefined;
   }
 
   /** Adds a write whose bytes are referenced until {@link released}. */
@@ -177,8 +177,8 @@ export class FrameSender implements BatchSender {
   released(written: Deferred<void>, bytes: number): void {
     const waits = this.#drainWaits();
     waits.released(written, bytes, this.#writing !== IDLE);
-    // In a microtask: a failing transport releases all bytes and then reports its end, which rejects
-    // the write before.
+    // In a microtask: a failing transport releases all bytes and then reports its end, which must
+    // reject the write first.
     void RESOLVED.then(() => {
       // A transport may release bytes at once. A loop of such writes must still let I/O run.
       waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);

@@ -67,7 +67,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses. `reader`: while a reader waits. `read-ahead`: also while the read-ahead has
- * room. `last`: as `read-ahead`, for the last input; not in a pass, whose end would send frames.
+ * room. `last`: as `read-ahead`, but outside a pass, because the end of a pass would send frames.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -113,7 +113,7 @@ export class Inbox {
   connHandlerRuns = false;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  /** What happens to messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
   payloadUse: PayloadUse = DELIVERED;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
@@ -211,7 +211,7 @@ export class Inbox {
     if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
 
-  /** Changes what happens to messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** Sets {@link payloadUse}, also for messages that have partly arrived. */
   #setPayloadUse(use: PayloadUse): void {
     // The rate counts the messages that `discardReads` drops, so they stay DELIVERED.
     if (use === CHECKED_ONLY && this.rate !== undefined) return;
@@ -302,7 +302,7 @@ export class Inbox {
     this.rate?.refill();
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
-        // Entered once for all messages of a chunk: the async context of the call of `receive`.
+        // The async context of `receive`, entered once for all messages of a chunk.
         const context = this.receiveCall?.context;
         if (context === undefined) this.#loop(readsAhead);
         // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
@@ -369,7 +369,7 @@ export class Inbox {
         // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
           const reader = beginPieces(this.#connection, decoder);
-          // `beginPieces` may have ended the connection by its rate, and so the read.
+          // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
@@ -581,8 +581,8 @@ export class Inbox {
    * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can
    * still be read.
    *
-   * @param isEnd - Whether `cause` is the end of this connection. Otherwise a handler has thrown it: it
-   *   may be the normal end of another connection.
+   * @param isEnd - Whether `cause` is the end of this connection. An error that a handler has thrown may
+   *   be the normal end of another connection.
    */
   finishReading(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;

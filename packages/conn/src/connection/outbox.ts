@@ -30,7 +30,7 @@ export class Outbox {
   readonly encoder: MessageEncoder | undefined;
   /** The writes that wait for an earlier message. Created on first use. */
   waitingWrites: WaitingWrites | undefined;
-  /** If set, no message is accepted, with this error. Set by this class, and by the write deadline. */
+  /** If set, messages reject with its error. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
 
@@ -219,8 +219,8 @@ export class Outbox {
   }
 
   /**
-   * Sends whole messages, uncompressed, that other connections send too. Only if nothing is unsent and
-   * no message waits. All these connections pass the same array.
+   * Sends whole uncompressed messages that other connections send too, unless a frame is unsent or a
+   * message waits. All these connections pass the same array.
    *
    * @returns False when nothing was sent.
    */
@@ -228,10 +228,10 @@ export class Outbox {
     const { sender } = this;
     const connection = this.#connection;
     const { settings, platform, shared } = connection;
-    const changes = this.encoder !== undefined || shared.coding.masks;
+    const encodes = this.encoder !== undefined || shared.coding.masks;
     const waits =
       connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
-    if (changes || waits || this.writeEnd !== undefined) return false;
+    if (encodes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
     const batches = sharedFrames(platform);
@@ -333,7 +333,7 @@ export class Outbox {
     const { frames, sender } = this;
     const { machine, shared } = this.#connection;
     const isOwn = shared.coding.masks || length > LARGEST_SLAB;
-    // With a transport that calls back within `write`, it may be blocked while a batch is unsent.
+    // A transport that calls back within `write` may be blocked while a batch is unsent.
     const follows = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
     if (isOwn || (follows && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
@@ -388,8 +388,8 @@ export class Outbox {
   }
 
   /**
-   * Sends all accepted messages, so that the close frame can follow. Those that are not encoded yet are
-   * sent unencoded.
+   * Sends all accepted messages, so that the close frame can follow. Messages without an encoded form
+   * are sent unencoded.
    */
   sendAccepted(): void {
     if (this.encoder !== undefined) this.encoder.flushing = true;

@@ -12,8 +12,8 @@ const NOTE_FROM = 16_384;
 const UNSENT = 'unsent';
 
 /**
- * The reason why the timeout of a ping has not started, or is longer than the option. Undefined for a
- * ping after which the peer has no older bytes to read, so that an idle connection needs no object.
+ * The reason why the timeout of a ping has not started, or is longer than the option. Undefined if the
+ * peer has no older bytes to read, so that an idle connection needs no object.
  */
 export type PingWait = typeof UNSENT | BytesAhead;
 
