@@ -192,7 +192,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    *
    * @param listener - Called with a copy of the data; undefined without data. Returns the answer, or a
    *   promise of the answer: JSON of at most 64 KiB; undefined becomes null. When the listener throws
-   *   or rejects, the event `error` reports that here. The node that asks gets only the error's class.
+   *   or rejects, the event `error` of this node reports the error. The asking node gets only its class.
    * @returns A function that removes the listener.
    * @throws TypeError for a name that already has a listener, or a listener that is not a function;
    *   TypeError or RangeError for a name that is not a text of 1 to 256 bytes.

@@ -192,8 +192,7 @@ export class Requests {
 
   /**
    * Whether a running handler or generator may depend on a request that arrives now: it may have
-   * called the peer since it started, a call has no answer yet, and the peer may need this request
-   * to answer.
+   * called the peer, and the peer may need the answer to this request first.
    */
   #mayBeAwaited(): boolean {
     const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;

@@ -315,7 +315,7 @@ export class Channel {
     // These messages have offsets of the searched part, but the engine lacks them: another program has
     // sent them.
     const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searchedTo) : [];
-    // Merges both: the history may have dropped a waiting message meanwhile.
+    // Merges both lists: the history may have dropped a waiting message meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
       if (!this.#follows(arrival)) {

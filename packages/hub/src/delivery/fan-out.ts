@@ -78,7 +78,7 @@ export class FanOut {
     this.#scheduler.laterTurn.add(next);
   }
 
-  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for it once more. */
+  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for a second one. */
   #endTurn(): void {
     if (this.idle) this.#sliceEnd = undefined;
     else this.#scheduler.laterTurn.add(this.#nextTurn);

@@ -94,7 +94,7 @@ export class Everywhere {
     return this.#call((calls) => calls.ask(name, data, options));
   }
 
-  /** Runs a call. Its code comes with the code of the backplane; without one, the first call loads it. */
+  /** Runs a call. Its code comes with the code of the backplane. Without a backplane, loads the code. */
   #call<T>(use: (calls: EverywhereCalls) => Promise<T>): Promise<T> {
     const result =
       this.#hub.withLink((link) => use(link.others.calls)) ?? this.#callsAlone().then(use);

@@ -311,13 +311,13 @@ export class StreamLog {
   async #lastOf(subject: string, limit: number, { state }: StreamInfo): Promise<Part | undefined> {
     const count = state.subjects?.[subject] ?? 0;
     if (count <= limit) return undefined;
-    // The room has `count` messages from `low` on, and `rest` messages from `high` on.
+    // The room has `fromLow` messages from `low` on, and `fromHigh` messages from `high` on.
     let [low, high] = [state.first_seq, state.last_seq + 1];
-    let [from, rest] = [count, 0];
+    let [fromLow, fromHigh] = [count, 0];
     for (let step = 0; ; step++) {
       // Guesses that messages are spread evenly, as in a busy room. For other rooms, every second step
       // halves the range.
-      const share = step % 2 === 0 ? (1.5 * limit + 1 - rest) / (from - rest) : 0.5;
+      const share = step % 2 === 0 ? (1.5 * limit + 1 - fromHigh) / (fromLow - fromHigh) : 0.5;
       const guess = high - Math.ceil((high - low) * share);
       const start = Math.min(Math.max(guess, low), high - 1);
       const consumer = await this.#consumer(subject, start);
@@ -327,10 +327,10 @@ export class StreamLog {
         return { messages, ends: messages.length === limit };
       }
       this.#delete(consumer);
-      if (pending >= limit) [low, from] = [start, pending];
-      else [high, rest] = [start, pending];
+      if (pending >= limit) [low, fromLow] = [start, pending];
+      else [high, fromHigh] = [start, pending];
       // If the range is empty, the stream has dropped messages of the room meanwhile.
-      if (high <= state.first_seq || from <= rest) return undefined;
+      if (high <= state.first_seq || fromLow <= fromHigh) return undefined;
     }
   }
 

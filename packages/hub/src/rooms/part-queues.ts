@@ -7,7 +7,7 @@ const NO_ANSWER_MS = 4_900;
 
 /** The place of a resume in the queue of its session. */
 export interface PartPlace {
-  /** When the resume began to wait; from then on, when its place became the first one. In ms. */
+  /** Time in ms: when the resume began to wait, or when its place became the first one. */
   since: number;
   /**
    * Resolves when the place becomes the first one, or was left. Rejects when the engine has not answered

@@ -63,9 +63,9 @@ export class Resume<Data> {
   #exceedsLimit = false;
   /** Whether the session does not get a missed message, perhaps because `form` has failed. */
   #hasLost = false;
-  /** Whether the session was told that no message is missing, by `first` or by the join's result. */
+  /** Whether `first` or the join's result has said that no message is missing. */
   #hasPromised = false;
-  /** `position` of the result: of the last missed message, as far as it is known. */
+  /** The `position` of the result: that of the last missed message, if known. */
   #position: Position | undefined;
   /** Whether the room has the option `state`. */
   readonly #hasState: boolean;
@@ -155,7 +155,7 @@ export class Resume<Data> {
     if (!this.#lacksBefore(publication)) return this.#deliver(publication);
     // If the session is leaving the room, its next join brings the rest.
     if (!this.#session.isIn(this.#name)) return this.cancel();
-    // A live message was lost. Reads on, as no gap has reported the loss.
+    // A live message was lost. Reads on, because no gap has reported the loss.
     this.#state = 'reading';
     this.#hold(publication);
     this.#wasEmptied = true;
@@ -438,7 +438,7 @@ export class Resume<Data> {
 
   #readFailed(error: unknown): void {
     this.#release(error);
-    if (this.isReading) this.#hub.failedOften('reads of missed messages failed', error);
+    if (this.isReading) this.#hub.reportTogether('reads of missed messages failed', error);
   }
 
   /** The session cannot get a message that it should get: it needs another state, or must resume again. */

@@ -62,7 +62,7 @@ class MemberRoom<Data> {
     this.informed.clear();
   }
 
-  /** The present state of the members `keys`, in JSON without braces. */
+  /** The changes of the members `keys`, in JSON without braces. */
   changeOf(keys: readonly string[]): string {
     if (this.isNumberOnly) return '"members":{}';
     const shown: [string, Present][] = [];
