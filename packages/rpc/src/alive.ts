@@ -35,7 +35,7 @@ export class SignsOfLife {
   answer(id: unknown, method: unknown, connection: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
     this.#hasAsked = true;
-    this.#answers.refuse(connection, resultText(id, null));
+    this.#answers.sendAtOnce(connection, resultText(id, null));
     return true;
   }
 

@@ -156,9 +156,8 @@ export class Calls {
 
   /**
    * Whether this end waits for an answer to a call after number `first`, or for an item of a stream
-   * since a number after `callsOfHandler`. A generator does not count for the second number: it may
-   * run for long beside readers of other streams, and later requests would then overtake earlier
-   * ones.
+   * since a number after `callsOfHandler`. The caller computes the second number without generators:
+   * a generator may run for long, and later requests would then overtake earlier ones.
    */
   hasRequestAfter(first: number, callsOfHandler: number): boolean {
     if (this.lastNumber <= first) return false;

@@ -278,7 +278,7 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    this.#answers.refuse(connection, text);
+    this.#answers.sendAtOnce(connection, text);
   }
 
   /** Ends a pause of reading, if the pause has no reason any more. */

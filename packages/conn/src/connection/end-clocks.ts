@@ -4,7 +4,7 @@ import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import type { ConnShared } from './shared.ts';
 import type { SlowPeer } from './slow-peer.ts';
 
-/** A reader gets at least so many ms for progress. */
+/** The least time in ms that a reader gets for progress. */
 const SHORTEST_STALL = 10;
 
 /**

@@ -196,7 +196,7 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Computed first: a waiting read shows what is handled, and `finishMessage` may end the read.
+      // Before `finishMessage`, which may end the waiting read that shows what is handled.
       const isHandled = allHandled(connection, readsAhead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);

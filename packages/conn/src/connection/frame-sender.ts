@@ -16,7 +16,7 @@ import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writ
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
-/** Encoding a byte, for example with compression, takes up to as long as writing so many bytes. */
+/** Encoding a byte, for example with compression, takes as long as writing up to this many bytes. */
 const ENCODE_COST = 8;
 
 // States of the transport's writing side.
@@ -107,11 +107,11 @@ export class FrameSender implements BatchSender {
    *
    * @param ours - Whether the library itself sends the frame. No caller awaits the promise then, so a
    *   failure ends the connection.
-   * @param follows - Whether the frame must not overtake queued messages.
+   * @param inOrder - Whether the frame must not overtake queued messages.
    */
-  control(opcode: number, payload: Uint8Array, ours: boolean, follows: boolean): Promise<void> {
+  control(opcode: number, payload: Uint8Array, ours: boolean, inOrder: boolean): Promise<void> {
     const connection = this.#connection;
-    if (this.#machine.blocked && !follows) {
+    if (this.#machine.blocked && !inOrder) {
       const waits = this.#drainWaits();
       waits.controls ??= new ControlQueue();
       const error = waits.controls.add(opcode, payload, ours);
@@ -226,8 +226,8 @@ export class FrameSender implements BatchSender {
    * flushes later in this turn anyway: one write then has all frames.
    */
   flushBatch(): void {
-    // The batch may have been sent before. It may also have been copied, for a later frame whose
-    // encoding failed: then no flush is scheduled.
+    // The batch may have been sent before. A later frame may also have copied the batch, and then
+    // failed to encode: no flush is scheduled then.
     const { awaitsTurn, inbox } = this.#connection;
     if (this.#machine.out.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }

@@ -46,7 +46,7 @@ import { FRAMES_PER_TURN } from './shared.ts';
 // | `shiftQueued` | a read begins, a handler has settled, or    | the messages of the read-ahead      |
 // |               | the rate has a token                        |                                     |
 // | `takeNext`    | `readMessage` or `for await` begins a read, | the next message of the input,      |
-// |               | in a turn with a chunk: see pull-reads.ts   | without the loop                    |
+// |               | after a chunk of this turn: pull-reads.ts   | without the loop                    |
 //
 // `#loop` parses the input while a reader waits, or while the read-ahead has room. `#run` calls `#loop`
 // for a chunk, for a new read, at the end of a turn, and in a later turn once the quota is used up.
@@ -78,7 +78,7 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
 /**
- * A connection's way in: parses chunks and gives messages to one reader. The reader is the handler of
+ * Reads for one connection: parses chunks and gives messages to one reader, which is the handler of
  * `receive`, `discardReads`, a {@link PullRead}, or a MessageReader, which reads a message in pieces.
  * While no reader waits, the inbox queues messages, up to the read-ahead. The inbox delivers no message
  * after a fault. The connection leases a decoder while input is unparsed.

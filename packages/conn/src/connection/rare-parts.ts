@@ -47,7 +47,7 @@ export class RareParts {
   messagesDropped = 0;
   /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */
   keptBytes = 0;
-  /** Bytes of messages that their reader kept for some time, and no longer keeps. */
+  /** Bytes of all messages that were once in {@link keptBytes} and are no longer. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
@@ -112,9 +112,9 @@ export class RareParts {
   setReadDeadline(at: Date | number | null): void {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
-    this.#readDeadline ??= new Deadline(connection.platform, (when) => {
+    this.#readDeadline ??= new Deadline(connection.platform, (suffix) => {
       connection.inbox.dropAll();
-      connection.inbox.finishReading(deadlineError('read', when), false);
+      connection.inbox.finishReading(deadlineError('read', suffix), false);
       // The input after the dropped messages may contain control frames.
       connection.inbox.run('reader');
     });
@@ -127,9 +127,9 @@ export class RareParts {
     const { outbox } = connection;
     // The outbox also stores an expired deadline. Clear it there too.
     if (outbox.open) outbox.writeEnd = undefined;
-    this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
+    this.#writeDeadline ??= new Deadline(connection.platform, (suffix) => {
       if (!outbox.open) return;
-      const error = deadlineError('write', when);
+      const error = deadlineError('write', suffix);
       outbox.writeEnd = new WriteEnd(error, true);
       connection.guardTransport(() => {
         if (connection.bufferedAmount > 0) connection.abort(error);
@@ -232,8 +232,8 @@ export class RareParts {
   }
 }
 
-/** @param when - The end of the message, from {@link Deadline}. */
-function deadlineError(call: 'read' | 'write', when: string): TimeoutError {
+/** @param suffix - The end of the message, from {@link Deadline}. */
+function deadlineError(call: 'read' | 'write', suffix: string): TimeoutError {
   const setter = call === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
-  return new TimeoutError(`${call} timeout${when} (${setter})`, { permanent: true });
+  return new TimeoutError(`${call} timeout${suffix} (${setter})`, { permanent: true });
 }

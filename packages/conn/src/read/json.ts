@@ -37,7 +37,7 @@ function parseMessage(message: Message | BorrowedMessage): unknown {
  * As {@link parseMessage}, for a pending message. The stack of the error names the async function that
  * awaits the result, unless other code has called `then` or `catch` of the result before.
  *
- * @param onFailure - Called before the result rejects. An earlier `catch` would change the stack.
+ * @param onFailure - Called before the result rejects, because a `catch` would change the stack.
  */
 export async function parseLater<T>(message: Promise<Message>, onFailure: () => void): Promise<T> {
   try {

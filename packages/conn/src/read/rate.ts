@@ -44,8 +44,8 @@ const ROUNDING = 1e-6;
  * and a full read-ahead pauses the transport. A message needs at least one token of both kinds. A long
  * message may take more bytes than the bucket has: this debt delays the next message.
  *
- * With `over: 'close'`, the bucket counts messages when they arrive: a slow reader would take many of
- * them at once.
+ * With `over: 'close'`, the bucket counts messages when they arrive, not when a reader takes them: a
+ * slow reader takes many at once.
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;

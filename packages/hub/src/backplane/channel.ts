@@ -12,9 +12,9 @@ const MAX_NODES = 1_000;
  * Delays make both times inexact. So the publication must be later by this margin, in ms.
  */
 const MARGIN_MS = 1_000;
-/** A publication that is at least so many ms old needs no margin. */
+/** A publication that is at least this many ms old needs no margin. */
 const QUIET_MS = 2_500;
-/** A gap also covers messages that were published up to so many ms after the gap. */
+/** A gap also covers messages that were published up to this many ms after the gap. */
 const COVERED_MS = 500;
 
 /** The last counted message of a node. */

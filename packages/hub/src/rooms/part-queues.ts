@@ -2,7 +2,7 @@ import { Deferred } from '@ws/conn/internal';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** If a read fails only after so many ms, the engine has not answered. */
+/** A read that fails after this many ms, or later, got no answer of the engine. */
 const NO_ANSWER_MS = 4_900;
 
 /** The place of a resume in the queue of its session. */
