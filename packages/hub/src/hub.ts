@@ -173,7 +173,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   /**
    * Adds a listener. Listeners of an event run in the order in which they were added. When a
    * listener throws or rejects, the session closes with 1011 and the event `error` reports the
-   * error. A publication or a join that is refused closes no session.
+   * error. The error of a refused publication or join closes no session.
    *
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.

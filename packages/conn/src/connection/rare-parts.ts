@@ -39,8 +39,8 @@ export class RareParts {
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
   /**
-   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes since
-   * the alarm of `previous`.
+   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
+   * since the first of the two.
    */
   bytesSent: { previous: number; last: number } | undefined;
   pingsOut = 0;
