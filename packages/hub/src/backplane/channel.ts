@@ -223,8 +223,8 @@ export class Channel {
 
   /**
    * Delivers a message, unless a later message of its node was delivered. Reports a gap if earlier
-   * messages of its node are missing: these have never reached the engine. A digest in a history
-   * records a lost message, and has its counter.
+   * messages of its node are missing: these have never reached the engine. In a history, a digest
+   * stands for a lost message, with its counter.
    */
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;

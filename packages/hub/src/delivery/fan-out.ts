@@ -96,8 +96,8 @@ export class FanOut {
   }
 
   /**
-   * Runs a batch, and defers the next one to the end of the turn. Node runs the callbacks of the
-   * writes before, so their time counts for this turn.
+   * Runs a batch, and defers the next one to the end of the turn. By then, Node has run the
+   * callbacks of the writes: their time counts for this turn.
    */
   #runBatches(): void {
     this.#runBatch();
