@@ -78,7 +78,7 @@ export class InternalsOfConn {
     const { connection } = this;
     const rare = connection.rareParts();
     rare.keptBytes += bytes;
-    if (bytes < 0) rare.takenBytes -= bytes;
+    if (bytes < 0) rare.freedBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }
 

@@ -55,6 +55,7 @@ export class Ending implements TurnTask {
   #peerAnswered = false;
   /** Whether we gave up the peer before the transport had sent everything. */
   #gaveUpUnsent = false;
+
   constructor(connection: Connection) {
     this.#connection = connection;
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);

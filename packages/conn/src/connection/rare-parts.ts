@@ -47,8 +47,8 @@ export class RareParts {
   messagesDropped = 0;
   /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */
   keptBytes = 0;
-  /** Bytes of all messages that were once in {@link keptBytes} and are no longer. */
-  takenBytes = 0;
+  /** Bytes of all messages that have left {@link keptBytes}. */
+  freedBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;

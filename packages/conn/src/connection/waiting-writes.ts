@@ -448,7 +448,7 @@ class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
   readonly #waitingWrites: WaitingWrites;
-  /** When the timer was set: the open writer, the number of its calls, and the first waiting write. */
+  /** The open writer, the number of its calls and the first waiting write, at the start of the timer. */
   #writer: MessageWriter | undefined;
   #calls = 0;
   #first: Waiting | undefined;
