@@ -266,8 +266,8 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
 
   /**
    * Refuses new sessions, delivers all published messages, closes all sessions, and closes the
-   * backplane. Publications are still possible until all sessions have ended and the promises of
-   * their listeners have settled, but at most until `timeout` ms after the last close frame. A second
+   * backplane. Publications are possible until all sessions have ended and the promises of their
+   * listeners have settled: at most until `timeout` ms after the last close frame. A second
    * call returns the promise of the first.
    *
    * @returns Resolves to three numbers: sessions that ended, sessions that were terminated, and

@@ -423,7 +423,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports a handler that has not settled while later requests wait for it. Once a handler. */
+  /** Reports once that a handler has not settled while later requests wait for it. */
   #reportSlow(): void {
     const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;

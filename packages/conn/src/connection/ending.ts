@@ -274,8 +274,8 @@ export class Ending implements TurnTask {
     this.clocks.peerIsAwaited();
     // A transport with an `endTimeout` has peers that may never end their side. But a server that
     // closed first may still read our frames: it has the rest of `closeTimeout`.
-    const peerReads = shared.role === 'client' && !this.#peerAnswered;
-    if (machine.received !== undefined && endTimeout !== undefined && !peerReads)
+    const peerMayRead = shared.role === 'client' && !this.#peerAnswered;
+    if (machine.received !== undefined && endTimeout !== undefined && !peerMayRead)
       this.clocks.limitWait(endTimeout);
   }
 

@@ -78,7 +78,7 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
 /**
- * Reads for one connection: parses chunks and gives messages to one reader, which is the handler of
+ * Reads for one connection: parses chunks and gives messages to one reader: the handler of
  * `receive`, `discardReads`, a {@link PullRead}, or a MessageReader, which reads a message in pieces.
  * While no reader waits, the inbox queues messages, up to the read-ahead. The inbox delivers no message
  * after a fault. The connection leases a decoder while input is unparsed.

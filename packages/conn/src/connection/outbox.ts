@@ -228,10 +228,10 @@ export class Outbox {
     const { sender } = this;
     const connection = this.#connection;
     const { settings, platform, shared } = connection;
-    const encodes = this.encoder !== undefined || shared.coding.masks;
+    const changesBytes = this.encoder !== undefined || shared.coding.masks;
     const waits =
       connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
-    if (encodes || waits || this.writeEnd !== undefined) return false;
+    if (changesBytes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
     const batches = sharedFrames(platform);

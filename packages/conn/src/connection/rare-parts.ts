@@ -33,7 +33,7 @@ export class RareParts {
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
-  /** Whether the messages that are dropped now may be wanted by the application. */
+  /** Whether dropped messages now count as lost: the application may have wanted them. */
   loses = false;
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
@@ -190,20 +190,20 @@ export class RareParts {
    * message exceeds no bound: the caller has only estimated the size of a text.
    *
    * A loop that awaits no write may be refused a million times in a turn. All refusals of a turn
-   * share the promise of the first one, because the stack of an error takes 20 times as long as the
-   * rest of a refusal.
+   * share the promise of the first one: the stack of an error takes 20 times as long as the rest of
+   * a refusal.
    */
   refuseMessage(
     buffered: number,
     size: number,
     text: string | undefined,
   ): CallPromise<never> | undefined {
-    const last = this.#refused?.isRejected === false ? this.#refused : undefined;
+    const shared = this.#refused?.isRejected === false ? this.#refused : undefined;
     const overBound = (): BackpressureError | undefined => this.#overBound(buffered, size, text);
-    const error = last === undefined ? overBound() : untraced(overBound);
+    const error = shared === undefined ? overBound() : untraced(overBound);
     if (error === undefined) return undefined;
     this.messagesRefused++;
-    this.#refused = last ?? this.refuse(error, 'writeMessage');
+    this.#refused = shared ?? this.refuse(error, 'writeMessage');
     return this.#refused;
   }
 

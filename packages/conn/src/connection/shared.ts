@@ -18,7 +18,7 @@ const MAX_FREE_DECODERS = 64;
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
 /**
- * Bound of the frames of one connection that are parsed in one turn of the event loop. So many frames
+ * Bound of the frames of one connection that are parsed in one turn of the event loop. This many frames
  * take less than 1 ms, even if a reader streams fragments of one byte.
  */
 export const FRAMES_PER_TURN = 1_000;

@@ -17,8 +17,8 @@ export interface PartPlace {
 }
 
 /**
- * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part, so that
- * a client that does not read keeps one part in memory, and not one for each of its rooms.
+ * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part. So a
+ * client that does not read keeps one part in memory, not one for each of its rooms.
  */
 export class PartQueues<Data> {
   readonly #hub: Pick<Sessions<Data>, 'platform'>;

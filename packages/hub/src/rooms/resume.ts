@@ -327,8 +327,8 @@ export class Resume<Data> {
   }
 
   /**
-   * Reads the first part of the messages before the join. If the history cannot be read, the result is
-   * not whole.
+   * Reads the first part of the missed messages. If the history cannot be read, the result is not
+   * whole.
    */
   async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
