@@ -28,7 +28,7 @@ export class Answers {
     return this.#refusals >= MAX_REFUSALS;
   }
 
-  /** Sends an answer without a handler: a refusal, or the answer to a page. Both count as refusals. */
+  /** Sends an answer without a handler: a refusal, or the answer to `$/alive`. Both count as refusals. */
   sendAtOnce(connection: ConnLike | undefined, text: string): void {
     const sending = this.send(connection, text);
     if (sending === RESOLVED) return;

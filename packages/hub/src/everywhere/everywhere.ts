@@ -37,7 +37,7 @@ export interface AskOptions {
  */
 export class Everywhere {
   readonly #hub: LocalHub;
-  /** Undefined with a backplane, and before the first call. */
+  /** The calls without a backplane; undefined before the first one. */
   #calls: EverywhereCalls | undefined;
 
   /** @internal */
