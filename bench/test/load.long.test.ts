@@ -50,7 +50,7 @@ async function load(...args: string[]): Promise<{ code: unknown; out: string; er
 
 const BRIEF = ['--connections', '3', '--duration', '400ms'];
 
-describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
+describe.skipIf(!built)('ws-bench load', () => {
   it.each([
     ['met', 'p95<60000', 0, 'passed'],
     ['missed', 'rate>1000000000', 99, 'MISSED'],
