@@ -276,7 +276,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
   it('closes during a replacement, without an error', async () => {
     const program = await (await start(2, { SLOW: '300' })).up();
     program.child.kill('SIGUSR2');
-    await expect.poll(() => program.pids('starting').length).toBe(3);
+    await expect.poll(() => program.pids('starting').length).toBeGreaterThan(2);
     program.child.kill('SIGTERM');
     expect(await program.ended).toBe(0);
     expect(program.errors).toEqual([]);
@@ -295,7 +295,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
   });
 
   it('has as many workers as before when an old one dies during its replacement', async () => {
-    const program = await (await start(2, { SLOW: '1000' })).up();
+    const program = await (await start(2, { SLOW: '2500' })).up();
     const [first] = program.pids('started') as [number];
     program.child.send('replace');
     await expect.poll(() => program.pids('starting').length).toBe(3);
