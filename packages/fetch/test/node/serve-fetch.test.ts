@@ -293,7 +293,7 @@ describe('the body of a Response', () => {
     expect(signal.aborted).toBe(false);
     fail();
     await expect(response.text()).rejects.toThrow();
-    await vi.waitFor(() => expect(signal.aborted).toBe(true));
+    await expect.poll(() => signal.aborted).toBe(true);
     expect(reports).toEqual([boom]);
   });
 
@@ -318,11 +318,11 @@ describe('the body of a Response', () => {
     socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(2));
     await once(socket, 'data');
     socket.resume();
-    await vi.waitFor(() => expect(fails).toHaveLength(2));
+    await expect.poll(() => fails).toHaveLength(2);
     fails[1]!();
     fails[0]!();
     await once(socket, 'close');
-    await vi.waitFor(() => expect(reports).toHaveLength(2));
+    await expect.poll(() => reports).toHaveLength(2);
     expect(new Set(reports)).toEqual(new Set(['Error: boom 0', 'Error: boom 1']));
   });
 });
@@ -344,10 +344,10 @@ describe('the body of a Response whose client leaves', () => {
       });
       const socket = connect(port, '127.0.0.1').on('error', () => {});
       socket.write(text);
-      await vi.waitFor(() => expect(calls).toBe(requests));
+      await expect.poll(() => calls).toBe(requests);
       if (!isLate) await once(socket, 'data');
       socket.destroy();
-      await vi.waitFor(() => expect(cancelled).toBe(requests));
+      await expect.poll(() => cancelled).toBe(requests);
     }
   });
 });
