@@ -3,7 +3,6 @@ import { getEventListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { TransportError } from '@ws/conn';
-import { turn } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import { BadHandshakeError, type ClientConn, Dialer, TimeoutError } from '../src/index.ts';
 import { inVain, listeners, stopTime, timers } from './leftovers.ts';
@@ -264,12 +263,14 @@ describe('an answer that comes slowly', () => {
     ['in spaces', `HTTP/1.1 101 S\r\nX:${' '.repeat(500)}`],
   ])('ends at the timeout, a byte at a time %s', async (_, bytes) => {
     stopTime();
-    const server = await rawServer(async (socket, request) => {
-      for (const byte of textOf(bytes, request).slice(0, 15)) {
-        socket.write(byte, 'latin1');
-        await turn();
+    const server = await rawServer((socket, request) => {
+      const text = textOf(bytes, request);
+      let at = 0;
+      const more = (): void => {
         vi.advanceTimersByTime(10);
-      }
+        if (at < 15) socket.write(text[at++]!, 'latin1', () => setImmediate(more));
+      };
+      more();
     });
     const error = await inVain(server.url, { handshakeTimeout: 150 });
     expect(error).toBeInstanceOf(TimeoutError);

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { upgrade } from '@ws/fetch';
 import { type NodeInfo, type ServeFetchOptions, serveFetch } from '@ws/fetch/node';
 import { type BadHandshakeError, dial } from '@ws/node-client';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { FetchHandler } from '../../src/upgrade.ts';
 import { refusal as refusalAt, serve as serveFor } from '../serving.ts';
 
