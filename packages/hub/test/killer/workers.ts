@@ -9,7 +9,7 @@ import type { Launch, NodeProcess } from './fleet.ts';
 import type { Kind } from './protocol.ts';
 import type { FromPrimary, ToPrimary } from './workers-primary.ts';
 
-/** A worker, which the primary has forked. It is heard through the primary, and killed directly. */
+/** A worker, which the primary has forked. Its texts come through the primary. It is killed directly. */
 class WorkerProcess extends EventEmitter implements NodeProcess {
   readonly #send: (command: unknown) => void;
   readonly #pid: Promise<number>;
