@@ -172,6 +172,12 @@ export class Fleet {
     });
   }
 
+  /** The nodes that were killed. */
+  get killed(): ReadonlySet<string> {
+    const ended = this.#all.filter((node) => !this.#running.includes(node));
+    return new Set(ended.map(({ run }) => run));
+  }
+
   /** Kills a node. Its clients connect again when it has restarted. */
   async killNode(index: number): Promise<void> {
     const { process: child } = this.#running[index]!;
@@ -327,7 +333,7 @@ export class Fleet {
     const { run, downs } = node;
     const { step } = this;
     if (event.type === 'listening') [node.port, node.visits] = [event.port, event.visits];
-    else if (event.type === 'overflow') this.#overflowed(event.visit, event.dropped);
+    else if (event.type === 'overflow') this.#overflowed(run, event.visit, event.dropped);
     else if (event.type === 'stopped') node.stopped = true;
     else if (event.type === 'presence') this.#seen.set(run, event.seen);
     else if (event.type === 'state') this.#becomes(node, event.state);
@@ -344,10 +350,11 @@ export class Fleet {
   }
 
   /** @param visit - Numbers of the visitor and of its connection. */
-  #overflowed(visit: string, dropped: number): void {
+  #overflowed(run: string, visit: string, dropped: number): void {
     const [number, connection] = visit.split('.').map(Number) as [number, number];
     const counts = this.visitors[number]!.dropped;
-    counts.set(connection, (counts.get(connection) ?? 0) + dropped);
+    const before = counts.get(connection)?.count ?? 0;
+    counts.set(connection, { run, count: before + dropped });
   }
 
   #becomes(node: Running, state: string): void {
