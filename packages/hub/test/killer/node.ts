@@ -79,7 +79,8 @@ hub.on('message', (session, message) => {
     void session.join(room);
   }
 });
-const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);
+// Not the port of the other workers of `node:cluster`: the killer knows the node of each client.
+const server = await serve({ host: '127.0.0.1', listen: { exclusive: true } }, hub.handler);
 const visits = await startVisits(run, await backplaneOf(target, 'visits'), policy, report);
 let stopVisits: () => Promise<unknown> = async () => undefined;
 
