@@ -13,6 +13,9 @@ const missing = names.filter((name) => {
   return !existsSync(join(root, folder, 'dist/index.js'));
 });
 
+/** The file of an entry, without its extension. */
+const FILES: Readonly<Record<string, string>> = { '.': 'index', './internal': 'internal' };
+
 describe('a built package', () => {
   it.for(names)('exports the same to require() and to import: %s', (name, { skip }) => {
     if (missing.length > 0) {
@@ -30,6 +33,21 @@ describe('a built package', () => {
       });`;
     const out = execFileSync(process.execPath, ['-e', code], { cwd: root, encoding: 'utf8' });
     expect(out.trim()).toBe('true');
+  });
+
+  // Otherwise V8 looks each constant of another package up in a dictionary, for each message.
+  it.for(['.', './internal'])('keeps the exports of %s fast for V8', (entry, { skip }) => {
+    if (missing.length > 0) skip('not built');
+    const ids = names
+      .filter((name) => existsSync(join(root, 'packages', name, 'dist', `${FILES[entry]}.cjs`)))
+      .map((name) => `@ws/${name}${entry.slice(1)}`);
+    const code = `console.log(JSON.stringify(${JSON.stringify(ids)}.filter((id) => {
+      return !%HasFastProperties(require(id));
+    })));`;
+    const args = ['--allow-natives-syntax', '-e', code];
+    const out = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+    expect(ids.length).toBeGreaterThan(8);
+    expect(JSON.parse(out)).toEqual([]);
   });
 });
 

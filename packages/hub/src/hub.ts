@@ -7,7 +7,6 @@ import {
 } from '@ws/conn';
 import { checked, checkOptionNames, isConnLike, kind, rejected } from '@ws/conn/internal';
 import { checkString, prepare } from './arguments.ts';
-import { TO_ALL } from './delivery/audience.ts';
 import {
   BROADCAST_NAMES,
   chosen,
@@ -231,7 +230,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
       'broadcast',
     );
     const only = chosen(everyone.members, options.filter);
-    void everyone.publish({ ...TO_ALL, message, key: undefined, except, only });
+    void everyone.publish({ message, key: undefined, except, only });
     if (options.local !== true && options.filter === undefined) {
       this.#sessions.toOtherNodes(message);
     }
@@ -259,7 +258,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
       if (session.state === 'closed' || !everyone.members.has(session)) only.delete(session);
     }
     if (only.size > 0) {
-      void everyone.publish({ ...TO_ALL, message, key: undefined, except: undefined, only });
+      void everyone.publish({ message, key: undefined, except: undefined, only });
     }
     this.#sessions.publishedCount++;
     return only.size;

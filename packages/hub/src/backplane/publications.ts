@@ -157,7 +157,7 @@ export class Publications {
   /** Resolves when the engine has answered its publications: all, or of a channel up to a counter. */
   async untilAnswered(channel?: string, counter: number = Infinity): Promise<void> {
     const given = [...this.#given].filter(
-      (each) => each.channel === (channel ?? each.channel) && each.counter <= counter,
+      (each) => each.counter <= counter && [undefined, each.outgoing.channel].includes(channel),
     );
     await Promise.allSettled(given.map(({ result }) => result.promise));
   }
@@ -191,9 +191,9 @@ export class Publications {
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
     if (sent === undefined || sent.unanswered === 0) return;
-    for (const { channel: name, origin, counter } of [...this.#given, ...this.#waiting]) {
-      if (name === channel && origin !== undefined) {
-        sent.origins.set(counter, { ...origin, returned: undefined });
+    for (const { outgoing, counter } of [...this.#given, ...this.#waiting]) {
+      if (outgoing.channel === channel && outgoing.origin !== undefined) {
+        sent.origins.set(counter, { ...outgoing.origin, returned: undefined });
       }
     }
   }
@@ -288,8 +288,8 @@ export class Publications {
       returned = new Deferred();
       sent.origins.set(counter, { ...origin, returned });
     }
-    const own = { sent, counter, previousAt, result, returned, isUnanswered: true };
-    return { ...outgoing, ...own, cancelTimer: undefined };
+    const isUnanswered = true;
+    return { outgoing, sent, counter, previousAt, result, returned, isUnanswered };
   }
 
   #createSent(channel: string): Sent {
@@ -316,7 +316,7 @@ export class Publications {
    * of the subscription, so that the members get the returning messages in order.
    */
   #sendWhenSubscribed(publication: Publication): void {
-    const { channel, origin } = publication;
+    const { channel, origin } = publication.outgoing;
     const send = (): void => {
       // In an outage the message waits until the engine is up.
       if (this.#link.state === 'up' && this.#waiting.delete(publication)) {
@@ -328,11 +328,11 @@ export class Publications {
   }
 
   async #send(publication: Publication): Promise<void> {
-    const { channel, keep, result, sent, counter, previousAt } = publication;
+    const { outgoing, result, sent, counter, previousAt } = publication;
     this.#given.add(publication);
     try {
-      const bytes = this.encode(sent, counter, previousAt, publication);
-      result.resolve(await this.#link.backplane.publish(channel, bytes, keep));
+      const bytes = this.encode(sent, counter, previousAt, outgoing);
+      result.resolve(await this.#link.backplane.publish(outgoing.channel, bytes, outgoing.keep));
     } catch (error) {
       this.#fail(publication, 'the backplane refused a message', LATER, error);
     }
@@ -356,13 +356,13 @@ export class Publications {
   }
 
   #fail(
-    { sent, counter, keep, result }: Publication,
+    { outgoing, sent, counter, result }: Publication,
     why: string,
     when: When,
     cause?: unknown,
   ): void {
     sent.lost = Math.max(sent.lost, counter);
-    if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
+    if (outgoing.keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
     if (when === LATER) result.resolve(rejected(error, this));
     else result.reject(error);
@@ -371,7 +371,7 @@ export class Publications {
   #settle(publication: Publication): void {
     publication.cancelTimer?.();
     this.#unanswered--;
-    this.#unansweredBytes -= publication.message.bytes.length;
+    this.#unansweredBytes -= publication.outgoing.message.bytes.length;
     this.#countAnswered(publication);
   }
 
@@ -389,7 +389,8 @@ function forgetOrigin({ origins }: Sent, counter: number): void {
 }
 
 /** A message with its counter. */
-interface Publication extends Outgoing {
+interface Publication {
+  readonly outgoing: Outgoing;
   readonly sent: Sent;
   readonly counter: number;
   /** Time at which the previous message of the channel was published. */
@@ -400,5 +401,5 @@ interface Publication extends Outgoing {
   readonly returned: Deferred<void> | undefined;
   /** Whether `sent.unanswered` counts this message. */
   isUnanswered: boolean;
-  cancelTimer: (() => void) | undefined;
+  cancelTimer?: () => void;
 }

@@ -17,15 +17,12 @@ export interface Publication<Data> {
   /** The members that do not get the message. */
   readonly except: ReadonlySet<object> | undefined;
   /** If set, the only members that get the message. */
-  readonly only: ReadonlySet<Session<Data>> | undefined;
+  readonly only?: ReadonlySet<Session<Data>> | undefined;
   /** The position in the room's history, if the history has the message and the position is known. */
-  readonly position: Position | undefined;
+  readonly position?: Position | undefined;
   /** Offset of the previous message, if the engine's offsets have holes. */
-  readonly previous: number | undefined;
+  readonly previous?: number | undefined;
 }
-
-/** Default fields of a publication: for all members, without a position. */
-export const TO_ALL = { only: undefined, position: undefined, previous: undefined } as const;
 
 export function isFor<Data>({ except, only }: Publication<Data>, member: Session<Data>): boolean {
   return except?.has(member) !== true && only?.has(member) !== false;

@@ -3,7 +3,7 @@ import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
 import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
-import { Audience, type Publication, TO_ALL } from '../delivery/audience.ts';
+import { Audience, type Publication } from '../delivery/audience.ts';
 import {
   chosen,
   PUBLISH_NAMES,
@@ -332,7 +332,7 @@ export class Rooms<Data> {
     const delivered =
       formed === undefined
         ? RESOLVED
-        : record.audience.publish({ ...TO_ALL, message: formed, key, except, only, position });
+        : record.audience.publish({ message: formed, key, except, only, position });
     if (keeps) this.#keep(name, record, message);
     if (position === undefined) return delivered as Promise<undefined>;
     return delivered.then(() => position);

@@ -21,7 +21,7 @@ import { loadedLink } from '../backplane/loaded-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
 import type { Except } from '../backplane/publications.ts';
 import type { CloseTarget } from '../backplane/words.ts';
-import { Audience, TO_ALL } from '../delivery/audience.ts';
+import { Audience } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
 import {
   BackplaneError,
@@ -453,7 +453,7 @@ export class Sessions<Data> implements LocalHub {
     arrival: Arrival,
   ): Promise<void> {
     if (room !== undefined) return this.rooms.arrived(room, message, key, except, arrival);
-    const publication = { message, key, except, ...TO_ALL };
+    const publication = { message, key, except };
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
