@@ -48,13 +48,15 @@ class Primary {
   #workers: WorkerProcess[] = [];
 
   start(): void {
-    this.#workers = [];
+    const started: WorkerProcess[] = [];
+    this.#workers = started;
     this.#process = fork(new URL('workers-primary.ts', import.meta.url), {
       execArgv: [...LOADER],
       serialization: 'advanced',
     });
+    // A message may come after the primary has ended.
     this.#process.on('message', ({ worker, event, value }: FromPrimary) => {
-      this.#workers[worker]!.emit(event, value);
+      started[worker]!.emit(event, value);
     });
   }
 
