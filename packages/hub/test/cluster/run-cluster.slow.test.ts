@@ -22,6 +22,7 @@ class Program {
   /** While it exists, no worker starts. */
   readonly fail: string;
   readonly child: ChildProcess;
+  /** Resolves to the exit code when all processes have ended and all their lines are read. */
   readonly ended: Promise<number | null>;
 
   constructor(port: number, workers: number, env: NodeJS.ProcessEnv) {
@@ -39,7 +40,7 @@ class Program {
     ] as const) {
       createInterface({ input: stream }).on('line', (line) => void lines.push(line));
     }
-    this.ended = once(this.child, 'exit').then(([code]) => code as number | null);
+    this.ended = once(this.child, 'close').then(([code]) => code as number | null);
     whenOver(async () => {
       this.child.kill('SIGKILL');
       await this.ended;
