@@ -66,12 +66,12 @@ describe("a BrowserConn over React Native's WebSocket", () => {
       void live.receive((message) => void texts.push(message.text()));
       const socket = await socketAt(sockets, 0);
       socket.open();
-      await vi.waitFor(() => expect(socket.sent).toEqual(['grüße', 'no id']));
+      await expect.poll(() => socket.sent).toEqual(['grüße', 'no id']);
       socket.message('grüße');
       await Promise.all(sent);
-      await vi.waitFor(() => expect(texts).toEqual(['grüße']));
+      await expect.poll(() => texts).toEqual(['grüße']);
       const closed = live.close();
-      await vi.waitFor(() => expect(socket.closes).toHaveLength(1));
+      await expect.poll(() => socket.closes).toHaveLength(1);
       socket.end(1000);
       await closed;
     } finally {

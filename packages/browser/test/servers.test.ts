@@ -113,8 +113,11 @@ describe.each(CLASSES)('a BrowserConn over the WebSocket of %s', (_class, WebSoc
   });
 
   it('rejects when nothing listens', async () => {
-    const server = await serve({ port: 0, host: '127.0.0.1' }, () => {});
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => conn.discardReads());
+    // A connection that the server has ended keeps its port from other processes for a minute.
+    const first = await dial(server.url, { WebSocket });
     await server.close();
+    await first.closed;
     const error = await rejection(dial(server.url, { WebSocket }));
     expect(error).toBeInstanceOf(TransportError);
   });

@@ -5,9 +5,16 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Diagnostics, Dialer } from '../src/index.ts';
 import { rawServer, says } from './servers.ts';
 
-function heard<Name extends keyof Diagnostics>(name: Name): Diagnostics[Name][] {
+/** The events of a channel that are about this URL. Other test files share this process, and may dial. */
+function heard<Name extends '@ws:dial' | '@ws:dial:fail'>(
+  name: Name,
+  about: string,
+): Diagnostics[Name][] {
   const events: Diagnostics[Name][] = [];
-  const listener = (event: unknown): void => void events.push(event as Diagnostics[Name]);
+  const listener = (event: unknown): void => {
+    const dialed = event as Diagnostics[Name];
+    if (dialed.url.startsWith(about)) events.push(dialed);
+  };
   subscribe(name, listener);
   onTestFinished(() => void unsubscribe(name, listener));
   return events;
@@ -15,9 +22,9 @@ function heard<Name extends keyof Diagnostics>(name: Name): Diagnostics[Name][] 
 
 describe('@ws:dial and @ws:dial:fail', () => {
   it('publish the beginning of a dial and its failure', async () => {
-    const dials = heard('@ws:dial');
-    const fails = heard('@ws:dial:fail');
     const { url } = await rawServer(says('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
+    const dials = heard('@ws:dial', url);
+    const fails = heard('@ws:dial:fail', url);
     const error: unknown = await new Dialer()
       .dial(`${url}?token=x`)
       .catch((reason: unknown) => reason);
@@ -26,7 +33,7 @@ describe('@ws:dial and @ws:dial:fail', () => {
   });
 
   it('publish nothing for a bad option', async () => {
-    const dials = heard('@ws:dial');
+    const dials = heard('@ws:dial', 'ws://h/');
     await expect(new Dialer().dial('ws://h/', { zap: 1 } as never)).rejects.toThrow(TypeError);
     expect(dials).toEqual([]);
   });

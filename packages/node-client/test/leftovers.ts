@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { prepareReadBuffer } from '@ws/node-io/internal';
-import { expect } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { type DialAddress, Dialer, type DialerOptions, type DialOptions } from '../src/index.ts';
 import { closing } from './servers.ts';
 
@@ -41,6 +41,12 @@ export function timers(): number {
   return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 }
 
+/** Timers of JavaScript fire by `vi.advanceTimersByTime` only, until the end of the test. */
+export function stopTime(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
 /**
  * Dials, expects a failure, and checks that it leaves no stream, no
  * listener, no timer.
@@ -72,6 +78,7 @@ export async function inVain(
   );
   // Fewer when a timer of the test runner has expired meanwhile.
   expect(timers()).toBeLessThanOrEqual(before);
+  if (vi.isFakeTimers()) expect(vi.getTimerCount()).toBe(0);
   expect(getEventListeners(signal, 'abort')).toEqual([]);
   for (const { stream, close } of streams) {
     expect(stream.destroyed).toBe(true);

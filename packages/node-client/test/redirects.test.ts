@@ -7,9 +7,9 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { generate } from 'selfsigned';
 import { CookieJar } from 'tough-cookie';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BadHandshakeError, type DialAddress, Dialer, type DialerOptions } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
+import { inVain, stopTime } from './leftovers.ts';
 import { dialsTo, splice, tunnelProxy } from './proxies.ts';
 import { certificate, type RawServer, rawServer, rawTlsServer } from './servers.ts';
 
@@ -447,8 +447,13 @@ describe('followRedirects', () => {
   });
 
   it('has one timeout for all steps', async () => {
-    const silent = await rawServer(() => {});
-    const server = await site({ '/a': to(silent.url) });
+    stopTime();
+    const half = (): void => void vi.advanceTimersByTime(30);
+    const silent = await rawServer(half);
+    const server = await rawServer((socket) => {
+      half();
+      socket.end(to(silent.url));
+    });
     const error = await inVain(`${server.url}/a`, { followRedirects: 5, handshakeTimeout: 60 });
     expect(error).toMatchObject({
       message: `websocket: handshake with 127.0.0.1:${silent.port} timed out after 60 ms (option handshakeTimeout) while waiting for the answer`,

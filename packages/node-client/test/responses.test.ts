@@ -3,9 +3,9 @@ import { getEventListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { TransportError } from '@ws/conn';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { BadHandshakeError, type ClientConn, Dialer, TimeoutError } from '../src/index.ts';
-import { inVain, listeners, timers } from './leftovers.ts';
+import { inVain, listeners, stopTime, timers } from './leftovers.ts';
 import { accepts, spoiltAccepts } from './responses/accept.ts';
 import { bodies, ends, frames, unendedBodies } from './responses/body.ts';
 import { fields, lengths } from './responses/fields.ts';
@@ -245,7 +245,7 @@ describe('a valid response followed by frames', () => {
 });
 
 describe('an answer that comes slowly', () => {
-  /** Writes single bytes, at once or `ms` apart. */
+  /** Writes single bytes, `apart` ms after each other. */
   const dribble = (bytes: Bytes, apart: number) => (socket: Socket, request: SeenRequest) => {
     const text = textOf(bytes, request);
     let at = 0;
@@ -262,7 +262,16 @@ describe('an answer that comes slowly', () => {
     ['in interim answers', 'HTTP/1.1 103 H\r\n\r\n'.repeat(9)],
     ['in spaces', `HTTP/1.1 101 S\r\nX:${' '.repeat(500)}`],
   ])('ends at the timeout, a byte at a time %s', async (_, bytes) => {
-    const server = await rawServer(dribble(bytes, 20));
+    stopTime();
+    const server = await rawServer((socket, request) => {
+      const text = textOf(bytes, request);
+      let at = 0;
+      const more = (): void => {
+        vi.advanceTimersByTime(10);
+        if (at < 15) socket.write(text[at++]!, 'latin1', () => setImmediate(more));
+      };
+      more();
+    });
     const error = await inVain(server.url, { handshakeTimeout: 150 });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({

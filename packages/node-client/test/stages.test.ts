@@ -1,7 +1,7 @@
 import { getEventListeners, once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   BadHandshakeError,
   type DialAddress,
@@ -10,20 +10,10 @@ import {
   TimeoutError,
   TransportError,
 } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
+import { inVain, stopTime } from './leftovers.ts';
 import { certificate, closing, rawServer, rawTlsServer } from './servers.ts';
 
 const silent = (): void => {};
-
-/** The URL of a port without a listener. */
-async function nobody(): Promise<string> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return `127.0.0.1:${port}`;
-}
 
 /** A TCP server that runs a function for each socket. */
 async function tcp(onSocket: (socket: Socket) => void): Promise<string> {
@@ -47,7 +37,7 @@ describe('a connection that fails', () => {
   const plain = { netDial: undefined };
 
   it.each(['ws', 'wss'])('because no server listens is a TransportError (%s)', async (scheme) => {
-    const address = await nobody();
+    const address = '127.0.0.1:1';
     const error = await inVain(`${scheme}://${address}/`, plain);
     expect(error).toBeInstanceOf(TransportError);
     expect(error).toMatchObject({
@@ -219,7 +209,8 @@ describe('handshakeTimeout', () => {
   const short = { handshakeTimeout: 40 };
 
   it('ends the wait for a silent server', async () => {
-    const server = await rawServer(silent);
+    stopTime();
+    const server = await rawServer(() => void vi.advanceTimersByTime(40));
     const error = await inVain(server.url, short);
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({
@@ -296,11 +287,11 @@ describe('handshakeTimeout', () => {
   });
 
   it('does not touch the connection that it let through', async () => {
-    const server = await rawServer((socket, request) => {
-      socket.write(request.ok());
-      setTimeout(() => void socket.write('\x81\x02hi', 'latin1'), 500);
-    });
-    const conn = await new Dialer({ handshakeTimeout: 400 }).dial(server.url);
+    stopTime();
+    const server = await rawServer((socket, request) => void socket.write(request.ok()));
+    const conn = await new Dialer(short).dial(server.url);
+    vi.advanceTimersByTime(40);
+    server.sockets[0]!.write('\x81\x02hi', 'latin1');
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     conn.terminate();

@@ -21,13 +21,18 @@ beforeEach(async () => {
 
 afterEach(() => pair.dispose());
 
-/** The events of a channel until the test ends. */
+/**
+ * The events of a channel until the test ends. Connections of the test files before, which share this process, may end
+ * meanwhile.
+ */
 function heard<Name extends keyof Diagnostics>(
   name: Name,
   tell?: (event: Diagnostics[Name]) => void,
 ): Diagnostics[Name][] {
   const events: Diagnostics[Name][] = [];
   const listener = (event: unknown): void => {
+    const { underlyingConn } = (event as { conn: Conn }).conn;
+    if (underlyingConn !== pair.ours && underlyingConn !== pair.peer) return;
     events.push(event as Diagnostics[Name]);
     tell?.(event as Diagnostics[Name]);
   };

@@ -20,7 +20,7 @@ describe('platformOfServer', () => {
   });
 
   it('reports each close to the server and to the process', async () => {
-    const seen: unknown[] = [];
+    const seen: Conn[] = [];
     const see = (event: unknown): void => void seen.push((event as { conn: Conn }).conn);
     subscribe('@ws:open', see);
     subscribe('@ws:close', see);
@@ -31,7 +31,8 @@ describe('platformOfServer', () => {
     ws.terminate();
     await conn!.closed;
     expect(server.connections.size).toBe(0);
-    expect(seen).toEqual([conn, conn]);
+    // Connections of the test files before may end meanwhile.
+    expect(seen.filter((each) => each === conn)).toHaveLength(2);
     unsubscribe('@ws:open', see);
     unsubscribe('@ws:close', see);
     await server.close();

@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
+import { turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../src/index.ts';
 import { masked, parseAnswer, RawPeer, request, TestServer, trapLeftovers } from './raw.ts';
@@ -137,10 +138,10 @@ describe('a client that sends more than is kept before the answer', () => {
     const first = once(asked, 'request');
     client.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await first;
-    const upgrade = once(server.http, 'upgrade');
+    const upgrade = once(server.http, 'upgrade') as Promise<[unknown, net.Socket]>;
     client.stream.end(request({ behind: frames(300_000) }));
-    await upgrade;
-    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    const [, socket] = await upgrade;
+    while (socket.bytesRead < 70_000) await turn();
     answer();
     await client.closed;
     const answers = client.received.toString();
@@ -153,16 +154,18 @@ describe('a client that sends more than is kept before the answer', () => {
 });
 
 describe('a client that has half-closed', () => {
-  const later = <T>(value: T): Promise<T> =>
-    new Promise((resolve) => setTimeout(() => resolve(value), 20));
+  const later = async <T>({ socket }: IncomingMessage, value: T): Promise<T> => {
+    await once(socket, 'end');
+    return value;
+  };
 
   it.each<{ says: string; options: UpgraderOptions<unknown>; key?: boolean; status: number }>(
     // biome-ignore format: a table
     [
-      { says: 'a bad key after checkOrigin', key: false, options: { checkOrigin: () => later(true) }, status: 400 },
-      { says: 'its origin', options: { checkOrigin: () => later(false) }, status: 403 },
-      { says: 'authenticate', options: { authenticate: () => later({ refuse: 401 }) }, status: 401 },
-      { says: 'nothing else', options: { authenticate: () => later('ada') }, status: 400 },
+      { says: 'a bad key after checkOrigin', key: false, options: { checkOrigin: (req) => later(req, true) }, status: 400 },
+      { says: 'its origin', options: { checkOrigin: (req) => later(req, false) }, status: 403 },
+      { says: 'authenticate', options: { authenticate: (req) => later(req, { refuse: 401 }) }, status: 401 },
+      { says: 'nothing else', options: { authenticate: (req) => later(req, 'ada') }, status: 400 },
       { says: 'a check that never ends', options: { authenticate: () => new Promise(() => {}) }, status: 400 },
     ],
   )('still receives a refusal: $says', async ({ options, key = true, status }) => {

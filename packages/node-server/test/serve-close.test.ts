@@ -375,7 +375,7 @@ describe('close that is awaited where it waits for its caller', () => {
   it('reports nothing when it is not awaited', async () => {
     const reported: unknown[] = [];
     const server: WsServer = await serve(
-      { host: '127.0.0.1', report: (error) => reported.push(error), close: { timeout: 2_000 } },
+      { host: '127.0.0.1', report: (error) => reported.push(error), close: { timeout: 60_000 } },
       () => void server.close(),
     );
     const peer = await connectRaw(Number(new URL(server.url).port));

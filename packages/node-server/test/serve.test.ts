@@ -475,7 +475,10 @@ describe('serve with a given server', () => {
 describe('serve().close', () => {
   it('ends the listening', async () => {
     const server = await serve({}, echo);
+    // A connection that the server has ended keeps its port from other processes for a minute.
+    const idle = await connectRaw(portOf(server));
     await server.close();
+    await idle.closed;
     await expect(client(server.url)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 

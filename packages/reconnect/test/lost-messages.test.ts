@@ -1,6 +1,6 @@
 // A reader of a ReconnectingConn for which `close` has dropped messages does not end normally.
 import { type Conn, connPair, type Message, TimeoutError } from '@ws/conn';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { ReconnectingConn } from '../src/index.ts';
 
 const SIZE = 20_000;
@@ -17,10 +17,11 @@ const READERS: Readonly<
 };
 
 async function reading(read: keyof typeof READERS, discard: boolean) {
-  const servers: Conn[] = [];
+  let dialed!: (server: Conn) => void;
+  const accepted = new Promise<Conn>((resolve) => (dialed = resolve));
   const dial = async (): Promise<Conn> => {
     const [client, server] = connPair({ closeTimeout: 1_000, heartbeat: false });
-    servers.push(server);
+    dialed(server);
     return client;
   };
   const live = new ReconnectingConn(dial, { minDelay: 1, maxDelay: 4 });
@@ -41,7 +42,7 @@ async function reading(read: keyof typeof READERS, discard: boolean) {
     () => undefined,
     (error: unknown) => error,
   );
-  const server = await vi.waitUntil(() => servers[0]);
+  const server = await accepted;
   void server.discardReads();
   for (let i = 0; i < ALL; i++) void server.send(new Uint8Array(SIZE)).catch(() => {});
   await first;

@@ -1091,6 +1091,8 @@ describe('ReconnectingConn.report', () => {
     const warned = new Promise<string>((resolve) => {
       const { error } = console;
       console.error = (text: string) => {
+        // A test of another file may have left a connection that fails now.
+        if (!text.includes('nothing listens there')) return error(text);
         console.error = error;
         resolve(text);
       };

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { upgrade } from '@ws/fetch';
 import { type NodeInfo, type ServeFetchOptions, serveFetch } from '@ws/fetch/node';
 import { type BadHandshakeError, dial } from '@ws/node-client';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { FetchHandler } from '../../src/upgrade.ts';
 import { refusal as refusalAt, serve as serveFor } from '../serving.ts';
 
@@ -261,7 +261,9 @@ describe('the body of a Response', () => {
       );
     });
     const warnings: unknown[] = [];
-    const warn = (warning: unknown): void => void warnings.push(warning);
+    const warn = (warning: Error): void => {
+      if (warning.name === 'MaxListenersExceededWarning') warnings.push(warning);
+    };
     process.on('warning', warn);
     onTestFinished(() => void process.off('warning', warn));
     const bytes = await (await fetch(`http://127.0.0.1:${port}/`)).arrayBuffer();
@@ -293,7 +295,7 @@ describe('the body of a Response', () => {
     expect(signal.aborted).toBe(false);
     fail();
     await expect(response.text()).rejects.toThrow();
-    await vi.waitFor(() => expect(signal.aborted).toBe(true));
+    await expect.poll(() => signal.aborted).toBe(true);
     expect(reports).toEqual([boom]);
   });
 
@@ -318,11 +320,11 @@ describe('the body of a Response', () => {
     socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(2));
     await once(socket, 'data');
     socket.resume();
-    await vi.waitFor(() => expect(fails).toHaveLength(2));
+    await expect.poll(() => fails).toHaveLength(2);
     fails[1]!();
     fails[0]!();
     await once(socket, 'close');
-    await vi.waitFor(() => expect(reports).toHaveLength(2));
+    await expect.poll(() => reports).toHaveLength(2);
     expect(new Set(reports)).toEqual(new Set(['Error: boom 0', 'Error: boom 1']));
   });
 });
@@ -344,10 +346,10 @@ describe('the body of a Response whose client leaves', () => {
       });
       const socket = connect(port, '127.0.0.1').on('error', () => {});
       socket.write(text);
-      await vi.waitFor(() => expect(calls).toBe(requests));
+      await expect.poll(() => calls).toBe(requests);
       if (!isLate) await once(socket, 'data');
       socket.destroy();
-      await vi.waitFor(() => expect(cancelled).toBe(requests));
+      await expect.poll(() => cancelled).toBe(requests);
     }
   });
 });

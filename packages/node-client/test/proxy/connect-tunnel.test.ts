@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type BadHandshakeError, dial, TransportError } from '../../src/index.ts';
-import { inVain } from '../leftovers.ts';
+import { inVain, stopTime } from '../leftovers.ts';
 import { tunnelProxy } from '../proxies.ts';
 import { certificate, type Reply, rawServer, rawTlsServer, says } from '../servers.ts';
 
@@ -53,6 +53,16 @@ async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeEr
   expect([second.message, second.code]).toEqual([first.message, first.code]);
   expect(first.message).not.toContain('hush');
   return first;
+}
+
+/** Sends bytes, and lets the time of the dial pass. */
+function timesOut(bytes: string): [Reply, object] {
+  stopTime();
+  const reply: Reply = (socket) => {
+    socket.write(bytes);
+    vi.advanceTimersByTime(150);
+  };
+  return [reply, { handshakeTimeout: 150 }];
 }
 
 /** As in `response.ts`, in ms. */
@@ -243,7 +253,7 @@ describe('an answer to CONNECT', () => {
   it.each(['HTTP/1.1 20', 'HTTP/1.1 200 OK\r\nA: b\r\n', 'HTTP/1.1 100 Continue\r\n'])(
     'of which half comes (%j) ends at the timeout',
     async (half) => {
-      const error = await fails(says(half), { handshakeTimeout: 150 });
+      const error = await fails(...timesOut(half));
       expect(error).toMatchObject({
         code: 'WS_ERR_TIMEOUT',
         message: /while waiting for the proxy/,
@@ -335,9 +345,7 @@ describe('an answer to CONNECT', () => {
   });
 
   it('that stays interim ends at the timeout', async () => {
-    // Long enough for the TLS handshake with the proxy on a busy machine.
-    const options = { handshakeTimeout: 400 };
-    const error = await fails(says('HTTP/1.1 100 Continue\r\n\r\n'), options);
+    const error = await fails(...timesOut('HTTP/1.1 100 Continue\r\n\r\n'));
     expect(error.code).toBe('WS_ERR_TIMEOUT');
   });
 

@@ -19,7 +19,7 @@ import {
   TimeoutError,
   type Transport,
 } from '../../src/index.ts';
-import { inVain } from '../leftovers.ts';
+import { inVain, stopTime } from '../leftovers.ts';
 import { dialsTo, grants, socksServer, tunnelProxy } from '../proxies.ts';
 import {
   certificate,
@@ -523,6 +523,7 @@ describe('the option proxy', () => {
 
 describe('the bounds of a dial through a proxy', () => {
   const short = { handshakeTimeout: 200 };
+  const timeIsUp = (): void => void vi.advanceTimersByTime(200);
   const at = (port: number, scheme = 'http') => new URL(`${scheme}://me:hush@127.0.0.1:${port}`);
 
   it('end the function', async () => {
@@ -541,7 +542,8 @@ describe('the bounds of a dial through a proxy', () => {
   });
 
   it.each(['http', 'socks5'])('end the wait for a silent %s proxy', async (scheme) => {
-    const via = await rawServer(silent);
+    stopTime();
+    const via = await silentServer(timeIsUp);
     const error = await inVain('ws://h/', { ...short, proxy: at(via.port, scheme) });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({
@@ -551,7 +553,8 @@ describe('the bounds of a dial through a proxy', () => {
   });
 
   it('end the TLS handshake with a silent proxy', async () => {
-    const via = await rawServer(silent);
+    stopTime();
+    const via = await silentServer(timeIsUp);
     const proxy = at(via.port, 'https');
     const message = `websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the TLS handshake with the proxy 127.0.0.1:${via.port}`;
     expect(await inVain('ws://h/', { ...short, proxy })).toMatchObject({ message });
@@ -565,7 +568,11 @@ describe('the bounds of a dial through a proxy', () => {
     ['the TLS handshake', 'wss', 443, 'waiting for the TLS handshake with h:443'],
     ['the wait', 'ws', 80, 'waiting for the answer'],
   ])('end %s with a silent server behind the proxy', async (_, scheme, port, stage) => {
-    const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
+    stopTime();
+    const via = await rawServer((socket) => {
+      socket.once('data', timeIsUp);
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    });
     expect(await inVain(`${scheme}://h/`, { ...short, proxy: at(via.port) })).toMatchObject({
       message: `websocket: handshake with h:${port} timed out after 200 ms (option handshakeTimeout) while ${stage}`,
     });

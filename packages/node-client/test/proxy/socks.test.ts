@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { BadHandshakeError, Dialer, TimeoutError, TransportError } from '../../src/index.ts';
-import { inVain } from '../leftovers.ts';
+import { inVain, stopTime } from '../leftovers.ts';
 import { dialsTo, grants, socksServer } from '../proxies.ts';
 import { certificate, greeted, greets, rawServer, rawTlsServer } from '../servers.ts';
 
@@ -317,7 +317,13 @@ describe('a SOCKS 5 proxy that', () => {
     ['in its answer to the request', [NO_AUTH, '05 00']],
     ['in a name', [NO_AUTH, '05 00 00 03 ff 4141']],
   ])('falls silent %s ends at the timeout', async (_, answers, userInfo) => {
-    const via = await socksServer(answers, userInfo);
+    stopTime();
+    const last = Buffer.from(answers.at(-1)!.replaceAll(' ', ''), 'hex');
+    const falls = (socket: Socket): void => {
+      socket.write(last);
+      vi.advanceTimersByTime(40);
+    };
+    const via = await socksServer([...answers.slice(0, -1), falls], userInfo);
     const error = await inVain('ws://h/', { proxy: via.proxy, handshakeTimeout: 40 });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({

@@ -1,6 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ReconnectingOptions } from '../../src/index.ts';
-import { timers } from '../leftovers.ts';
 import { type Reply } from '../servers.ts';
 import {
   accepts,
@@ -11,7 +10,6 @@ import {
   drops,
   iterate,
   refuses,
-  silent,
   turn,
 } from './iterating.ts';
 
@@ -100,26 +98,20 @@ describe('the waits of reconnecting', () => {
   });
 
   it('keep the process alive', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const set = vi.spyOn(globalThis, 'setTimeout');
+    const cleared = vi.spyOn(globalThis, 'clearTimeout');
+    onTestFinished(() => void vi.restoreAllMocks());
     const server = await answers(refuses(503));
-    let failed = silent;
-    const failure = new Promise<void>((resolve) => {
-      failed = resolve;
-    });
-    const iterator = iterate(server.url, {
-      minDelay: 60_000,
-      maxDelay: 60_000,
-      handshakeTimeout: false,
-      retry: () => failed(),
-    });
-    const before = timers();
+    const iterator = iterate(server.url, { minDelay: 61_234, maxDelay: 61_234 });
     const next = iterator.next();
-    await failure;
-    // Timers without a reference are not among them.
-    await expect.poll(timers).toBeGreaterThan(before);
-    const waiting = timers();
+    const waits = (): number => set.mock.calls.findIndex(([, ms]) => ms === 61_234);
+    while (waits() < 0) await turn();
+    const timer = set.mock.results[waits()]!.value as NodeJS.Timeout;
+    expect(timer.hasRef()).toBe(true);
     await iterator.return?.();
     await next;
-    expect(timers()).toBe(waiting - 1);
+    expect(cleared).toHaveBeenCalledWith(timer);
   });
 });
 

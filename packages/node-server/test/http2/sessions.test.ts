@@ -146,7 +146,7 @@ describe('a session of serve', () => {
   });
 
   it('survives that the process of its server was suspended during a ping', async () => {
-    const server = await served(false, { heartbeat: { interval: 100, timeout: 50 } });
+    const server = await served(false, { heartbeat: { interval: 100, timeout: 250 } });
     const worker = new Worker(
       `const { connect } = require('node:http2');
        const { parentPort, workerData } = require('node:worker_threads');
@@ -161,7 +161,7 @@ describe('a session of serve', () => {
       const [event] = (await once(worker, 'message')) as [string];
       expect(event).toBe('ping');
       // Longer than all pings.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
     }
   });
 

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import { BlockList, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Diagnostics, serve, TransportError } from '../../src/index.ts';
+import { type Conn, type Diagnostics, serve, TransportError } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
 import { addressByOption, forwardedAddress } from '../../src/policies/client-address.ts';
 import { upgradeOfNode } from '../../src/upgrade-listeners.ts';
@@ -143,13 +143,17 @@ describe('the address of the peer', () => {
 
   it('is known to a subscriber of @ws:close', async () => {
     const addresses: unknown[] = [];
+    let accepted: Conn | undefined;
     const onClose = (event: unknown): void => {
       const { conn } = event as Diagnostics['@ws:close'];
-      if (conn.role === 'server') addresses.push(conn.remoteAddr);
+      if (conn === accepted) addresses.push(conn.remoteAddr);
     };
     subscribe('@ws:close', onClose);
     onTestFinished(() => void unsubscribe('@ws:close', onClose));
-    const server = await serve({ host: '127.0.0.1' }, (conn) => conn.discardReads());
+    const server = await serve({ host: '127.0.0.1' }, (conn) => {
+      accepted = conn;
+      return conn.discardReads();
+    });
     const client = await connectRaw(Number(new URL(server.url).port));
     await client.upgrade();
     const { localPort } = client.stream;

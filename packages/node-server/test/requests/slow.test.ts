@@ -10,6 +10,8 @@ import { connectRaw, RawPeer, request, trapLeftovers } from '../raw.ts';
 trapLeftovers();
 
 const HEAD = request().toString('latin1');
+/** So that the TLS handshake of a peer has its time on a busy machine, in ms. */
+const TLS_TIMEOUT = 30_000;
 /** The truncated first record of a TLS handshake. */
 const HALF_HELLO = Buffer.from('16030100c8010000c40303', 'hex');
 
@@ -58,8 +60,6 @@ async function secured(port: number): Promise<RawPeer> {
 
 describe('serve ends a peer that sends', () => {
   const handshakeTimeout = 40;
-  /** Longer, so that the peer's own TLS handshake, or an earlier request, fits in. */
-  const withTimeToStart = 400;
 
   it.concurrent.for(PEERS)('$says', async (peer, { onTestFinished }) => {
     const server = await serve({ handshakeTimeout, host: '127.0.0.1' }, () => {});
@@ -72,10 +72,8 @@ describe('serve ends a peer that sends', () => {
   });
 
   it.concurrent.for(PEERS)('over TLS $says', async (peer, { onTestFinished }) => {
-    const server = await serve(
-      { handshakeTimeout: withTimeToStart, host: '127.0.0.1', tls: await selfSigned() },
-      () => {},
-    );
+    const tls = { ...(await selfSigned()), handshakeTimeout: TLS_TIMEOUT };
+    const server = await serve({ handshakeTimeout, host: '127.0.0.1', tls }, () => {});
     onTestFinished(async () => void (await server.close()));
     const client = await secured(Number(new URL(server.url).port));
     expect(await exhaust(client, peer)).toMatch(
@@ -125,7 +123,8 @@ describe('serve ends a peer that sends', () => {
   it.concurrent('nothing after an answered plain request', async ({ onTestFinished }) => {
     const server = await serve(
       {
-        handshakeTimeout: withTimeToStart,
+        // Longer, so that the first request fits in.
+        handshakeTimeout: 400,
         host: '127.0.0.1',
         request: (_req, res) => res.end('a page'),
       },
@@ -185,11 +184,9 @@ describe('after its request a peer', () => {
         host: '127.0.0.1',
         [check]: () => new Promise<never>(() => {}),
       };
+      const tls = { ...(await selfSigned()), handshakeTimeout: TLS_TIMEOUT };
       for (const secure of [false, true]) {
-        const server = await serve(
-          { ...options, tls: secure ? await selfSigned() : undefined },
-          () => {},
-        );
+        const server = await serve({ ...options, tls: secure ? tls : undefined }, () => {});
         onTestFinished(async () => void (await server.close()));
         const port = Number(new URL(server.url).port);
         const client = secure ? await secured(port) : await connectRaw(port);

@@ -157,10 +157,10 @@ describe.each([
   it('ends during `over` when every connection has gone', async () => {
     const { closing, open } = await run({}, read);
     const clients = [await open(), await open(), await open()];
-    const result = closing.close({ over: 60_000 });
+    const result = closing.close({ over: 600_000 });
     for (const client of clients) client.stream.destroy();
     expect(await result).toMatchObject({ closed: 3, terminated: 0 });
-  }, 5_000);
+  });
 
   it('is the disposal', async () => {
     const { closing, open } = await run({}, read);

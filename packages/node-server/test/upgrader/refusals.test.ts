@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { HandshakeError, Upgrader } from '../../src/index.ts';
 import { exchange, RawPeer, request } from '../raw.ts';
-import { clients, connected, endAfterEach, listening } from '../upgrade-server.ts';
+import { clients, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
 
@@ -218,9 +218,11 @@ describe('a refused socket', () => {
         });
         upgrader.upgrade(req, socket, head).catch((error: unknown) => server.settled(error));
       });
-      const client = await connected(server);
+      const open = { port: server.port, host: '127.0.0.1', allowHalfOpen: true };
+      const client = new RawPeer(connect(open));
+      clients.push(client);
       client.stream.write(request({ without: ['sec-websocket-key'] }));
-      await client.until(() => client.received.includes('\r\n\r\n'));
+      await client.until(() => client.ended);
       await server.outcome();
       expect(closed).toBe(false);
       vi.advanceTimersByTime(2_000);
