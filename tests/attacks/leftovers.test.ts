@@ -96,9 +96,9 @@ describe('closed connections', () => {
   });
 });
 
-/** Returns new leftovers. Timers of the test runner have two seconds to end. */
+/** Returns new leftovers. Timers of the test runner have ten seconds to end. */
 async function leftMoreThan(before: readonly string[]): Promise<string[]> {
-  const patience = AbortSignal.timeout(2_000);
+  const patience = AbortSignal.timeout(10_000);
   for (;;) {
     const past = [...before];
     const more = leftovers().filter((name) => {

@@ -1,3 +1,4 @@
+import type { Http2Session } from 'node:http2';
 import type { Platform, Role, Transport } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
 import { cancel, SteppedTransport, streamPair, turn } from '../kit/index.ts';
@@ -55,30 +56,44 @@ async function turns(): Promise<void> {
   for (let i = 0; i < TURNS; i++) await turn();
 }
 
+/** Resolves when the other end has read all that the session has sent before. */
+function pinged(session: Http2Session): Promise<void> {
+  return new Promise((resolve) => {
+    const isSent = !session.destroyed && !session.closed && session.ping(() => resolve());
+    if (!isSent) resolve();
+  });
+}
+
 /**
  * The two ends of a stream of HTTP/2, on sockets. Its bytes move in turns of the event loop. The
  * operations of a pair take none, unless they wait for a FIN or a reset.
  */
 export function http2Wire(secure: boolean, whenOver: (end: () => unknown) => void): OpenWire {
   return async (_platform, role) => {
-    const { client, server, dispose } = await streamPair(secure);
+    const { client, server, session, serverSession, dispose } = await streamPair(secure);
     whenOver(dispose);
     const [ours, theirs] = role === 'server' ? [server, client] : [client, server];
     const options = { highWaterMark: HIGH_WATER_MARK };
     const far = http2Transport(theirs, options);
+    // On a busy machine, the kernel delivers bytes many turns later.
+    const arrival = async (): Promise<void> => {
+      await turns();
+      await Promise.all([pinged(session), pinged(serverSession)]);
+      await turns();
+    };
     return {
       near: http2Transport(ours, options),
       far,
-      step: turns,
+      step: arrival,
       endFar() {
         far.end();
-        return turns();
+        return arrival();
       },
       break() {
         if (!theirs.destroyed) cancel(theirs);
-        return turns();
+        return arrival();
       },
-      rest: turns,
+      rest: arrival,
     };
   };
 }

@@ -50,7 +50,7 @@ export function rawClosingSuite(connector: Connector, carriers = SOCKETS): void 
     });
 
     it('drops a peer that answers but does not end TCP within closeTimeout', async () => {
-      const { conn, peer, ended, over } = await open.raw({ closeTimeout: 250 });
+      const { conn, peer, ended, over } = await open.raw({ closeTimeout: 1_000 });
       const closing = conn.close(4001);
       await peer.frame();
       await peer.send(CLOSE, formatCloseMessage(4002, 'as you like'));

@@ -4,8 +4,6 @@ import { serve } from '@ws/node-server';
 import { lacksDaemon, startDaemon } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-const SLOW_MS = 60_000;
-
 const config = (front: number, backend: string): string => `
 defaults
   mode http
@@ -49,6 +47,5 @@ describe.skipIf(lacksDaemon('haproxy'))('serve with http2 behind haproxy', () =>
       expect((await conn.readMessage()).text()).toBe('hello');
       expect(await conn.close(1000)).toMatchObject({ code: 1000, wasClean: true });
     },
-    SLOW_MS,
   );
 });

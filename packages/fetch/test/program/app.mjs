@@ -219,7 +219,8 @@ const routes = {
     upgrade(request, { server }, async (conn) => {
       const texts = [];
       void conn.receive((message) => texts.push(message.text()));
-      await conn.close();
+      // The client of the test may be slow.
+      await conn.close(1000, '', { timeout: 30_000 });
       const { wasClean } = await conn.closed;
       facts.late = { texts, wasClean };
     }),
