@@ -5,7 +5,7 @@ import { connPair } from '@ws/conn';
 import { Hub, type Position } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
 import { nodePlatform } from '@ws/node-io';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Channel } from '../src/backplane/channel.ts';
 import { alone, enter, entered, node, send, turns, wait } from './nodes.ts';
 import { hangingMayJoin, startRaw } from './serve-rooms/setup.ts';
@@ -135,6 +135,7 @@ describe('the counters of a node', () => {
   it('are forgotten after it has ended', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const forgotten = vi.spyOn(Channel.prototype, 'forgetNode');
+    onTestFinished(() => forgotten.mockRestore());
     const { broker, hub: a } = alone();
     const { hub: b } = node(broker, 'b');
     const { received } = await entered(a, 'r');

@@ -279,7 +279,9 @@ describe('a call', () => {
     },
   ])('rejects for a signal that cannot be used, and the next one is sent', async (signal) => {
     const { peer } = setUp();
-    await expect(peer.add([1, 2], { signal: signal as never })).rejects.toBeInstanceOf(Error);
+    for (let i = 0; i < 2; i++) {
+      await expect(peer.add([1, 2], { signal: signal as never })).rejects.toBeInstanceOf(Error);
+    }
     expect(await peer.add([1, 2])).toBe(3);
   });
 

@@ -87,6 +87,8 @@ describe.each(ways)('a handler that ends only by its signal, through %s', (way) 
     void raw.send(call(0, 'job', [0]));
     for (let i = 0; i < 300; i++) void raw.send('{"jsonrpc":"2.0","method":"note"}');
     await until(() => expect(ours.stats.messagesIn).toBeGreaterThanOrEqual(257));
+    // Reading has paused.
+    await settledTurns();
     void raw.close();
     // Before the time of the close itself is over.
     await vi.advanceTimersByTimeAsync(4_000);

@@ -26,9 +26,9 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
       // The platform reports the error, as of any listener.
       if (failures.length > 0) throw failures[0];
     };
+    signal.addEventListener('abort', onAbort);
     listeners = { calls, onAbort };
     listenersOf.set(signal, listeners);
-    signal.addEventListener('abort', onAbort);
   }
   listeners.calls.add(call);
 }
