@@ -221,7 +221,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     this.#parseMore();
     // Calls itself after the wait: a close may drop the piece before the callback runs.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, atEnd));
-    return pieces.empty ? this.#end(atEnd) : this.#take(take);
+    return pieces.empty ? this.#resultAtEnd(atEnd) : this.#take(take);
   }
 
   /** Makes the connection parse more input, unless a piece has arrived. */
@@ -253,7 +253,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected(error);
   }
 
-  #end<T>(atEnd: T): Promise<T> {
+  #resultAtEnd<T>(atEnd: T): Promise<T> {
     const { failure } = this.#pieces;
     return failure === undefined ? Promise.resolve(atEnd) : rejected<T>(failure.reason);
   }

@@ -289,8 +289,7 @@ export class Publications {
       returned = new Deferred();
       sent.origins.set(counter, { ...origin, returned });
     }
-    const isUnanswered = true;
-    return { outgoing, sent, counter, previousAt, result, returned, isUnanswered };
+    return { outgoing, sent, counter, previousAt, result, returned, isUnanswered: true };
   }
 
   #createSent(channel: string): Sent {
