@@ -209,13 +209,7 @@ export class Proxy {
       plan,
       pool: this.#pool,
       handshake,
-      context: {
-        auth: request.context?.auth,
-        // A signal costs time.
-        get signal() {
-          return handshake.signal;
-        },
-      },
+      context: { auth: request.context?.auth, signal: handshake.signal },
       req,
       host: facts.list('host'),
       via: this.#via,
