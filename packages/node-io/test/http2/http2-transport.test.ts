@@ -64,6 +64,29 @@ describe('http2Transport', () => {
     expect(peer.story(1)).toEqual(['HEADERS', 'DATA 100 END']);
   });
 
+  it.each<[string, () => unknown]>([
+    ['in the turn of the write', () => {}],
+    ['while the stream has them', () => new Promise((done) => process.nextTick(done))],
+  ])(
+    'sends its last bytes as they were, which may change at their release: end %s',
+    async (_, wait) => {
+      const { peer, transport } = await served();
+      const sink = new RecordingSink();
+      transport.start(sink);
+      peer.data(1, Buffer.alloc(0), true);
+      await sink.until('end');
+      const last = [Buffer.from('the '), Buffer.from('end')];
+      for (const bytes of last) transport.write(bytes, () => bytes.fill(0));
+      await wait();
+      transport.end();
+      await peer.until(() => peer.story(1).at(-1)!.endsWith(' END'));
+      expect(String(peer.bytes(1))).toBe('the end');
+      await sink.until('close');
+      expect(sink.error).toBeUndefined();
+      expect(last.map(String)).toEqual(['\0\0\0\0', '\0\0\0']);
+    },
+  );
+
   it('gives the stream at most 64 KiB at a time', async () => {
     // Window of a stream: 1 MiB. That of the session is smaller.
     const { peer, stream, transport } = await served([[4, 1 << 20]]);
