@@ -113,8 +113,6 @@ class Http2Transport implements Transport {
   #backlog: WriteBacklog | undefined;
   /** Bytes of the writes that wait for the callback of the last one. */
   #given = 0;
-  /** These bytes are a copy. */
-  #givenCopy = false;
   /** A {@link flush} follows in this turn. */
   #flushScheduled = false;
   /** `end` was called. */
@@ -217,15 +215,11 @@ class Http2Transport implements Transport {
       this.#giveBatch(backlog);
       if (several) stream.uncork();
     }
-    if (this.#ending && backlog?.waits !== true && (this.#given === 0 || this.#givenCopy)) {
-      stream.end();
-    }
+    if (this.#ending && backlog?.waits !== true) stream.end();
   }
 
   #giveBatch(backlog: WriteBacklog): void {
     let room = MAX_GIVEN;
-    // With END_STREAM, the stream may close before its session has written the bytes. They are released then.
-    this.#givenCopy = this.#ending && backlog.bytes <= room;
     while (room > 0 && backlog.waits) {
       const { left } = backlog;
       if (left <= 0) return this.destroy(new DetachedBytes());
@@ -234,8 +228,8 @@ class Http2Transport implements Transport {
       this.#given += piece.length;
       backlog.add(piece.length < left ? undefined : backlog.takeRelease());
       const isLast = room === 0 || !backlog.waits;
-      const bytes = this.#givenCopy ? Buffer.from(piece) : piece;
-      this.underlying.write(bytes, isLast ? backlog.onWritten : undefined);
+      // A copy: the stream may close before its session has written the bytes, which are released then.
+      this.underlying.write(Buffer.from(piece), isLast ? backlog.onWritten : undefined);
     }
   }
 

@@ -87,6 +87,34 @@ describe('http2Transport', () => {
     },
   );
 
+  it('sends no byte of the memory that a destroy has released', async () => {
+    const { peer, transport } = await served([[4, 2 ** 31 - 1]]);
+    peer.window(0, 2 ** 31 - 65_536);
+    const sink = new RecordingSink();
+    transport.start(sink);
+    for (let i = 0; i < 5; i++) await turn();
+    peer.socket.pause();
+    let sent = 0;
+    for (let i = 0; i < 400; i++) {
+      const bytes = Buffer.alloc(65_536, 1);
+      transport.write(bytes, () => {
+        sent++;
+        bytes.fill(0);
+      });
+    }
+    // Until the system takes no more.
+    for (let before = -1; before < sent; ) {
+      before = sent;
+      for (let i = 0; i < 50; i++) await turn();
+    }
+    expect(sent).toBeLessThan(400);
+    transport.destroy();
+    await sink.until('close');
+    peer.socket.resume();
+    await peer.until(() => peer.story(1).includes('RST_STREAM 8'));
+    expect(peer.bytes(1).includes(0)).toBe(false);
+  });
+
   it('gives the stream at most 64 KiB at a time', async () => {
     // Window of a stream: 1 MiB. That of the session is smaller.
     const { peer, stream, transport } = await served([[4, 1 << 20]]);
