@@ -50,7 +50,7 @@ async function load(...args: string[]): Promise<{ code: unknown; out: string; er
 
 const BRIEF = ['--connections', '3', '--duration', '400ms'];
 
-describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
+describe.skipIf(!built)('ws-bench load', () => {
   it.each([
     ['met', 'p95<60000', 0, 'passed'],
     ['missed', 'rate>1000000000', 99, 'MISSED'],
@@ -150,9 +150,7 @@ describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
     const got = await load(await startServer(echo), '--script', script);
     expect([got.code, got.out]).toEqual([1, '']);
     expect(got.err).toContain('no default export that is a function');
-    const server = await serve({ host: '127.0.0.1', port: 0 }, () => {});
-    await server.close({ timeout: 1 });
-    const refused = await load(server.url, '--stage', '1m:2');
+    const refused = await load('ws://127.0.0.1:1', '--stage', '1m:2');
     expect([refused.code, refused.out]).toEqual([1, '']);
     expect(refused.err).toContain('ECONNREFUSED');
   });

@@ -81,14 +81,14 @@ function below(pid: number): number[] {
 
 async function gone(pids: readonly number[]): Promise<void> {
   for (const pid of pids) {
-    await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
   }
 }
 
 const isLinux = process.platform === 'linux';
 const echo = (conn: Conn) => conn.receive((message) => conn.send(message));
 
-describe.skipIf(!built)('ws-bench that is stopped', { timeout: 60_000 }, () => {
+describe.skipIf(!built)('ws-bench that is stopped', () => {
   it.runIf(isLinux)('gives the terminal back at Ctrl-C, with what it has measured', async () => {
     const run = onTerminal('micro', '--rounds', '1', '--processes', '2');
     await run.until('\u001b[?25l');
@@ -124,7 +124,7 @@ describe.skipIf(!built)('ws-bench that is stopped', { timeout: 60_000 }, () => {
         const args = [scenario, '--quick', '--rounds', '1', '--only', only];
         const run = stop === 'Ctrl-C' ? onTerminal(...args) : bench(...args);
         const runs = (): string[] => below(run.process.pid!).map(nameOf);
-        await expect.poll(runs, { timeout: 20_000 }).toContain(program);
+        await expect.poll(runs).toContain(program);
         const pids = below(run.process.pid!);
         if (stop === 'Ctrl-C') run.process.stdin!.write('\u0003');
         else run.process.kill(stop);
@@ -140,7 +140,7 @@ describe.skipIf(!built)('ws-bench that is stopped', { timeout: 60_000 }, () => {
   it('stops before the first result too', async () => {
     const run = bench('micro', '--json');
     await new Promise((resolve) => run.process.once('spawn', resolve));
-    await expect.poll(() => below(run.process.pid!).length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => below(run.process.pid!).length).toBeGreaterThan(0);
     run.process.kill('SIGTERM');
     const { code, err } = await run.closed;
     expect(code).toBe(143);
@@ -148,7 +148,7 @@ describe.skipIf(!built)('ws-bench that is stopped', { timeout: 60_000 }, () => {
   });
 });
 
-describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
+describe.skipIf(!built)('ws-bench load', () => {
   async function server(): Promise<{ url: string; end: () => Promise<unknown> }> {
     const running = await serve({ host: '127.0.0.1', report: () => {} }, echo);
     const end = (): Promise<unknown> => running.close({ timeout: 1 });

@@ -427,8 +427,7 @@ describe('ws-conform', () => {
     ['no HTTP', 'with HTTP', (socket: Socket) => void socket.end('hello')],
     ['no WebSocket', '200 OK', (socket: Socket) => void socket.end('HTTP/1.1 200 OK\r\n\r\n')],
   ])('exits with 3 when there is %s', async (_, says, onConnection) => {
-    const url = await raw(onConnection ?? (() => undefined));
-    if (onConnection === undefined) await endings.splice(0)[0]!();
+    const url = onConnection === undefined ? 'ws://127.0.0.1:1' : await raw(onConnection);
     const { code, out, error } = await run('server', url);
     expect({ code, out }).toEqual({ code: 3, out: '' });
     expect(error).toMatch(/^ws-conform: could not ask ws:/);
@@ -664,9 +663,7 @@ describe.concurrent('ws-conform as a process', () => {
 
 describe('an unreachable server', () => {
   it('fails the first cases and skips the rest', async () => {
-    const url = await raw(() => undefined);
-    await endings.splice(0)[0]!();
-    const { counts, results } = await runServerSuite(url, { concurrency: 4 });
+    const { counts, results } = await runServerSuite('ws://127.0.0.1:1', { concurrency: 4 });
     expect(results[0]).toMatchObject({
       verdict: 'fail',
       because: [expect.stringMatching(/no connection to .*ECONNREFUSED/)],
@@ -731,9 +728,10 @@ it('waits no longer for a server that sends pongs as a heartbeat', async () => {
   endings.push(() => server.close());
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { results } = await runServerSuite(url, { only: ['1.1.2'], timeout: 100 });
-  expect(results[0]!.because).toEqual([
-    'timeout after 100 ms, waiting for a text message of 1 byte',
-  ]);
+  // A late machine is told before it, and in one line with it.
+  expect(results[0]!.because.at(-1)).toMatch(
+    /(?:^|; )timeout after 100 ms, waiting for a text message of 1 byte$/,
+  );
 });
 
 function flood(socket: Socket): void {

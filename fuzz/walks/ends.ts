@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Transport, TransportSink } from '@ws/conn';
 import type { Far, Walk } from './walk.ts';
@@ -97,7 +97,7 @@ export class SocketPairs {
   async start(walk: Walk): Promise<void> {
     const { port } = this.#server.address() as AddressInfo;
     const peer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    const [own] = (await once(this.#server, 'connection')) as [Socket];
+    const own = await this.#accepted(peer);
     for (const socket of [peer, own]) {
       socket.on('error', () => {});
       socket.on('close', () => walk.active++);
@@ -113,5 +113,16 @@ export class SocketPairs {
       },
     };
     walk.start(walk.build.socketTransport(own), far);
+  }
+
+  /** The other end of `peer`. A program that dials the port of an ended server may come before it. */
+  async #accepted(peer: Socket): Promise<Socket> {
+    const connections = on(this.#server, 'connection') as AsyncIterable<[Socket]>;
+    await once(peer, 'connect');
+    for await (const [own] of connections) {
+      if (own.remotePort === peer.localPort) return own;
+      own.destroy();
+    }
+    throw new Error('the server has ended');
   }
 }

@@ -37,7 +37,8 @@ describe('messages through a proxy that cuts, resets, delays and splits', () => 
     expect(connections - cut).toBeGreaterThan(connections / 5);
     expect(Math.min(lost, refused)).toBeGreaterThan(0);
     expect(pairings.size).toBe(10);
-    for (let i = 0; i < 1_000 && timers() > timersBefore; i++) await turn();
+    const end = performance.now() + 3_000;
+    while (timers() > timersBefore && performance.now() < end) await turn();
     expect(timers()).toBeLessThanOrEqual(timersBefore);
     expect(listeners()).toBe(listenersBefore);
   }, 900_000);

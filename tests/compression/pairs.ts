@@ -77,7 +77,6 @@ export function oursSuite(
 
     it.each(settings.map((compression) => [JSON.stringify(compression), compression] as const))(
       'carry every size by every route with %s',
-      { timeout: 30_000 },
       async (name, compression) => {
         const source = new CountingSource(backend);
         const platform = platformOn(source);
@@ -116,7 +115,7 @@ export function wsSuite(
         ([theirs, ours]) => [JSON.stringify(theirs), JSON.stringify(ours), theirs, ours] as const,
       ),
     )('with ws at %s and our end at %s', (_, __, theirs, ours) => {
-      it('echoes to several clients of ws at once', { timeout: 30_000 }, async () => {
+      it('echoes to several clients of ws at once', async () => {
         const server = await serve({ host: '127.0.0.1', compression: ours }, (conn) =>
           conn.receive((message) => conn.send(message)),
         );
@@ -139,9 +138,7 @@ export function wsSuite(
         }
       });
 
-      it('reads the echoes of a server of ws, on several connections at once', {
-        timeout: 30_000,
-      }, async () => {
+      it('reads the echoes of a server of ws, on several connections at once', async () => {
         const url = await echoServer({ threshold: 0, ...theirs });
         const dialer = new Dialer({ compression: ours, maxBufferedAmount: false });
         const texts = batches(seeded(`client, ${backend} ${_} ${__}`), connections, rounds);
@@ -185,7 +182,6 @@ export function wsSuite(
 
     it.each(['shared', 'takeover'] as const)(
       'carries every size by every route between our ends over sockets, mode %s',
-      { timeout: 30_000 },
       async (mode) => {
         const settings = {
           compression: { mode, threshold: 0, takeoverEngines: 2, sendHistory: 2048 },

@@ -229,5 +229,5 @@ describe('a server with many clients', () => {
     expect(infos.every(({ code, wasClean }) => code === 1000 && wasClean)).toBe(true);
     expect(server.connections.size).toBe(0);
     await expectNoSockets();
-  }, 30_000);
+  });
 });

@@ -66,7 +66,9 @@ describe.each([false, true])('maxTotalBufferedAmount, compressed: %s', (compress
     });
     await expect.poll(() => asked.length).toBe(8);
     await expect.poll(() => refused.length).toBeGreaterThan(0);
-    expect(buffered(asked)).toBeLessThanOrEqual(BOUND + 8 * 65_536);
+    // Up to twice the bound, when the kernel has taken nothing between two of them. See WriteBudget.
+    expect(buffered(asked)).toBeLessThanOrEqual(2 * BOUND + 8 * 65_536);
+    await expect.poll(() => buffered(asked)).toBeLessThanOrEqual(BOUND);
     expect(refused[0]).toBeInstanceOf(BackpressureError);
     expect((refused[0] as Error).message).toContain(`maxTotalBufferedAmount (${BOUND})`);
     expect(asked.some((conn) => conn.stats.messagesRefused > 0)).toBe(true);
@@ -98,8 +100,9 @@ describe.each([false, true])('maxTotalBufferedAmount, compressed: %s', (compress
     const conn = await dial(`${server.url}/ask`, { compression });
     const before = refused.length;
     for (let i = 0; i < 200; i++) expect((await conn.readMessage()).data.length).toBe(16_384);
-    await conn.close(1000, '', { discard: true });
+    // At the close, messages that the kernel has not taken yet reject with another error.
     expect(refused.slice(before).every((error) => error instanceof BackpressureError)).toBe(true);
+    await conn.close(1000, '', { discard: true });
   });
 });
 

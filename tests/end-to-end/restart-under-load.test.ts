@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ReconnectingConn } from '@ws/node-client';
 import { type Conn, serve, type WsServer } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { nothingLeft, whenOver } from '../peers/index.ts';
+import { nothingLeft, ownPort, whenOver } from '../peers/index.ts';
 
 const RESTARTS = 10;
 
@@ -30,8 +30,8 @@ describe('ten restarts under load', () => {
   it.each(Object.keys(handlers))('lose nothing that was sent: %s', async (name) => {
     const got: string[] = [];
     const handler = handlers[name]!(got);
-    let server: WsServer = await serve({ host: '127.0.0.1' }, handler);
-    const port = Number(new URL(server.url).port);
+    const port = await ownPort();
+    let server: WsServer = await serve({ host: '127.0.0.1', port }, handler);
     whenOver(() => server.close());
     const live = new ReconnectingConn(server.url, { minDelay: 5, maxDelay: 20, report: () => {} });
     whenOver(() => live.close());

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { Hub } from '@ws/hub';
 import { ReconnectingConn } from '@ws/node-client';
 import { BackpressureError, type Conn, type ServeOptions, serve } from '@ws/node-server';
-import { hex, nothingLeft, whenOver } from '@ws/tests';
+import { hex, nothingLeft, ownPort, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
 interface Case {
@@ -91,7 +91,7 @@ describe('a ReconnectingConn', () => {
   });
 
   it('dials again after a server that closes', async () => {
-    const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const server = await serve({ port: await ownPort(), host: '127.0.0.1' }, echo);
     const client = new ReconnectingConn(server.url, { minDelay: 1, maxDelay: 1, report: () => {} });
     whenOver(() => client.close());
     const codes: number[] = [];

@@ -1,5 +1,6 @@
 // A process for handshake-allocation.slow.test.ts: opens connections to its own server and prints the
-// bytes that each file of the packages allocates for one of them. Argument: the request.
+// bytes that each file of the packages allocates for one of them. Arguments: the request, and 'all' for
+// all objects, or 'kept' for those that survive the collections of the young generation.
 import { once } from 'node:events';
 import { type HeapProfiler, Session } from 'node:inspector/promises';
 import { connect, type Socket } from 'node:net';
@@ -21,6 +22,7 @@ type ByFile = Map<string, number>;
 const server = await serve({ host: '127.0.0.1' }, (conn) => conn.receive(() => {}));
 const { port } = new URL(server.url);
 const upgradeRequest = process.argv[2]!;
+const keptOnly = process.argv[3] === 'kept';
 
 /** Opens connections one after the other, and leaves them open. */
 async function open(count: number): Promise<Socket[]> {
@@ -35,16 +37,20 @@ async function open(count: number): Promise<Socket[]> {
   return sockets;
 }
 
-/** Profiles every allocation of `work`, including objects that are collected meanwhile. */
+/** Profiles every allocation of `work`, including objects that are collected meanwhile. See `keptOnly`. */
 async function profileOf(work: () => Promise<unknown>): Promise<HeapProfiler.SamplingHeapProfile> {
   const session = new Session();
   session.connect();
   await session.post('HeapProfiler.startSampling', {
     samplingInterval: 1,
     includeObjectsCollectedByMajorGC: true,
-    includeObjectsCollectedByMinorGC: true,
+    includeObjectsCollectedByMinorGC: !keptOnly,
   });
   await work();
+  if (keptOnly) {
+    // The second one promotes what survives.
+    for (let i = 0; i < 2; i++) globalThis.gc!({ type: 'minor' });
+  }
   const { profile } = await session.post('HeapProfiler.stopSampling');
   session.disconnect();
   return profile;

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chownSync,
   mkdtempSync,
@@ -9,11 +8,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { listening } from './listening.ts';
+import { ownPort } from './own-port.ts';
 import { findProgram } from './programs.ts';
 
 /** Folder and ports of a daemon. */
@@ -22,7 +21,7 @@ export interface DaemonPlace {
   readonly folder: string;
   /** The first of `ports`. */
   readonly port: number;
-  /** Ports of 127.0.0.1 that were free just before the start. */
+  /** Ports of {@link ownPort}. */
   readonly ports: readonly number[];
 }
 
@@ -60,10 +59,10 @@ const POLL_MS = 20;
 const SILENT = 'it does not accept';
 
 /**
- * Starts a daemon on free ports and resolves when it accepts.
+ * Starts a daemon on ports of its own and resolves when it accepts.
  *
  * These programs read their ports from a configuration and do not print the port that the system chose for port 0. So
- * the kit chooses free ports, and another process may bind them first. A daemon is ready only if the listening socket is
+ * the kit chooses them, and a process that is no test may bind them first. A daemon is ready only if the listening socket is
  * its own. Otherwise, and if the daemon exits, the kit tries other ports.
  *
  * @throws (rejects with) Error for a missing program or a failed start. The message contains the output.
@@ -87,7 +86,7 @@ async function launch(
   path: string,
   { args, files, ports = 1, endMs = 3_000 }: DaemonOptions,
 ): Promise<Daemon> {
-  const free = await freePorts(ports);
+  const free = await Promise.all(Array.from({ length: ports }, ownPort));
   const folder = mkdtempSync(join(tmpdir(), 'ws-daemon-'));
   const place: DaemonPlace = { folder, port: free[0]!, ports: free };
   const owner = process.getuid?.() === 0 ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : undefined;
@@ -213,14 +212,6 @@ function listeningSockets(port: number): string[] | undefined {
     .map((line) => line.trim().split(/\s+/))
     .filter(([, local, , state]) => addresses.includes(local ?? '') && state === '0A')
     .map((row) => `socket:[${row[9]}]`);
-}
-
-/** Different free ports. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(servers.map(listening));
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 /** The result of `ask`, or undefined if it throws. */

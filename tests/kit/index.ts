@@ -22,6 +22,7 @@ export * from './network.ts';
 export * from './node-parser.ts';
 export * from './nothing-left.ts';
 export * from './nothing-unhandled.ts';
+export * from './own-port.ts';
 export * from './programs.ts';
 export * from './random.ts';
 export * from './raw-peer.ts';

@@ -12,6 +12,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
+import { ownPort } from '@ws/tests';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { snippets } from '../snippets.ts';
 
@@ -284,7 +285,7 @@ async function written(
   const programs: Program[] = [];
   let first: number | undefined;
   for (const [i, { code }] of starts.entries()) {
-    const serves = /port: 8080|listen\(8080/.test(code) ? await freePort() : undefined;
+    const serves = /port: 8080|listen\(8080/.test(code) ? await ownPort() : undefined;
     first ??= serves;
     const contents = dialect(code.replaceAll('8080', String(serves ?? first)));
     programs.push({ serves, path: write(folder, `${i}.${ending}`, contents) });
@@ -334,15 +335,6 @@ async function toItsEnd(path: string, args: readonly string[]): Promise<string> 
   await once(child, 'close');
   expect(child.exitCode, `${path}\n${output}`).toBe(0);
   return output;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function serving(path: string, port: number, args: readonly string[]): Promise<void> {

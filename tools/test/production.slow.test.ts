@@ -4,13 +4,13 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type ClientConn, dial } from '@ws/node-client';
+import { ownPort } from '@ws/tests';
 import { limitFileSize } from '@ws/tests/examples';
 import { LOADER } from '@ws/tests/loader';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -60,14 +60,6 @@ async function runStep(script: string, env: NodeJS.ProcessEnv = {}): Promise<str
   return out;
 }
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return String(port);
-}
-
 beforeAll(() => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -99,7 +91,7 @@ interface Service {
 
 /** Runs `server.ts`, and resolves when it is healthy. */
 async function startService(data: string, port?: string): Promise<Service> {
-  const env = { PORT: port ?? (await freePort()), METRICS_PORT: '0', SECRET, DATA: data };
+  const env = { PORT: port ?? `${await ownPort()}`, METRICS_PORT: '0', SECRET, DATA: data };
   const child = spawn(process.execPath, ['server.ts'], {
     cwd: folder,
     env: { ...process.env, NODE_OPTIONS, ...env },
@@ -174,7 +166,7 @@ describe('docs/production.md', { timeout: 300_000 }, () => {
   });
 
   it('restarts the server under load without losing or repeating a message', async () => {
-    const env = { PORT: await freePort(), METRICS_PORT: await freePort() };
+    const env = { PORT: `${await ownPort()}`, METRICS_PORT: `${await ownPort()}` };
     expect(await runStep(step('talk.ts'), env)).toBe('true\n');
     const lines = readFileSync(join(folder, 'messages.jsonl'), 'utf8').trim().split('\n');
     const messages = lines.map((line) => JSON.parse(line) as Got);

@@ -3,10 +3,10 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
-import { Network } from '@ws/tests';
+import { Network, ownPort } from '@ws/tests';
 import { type BrowserContext, lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -65,10 +65,7 @@ describe.skipIf(!built || lacksChromium()).each(CHATS)('$name of README.md', (ch
     rmSync(place, { recursive: true, force: true });
     mkdirSync(join(place, 'node_modules'), { recursive: true });
     writeFileSync(join(place, 'package.json'), '{ "type": "module" }');
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
+    const port = await ownPort();
     for (const { name, code } of programs) {
       if (chat.extension.test(name)) {
         writeFileSync(join(place, name), code.replaceAll('8080', String(port)));

@@ -1,14 +1,13 @@
 // docs/rpc.md: its programs, as files of one folder, by the commands of the page; its page in Chromium.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dial } from '@ws/node-client';
 import { contract, event, method } from '@ws/rpc';
+import { ownPort } from '@ws/tests';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -48,23 +47,17 @@ async function run(name: string, ends: string): Promise<string> {
   });
 }
 
-let ports: string[] = [];
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return String(port);
-}
+/** Instead of 8080 and of 8081. */
+let ports: number[] = [];
 
 beforeAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  ports = [await freePort(), await freePort()];
+  ports = [await ownPort(), await ownPort()];
   for (const { name, code } of programs) {
-    const own = code.replaceAll('8080', ports[0]!).replaceAll('8081', ports[1]!);
+    // In one pass, for a port such as 18081.
+    const own = code.replaceAll(/808[01]/g, (port) => `${ports[Number(port) - 8080]}`);
     writeFileSync(join(folder, name), own);
   }
 });
@@ -131,9 +124,12 @@ describe.skipIf(!built)('docs/rpc.md', () => {
       const address = `http://localhost:${ports[0]}`;
       while ((await tab.goto(address).catch(() => null)) === null) await sleep(50);
       await tab.waitForFunction("document.body.textContent === 'hello world'");
+      // The next word comes after 200 ms, and the driver's click may come later.
+      await tab.addInitScript(`new MutationObserver(() => {
+        if (document.body?.textContent === 'hello') document.body.click();
+      }).observe(document, { childList: true, subtree: true })`);
       await tab.reload();
       await tab.waitForFunction("document.body.textContent === 'hello'");
-      await tab.evaluate('document.body.click()');
       await sleep(1_000);
       expect(await tab.textContent('body')).toBe('hello');
     } finally {

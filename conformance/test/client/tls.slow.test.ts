@@ -4,6 +4,7 @@ import { selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { clientSuiteCases } from '../../src/index.ts';
+import { judged } from '../judged.ts';
 import { askClient, differences, type EchoClient } from './ask-client.ts';
 
 /** Timeout of a wait in ms: on a busy machine a TLS handshake takes seconds. */
@@ -95,7 +96,8 @@ describe('chapter 14 of the client suite', () => {
   it.each(Object.entries(FAULTS))('reports a client that %s', async (fault, title) => {
     const [one] = clientSuiteCases(['14']).filter((facts) => facts.title === title);
     const host = fault === 'sends an address as server_name' ? '127.0.0.1' : 'localhost';
-    const results = await report(faulty(fault as keyof typeof FAULTS), host, one!.id, 1000);
+    const client = faulty(fault as keyof typeof FAULTS);
+    const results = await judged(() => report(client, host, one!.id, 1000));
     expect(results.map(({ verdict }) => verdict)).toEqual([
       one!.level === 'must' ? 'fail' : 'non-strict',
     ]);

@@ -1,6 +1,7 @@
 import { rounds, selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { runServerSuite, serverSuiteCases } from '../../src/index.ts';
+import { judged } from '../judged.ts';
 import { differences, skips } from './differences.ts';
 import { HTTP2_FAULTS, type Http2Fault, naiveHttp2Server } from './naive-http2.ts';
 import { askOverHttp2 } from './ours-over-http2.ts';
@@ -41,13 +42,10 @@ describe('the server suite over HTTP/2', { timeout: 600_000 }, () => {
       (facts) => facts.title === title,
     );
     const server = await naiveHttp2Server(fault as Http2Fault);
-    const report = await runServerSuite(server.url, {
-      only: [one!.id],
-      http2: true,
-      timeout: 3_000,
-    });
+    const asking = { only: [one!.id], http2: true, timeout: 3_000 };
+    const results = await judged(async () => (await runServerSuite(server.url, asking)).results);
     await server.close();
-    expect(report.results.map(({ verdict }) => verdict)).toEqual([
+    expect(results.map(({ verdict }) => verdict)).toEqual([
       one!.level === 'must' && fault !== 'resets each stream that fails' ? 'fail' : 'non-strict',
     ]);
   });

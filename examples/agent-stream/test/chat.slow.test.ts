@@ -79,9 +79,9 @@ describe('the transport of useChat', () => {
 describe.skipIf(lacksChromium())('the page of useChat', () => {
   let example: Example;
   beforeAll(async () => {
-    const env = { PORT: '0', WORD_MS: '60' };
+    const env = { PORT: '0', WORD_MS: '100' };
     example = await startProgram([...LOADER, 'chat/server.ts'], folder, env);
-  }, 60_000);
+  });
   afterAll(() => example?.stop());
 
   it('shows an answer until Stop, which stops the model, and the next one whole', async () => {

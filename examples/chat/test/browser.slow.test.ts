@@ -1,6 +1,6 @@
 // The demo in a real browser. `pnpm long slow` also takes screenshots, into .out/screenshots/ of the workspace.
 import { fileURLToPath } from 'node:url';
-import { rounds } from '@ws/tests';
+import { ownPort, rounds } from '@ws/tests';
 import { axeFaults } from '@ws/tests/axe';
 import {
   type Browser,
@@ -32,7 +32,8 @@ describe.skipIf(lacksChromium())('the chat page', () => {
   const errors: string[] = [];
 
   beforeAll(async () => {
-    [program, browser] = await Promise.all([startProgram(), launchHeadlessShell()]);
+    const port = `${await ownPort()}`;
+    [program, browser] = await Promise.all([startProgram(port), launchHeadlessShell()]);
   }, PATIENCE_MS);
   afterAll(async () => {
     await browser?.close();

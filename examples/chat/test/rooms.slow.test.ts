@@ -92,7 +92,7 @@ describe.each([
       live = new ReconnectingConn(`${program.ws}chat?name=Other`);
       await page.evaluate(loopAfter());
       sent.push('first');
-    }, 60_000);
+    });
     afterEach(async () => {
       await live.close();
       await browser.close();
@@ -130,11 +130,11 @@ describe.each([
       expect(await page.evaluate('got')).toEqual(sent);
     }
 
-    it('misses nothing while the server is stopped', { timeout: 60_000 }, async () => {
+    it('misses nothing while the server is stopped', async () => {
       await publish(5);
       await hasAll();
       program.signal('SIGSTOP');
-      await until('ends === 1');
+      await until('ends > 0');
       program.signal('SIGCONT');
       await publish(5);
       await page.evaluate("rooms2.publish('chat/loop', { key: 'own', text: 'x', at: 1 })");
@@ -142,7 +142,7 @@ describe.each([
       await hasAll();
     });
 
-    it('goes on within 35 s after its bytes are swallowed', { timeout: 120_000 }, async () => {
+    it('goes on within 35 s after its bytes are swallowed', async () => {
       const relay = await startRelay(Number(new URL(program.url).port));
       await page.goto(relay.url);
       sent.length = 0;
@@ -158,7 +158,7 @@ describe.each([
       relay.stop();
     });
 
-    it('misses nothing without a network', { timeout: 60_000 }, async () => {
+    it('misses nothing without a network', async () => {
       await publish(5);
       await page.evaluate('dispatchEvent(new Event("offline")); live2.conn.terminate()');
       await publish(20);
@@ -167,27 +167,20 @@ describe.each([
       await hasAll();
     });
 
-    it.runIf(name === 'Chromium')(
-      'misses nothing in the back/forward cache',
-      { timeout: 60_000 },
-      async () => {
-        await publish(5);
-        await page.goto('about:blank');
-        await publish(20);
-        await page.evaluate('history.back()').catch(() => {});
-        await expect
-          .poll(() => page.evaluate('globalThis.got?.length ?? 0').catch(() => 0), {
-            timeout: 20_000,
-          })
-          .toBeGreaterThanOrEqual(sent.length);
-        expect(await page.evaluate('got')).toEqual(sent);
-      },
-    );
+    it.runIf(name === 'Chromium')('misses nothing in the back/forward cache', async () => {
+      await publish(5);
+      await page.goto('about:blank');
+      await publish(20);
+      await page.evaluate('history.back()').catch(() => {});
+      await expect
+        .poll(() => page.evaluate('globalThis.got?.length ?? 0').catch(() => 0))
+        .toBeGreaterThanOrEqual(sent.length);
+      expect(await page.evaluate('got')).toEqual(sent);
+    });
 
     // It keeps a page without a connection: `persisted` is true then.
     it.runIf(name === 'Firefox')(
       'misses nothing after the position that it stored, as no page with a connection is kept',
-      { timeout: 60_000 },
       async () => {
         await publish(5);
         await hasAll();
@@ -197,9 +190,7 @@ describe.each([
         await page.goto(`${program.url}websocket.js`);
         await publish(20);
         await page.evaluate('void setTimeout(() => history.back())');
-        await expect
-          .poll(() => page.evaluate('location.pathname').catch(() => ''), { timeout: 20_000 })
-          .toBe('/');
+        await expect.poll(() => page.evaluate('location.pathname').catch(() => '')).toBe('/');
         const left = JSON.parse((await page.evaluate("sessionStorage.getItem('left')")) as string);
         expect(left.persisted).toBe(false);
         await page.evaluate(loopAfter(left.last));

@@ -25,24 +25,20 @@ describe.skipIf(lacksChromium())('a page of a browser', () => {
   it.each([
     ['Endpoint', endpoint.serve],
     ['FrameDecoder', frames.serve],
-  ])(
-    'talks to the program on %s',
-    async (_, serve) => {
-      // A blank page has the origin "null".
-      const [server, closed] = [serve(0, ['null']), serve(0)];
-      await Promise.all([once(server, 'listening'), once(closed, 'listening')]);
-      const browser = await launchHeadlessShell();
-      onTestFinished(async () => {
-        await browser.close();
-        server.close();
-        closed.close();
-      });
-      const urlOf = (one: typeof server): string =>
-        `ws://127.0.0.1:${(one.address() as AddressInfo).port}`;
-      const page = await browser.newPage();
-      expect(await page.evaluate(visit(urlOf(server)))).toEqual(['grüße', 300_000, 4000, true]);
-      expect(await page.evaluate(visit(urlOf(closed)))).toEqual([1006, false]);
-    },
-    60_000,
-  );
+  ])('talks to the program on %s', async (_, serve) => {
+    // A blank page has the origin "null".
+    const [server, closed] = [serve(0, ['null']), serve(0)];
+    await Promise.all([once(server, 'listening'), once(closed, 'listening')]);
+    const browser = await launchHeadlessShell();
+    onTestFinished(async () => {
+      await browser.close();
+      server.close();
+      closed.close();
+    });
+    const urlOf = (one: typeof server): string =>
+      `ws://127.0.0.1:${(one.address() as AddressInfo).port}`;
+    const page = await browser.newPage();
+    expect(await page.evaluate(visit(urlOf(server)))).toEqual(['grüße', 300_000, 4000, true]);
+    expect(await page.evaluate(visit(urlOf(closed)))).toEqual([1006, false]);
+  });
 });

@@ -14,19 +14,15 @@ function start(...args: string[]): ChildProcess {
 }
 
 describe('examples/custom-transport', () => {
-  it.each(['endpoint', 'frames'])(
-    'has a command for the program %s',
-    async (program) => {
-      const server = start(program, 'server', '0');
-      const [line] = (await once(server.stdout!, 'data')) as [Buffer];
-      const { port } = JSON.parse(line.toString()) as { port: number };
-      const client = start(program, 'client', String(port), 'hello, port');
-      const [output] = await Promise.all([text(client.stdout!), once(client, 'exit')]);
-      expect(output).toBe('hello, port\n1000\n');
-      expect(client.exitCode).toBe(0);
-      server.kill();
-      await once(server, 'exit');
-    },
-    20_000,
-  );
+  it.each(['endpoint', 'frames'])('has a command for the program %s', async (program) => {
+    const server = start(program, 'server', '0');
+    const [line] = (await once(server.stdout!, 'data')) as [Buffer];
+    const { port } = JSON.parse(line.toString()) as { port: number };
+    const client = start(program, 'client', String(port), 'hello, port');
+    const [output] = await Promise.all([text(client.stdout!), once(client, 'exit')]);
+    expect(output).toBe('hello, port\n1000\n');
+    expect(client.exitCode).toBe(0);
+    server.kill();
+    await once(server, 'exit');
+  });
 });

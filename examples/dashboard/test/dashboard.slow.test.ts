@@ -4,6 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
+import { ownPort } from '@ws/tests';
 import { axeFaults } from '@ws/tests/axe';
 import { type Browser, lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import {
@@ -87,13 +88,14 @@ describe('examples/dashboard', () => {
     });
 
     it('shows that it is not connected, and connects again, when its server restarts', async () => {
-      const first = await start();
+      const env = { EVERY_MS: '50', PORT: `${await ownPort()}` };
+      const first = await startExample('dashboard', env);
       const page = await browser.newPage();
       await page.goto(`${first.url}/`);
       await page.getByText('live', { exact: true }).waitFor();
       await first.stop();
       await page.getByText('not connected', { exact: true }).waitFor();
-      const second = await startExample('dashboard', { EVERY_MS: '50', PORT: String(first.port) });
+      const second = await startExample('dashboard', env);
       try {
         await page.getByText('live', { exact: true }).waitFor();
       } finally {

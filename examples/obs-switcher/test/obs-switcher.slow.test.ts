@@ -32,9 +32,7 @@ describe('examples/obs-switcher', () => {
   });
 
   describe.skipIf(lacksChromium())('in a browser', () => {
-    it('lists the scenes of an OBS that was not ready, and of another collection', {
-      timeout: 60_000,
-    }, async () => {
+    it('lists the scenes of an OBS that was not ready, and of another collection', async () => {
       let asked = 0;
       await using fake = await FakeObs.start({
         respond: {
@@ -61,9 +59,7 @@ describe('examples/obs-switcher', () => {
       }
     });
 
-    it('switches scenes and shows the program, and axe finds nothing serious', {
-      timeout: 60_000,
-    }, async () => {
+    it('switches scenes and shows the program, and axe finds nothing serious', async () => {
       const shots: unknown[] = [];
       await using fake = await FakeObs.start({
         password: 'secret',

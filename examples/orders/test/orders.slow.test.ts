@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { dial, ReconnectingConn } from '@ws/node-client';
-import { rounds } from '@ws/tests';
+import { ownPort, rounds } from '@ws/tests';
 import {
   type Example,
   endsWithSilentClient,
@@ -50,10 +50,9 @@ describe('examples/orders', () => {
   it(`loses none of ${ORDERS} orders, and takes none twice, in three restarts and two kills`, {
     timeout: 120_000,
   }, async () => {
-    const env = { ORDERS: fileOf('restarts') };
+    const env = { ORDERS: fileOf('restarts'), PORT: `${await ownPort()}` };
     let example = await startExample('orders', env);
     onTestFinished(async () => void (await example.stop()));
-    const port = String(example.port);
     const live = new ReconnectingConn(example.ws, {
       minDelay: 10,
       maxDelay: 100,
@@ -83,7 +82,7 @@ describe('examples/orders', () => {
       // In the middle of the orders, not between them.
       while (acknowledged < ((i + 1) * ORDERS) / (ENDS.length + 1)) await wait(1);
       await example.stop(signal);
-      example = await startExample('orders', { ...env, PORT: port });
+      example = await startExample('orders', env);
     }
     await sending;
     expect(await live.close()).toEqual({ unsent: [] });

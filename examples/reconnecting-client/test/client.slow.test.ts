@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type CloseInfo, type Conn, serve, type WsServer } from '@ws/node-server';
+import { ownPort } from '@ws/tests';
 import { ENDED_BY_SIGINT, startExample } from '@ws/tests/examples';
 import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -22,7 +21,7 @@ async function feed(port: number, ...does: ((conn: Conn) => unknown)[]) {
     await conn.discardReads();
   });
   onTestFinished(async () => void (await server.close()));
-  return { server, asked, port: Number(new URL(server.url).port), url: `${server.url}/` };
+  return { server, asked, url: `${server.url}/` };
 }
 
 const item = (id: number): string => JSON.stringify({ id, text: `item ${id}` });
@@ -56,8 +55,9 @@ describe('examples/reconnecting-client', () => {
   it('follows a feed through a reset, a restart and its end', {
     timeout: PATIENCE_MS,
   }, async () => {
+    const port = await ownPort();
     const first = await feed(
-      0,
+      port,
       async (conn) => {
         await conn.send(item(1));
         await conn.send(item(2));
@@ -70,7 +70,7 @@ describe('examples/reconnecting-client', () => {
     await program.prints('3: item 3');
     await first.server.close();
     await program.prints('no connection');
-    const second = await feed(first.port, async (conn) => {
+    const second = await feed(port, async (conn) => {
       await conn.send(item(4));
       await conn.close(1000);
     });
@@ -89,12 +89,7 @@ describe('examples/reconnecting-client', () => {
   it('waits for a missing server, and ends by Ctrl-C', {
     timeout: PATIENCE_MS,
   }, async () => {
-    const unused = createServer().listen(0, '127.0.0.1');
-    await once(unused, 'listening');
-    const { port } = unused.address() as AddressInfo;
-    unused.close();
-    await once(unused, 'close');
-    const program = start(`ws://127.0.0.1:${port}/`);
+    const program = start('ws://127.0.0.1:1/');
     await program.prints('no connection after 3 tries');
     program.interrupt();
     expect(await program.exit()).toBe(0);

@@ -178,9 +178,9 @@ describe('examples/session-cookie', () => {
   });
 
   it('closes the connections of an expired session, and then refuses its cookie', async () => {
-    const own = await startExample('session-cookie', { SESSION_SECONDS: '1' });
+    const own = await startExample('session-cookie', { SESSION_SECONDS: '3' });
     const { cookie, setCookie } = await login('ada', 'analytical engine', own);
-    expect(setCookie).toContain('Max-Age=1');
+    expect(setCookie).toContain('Max-Age=3');
     const conn = await dial(own.ws, { headers: { cookie } });
     void conn.discardReads();
     expect(await conn.closed).toMatchObject({ code: 4401, reason: 'login expired' });

@@ -111,12 +111,12 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
     ];
 
     it('finds a server that is stopped, and dials when it continues', async () => {
-      await connect(200, 1_000);
+      await connect(200, 3_000);
       await until(page, 'asked > 2');
       expect(await page.evaluate('events')).toEqual(['open']);
       server.kill('SIGSTOP');
       await until(page, 'events.length > 1');
-      expect(await page.evaluate('events.slice(0, 3)')).toEqual(LOST(1_000));
+      expect(await page.evaluate('events.slice(0, 3)')).toEqual(LOST(3_000));
       server.kill('SIGCONT');
       await until(page, "live.state === 'open'");
       await page.evaluate("live.send('again')");
@@ -161,7 +161,7 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
     });
 
     it('keeps the connection of a hidden page, whose timers are late', async () => {
-      await connect(200, 300);
+      await connect(200, 2_000);
       const shown = await browser.newPage();
       await shown.bringToFront();
       await until(page, 'document.hidden');

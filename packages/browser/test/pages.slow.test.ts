@@ -1,4 +1,5 @@
 // @ws/browser in real browsers, as a page without a bundler loads it, under a strict policy.
+import { ownPort } from '@ws/tests';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -248,7 +249,10 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
     });
 
     it('dials again when its server restarts', async () => {
-      const port = Number(new URL(site.url).port);
+      await site.server.close({ timeout: 100 });
+      const port = await ownPort();
+      site = await startSite(port);
+      await page.goto(site.url);
       await run(`
         const live = globalThis.live = new ws.ReconnectingConn('/echo', {
           minDelay: 50, maxDelay: 100,

@@ -190,6 +190,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
     const [, url = ''] = /listening on (ws:\S+)/.exec(plain(listening.screen())) ?? [];
     const wsx = onTerminal([url]);
     await listening.until('client 1 from ');
+    await prompt(wsx);
     wsx.type(`from the client${KEYS.enter}`);
     await listening.until('1 < from the client');
     listening.type(`to all${KEYS.enter}`);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Conn, dial } from '@ws/node-client';
-import { nothingLeft, whenOver } from '@ws/tests';
+import { nothingLeft, ownPort, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { folder, type Run, server, stalled, start } from './run.ts';
 
@@ -29,18 +29,9 @@ async function tunnel(from: string, to: string): Promise<Run & { readonly at: st
   return { ...run, at: /listening on (\S+)/.exec(run.err())![1]! };
 }
 
-/** A free port: a URL to listen on has a fixed one. */
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
-}
-
 /** Starts a tunnel from tcp over ws to a target of tcp. @returns Where it listens. */
 async function bothWays(target: string): Promise<string> {
-  const out = await tunnel(`ws://127.0.0.1:${await freePort()}/t`, target);
+  const out = await tunnel(`ws://127.0.0.1:${await ownPort()}/t`, target);
   return (await tunnel('tcp:0', out.at)).at;
 }
 
@@ -122,7 +113,7 @@ describe('wsx tunnel', () => {
     'serves the path %s, and no other',
     async (path) => {
       const target = await tcpServer((socket) => void socket.pipe(socket));
-      const url = `ws://127.0.0.1:${await freePort()}${path}`;
+      const url = `ws://127.0.0.1:${await ownPort()}${path}`;
       await tunnel(url, target);
       const back = await tunnel('tcp:0', url);
       expect((await ask(back.at, ALL_BYTES)).equals(ALL_BYTES)).toBe(true);
@@ -152,7 +143,7 @@ describe('wsx tunnel', () => {
 
   it('slows the sender while the target does not read', async () => {
     const { target, read } = await silentTarget();
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
+    const out = await tunnel(`ws://127.0.0.1:${await ownPort()}`, target);
     const conn = await dial(out.at, { heartbeat: false });
     const sent = await fill(conn);
     expect(sent).toBeLessThan(40);
@@ -162,7 +153,7 @@ describe('wsx tunnel', () => {
 
   it('ends at Ctrl-C while the target does not read', async () => {
     const { target, read } = await silentTarget();
-    const out = start(['tunnel', `ws://127.0.0.1:${await freePort()}`, target]);
+    const out = start(['tunnel', `ws://127.0.0.1:${await ownPort()}`, target]);
     await out.until('listening on ');
     const conn = await dial(/listening on (\S+)/.exec(out.err())![1]!, { heartbeat: false });
     await fill(conn);
@@ -173,8 +164,8 @@ describe('wsx tunnel', () => {
   });
 
   it('says why a target cannot be reached, to both sides', async () => {
-    const port = await freePort();
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, `tcp:127.0.0.1:${port}`);
+    const port = await ownPort();
+    const out = await tunnel(`ws://127.0.0.1:${await ownPort()}`, `tcp:127.0.0.1:${port}`);
     const conn = await dial(out.at);
     expect(await conn.closed).toMatchObject({
       code: 1014,
@@ -184,7 +175,7 @@ describe('wsx tunnel', () => {
   });
 
   it('resets the client when the URL cannot be dialed, and continues', async () => {
-    const back = await tunnel('tcp:0', `ws://127.0.0.1:${await freePort()}`);
+    const back = await tunnel('tcp:0', `ws://127.0.0.1:${await ownPort()}`);
     for (let i = 0; i < 2; i++) await resetAt(back.at);
     await back.until('nothing listens there');
   });
@@ -201,7 +192,7 @@ describe('wsx tunnel', () => {
     const path = join(folder(), 'target');
     const listener = createServer((socket) => void socket.pipe(socket)).listen(path);
     whenOver(() => new Promise((resolve) => listener.close(resolve)));
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, `unix:${path}`);
+    const out = await tunnel(`ws://127.0.0.1:${await ownPort()}`, `unix:${path}`);
     const back = await tunnel(`unix:${join(folder(), 'from')}`, out.at);
     const socket = connect(back.at.replace('unix:', ''));
     socket.end(ALL_BYTES);
@@ -209,7 +200,7 @@ describe('wsx tunnel', () => {
   });
 
   it('joins stdio with a URL, in both roles', async () => {
-    const port = await freePort();
+    const port = await ownPort();
     const serving = start(['tunnel', `ws://127.0.0.1:${port}`, 'stdio:']);
     await serving.until('listening on ');
     const dialing = start(['tunnel', 'stdio:', `ws://127.0.0.1:${port}`]);
@@ -265,7 +256,7 @@ describe('an end of wsx tunnel that serves ws', () => {
   nothingLeft();
 
   it('asks for the login of --user, and refuses pages of others', async () => {
-    const port = await freePort();
+    const port = await ownPort();
     const target = await tcpServer((socket) => void socket.end('secret'));
     const run = start(['tunnel', `ws://127.0.0.1:${port}`, target, '--user', 'ann:secret']);
     await run.until('listening on ');
@@ -294,7 +285,7 @@ describe('an end of wsx tunnel that serves ws', () => {
   ])('answers $origin with $status on any address: $options', async (row) => {
     const { options, origin, status } = row;
     const target = await tcpServer((socket) => void socket.end('secret'));
-    const url = `ws://127.0.0.2:${await freePort()}`;
+    const url = `ws://127.0.0.2:${await ownPort()}`;
     const run = start(['tunnel', url, target, ...options]);
     await run.until('listening on ');
     const page = dial(url, { headers: { Host: 'evil.example', Origin: origin } });

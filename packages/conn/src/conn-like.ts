@@ -88,7 +88,7 @@ const CLOSE_TIMEOUT = 5_000;
 const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
-/** Returns the internals of `conn`. For a ConnLike of the application, they call its public methods. */
+/** Returns the internals of `conn`. Those of an application's ConnLike call its public methods. */
 export function internalsOf(conn: Conn): InternalsOfConn;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {

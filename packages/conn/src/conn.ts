@@ -520,7 +520,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Sets when the peer's login expires. The connection then closes with 4401 `login expired`, and
    * drops unread messages. A clock that is set back does not extend the login. After a sleep of the
-   * machine, the next message or a check at least every 20 s finds an expired login.
+   * machine, an expired login ends at the next message, or within 20 s.
    *
    * @param expires - A Date or ms since 1970; a past time expires at once. `null`: never.
    * @throws TypeError, RangeError for another value.

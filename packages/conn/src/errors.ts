@@ -291,9 +291,9 @@ export class TransportError extends WebSocketError {
 }
 
 /**
- * Calls `create` so that its error has no stack trace. For the end of a connection the trace would
- * show only the event loop, and would cost more than the rest of a close. A read that rejects with the
- * error adds the stack of its caller.
+ * Calls `create` so that its error has no stack trace. At the end of a connection, a trace shows only
+ * the event loop, and costs more than the rest of a close. A read that rejects with the error adds the
+ * stack of its caller.
  */
 export function untraced<T extends Error | undefined>(create: () => T): T {
   const limit = Error.stackTraceLimit;

@@ -13,7 +13,7 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
-/** The methods of a `Conn` that only the library calls. Each use creates an object, and does not keep it. */
+/** The methods of a `Conn` that only the library calls. Each use creates a new object. */
 export class InternalsOfConn {
   readonly #conn: Conn;
   /** @internal Internal, so that the published types need no `Connection`. */
@@ -78,7 +78,7 @@ export class InternalsOfConn {
     const { connection } = this;
     const rare = connection.rareParts();
     rare.keptBytes += bytes;
-    if (bytes < 0) rare.takenBytes -= bytes;
+    if (bytes < 0) rare.freedBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }
 

@@ -9,8 +9,8 @@ import { utf8 } from './writing/payload.ts';
  * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.
  *
  * @param term - Text after each message, for example `'\n'` for lines. Default: none.
- * @returns The bytes (owned) in pieces. The iteration always ends with an error: that of later reads.
- *   Even after a normal close, this is a {@link CloseError}.
+ * @returns The bytes (owned) in pieces. The iteration always ends with the error of later reads: even
+ *   after a normal close with a {@link CloseError}.
  * @throws TypeError when `term` is not a string.
  *
  * @example

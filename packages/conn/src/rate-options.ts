@@ -45,8 +45,8 @@ export function checkRate(value: unknown): RatePlan {
   const maxMessages = messages === undefined ? Infinity : whole('rate.messages', messages);
   const maxBytes = bytes === undefined ? Infinity : whole('rate.bytes', bytes);
   const ms = duration('rate.per', per, 1_000, false);
-  const first = messages === undefined ? maxBytes : maxMessages;
-  const scale = burst === undefined ? 1 : whole('rate.burst', burst) / first;
+  const perPeriod = messages === undefined ? maxBytes : maxMessages;
+  const scale = burst === undefined ? 1 : whole('rate.burst', burst) / perPeriod;
   const bounds = [
     ...(messages === undefined ? [] : [`${messages} messages`]),
     ...(bytes === undefined ? [] : [`${bytes} bytes`]),

@@ -15,7 +15,7 @@ export interface TransportSink {
   data(chunk: Uint8Array, end?: number): void;
   /**
    * Called within `data`, when other code has overwritten `chunk` before `data` returned. The
-   * connection stops to read `chunk`, and fails with close code 1011 and `error`. Most transports
+   * connection stops reading `chunk`, and fails with close code 1011 and `error`. Most transports
    * never call this method.
    */
   overwritten?(error: Error): void;

@@ -96,7 +96,7 @@ const FEATURES: Readonly<Record<string, (program: Running) => Promise<boolean>>>
     raw.send(1, 'x', { fin: false });
     for (let sent = 0; sent < 4 * 2 ** 20; sent += data.length) raw.send(0, data, { fin: false });
     // It is read for longer than it takes to send.
-    const ended = await raw.until(() => raw.rest.length > 0, 2_000);
+    const ended = await raw.until(() => raw.rest.length > 0, 5_000);
     raw.destroy();
     return ended || raw.ended;
   },

@@ -16,7 +16,7 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('hibernating, of %s'
       subprotocols: ['chat'],
     });
   const text = async (conn: Awaited<ReturnType<typeof dial>>): Promise<string> =>
-    (await conn.readMessage({ timeout: 5_000 })).text();
+    (await conn.readMessage({ timeout: 30_000 })).text();
 
   it('opens with the attachment and the subprotocol', async () => {
     const conn = await open('ada');
@@ -69,11 +69,11 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('hibernating, of %s'
     await conn.send('made');
     const before = Number(/\d+/.exec(await text(conn)));
     // workerd evicts an object that is idle for ten seconds. A message wakes it.
-    const asked = setInterval(() => void conn.send('ping'), 1_000);
-    const pongs: string[] = [];
-    for (let i = 0; i < 13; i++) pongs.push(await text(conn));
-    clearInterval(asked);
-    expect(new Set(pongs)).toEqual(new Set(['pong']));
+    for (let i = 0; i < 13; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await conn.send('ping');
+      expect(await text(conn)).toBe('pong');
+    }
     await conn.send('made');
     expect(await text(conn)).toBe(`made ${before + 1}`);
     await conn.send('count');

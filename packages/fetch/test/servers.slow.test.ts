@@ -62,7 +62,9 @@ describe.skipIf(lacksRuntime('Bun'))('servers of one process on Bun', () => {
   it('has the maxPayloadLength of each server', async () => {
     await echoes(await open('large'), 'x'.repeat(3 * 2 ** 20));
     expect((await refusal('tooLarge')).status).toBe(500);
-    expect(program.output()).toMatch(/readLimit: expected at most 1048576, .*maxPayloadLength/);
+    await expect
+      .poll(() => program.output())
+      .toMatch(/readLimit: expected at most 1048576, .*maxPayloadLength/);
   });
 
   it('closes with 1011 when the server takes less than readLimit, without a wrapper', async () => {
@@ -87,8 +89,12 @@ describe.skipIf(lacksRuntime('Bun'))('servers of one process on Bun', () => {
         raw.destroy();
       }
       // The other server has reported the same error within this second, or before it.
-      const reports = program.output().match(/TypeError: a WebSocket was opened without upgrade/g);
-      expect([1, server === 'own' ? 1 : 2]).toContain(reports?.length);
+      await expect
+        .poll(() => {
+          const report = /TypeError: a WebSocket was opened without upgrade/g;
+          return program.output().match(report)?.length;
+        })
+        .toBeOneOf([1, server === 'own' ? 1 : 2]);
     },
   );
 
@@ -203,8 +209,7 @@ describe.each(['Node', 'Bun', 'Deno'] as const)('pages and logins on %s', (name)
 
 async function forgotten(): Promise<void> {
   for (let i = 0; i < 3; i++) expect((await refusal('forgotten')).status).toBe(200);
-  const reports = program
-    .output()
-    .match(/TypeError: the Response of upgrade\(\) was not returned/g);
-  expect(reports).toHaveLength(1);
+  await expect
+    .poll(() => program.output().match(/TypeError: the Response of upgrade\(\) was not returned/g))
+    .toHaveLength(1);
 }

@@ -21,7 +21,7 @@ function runs(name: RuntimeName, date: string): void {
 const open = (path: string): Promise<ClientConn> =>
   dial(`ws://127.0.0.1:${program.port}${path}`, { heartbeat: false });
 const text = async (conn: ClientConn): Promise<string> =>
-  (await conn.readMessage({ timeout: 10_000 })).text();
+  (await conn.readMessage({ timeout: 30_000 })).text();
 const closeFrame = (code: number, reason = ''): Uint8Array =>
   Uint8Array.from([code >> 8, code & 255, ...Buffer.from(reason)]);
 
@@ -51,7 +51,7 @@ describe.skipIf(lacksRuntime('Workers')).each(RUNS)(
       async (...bytes) => {
         const raw = await RawSocket.open(program.port, '/echo');
         raw.send(8, Uint8Array.from(bytes.flat()));
-        expect(await raw.until(() => raw.ended, 5_000)).toBe(true);
+        expect(await raw.until(() => raw.ended)).toBe(true);
         expect([raw.rest[0], raw.rest.length]).toEqual([0x88, 2 + raw.rest[1]!]);
       },
     );
@@ -140,7 +140,7 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
     expect(raw.status).toBe(403);
     const ends = async (): Promise<unknown> => (await fetch(`${program.url}/ends`)).json();
     await expect
-      .poll(ends, { timeout: 15_000 })
+      .poll(ends)
       .toContainEqual(expect.objectContaining({ code: 1006, wasClean: false }));
   });
 
@@ -185,7 +185,7 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
       const raw = await enter('rude');
       raw.socket.write(bytes);
       expect(await text(watcher)).toBe('rude left 1006 false');
-      expect(await raw.closeCode(10_000)).toBe(code);
+      expect(await raw.closeCode()).toBe(code);
       raw.send(8, closeFrame(code));
       raw.socket.end();
       await raw.until(() => raw.ended, 2_000);
@@ -305,11 +305,11 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
         else received.push(message.data.length);
       });
       await reader.send('flood');
-      await expect.poll(() => texts.at(-1), { timeout: 20_000 }).toMatch(/reader true/);
+      await expect.poll(() => texts.at(-1)).toMatch(/reader true/);
       expect(texts.at(-1)).toMatch(/lazy false/);
       expect(received.length).toBe(64);
       lazy.socket.resume();
-      expect(await lazy.until(() => lazy.rest.includes('slow consumer'), 10_000)).toBe(true);
+      expect(await lazy.until(() => lazy.rest.includes('slow consumer'))).toBe(true);
       lazy.destroy();
       await reader.close();
       await reading;

@@ -39,7 +39,7 @@ export function checkFunction(name: string, value: unknown): void {
 
 /**
  * @param least, most - Bounds of the bytes in UTF-8.
- * @param hint - Ends the message.
+ * @param hint - The end of the message.
  * @throws TypeError for a value that is no string, RangeError for a number of bytes outside the bounds.
  */
 export function checkText(

@@ -173,7 +173,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   /**
    * Adds a listener. Listeners of an event run in the order in which they were added. When a
    * listener throws or rejects, the session closes with 1011 and the event `error` reports the
-   * error. A publication or a join that is refused closes no session.
+   * error. The error of a refused publication or join closes no session.
    *
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.
@@ -191,7 +191,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    *
    * @param listener - Called with a copy of the data; undefined without data. Returns the answer, or a
    *   promise of the answer: JSON of at most 64 KiB; undefined becomes null. When the listener throws
-   *   or rejects, the event `error` reports that here. The node that asks gets only the error's class.
+   *   or rejects, the event `error` of this node reports the error. The asking node gets only its class.
    * @returns A function that removes the listener.
    * @throws TypeError for a name that already has a listener, or a listener that is not a function;
    *   TypeError or RangeError for a name that is not a text of 1 to 256 bytes.
@@ -266,8 +266,8 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
 
   /**
    * Refuses new sessions, delivers all published messages, closes all sessions, and closes the
-   * backplane. Publications are still possible until all sessions have ended and the promises of
-   * their listeners have settled, but at most until `timeout` ms after the last close frame. A second
+   * backplane. Publications are possible until all sessions have ended and the promises of their
+   * listeners have settled: at most until `timeout` ms after the last close frame. A second
    * call returns the promise of the first.
    *
    * @returns Resolves to three numbers: sessions that ended, sessions that were terminated, and

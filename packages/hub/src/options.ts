@@ -79,7 +79,7 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    * each node once for each message, and again for each message that a resuming session has missed.
    * `position` is undefined for a message that is not kept. The history and the other nodes have the
    * original message. The function is synchronous, and must not call `publish`. If it throws, no
-   * member of this node gets the message, the room has a `gap`, and the event `error` reports the
+   * member of this node gets the message, and the room has a `gap`. The event `error` reports the
    * error, at most once a second. Needs a hub without a backplane, or `delivery: 'through'`.
    * Default: the message itself.
    */

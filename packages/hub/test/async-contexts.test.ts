@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Conn } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { dial, ReconnectingConn } from '@ws/node-client';
 import { serve } from '@ws/node-server';
@@ -34,13 +35,14 @@ describe('listeners and AsyncLocalStorage', () => {
     });
     const seen: unknown[] = [];
     const live = new ReconnectingConn(server.url, { minDelay: 1, report: () => {} });
+    let first: Conn | undefined;
     const opened = new Promise<void>((resolve) => {
       let count = 0;
       storage.run('open', () =>
         live.on('open', (conn) => {
           seen.push(storage.getStore());
           if (++count === 2) resolve();
-          else setTimeout(() => conn.terminate(), 20);
+          else first = conn;
         }),
       );
     });
@@ -50,6 +52,7 @@ describe('listeners and AsyncLocalStorage', () => {
         void live.receive(() => {
           seen.push(storage.getStore());
           if (++count === 2) resolve();
+          else first!.terminate();
         });
       });
     });

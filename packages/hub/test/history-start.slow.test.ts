@@ -59,7 +59,8 @@ async function visit(hub: Hub, since?: Position) {
   client.receive((message) => void received.push(message.text())).catch(() => {});
   hub.on('error', () => {});
   const { position } = await hub.add(server).join('r', { since, first });
-  await sleep(50);
+  // What the hub has sent is before the pong.
+  await client.ping();
   return { client, received, position: position! };
 }
 

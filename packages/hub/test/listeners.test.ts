@@ -9,6 +9,7 @@ import {
 } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
+import { useFakeTime } from './nodes.ts';
 
 function enter(hub: Hub): { client: Conn; session: Session } {
   const [client, server] = connPair();
@@ -88,23 +89,20 @@ describe('a listener of message', () => {
 });
 
 describe('a publication that is not awaited', () => {
+  useFakeTime();
+
   it('is reported when the backplane refuses it, then at most once a second', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    try {
-      const { cause, backplane } = refusing();
-      const { hub, failed } = hubWith({ backplane });
-      void enter(hub).session.join('r');
-      await turns();
-      for (let i = 0; i < 3; i++) void hub.room('r').publish('x');
-      hub.broadcast('x');
-      await turns();
-      expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.objectContaining({ cause }));
-      await vi.advanceTimersByTimeAsync(1_000);
-      expect(failed).toHaveBeenCalledTimes(2);
-      expect(String(failed.mock.calls[1]![1])).toContain('3 publications were refused');
-    } finally {
-      vi.useRealTimers();
-    }
+    const { cause, backplane } = refusing();
+    const { hub, failed } = hubWith({ backplane });
+    void enter(hub).session.join('r');
+    await turns();
+    for (let i = 0; i < 3; i++) void hub.room('r').publish('x');
+    hub.broadcast('x');
+    await turns();
+    expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.objectContaining({ cause }));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(failed).toHaveBeenCalledTimes(2);
+    expect(String(failed.mock.calls[1]![1])).toContain('3 publications were refused');
   });
 
   it('of a listener of error is reported at most once a second', async () => {

@@ -467,23 +467,32 @@ function agreeOnDeflate(
   return negotiateDeflate(offers, limits);
 }
 
-/** The third argument of a handler. Its address is a system call, which most applications do not need. */
+/** The request of a handler's context. Copies of the context do not have it. */
+const REQUEST = Symbol('request');
+
+/**
+ * The address in a handler's context: a system call, which most applications do not need. All contexts
+ * share the getter. V8 keeps each getter in its old generation, and a closure there would keep the
+ * request until a full collection.
+ */
+const ADDRESS: PropertyDescriptor & ThisType<{ readonly [REQUEST]: UpgradeRequest }> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this[REQUEST].address;
+  },
+};
+
+/** The third argument of a handler. */
 function contextOf(
   request: UpgradeRequest,
   params: NoParams,
   path: string,
   query: URLSearchParams,
 ): HandlerContext<unknown> {
-  return {
-    auth: undefined,
-    params,
-    path,
-    query,
-    route: request.route,
-    get address() {
-      return request.address;
-    },
-  };
+  const context = { auth: undefined, params, path, query, route: request.route };
+  Object.defineProperty(context, REQUEST, { value: request });
+  return Object.defineProperty(context, 'address', ADDRESS) as HandlerContext<unknown>;
 }
 
 /** The upgrader negotiates extensions, as in gorilla/websocket. */

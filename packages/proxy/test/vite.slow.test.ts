@@ -44,6 +44,8 @@ async function site(): Promise<Site> {
   });
   whenOver(() => vite.close());
   await vite.listen();
+  // Vite looks for files after it listens. It would miss an earlier change.
+  await expect.poll(() => vite.watcher.getWatched()[root]).toContain('main.js');
   const url = vite.resolvedUrls!.local[0]!;
   const front = await http2Front(url, {}, true);
   const pass = async ({ url: path }: IncomingMessage, res: ServerResponse): Promise<void> => {

@@ -15,7 +15,7 @@ const SIGN_OF_LIFE: string = signalText(ALIVE);
 /** Interval of {@link SIGN_OF_LIFE}, in ms. */
 const SIGN_MS = 2_000;
 
-/** Shows a peer that is a page that this end lives. */
+/** Shows a page at the other end that this end lives. */
 export class SignsOfLife {
   readonly #carrier: Carrier;
   readonly #answers: Answers;
@@ -35,7 +35,7 @@ export class SignsOfLife {
   answer(id: unknown, method: unknown, connection: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
     this.#hasAsked = true;
-    this.#answers.refuse(connection, resultText(id, null));
+    this.#answers.sendAtOnce(connection, resultText(id, null));
     return true;
   }
 

@@ -28,8 +28,8 @@ export class Answers {
     return this.#refusals >= MAX_REFUSALS;
   }
 
-  /** Refuses a request at once. */
-  refuse(connection: ConnLike | undefined, text: string): void {
+  /** Sends an answer without a handler: a refusal, or the answer to `$/alive`. Both count as refusals. */
+  sendAtOnce(connection: ConnLike | undefined, text: string): void {
     const sending = this.send(connection, text);
     if (sending === RESOLVED) return;
     this.#refusals += text.length;

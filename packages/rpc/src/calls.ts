@@ -155,10 +155,9 @@ export class Calls {
   }
 
   /**
-   * Whether this end waits for an answer to a call after number `first`, or for an item of a stream
-   * since a number after `callsOfHandler`. The second number is that of a handler, never of a
-   * generator: a generator may run for long beside readers of other streams, and later requests
-   * would then overtake earlier ones.
+   * Whether this end waits for the answer to a call numbered above `first`, or for an item of a
+   * stream, in a wait numbered above `callsOfHandler`. Generators do not set the second number: a
+   * generator may run for long, and later requests would then overtake earlier ones.
    */
   hasRequestAfter(first: number, callsOfHandler: number): boolean {
     if (this.lastNumber <= first) return false;
@@ -409,9 +408,9 @@ export class Calls {
     outcome: Pick<CallPromise, 'reject'>,
     { kind, name }: Definition,
     error: unknown,
-    by: CallOptions,
+    options: CallOptions,
   ): void {
-    const isOwn = isTrue(() => by.signal!.aborted && by.signal!.reason === error);
+    const isOwn = isTrue(() => options.signal!.aborted && options.signal!.reason === error);
     if (kind === 'event' || isOwn) outcome.reject(error);
     else {
       outcome.reject(error, (what) =>

@@ -110,7 +110,7 @@ export class Link {
     return undefined;
   }
 
-  /** A function of its own: in {@link take}, the closures would cost 48 bytes for each message. */
+  /** A separate method: in {@link take}, the closures would cost 48 bytes for each message. */
   #createRequests(binding: Binding): Requests {
     return new Requests(
       this.carrier,

@@ -192,8 +192,7 @@ export class Requests {
 
   /**
    * Whether a running handler or generator may depend on a request that arrives now: it may have
-   * called the peer since it started, a call has no answer yet, and the peer may need this request
-   * to answer.
+   * called the peer, and the peer may need the answer to this request first.
    */
   #mayBeAwaited(): boolean {
     const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;
@@ -279,7 +278,7 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    this.#answers.refuse(connection, text);
+    this.#answers.sendAtOnce(connection, text);
   }
 
   /** Ends a pause of reading, if the pause has no reason any more. */
@@ -424,7 +423,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports a handler that has not settled while later requests wait for it. Once a handler. */
+  /** Reports once that a handler has not settled while later requests wait for it. */
   #reportSlow(): void {
     const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;

@@ -6,12 +6,12 @@ import { parse, type WireMessage } from './wire.ts';
 /** Bounds of the queue: number of requests and events, and characters of their text. */
 const MAX_QUEUED = 256;
 const MAX_QUEUED_SIZE = 1024 * 1024;
-/** The default `maxBufferedAmount` of a connection. */
+/** Bound of the kept events without a connection: the default `maxBufferedAmount`. */
 const MAX_KEPT_SIZE = 16 * 1024 * 1024;
 /** Bytes that a kept event costs beside its text. */
 const EVENT_COST = 64;
 
-/** An event beyond the bounds of the queue. Its text needs less memory than its parsed params. */
+/** An event beyond the bounds of the queue, as text: parsed params would need more memory. */
 interface KeptEvent {
   readonly handler: Handler;
   readonly text: string;

@@ -4,11 +4,14 @@ import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { inHub } from './in-hub.ts';
-import { call, never, settled, setUpRaw, until } from './pairs.ts';
+import { call, never, settled, setUpRaw, until, useFakeClock } from './pairs.ts';
 
 const MIB = 1024 * 1024;
 
 describe('a flood', () => {
+  // Reports come at most once a second of it.
+  useFakeClock();
+
   it.each(['waits', 'does not wait'])(
     'of requests from a client that never reads stays bounded when the server %s for an answer',
     async (waits) => {

@@ -6,11 +6,16 @@ import { z } from 'zod';
 import { collectGarbage } from '../../../tests/kit/heap.ts';
 
 const COUNT = 800;
+/** Single readings differ by up to 700 bytes. */
+const ROUNDS = 5;
 const adds = contract({ server: { add: method(z.number(), z.number()) } });
 const serve = adds.serve({ add: (n) => n });
 
 /** As a server observes what a handler returns. */
 const observer = { fulfilled: () => undefined, rejected: () => undefined };
+
+const median = (readings: readonly number[]): number =>
+  readings.toSorted((a, b) => a - b)[ROUNDS >> 1]!;
 
 /** Bytes of heap that an idle connection needs, with both ends of the pair. */
 async function bytesOf(read: (conn: Conn) => unknown): Promise<number> {
@@ -36,10 +41,10 @@ describe('an idle connection', () => {
   it('needs at most 600 bytes more than one that is read by hand', async () => {
     const byHand: number[] = [];
     const byContract: number[] = [];
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       byHand.push(await bytesOf((conn) => conn.receive(() => {})));
       byContract.push(await bytesOf(serve));
     }
-    expect(Math.min(...byContract) - Math.min(...byHand)).toBeLessThan(600);
+    expect(median(byContract) - median(byHand)).toBeLessThan(600);
   });
 });

@@ -6,7 +6,10 @@ import { contract, event, method, RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { failure, quietly, settled, throws, until } from './pairs.ts';
+import { forgetPrintedErrors } from '../../../tests/kit/printed-errors.ts';
+import { failure, quietly, settled, throws, until, useFakeClock } from './pairs.ts';
+
+useFakeClock();
 
 const disk = contract({
   server: { save: method(z.object({ n: z.number() }), z.number()), said: event(z.number()) },
@@ -76,18 +79,13 @@ describe('a peer that fails each call with another code', () => {
       const { id } = message.json() as { id: number };
       void raw.writeJSON({ jsonrpc: '2.0', id, error: { code: id, message: '' } });
     });
-    const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
-    try {
-      const calls = Array.from({ length: 300 }, (_, n) => peer.save({ n }));
-      await until(() => expect(reports).toHaveLength(101));
-      await settled(ours);
-      await turns();
-      expect(reports).toHaveLength(101);
-      await Promise.allSettled(calls);
-    } finally {
-      now.mockRestore();
-      raw.terminate();
-    }
+    const calls = Array.from({ length: 300 }, (_, n) => peer.save({ n }));
+    await until(() => expect(reports).toHaveLength(101));
+    await settled(ours);
+    await turns();
+    expect(reports).toHaveLength(101);
+    await Promise.allSettled(calls);
+    raw.terminate();
   });
 });
 
@@ -170,6 +168,7 @@ describe('a publication', () => {
     const rooms = roomsOf(live);
     const loop = rooms.join('chat/a');
     const warnings: string[] = [];
+    forgetPrintedErrors();
     const warn = vi.spyOn(console, 'error').mockImplementation((text) => void warnings.push(text));
     try {
       await expect(rooms.publish('chat/a', 1)).rejects.toMatchObject({ code: -32_001 });

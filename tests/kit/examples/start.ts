@@ -77,7 +77,8 @@ export async function startProgram(
     // A new process group, as in a terminal.
     detached: true,
   });
-  const exited = once(child, 'exit');
+  // Its output is complete then.
+  const closed = once(child, 'close');
   const output = collect(child);
   const url = await firstUrl(child, output);
   const port = Number(new URL(url).port);
@@ -94,7 +95,7 @@ export async function startProgram(
     async stop(signal = 'SIGTERM') {
       const over = child.exitCode !== null || child.signalCode !== null;
       if (!over) process.kill(signal === 'SIGINT' ? -child.pid! : child.pid!, signal);
-      await exited;
+      await closed;
       return child.exitCode;
     },
   };

@@ -182,6 +182,8 @@ describe('the end of the stream', () => {
       await new Promise((resolve) => {
         setTimeout(resolve, 10);
       });
+      // After a late timer the server has not read yet.
+      for (let i = 0; i < 10; i++) await new Promise(setImmediate);
       socket.resetAndDestroy();
     });
   }

@@ -305,7 +305,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     }
   }
 
-  /** Handles an error of parsing: thrown into the transport, which has called, it would end the process. */
+  /** Handles an error of parsing. The transport must not get this error: the process would end. */
   readingFailed(cause: unknown): void {
     const ending = this.endingOrNew();
     // If the machine is destroyed but the transport is not, a pong or a close frame was not written.

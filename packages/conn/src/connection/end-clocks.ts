@@ -4,7 +4,7 @@ import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import type { ConnShared } from './shared.ts';
 import type { SlowPeer } from './slow-peer.ts';
 
-/** A reader gets at least so many ms for progress. */
+/** The least time in ms that a reader gets for progress. */
 const SHORTEST_STALL = 10;
 
 /**
@@ -107,7 +107,7 @@ export class EndClocks {
     if (this.#deadline === Infinity) this.destroyWithin();
   }
 
-  /** Sets the deadline to `ms` from now, unless it is earlier. Then the transport is destroyed. */
+  /** Destroys the transport in `ms`, unless the deadline is earlier. */
   destroyWithin(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
     const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;

@@ -70,7 +70,7 @@ export function codeAfterError(error: unknown): number {
 
 /**
  * The error of a connection for the `error` of its decoder: a {@link ReadLimitError} for a message
- * over `readLimit`, the limit of the message in bytes.
+ * of more than `readLimit` bytes.
  */
 export function connErrorOf(error: ProtocolError, readLimit: number): WebSocketError {
   // Without a limit, only a length above 2^53 has this code: it is no ReadLimitError.

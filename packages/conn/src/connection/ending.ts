@@ -36,7 +36,7 @@ export class Ending implements TurnTask {
   awaitsTurn = false;
   /** Why reading will end: set by the first close frame, end of the stream, or fault. */
   readEnd: { readonly reason: unknown } | undefined;
-  /** Why we destroyed the transport, or why it closed. `closed` has this error unless it was clean. */
+  /** Why we destroyed the transport, or why it closed. After a clean close, `closed` has no error. */
   error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
@@ -55,6 +55,7 @@ export class Ending implements TurnTask {
   #peerAnswered = false;
   /** Whether we gave up the peer before the transport had sent everything. */
   #gaveUpUnsent = false;
+
   constructor(connection: Connection) {
     this.#connection = connection;
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
@@ -74,7 +75,7 @@ export class Ending implements TurnTask {
     return this.#closeFrameEnd;
   }
 
-  /** Whether `error` is the one with which writes reject after our close frame. */
+  /** Whether writes reject with `error` because of our close frame. */
   isCloseSent(error: unknown): boolean {
     return error instanceof CloseSentError && error === this.#closeFrameEnd?.error;
   }
@@ -186,8 +187,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Called when the loop of the inbox has stopped. After the peer's end, answers it once all messages
-   * before it are handled. Until then, bounds the time of the reader.
+   * Called when the loop of the inbox has stopped. Answers the peer's end once all messages before it
+   * are handled. Until then, bounds the time of the reader.
    *
    * @param readsAhead - Whether the input was parsed as far as the read-ahead has room.
    */
@@ -196,7 +197,7 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Computed first: `finishMessage` ends a waiting read of pieces, which shows what is handled.
+      // Before `finishMessage`, which may end the waiting read that shows what is handled.
       const isHandled = allHandled(connection, readsAhead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
@@ -273,8 +274,8 @@ export class Ending implements TurnTask {
     this.clocks.peerIsAwaited();
     // A transport with an `endTimeout` has peers that may never end their side. But a server that
     // closed first may still read our frames: it has the rest of `closeTimeout`.
-    const peerReads = shared.role === 'client' && !this.#peerAnswered;
-    if (machine.received !== undefined && endTimeout !== undefined && !peerReads)
+    const peerMayRead = shared.role === 'client' && !this.#peerAnswered;
+    if (machine.received !== undefined && endTimeout !== undefined && !peerMayRead)
       this.clocks.limitWait(endTimeout);
   }
 

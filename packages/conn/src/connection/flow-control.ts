@@ -118,8 +118,8 @@ export class FlowControl implements TimerEntry {
     this.paused = true;
     this.#call('pause');
     if (this.#connection.transportClosed) return;
-    // The timer also runs while a message is inflated for a reader, which may give up. Each step of
-    // inflating restarts the timer.
+    // The timer also runs while a message is inflated, because its reader may cancel the read. Each step
+    // of inflating restarts the timer.
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
     this.#blockedCheck = new BlockedCheck(this.#connection);

@@ -16,7 +16,7 @@ import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writ
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
 
-/** To encode a byte takes up to as long as to write so many bytes, for example with compression. */
+/** Encoding a byte, for example with compression, takes as long as writing up to this many bytes. */
 const ENCODE_COST = 8;
 
 // States of the transport's writing side.
@@ -107,11 +107,11 @@ export class FrameSender implements BatchSender {
    *
    * @param ours - Whether the library itself sends the frame. No caller awaits the promise then, so a
    *   failure ends the connection.
-   * @param follows - Whether the frame must not overtake queued messages.
+   * @param inOrder - Whether the frame must not overtake queued messages.
    */
-  control(opcode: number, payload: Uint8Array, ours: boolean, follows: boolean): Promise<void> {
+  control(opcode: number, payload: Uint8Array, ours: boolean, inOrder: boolean): Promise<void> {
     const connection = this.#connection;
-    if (this.#machine.blocked && !follows) {
+    if (this.#machine.blocked && !inOrder) {
       const waits = this.#drainWaits();
       waits.controls ??= new ControlQueue();
       const error = waits.controls.add(opcode, payload, ours);
@@ -164,8 +164,8 @@ export class FrameSender implements BatchSender {
 
   /** Resolves at the next drain. Undefined if the transport is not blocked, or has closed. */
   untilDrained(): Promise<void> | undefined {
-    const waits = this.#machine.blocked && !this.#connection.transportClosed;
-    return waits ? this.#drainWaits().forDrain() : undefined;
+    const mustWait = this.#machine.blocked && !this.#connection.transportClosed;
+    return mustWait ? this.#drainWaits().forDrain() : undefined;
   }
 
   /** Adds a write whose bytes are referenced until {@link released}. */
@@ -177,8 +177,8 @@ export class FrameSender implements BatchSender {
   released(written: Deferred<void>, bytes: number): void {
     const waits = this.#drainWaits();
     waits.released(written, bytes, this.#writing !== IDLE);
-    // In a microtask: a failing transport releases all bytes and then reports its end, which rejects
-    // the write before.
+    // In a microtask: a failing transport releases all bytes and then reports its end, which must
+    // reject the write first.
     void RESOLVED.then(() => {
       // A transport may release bytes at once. A loop of such writes must still let I/O run.
       waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);
@@ -226,8 +226,8 @@ export class FrameSender implements BatchSender {
    * flushes later in this turn anyway: one write then has all frames.
    */
   flushBatch(): void {
-    // The batch may have been sent before. It may also have been copied, for a later frame whose
-    // encoding failed: then no flush is scheduled.
+    // The batch may have been sent before. A later frame may also have copied the batch, and then
+    // failed to encode: no flush is scheduled then.
     const { awaitsTurn, inbox } = this.#connection;
     if (this.#machine.out.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }

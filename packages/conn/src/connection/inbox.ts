@@ -46,7 +46,7 @@ import { FRAMES_PER_TURN } from './shared.ts';
 // | `shiftQueued` | a read begins, a handler has settled, or    | the messages of the read-ahead      |
 // |               | the rate has a token                        |                                     |
 // | `takeNext`    | `readMessage` or `for await` begins a read, | the next message of the input,      |
-// |               | in a turn with a chunk: see pull-reads.ts   | without the loop                    |
+// |               | after a chunk of this turn: pull-reads.ts   | without the loop                    |
 //
 // `#loop` parses the input while a reader waits, or while the read-ahead has room. `#run` calls `#loop`
 // for a chunk, for a new read, at the end of a turn, and in a later turn once the quota is used up.
@@ -67,7 +67,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses. `reader`: while a reader waits. `read-ahead`: also while the read-ahead has
- * room. `last`: as `read-ahead`, for the last input; not in a pass, whose end would send frames.
+ * room. `last`: as `read-ahead`, but outside a pass, because the end of a pass would send frames.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -78,7 +78,7 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
 /**
- * A connection's way in: parses chunks and gives messages to one reader. The reader is the handler of
+ * Reads for one connection: parses chunks and gives messages to one reader: the handler of
  * `receive`, `discardReads`, a {@link PullRead}, or a MessageReader, which reads a message in pieces.
  * While no reader waits, the inbox queues messages, up to the read-ahead. The inbox delivers no message
  * after a fault. The connection leases a decoder while input is unparsed.
@@ -113,7 +113,7 @@ export class Inbox {
   connHandlerRuns = false;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  /** What happens to messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
   payloadUse: PayloadUse = DELIVERED;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
@@ -211,7 +211,7 @@ export class Inbox {
     if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
 
-  /** Changes what happens to messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** Sets {@link payloadUse}, also for messages that have partly arrived. */
   #setPayloadUse(use: PayloadUse): void {
     // The rate counts the messages that `discardReads` drops, so they stay DELIVERED.
     if (use === CHECKED_ONLY && this.rate !== undefined) return;
@@ -302,7 +302,7 @@ export class Inbox {
     this.rate?.refill();
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
-        // Entered once for all messages of a chunk: the async context of the call of `receive`.
+        // The async context of `receive`, entered once for all messages of a chunk.
         const context = this.receiveCall?.context;
         if (context === undefined) this.#loop(readsAhead);
         // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
@@ -369,7 +369,7 @@ export class Inbox {
         // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
           const reader = beginPieces(this.#connection, decoder);
-          // `beginPieces` may have ended the connection by its rate, and so the read.
+          // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
@@ -581,8 +581,8 @@ export class Inbox {
    * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can
    * still be read.
    *
-   * @param isEnd - Whether `cause` is the end of this connection. Otherwise a handler has thrown it: it
-   *   may be the normal end of another connection.
+   * @param isEnd - Whether `cause` is the end of this connection. An error that a handler has thrown may
+   *   be the normal end of another connection.
    */
   finishReading(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;

@@ -49,7 +49,7 @@ export class MessageWriter implements AsyncDisposable {
   #fragmentSent = false;
   /** Whether the last fragment was sent. */
   #complete = false;
-  /** Whether the connection has been told that this writer is done, or has failed. */
+  /** Whether this writer has reported that it is done, or has failed the connection. */
   #reportedDone = false;
   /** Bytes of the message that were sent. */
   #bytesSent = 0;

@@ -17,7 +17,7 @@ import { WaitForRoom, WaitingMessage } from './waiting-write.ts';
 import { WaitingWrites } from './waiting-writes.ts';
 
 /**
- * A connection's way out: accepts the messages of callers, checks the limits and keeps the order. A
+ * Sends for one connection: accepts the messages of callers, checks the limits and keeps the order. A
  * message becomes a frame at once; an extension may encode the message first. Messages wait while a
  * MessageWriter is open, or while another thread encodes a large message. The {@link FrameSender}
  * gives the frames to the transport.
@@ -30,7 +30,7 @@ export class Outbox {
   readonly encoder: MessageEncoder | undefined;
   /** The writes that wait for an earlier message. Created on first use. */
   waitingWrites: WaitingWrites | undefined;
-  /** If set, no message is accepted, with this error. Set by this class, and by the write deadline. */
+  /** If set, messages reject with its error. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
 
@@ -219,8 +219,8 @@ export class Outbox {
   }
 
   /**
-   * Sends whole messages, uncompressed, that other connections send too. Only if nothing is unsent and
-   * no message waits. All these connections pass the same array.
+   * Sends whole uncompressed messages that other connections send too, unless a frame is unsent or a
+   * message waits. All these connections pass the same array.
    *
    * @returns False when nothing was sent.
    */
@@ -228,10 +228,10 @@ export class Outbox {
     const { sender } = this;
     const connection = this.#connection;
     const { settings, platform, shared } = connection;
-    const changes = this.encoder !== undefined || shared.coding.masks;
+    const changesBytes = this.encoder !== undefined || shared.coding.masks;
     const waits =
       connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
-    if (changes || waits || this.writeEnd !== undefined) return false;
+    if (changesBytes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
     const batches = sharedFrames(platform);
@@ -332,17 +332,17 @@ export class Outbox {
     const { length } = payload;
     const { frames, sender } = this;
     const { machine, shared } = this.#connection;
-    const isOwn = shared.coding.masks || length > LARGEST_SLAB;
-    // With a transport that calls back within `write`, it may be blocked while a batch is unsent.
-    const follows = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
-    if (isOwn || (follows && length < REFERENCE_FROM)) {
+    const isUnshared = shared.coding.masks || length > LARGEST_SLAB;
+    // A transport that calls back within `write` may be blocked while a batch is unsent.
+    const mustQueue = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
+    if (isUnshared || (mustQueue && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
     }
-    const before = follows ? undefined : frames.batch;
+    const before = mustQueue ? undefined : frames.batch;
     const batches = sharedFrames(shared.platform);
     const batch = batches.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
-    if (follows) frames.addShared(batch);
+    if (mustQueue) frames.addShared(batch);
     else {
       frames.share(batch);
       if (before === undefined) batches.flushAtEndOfTurn(sender);
@@ -361,8 +361,8 @@ export class Outbox {
   control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
     if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
     // A ping of the heartbeat must not come between frames of a compressed message: see `heartbeat.ts`.
-    const follows = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
-    return this.sender.control(opcode, payload, ours, follows);
+    const inOrder = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
+    return this.sender.control(opcode, payload, ours, inOrder);
   }
 
   /** The machine has queued our close frame: later writes and waiting writes reject with `end`. */
@@ -388,8 +388,8 @@ export class Outbox {
   }
 
   /**
-   * Sends all accepted messages, so that the close frame can follow. Those that are not encoded yet are
-   * sent unencoded.
+   * Sends all accepted messages, so that the close frame can follow. Messages without an encoded form
+   * are sent unencoded.
    */
   sendAccepted(): void {
     if (this.encoder !== undefined) this.encoder.flushing = true;
@@ -449,7 +449,7 @@ function observeMessage(connection: Connection, type: number, payload: number | 
   connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
 }
 
-// Functions: a class with `#` methods would cost each connection a word.
+// Functions: `#` methods would cost each connection a word of memory.
 
 function encodedText(
   { outbox, platform }: Connection,

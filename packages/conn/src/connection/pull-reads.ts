@@ -24,7 +24,7 @@ export function read<Result>(
   if (clash !== undefined) return rejected(clash, inbox);
   const next = name === 'nextReader' ? undefined : takeNext(connection, name, iterator);
   if (next instanceof Message) {
-    // Each value has one shape, so V8 need not look for a method `then`.
+    // Two calls, each for one shape of value: V8 need not look for `then`.
     if (iterator === undefined) return Promise.resolve(next as Result);
     return Promise.resolve({ done: false, value: next } as Result);
   }

@@ -33,22 +33,22 @@ export class RareParts {
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
-  /** Whether the messages that are dropped now may be wanted by the application. */
+  /** Whether dropped messages now count as lost: the application may have wanted them. */
   loses = false;
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
   /**
-   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes since
-   * the alarm of `previous`.
+   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
+   * since the first of the two.
    */
   bytesSent: { previous: number; last: number } | undefined;
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */
   keptBytes = 0;
-  /** Bytes of messages that their reader kept for some time, and no longer keeps. */
-  takenBytes = 0;
+  /** Bytes of all messages that have left {@link keptBytes}. */
+  freedBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;
@@ -112,9 +112,9 @@ export class RareParts {
   setReadDeadline(at: Date | number | null): void {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
-    this.#readDeadline ??= new Deadline(connection.platform, (when) => {
+    this.#readDeadline ??= new Deadline(connection.platform, (suffix) => {
       connection.inbox.dropAll();
-      connection.inbox.finishReading(deadlineError('read', when), false);
+      connection.inbox.finishReading(deadlineError('read', suffix), false);
       // The input after the dropped messages may contain control frames.
       connection.inbox.run('reader');
     });
@@ -127,9 +127,9 @@ export class RareParts {
     const { outbox } = connection;
     // The outbox also stores an expired deadline. Clear it there too.
     if (outbox.open) outbox.writeEnd = undefined;
-    this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
+    this.#writeDeadline ??= new Deadline(connection.platform, (suffix) => {
       if (!outbox.open) return;
-      const error = deadlineError('write', when);
+      const error = deadlineError('write', suffix);
       outbox.writeEnd = new WriteEnd(error, true);
       connection.guardTransport(() => {
         if (connection.bufferedAmount > 0) connection.abort(error);
@@ -190,20 +190,20 @@ export class RareParts {
    * message exceeds no bound: the caller has only estimated the size of a text.
    *
    * A loop that awaits no write may be refused a million times in a turn. All refusals of a turn
-   * share the promise of the first one, because the stack of an error takes 20 times as long as the
-   * rest of a refusal.
+   * share the promise of the first one: the stack of an error takes 20 times as long as the rest of
+   * a refusal.
    */
   refuseMessage(
     buffered: number,
     size: number,
     text: string | undefined,
   ): CallPromise<never> | undefined {
-    const last = this.#refused?.isRejected === false ? this.#refused : undefined;
+    const shared = this.#refused?.isRejected === false ? this.#refused : undefined;
     const overBound = (): BackpressureError | undefined => this.#overBound(buffered, size, text);
-    const error = last === undefined ? overBound() : untraced(overBound);
+    const error = shared === undefined ? overBound() : untraced(overBound);
     if (error === undefined) return undefined;
     this.messagesRefused++;
-    this.#refused = last ?? this.refuse(error, 'writeMessage');
+    this.#refused = shared ?? this.refuse(error, 'writeMessage');
     return this.#refused;
   }
 
@@ -232,8 +232,8 @@ export class RareParts {
   }
 }
 
-/** @param when - The end of the message, from {@link Deadline}. */
-function deadlineError(call: 'read' | 'write', when: string): TimeoutError {
+/** @param suffix - The end of the message, from {@link Deadline}. */
+function deadlineError(call: 'read' | 'write', suffix: string): TimeoutError {
   const setter = call === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
-  return new TimeoutError(`${call} timeout${when} (${setter})`, { permanent: true });
+  return new TimeoutError(`${call} timeout${suffix} (${setter})`, { permanent: true });
 }

@@ -18,7 +18,7 @@ const MAX_FREE_DECODERS = 64;
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
 /**
- * Bound of the frames of one connection that are parsed in one turn of the event loop. So many frames
+ * Bound of the frames of one connection that are parsed in one turn of the event loop. This many frames
  * take less than 1 ms, even if a reader streams fragments of one byte.
  */
 export const FRAMES_PER_TURN = 1_000;
@@ -38,7 +38,7 @@ export class ConnShared {
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
-  /** The memory of each `writeBufferPool`, by `report`: only that for the latest `writeBufferSize`. */
+  /** For each `writeBufferPool` and `report`: the memory of the latest `writeBufferSize`. */
   readonly #poolMemory = new WeakMap<BufferPool, WeakMap<object, PoolMemory>>();
 
   constructor(role: Role, platform: Platform) {
@@ -60,15 +60,15 @@ export class ConnShared {
   writeMemory({ report, writing }: Settings): WriteMemory {
     const { writeBufferPool: pool, writeBufferSize: size } = writing;
     if (pool === undefined) return this.#memory;
-    const ofPool = this.#poolMemory.get(pool) ?? new WeakMap<object, PoolMemory>();
+    const byReport = this.#poolMemory.get(pool) ?? new WeakMap<object, PoolMemory>();
     const key = report ?? this;
-    const latest = ofPool.get(key);
+    const latest = byReport.get(key);
     if (latest?.size === size) return latest;
     const slabs = slabsOf(pool, size, (error) => {
       reportError(report, this.platform, error, { where: 'writeBufferPool' });
     });
     const memory = { size, slabs, slab: new FrameSlab(slabs, size, false) };
-    this.#poolMemory.set(pool, ofPool.set(key, memory));
+    this.#poolMemory.set(pool, byReport.set(key, memory));
     return memory;
   }
 

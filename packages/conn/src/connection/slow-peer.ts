@@ -11,7 +11,7 @@ const MAX_TIMEOUTS = 10;
 export class SlowPeer {
   readonly #closeTimeout: number;
   /** When we closed, and the flushed bytes at that time, to compute the speed of the peer. */
-  readonly #since: number;
+  readonly #closedAt: number;
   readonly #flushedAtClose: number;
   /** Bytes that the peer must take before each deadline. */
   readonly #least: number;
@@ -23,7 +23,7 @@ export class SlowPeer {
 
   constructor(closeTimeout: number, now: number, flushed: number, unsent: number) {
     this.#closeTimeout = closeTimeout;
-    this.#since = now;
+    this.#closedAt = now;
     this.#flushedAtClose = this.#flushed = flushed;
     this.#unsent = unsent;
     this.#least = Math.ceil(unsent * LEAST_PROGRESS);
@@ -36,7 +36,7 @@ export class SlowPeer {
   /**
    * Called at the deadline.
    *
-   * @param inTransit - At most so many flushed bytes are unread by the peer.
+   * @param inTransit - Bound of the flushed bytes that the peer has not read.
    * @returns Ms until the next deadline; 0 to give up the peer.
    */
   extend(now: number, flushed: number, unsent: number, inTransit: number): number {
@@ -46,11 +46,11 @@ export class SlowPeer {
     let deadline = (this.#drainedAt ?? now) + closeTimeout;
     if (unsent === 0) {
       // Adds the time that the peer needs for `inTransit`, at its speed since we closed.
-      deadline += ((now - this.#since) * inTransit) / (flushed - this.#flushedAtClose);
+      deadline += ((now - this.#closedAt) * inTransit) / (flushed - this.#flushedAtClose);
     }
     this.#flushed = flushed;
     this.#unsent = unsent;
     this.#drainedAt = undefined;
-    return Math.max(0, Math.min(deadline, this.#since + MAX_TIMEOUTS * closeTimeout) - now);
+    return Math.max(0, Math.min(deadline, this.#closedAt + MAX_TIMEOUTS * closeTimeout) - now);
   }
 }

@@ -17,9 +17,9 @@ import { WaitForRoom, type Waiting, WaitingMessage, WaitingWriter } from './wait
 const PATIENCE_MS = 5_000;
 
 /**
- * What writes of one connection wait for, and the waiting writes, first in, first out. They wait for
- * the open MessageWriter, or for a large message that another thread encodes. The first writer or
- * large message creates this object.
+ * The waiting writes of one connection, first in, first out. They wait for the open MessageWriter, or
+ * for a large message that another thread encodes. The first writer or large message creates this
+ * object.
  */
 export class WaitingWrites {
   /** The open writer. Only this class changes it. */
@@ -122,7 +122,7 @@ export class WaitingWrites {
     this.#connection.platform.writeBudget?.count(this.#connection);
   }
 
-  /** Counts `bytes` as waiting until `written` settles, which is the promise of a waiting write. */
+  /** Counts `bytes` as waiting until `written`, the promise of a waiting write, settles. */
   countUntil(written: Promise<void>, bytes: number): void {
     this.#count(bytes);
     const free = (): void => this.#uncount(bytes);
@@ -407,7 +407,7 @@ export class WaitingWrites {
 
   // The end
 
-  /** Sends all accepted messages. Those that are not encoded yet are sent unencoded. */
+  /** Sends all accepted messages. Messages without an encoded form are sent unencoded. */
   sendAccepted(): void {
     this.#flushing = true;
     const write = this.#encoding;
@@ -448,7 +448,7 @@ class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
   readonly #waitingWrites: WaitingWrites;
-  /** When the timer was set: the open writer, the number of its calls, and the first waiting write. */
+  /** The open writer, the number of its calls and the first waiting write, at the start of the timer. */
   #writer: MessageWriter | undefined;
   #calls = 0;
   #first: Waiting | undefined;

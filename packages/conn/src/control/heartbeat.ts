@@ -12,8 +12,8 @@ const NOTE_FROM = 16_384;
 const UNSENT = 'unsent';
 
 /**
- * The reason why the timeout of a ping has not started, or is longer than the option. Undefined for a
- * ping after which the peer has no older bytes to read, so that an idle connection needs no object.
+ * The reason why the timeout of a ping has not started, or is longer than the option. Undefined if the
+ * peer has no older bytes to read, so that an idle connection needs no object.
  */
 export type PingWait = typeof UNSENT | BytesAhead;
 
@@ -25,22 +25,22 @@ type BytesAhead = {
   flushed: number;
   progressAt: number;
   /** `bytesFlushed` and the time at the ping, to measure the speed of the peer. */
-  readonly firstFlushed: number;
-  readonly since: number;
+  readonly flushedAtPing: number;
+  readonly sentAt: number;
   /** Time in ms added to the timeout. Set once the ping has left this process. */
   transit?: number;
 };
 
 /** Time in ms in which the peer reads `inTransit` bytes at its speed so far; 0 without progress. */
 function transitTime(
-  { flushed, progressAt, firstFlushed, since }: BytesAhead,
+  { flushed, progressAt, flushedAtPing, sentAt }: BytesAhead,
   inTransit: number,
 ): number {
-  const bytes = flushed - firstFlushed;
-  return bytes === 0 ? 0 : Math.ceil(((progressAt - since) * inTransit) / bytes);
+  const bytes = flushed - flushedAtPing;
+  return bytes === 0 ? 0 : Math.ceil(((progressAt - sentAt) * inTransit) / bytes);
 }
 
-// The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
+// The heartbeat (RFC 6455, section 5.5.2) pings silent peers, and ends connections without an answer.
 // Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.lastByteAt`.
 //
 // A peer can answer a ping only after it has read our older bytes. While older bytes wait in this
@@ -109,17 +109,17 @@ function sendPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = undefined;
-  // If all bytes have left this process, the speed of the peer cannot be measured: assumes one.
+  // If all bytes have left this process, the speed of the peer cannot be measured.
   const sentLately = bytesOut - (rare.bytesSent?.previous ?? 0);
-  const ahead = Math.min(sentLately, transport.inTransit ?? 0);
-  const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / ASSUMED_SPEED);
+  const unread = Math.min(sentLately, transport.inTransit ?? 0);
+  const transit = bytesFlushed < bytesOut ? undefined : Math.floor(unread / ASSUMED_SPEED);
   if (transit !== 0) {
     rare.pingWait = {
       ahead: bytesOut,
       flushed: bytesFlushed,
       progressAt: sender.stalledSince(now),
-      firstFlushed: bytesFlushed,
-      since: now,
+      flushedAtPing: bytesFlushed,
+      sentAt: now,
       ...(transit !== undefined && { transit }),
     };
   }

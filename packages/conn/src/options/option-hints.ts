@@ -1,14 +1,14 @@
 import { nearName } from '../validate.ts';
 
-/** Advice for all functions, or the advice `say` for functions that have the option `with`. */
+/** Advice for all functions, or only for functions with the option `with`. */
 type Hint = string | { readonly with: string; readonly say: string };
 
 const IN_URL = 'it belongs into the URL';
 const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
 
 /**
- * Advice by the name of an unknown option. The first hint that fits the function is used. A text that
- * begins with `use x` fits only a function with the option x.
+ * Advice by the name of an unknown option. A function gets the first hint that fits. A text that
+ * begins with `use x` fits only functions with the option x.
  */
 const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   // Options of ws, socket.io, fetch, node:https and http-proxy.
@@ -153,8 +153,8 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Returns advice for the unknown option `name` of a function with the options `known`; undefined
- * without any. To pass to `checkOptionNames`.
+ * Returns advice for the unknown option `name` of a function with the options `known`; undefined if
+ * there is none. An argument of `checkOptionNames`.
  */
 export function optionHint(name: string, known: readonly string[]): string | undefined {
   // Not a plain lookup, which would find `constructor`.

@@ -51,17 +51,17 @@ export class RuntimeTimers {
 /** The callbacks of a platform's `yield`. Each callback runs in a separate later turn. */
 export class YieldQueue {
   readonly #post: (run: () => void) => void;
-  readonly #runtime: RuntimeTimers;
+  readonly #runtimeTimers: RuntimeTimers;
   readonly #waiting = new Fifo<() => void>();
 
   /** @param post - Calls `run` in a later turn. Uses the current timer functions, even fake ones. */
   constructor(post: (run: () => void) => void) {
     this.#post = post;
-    this.#runtime = new RuntimeTimers(() => this.#postAgain());
+    this.#runtimeTimers = new RuntimeTimers(() => this.#postAgain());
   }
 
   add(callback: () => void): void {
-    this.#runtime.check();
+    this.#runtimeTimers.check();
     this.#waiting.add(callback);
     this.#post(this.#run);
   }

@@ -37,13 +37,13 @@ function parseMessage(message: Message | BorrowedMessage): unknown {
  * As {@link parseMessage}, for a pending message. The stack of the error names the async function that
  * awaits the result, unless other code has called `then` or `catch` of the result before.
  *
- * @param failing - Called before the result rejects, to mark the result as handled only then.
+ * @param onFailure - Called before the result rejects, because a `catch` would change the stack.
  */
-export async function parseLater<T>(message: Promise<Message>, failing: () => void): Promise<T> {
+export async function parseLater<T>(message: Promise<Message>, onFailure: () => void): Promise<T> {
   try {
     return parseMessage(await message) as T;
   } catch (error) {
-    failing();
+    onFailure();
     throw error;
   }
 }

@@ -43,7 +43,7 @@ class MessageBlocks {
   /**
    * Returns memory of `size` bytes for a message of `owner`, in a block or alone.
    *
-   * @param following - Number of bytes after the message in its chunk. A new block needs `size`.
+   * @param following - Number of bytes after the message in its chunk. A new block needs at least `size`.
    */
   take(size: number, following: number, owner: BlockOwner, endOfTurn: TaskQueue): OwnedBytes {
     const alone = size <= SMALL || size >= LARGE;

@@ -68,7 +68,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** The error of a read into a detached array. If the array had bytes, drops the message. */
+  /** Returns the error of a read into a detached array. Drops the message if the array had its bytes. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
     if (this.#pieces.hasFilled) this.#dropRest(cause);
@@ -161,7 +161,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     }
   }
 
-  /** A copy of the next piece, for a loop or a web stream that reads to the end of the message. */
+  /** Returns a copy of the next piece for `holder`, which reads to the end of the message. */
   async #nextFor(holder: string): Promise<OwnedBytes | undefined> {
     const pieces = this.#pieces;
     if (pieces.reading) return this.#rejectClash();
@@ -197,14 +197,14 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   }
 
   /** Runs {@link #next} as the only read of the message. Bytes that arrive are written to `into`. */
-  #readAlone<T>(take: (pieces: PieceQueue) => T, end: T, into?: Uint8Array): Promise<T> {
+  #readAlone<T>(take: (pieces: PieceQueue) => T, atEnd: T, into?: Uint8Array): Promise<T> {
     if (this.#pieces.reading) return this.#rejectClash();
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
     this.#parseMore();
-    if (this.#pieces.ready) return this.#next(take, end);
-    return this.#whileReading(() => this.#next(take, end));
+    if (this.#pieces.ready) return this.#next(take, atEnd);
+    return this.#whileReading(() => this.#next(take, atEnd));
   }
 
   #rejectionIfFailed<T>(): Promise<T> | undefined {
@@ -213,15 +213,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected<T>(failure.reason);
   }
 
-  /** Waits for a piece. Resolves to the result of `take`, or to `end` after the last piece. */
-  #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
+  /** Waits for a piece. Resolves to the result of `take`, or to `atEnd` after the last piece. */
+  #next<T>(take: (pieces: PieceQueue) => T, atEnd: T): Promise<T> {
     const pieces = this.#pieces;
     // The login may have expired since the piece arrived.
     if (!pieces.empty) this.#connection.rare?.checkExpiry();
     this.#parseMore();
-    // Checks again after the wait: a close may drop the piece before the callback runs.
-    if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
-    return pieces.empty ? this.#atEnd(end) : this.#take(take);
+    // Calls itself after the wait: a close may drop the piece before the callback runs.
+    if (!pieces.ready) return pieces.news().then(() => this.#next(take, atEnd));
+    return pieces.empty ? this.#resultAtEnd(atEnd) : this.#take(take);
   }
 
   /** Makes the connection parse more input, unless a piece has arrived. */
@@ -253,9 +253,9 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected(error);
   }
 
-  #atEnd<T>(end: T): Promise<T> {
+  #resultAtEnd<T>(atEnd: T): Promise<T> {
     const { failure } = this.#pieces;
-    return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
+    return failure === undefined ? Promise.resolve(atEnd) : rejected<T>(failure.reason);
   }
 
   #rejectClash<T>(): Promise<T> {
@@ -306,7 +306,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   const { inbox, machine } = connection;
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
-  // If the rate holds messages, these come before the arriving message.
+  // Messages that the rate holds come before the arriving message.
   const canStart = inbox.ended === undefined && !inbox.heldByRate;
   const begun = canStart ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;

@@ -14,7 +14,7 @@ const SMALLEST_TAIL = 64;
 export class PieceQueue {
   /** Bytes of the unread pieces, plus a fixed cost for each piece. `readAhead` bounds this sum. */
   cost = 0;
-  /** Whether the reader waits for bytes. False once it has a whole merged piece or a full array. */
+  /** Whether the reader waits for bytes. False once it has enough: a full array, or 4 KiB. */
   demanding = false;
   /** Whether no more pieces follow: the message is complete, or `failure` is set. */
   over = false;
@@ -59,7 +59,7 @@ export class PieceQueue {
     return this.#filled > 0;
   }
 
-  /** Until the call of {@link take}, arriving bytes are written to `into`, as many as fit. */
+  /** Writes arriving bytes to `into`, as many as fit, until {@link take} is called. */
   fillNext(into: Uint8Array | undefined): void {
     this.#into = into;
   }

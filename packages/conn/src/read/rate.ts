@@ -44,8 +44,8 @@ const ROUNDING = 1e-6;
  * and a full read-ahead pauses the transport. A message needs at least one token of both kinds. A long
  * message may take more bytes than the bucket has: this debt delays the next message.
  *
- * With `over: 'close'`, the bucket counts messages when they arrive: a slow reader would take many of
- * them at once.
+ * With `over: 'close'`, the bucket counts messages when they arrive, not when a reader takes them: a
+ * slow reader takes many at once.
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;
@@ -130,7 +130,7 @@ export class Rate implements TimerEntry {
     this.#schedule();
   }
 
-  /** Adds the tokens of the elapsed time. Not called for each message: a look at the clock costs more. */
+  /** Adds the tokens of the elapsed time. Not called for each message, because the clock is slow. */
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#connection.platform.now();
@@ -162,7 +162,7 @@ export class Rate implements TimerEntry {
     return !hasByte();
   }
 
-  /** Sets the timer: in debt to its end, when pieces can continue; else to the next message. */
+  /** Sets the timer: to the end of a debt, when pieces can continue; else to the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
     const ms = this.#isInDebt()

@@ -23,7 +23,7 @@ export interface ReceiveObserver<Subject extends object> {
 export type ReceiveEnd<Subject extends object> = {
   /**
    * Returns the promise as which the call settles. Without this code, the call would reject with the
-   * error of `failure`, or resolve if undefined.
+   * error of `failure`; without a failure, it would resolve.
    */
   ended(subject: Subject, failure: { readonly error: unknown } | undefined): Promise<void>;
 };
@@ -216,7 +216,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       else this.#handlerDone();
     } catch (error) {
       this.#handlerDone();
-      if (!this.#peerClosedFirst(error)) this.#fail(error);
+      if (!this.#isLateAnswer(error)) this.#fail(error);
     }
   }
 
@@ -250,7 +250,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       },
       (error: unknown) => {
         this.#handlerDone();
-        if (this.#peerClosedFirst(error)) this.#continue();
+        if (this.#isLateAnswer(error)) this.#continue();
         else this.#fail(error);
       },
     );
@@ -264,10 +264,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * Whether `error` only means that the handler's write came after the close. The handler has not
-   * failed then, and still gets the other messages before the peer's close frame.
+   * Whether `error` only means that the handler's write came after the close. The handler then gets
+   * the other messages before the peer's close frame.
    */
-  #peerClosedFirst(error: unknown): boolean {
+  #isLateAnswer(error: unknown): boolean {
     return this.#connection.ending?.isLateAnswer(error) === true;
   }
 

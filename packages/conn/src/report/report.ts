@@ -50,7 +50,7 @@ function notifyObserver(platform: Platform, error: unknown, { where, conn }: Rep
   }
 }
 
-/** In each interval of so many ms, at most one error of each kind is printed. */
+/** In each interval of this many ms, at most one error of each kind is printed. */
 const INTERVAL_MS = 1_000;
 /** Bound of the kinds of errors that are printed in an interval. */
 const MAX_KINDS = 100;

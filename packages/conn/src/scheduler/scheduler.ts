@@ -17,14 +17,14 @@ export class Scheduler {
   readonly timers: Timers;
 
   constructor(platform: Platform) {
-    const runtime = new RuntimeTimers(() => {
+    const runtimeTimers = new RuntimeTimers(() => {
       this.endOfTurn.reschedule();
       this.laterTurn.reschedule();
       this.timers.reschedule();
     });
-    this.endOfTurn = new TaskQueue((run) => platform.defer(run), runtime);
-    this.laterTurn = new TaskQueue((run) => platform.yield(run), runtime);
-    this.timers = new Timers(platform, this.endOfTurn, runtime);
+    this.endOfTurn = new TaskQueue((run) => platform.defer(run), runtimeTimers);
+    this.laterTurn = new TaskQueue((run) => platform.yield(run), runtimeTimers);
+    this.timers = new Timers(platform, this.endOfTurn, runtimeTimers);
   }
 }
 

@@ -24,21 +24,21 @@ const LONG = 1024;
 /** Tasks of all connections of one platform. One callback of the platform runs them all, in order. */
 export class TaskQueue {
   readonly #schedule: (run: () => void) => void;
-  readonly #runtime: RuntimeTimers;
+  readonly #runtimeTimers: RuntimeTimers;
   #waiting: (TurnTask | undefined)[] = [];
   #count = 0;
   /** An empty array for the tasks that the next run adds. Undefined during a run. */
   #spare: (TurnTask | undefined)[] | undefined;
 
   /** @param schedule - Calls `run` once, later. */
-  constructor(schedule: (run: () => void) => void, runtime: RuntimeTimers) {
+  constructor(schedule: (run: () => void) => void, runtimeTimers: RuntimeTimers) {
     this.#schedule = schedule;
-    this.#runtime = runtime;
+    this.#runtimeTimers = runtimeTimers;
   }
 
   /** Adds `task`, unless it already waits. A task added during a run waits for the next run. */
   add(task: TurnTask): void {
-    this.#runtime.check();
+    this.#runtimeTimers.check();
     if (task.awaitsTurn) return;
     task.awaitsTurn = true;
     this.#waiting[this.#count++] = task;

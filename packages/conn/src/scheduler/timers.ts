@@ -26,7 +26,7 @@ export class Timers implements TurnTask {
   awaitsTurn = false;
   readonly #platform: Platform;
   readonly #endOfTurn: TaskQueue;
-  readonly #runtime: RuntimeTimers;
+  readonly #runtimeTimers: RuntimeTimers;
   readonly #slots = new Map<number, Set<TimerEntry>>();
   /** The entries that keep the process alive. */
   readonly #keepers = new Set<TimerEntry>();
@@ -36,10 +36,10 @@ export class Timers implements TurnTask {
   /** Whether the platform timer keeps the process alive. */
   #keepsAlive = false;
 
-  constructor(platform: Platform, endOfTurn: TaskQueue, runtime: RuntimeTimers) {
+  constructor(platform: Platform, endOfTurn: TaskQueue, runtimeTimers: RuntimeTimers) {
     this.#platform = platform;
     this.#endOfTurn = endOfTurn;
-    this.#runtime = runtime;
+    this.#runtimeTimers = runtimeTimers;
   }
 
   /**
@@ -47,7 +47,7 @@ export class Timers implements TurnTask {
    * With `keepAlive` the process stays alive until the entry fires or is cleared.
    */
   set(entry: TimerEntry, ms: number, keepAlive = false): void {
-    this.#runtime.check();
+    this.#runtimeTimers.check();
     this.clear(entry);
     if (keepAlive) this.#keepers.add(entry);
     const at = Math.ceil(this.#platform.now() + ms);
@@ -64,7 +64,7 @@ export class Timers implements TurnTask {
 
   /** As {@link set}, unless `entry` is already set. */
   setUnlessSet(entry: TimerEntry, ms: number): void {
-    this.#runtime.check();
+    this.#runtimeTimers.check();
     if (entry.slot === undefined) this.set(entry, ms);
   }
 
@@ -104,7 +104,7 @@ export class Timers implements TurnTask {
   /** Sets the platform timer to the earliest slot. */
   reschedule(): void {
     // A real timer may fire while a test has installed fake timers.
-    this.#runtime.check();
+    this.#runtimeTimers.check();
     this.#cancel?.();
     this.#cancel = undefined;
     this.#keepsAlive = this.#next !== Infinity && this.#keepers.size > 0;

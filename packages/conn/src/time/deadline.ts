@@ -7,13 +7,13 @@ import { isDate, kind } from '../validate.ts';
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
-  readonly #onExpired: (when: string) => void;
+  readonly #onExpired: (suffix: string) => void;
   #at: Date | number | null = null;
   /** Time in ms from the call of {@link set} to the deadline. */
   #ms = 0;
 
   /** @param onExpired - Gets the end of an error message, for example ` after 5 ms`. */
-  constructor(platform: Platform, onExpired: (when: string) => void) {
+  constructor(platform: Platform, onExpired: (suffix: string) => void) {
     this.#platform = platform;
     this.#onExpired = onExpired;
   }

@@ -18,17 +18,17 @@ export function markHandled<T>(promise: Promise<T>): Promise<T> {
 }
 
 /**
- * Returns the promise of a failed call. The promise is marked as handled, and rejects when
- * {@link atEnd} says. An error of a close gets the stack of this call.
+ * Returns the promise of a failed call. The promise is marked as handled, and settles by
+ * {@link firstAtOnce}. An error of a close gets the stack of this call.
  *
- * @param end - The common cause of such failures, for {@link atEnd}: `reason`, if all calls get the same
+ * @param origin - The same value for all calls that fail in this way: `reason`, if all get the same
  *   reason; otherwise the object that refuses the calls.
  */
-export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
+export function rejected<T = never>(reason: unknown, origin: unknown = reason): Promise<T> {
   nameCaller(reason);
   return markHandled(
     new Promise<T>((_, reject) => {
-      atEnd(end, () => reject(reason));
+      firstAtOnce(origin, () => reject(reason));
     }),
   );
 }
@@ -46,35 +46,35 @@ function nameCaller(reason: unknown): void {
  * As {@link rejected}. Also calls `report` in a later turn, unless code awaits the promise by then:
  * otherwise nothing would show the failure.
  */
-export function refused(reason: unknown, end: object, report: () => void): CallPromise<never> {
+export function refused(reason: unknown, origin: object, report: () => void): CallPromise<never> {
   const promise = new CallPromise<never>();
   promise.reason = reason;
-  atEnd(end, () => promise.reject(reason));
+  firstAtOnce(origin, () => promise.reject(reason));
   promise.unlessAwaited(report);
   return promise;
 }
 
 /**
- * Returns the promise of a call that has nothing to do after a normal `end`. The promise resolves when
- * {@link atEnd} says.
+ * Returns the promise of a call that has nothing to do after a normal `end`. The promise settles by
+ * {@link firstAtOnce}.
  */
 export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise<T> {
   return new Promise<T>((resolve) => {
-    atEnd(end, () => resolve(value()));
+    firstAtOnce(end, () => resolve(value()));
   });
 }
 
-/** Each `end` for which a call has settled at once. Further calls settle in a later turn. */
-const usedEnds = new WeakSet<object>();
+/** Each origin for which a call has settled at once. */
+const usedOrigins = new WeakSet<object>();
 
 /**
- * Calls `settle`: at once for the first call with this `end`, in a later turn for all further calls. So
- * a loop of such calls does not block timers and I/O.
+ * Calls `settle`: at once for the first call with this `origin`, in a later turn for all further calls.
+ * So a loop of such calls does not block timers and I/O.
  */
-function atEnd(end: unknown, settle: () => void): void {
-  const isObject = (typeof end === 'object' && end !== null) || typeof end === 'function';
-  if (!isObject || usedEnds.has(end)) return inLaterTurn(settle);
-  usedEnds.add(end);
+function firstAtOnce(origin: unknown, settle: () => void): void {
+  const isObject = (typeof origin === 'object' && origin !== null) || typeof origin === 'function';
+  if (!isObject || usedOrigins.has(origin)) return inLaterTurn(settle);
+  usedOrigins.add(origin);
   settle();
 }
 

@@ -85,7 +85,7 @@ function agree(
 
 /** In bytes. */
 const HIGH_WATER_MARK = 65_536;
-/** After so many deliveries to one end, timers and I/O run. */
+/** After this many deliveries to one end, timers and I/O run. */
 const DELIVERIES_PER_TURN = 64;
 
 /** Creates two transports that deliver to each other, never within a `write`. */

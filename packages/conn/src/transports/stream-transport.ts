@@ -30,10 +30,10 @@ export interface StreamPair {
   readonly writable: ByteWritable;
 }
 
-/** From so many unsent bytes on, writes wait for a drain. */
+/** From this many unsent bytes on, writes wait for a drain. */
 const HIGH_WATER_MARK = 65_536;
 
-/** After so many chunks, timers and I/O run: a stream that is always ready delivers in microtasks. */
+/** After this many chunks, timers and I/O run: a stream that is always ready delivers in microtasks. */
 const CHUNKS_PER_TURN = 16;
 
 /**

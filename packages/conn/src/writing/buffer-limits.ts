@@ -61,7 +61,7 @@ type Budgeted = {
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
   readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
-  readonly rare?: { readonly keptBytes: number; readonly takenBytes: number } | undefined;
+  readonly rare?: { readonly keptBytes: number; readonly freedBytes: number } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
 };
@@ -212,7 +212,7 @@ export class WriteBudget implements TimerEntry {
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;
   connection.guardTransport(() => {
-    flushed = connection.outbox.sender.bytesFlushed + (connection.rare?.takenBytes ?? 0);
+    flushed = connection.outbox.sender.bytesFlushed + (connection.rare?.freedBytes ?? 0);
   });
   return flushed;
 }

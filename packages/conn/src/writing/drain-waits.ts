@@ -57,14 +57,14 @@ export class DrainWaits {
     else drain?.reject(error);
   }
 
-  /** Resolves in the next turn, which also resets the budget of `queue`, the frame queue. */
-  forNextTurn(platform: Platform, queue: { resetBudget(): void }): Promise<void> {
+  /** Resolves in the next turn, which also resets the budget of `sender`. */
+  forNextTurn(platform: Platform, sender: { resetBudget(): void }): Promise<void> {
     if (this.#nextTurn === undefined) {
       const turn = new Deferred<void>();
       this.#nextTurn = turn;
       platform.yield(() => {
         this.#nextTurn = undefined;
-        queue.resetBudget();
+        sender.resetBudget();
         turn.resolve();
       });
     }

@@ -28,7 +28,7 @@ const HINTS: Readonly<Record<string, string>> = {
   'session.send': '; writeJSON sends objects',
   publish: '; publishJSON sends objects',
 };
-/** Advice for a bad argument of all methods, by its class. */
+/** Advice for a bad argument by its class, for all methods. */
 const OBJECT_HINTS: Readonly<Record<string, string>> = {
   Promise: '; await it',
   Blob: '; send await blob.arrayBuffer(), or pipe blob.stream()',

@@ -8,7 +8,7 @@ export interface Keep {
   readonly bytes?: number | undefined;
   /** Largest number of bytes of all channels together. Default: no bound. */
   readonly total?: number | undefined;
-  /** The engine may remove the history so many ms after its last message. */
+  /** Ms after its last message from which the engine may remove the history. */
   readonly ttl: number;
 }
 

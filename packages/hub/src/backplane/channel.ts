@@ -12,9 +12,9 @@ const MAX_NODES = 1_000;
  * Delays make both times inexact. So the publication must be later by this margin, in ms.
  */
 const MARGIN_MS = 1_000;
-/** A publication that is at least so many ms old needs no margin. */
+/** A publication that is at least this many ms old needs no margin. */
 const QUIET_MS = 2_500;
-/** A gap also covers messages that were published up to so many ms after the gap. */
+/** A gap also covers messages that were published up to this many ms after the gap. */
 const COVERED_MS = 500;
 
 /** The last counted message of a node. */
@@ -223,8 +223,8 @@ export class Channel {
 
   /**
    * Delivers a message, unless a later message of its node was delivered. Reports a gap if earlier
-   * messages of its node are missing: these have never reached the engine. A digest in a history
-   * records a lost message, and has its counter.
+   * messages of its node are missing: these have never reached the engine. In a history, a digest
+   * stands for a lost message, with its counter.
    */
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;
@@ -315,7 +315,7 @@ export class Channel {
     // These messages have offsets of the searched part, but the engine lacks them: another program has
     // sent them.
     const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searchedTo) : [];
-    // Merges both: the history may have dropped a waiting message meanwhile.
+    // Merges both lists: the history may have dropped a waiting message meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
       if (!this.#follows(arrival)) {

@@ -15,7 +15,7 @@ class Log {
   last = 0;
   /** Bytes of the kept messages. */
   bytes = 0;
-  /** Times at which the messages expire, and the epoch, in ms. */
+  /** Times at which the messages and the epoch expire, in ms. */
   messagesExpireAt = Infinity;
   epochExpiresAt = Infinity;
   #messages: Uint8Array[] = [];

@@ -47,7 +47,7 @@ export interface Envelope {
   readonly word?: Uint8Array | undefined;
 }
 
-/** A message from the engine, of any node; or the record of a loss in a history: a placed digest. */
+/** A message of any node from the engine; or a digest with a position, the record of a loss. */
 export interface Arrival {
   /** Undefined for a message that this version cannot read. */
   readonly envelope: Envelope | undefined;

@@ -12,7 +12,7 @@ import { withTimeout } from './with-timeout.ts';
 const MAX_READS = 32;
 /** Longest time in which the engine answers no read, in ms. */
 const ANSWER_MS = 5_000;
-/** A read waits for at most so many times {@link ANSWER_MS}, while the engine answers other reads. */
+/** While the engine answers other reads, a read waits at most this many times {@link ANSWER_MS}. */
 const MOST_WAITS = 12;
 
 /** The result of a read. */

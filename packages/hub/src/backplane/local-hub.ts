@@ -63,7 +63,7 @@ export interface LocalHub {
    *
    * @param what - Names the kind, and describes several of its errors: `calls of form failed`.
    */
-  failedOften(what: string, cause: unknown): void;
-  /** As {@link failedOften}, for a promise that the application may not await. */
+  reportTogether(what: string, cause: unknown): void;
+  /** As {@link reportTogether}, for a promise that the application may not await. */
   refused(error: unknown, what?: string): void;
 }

@@ -156,9 +156,10 @@ export class Publications {
 
   /** Resolves when the engine has answered its publications: all, or of a channel up to a counter. */
   async untilAnswered(channel?: string, counter: number = Infinity): Promise<void> {
-    const given = [...this.#given].filter(
-      (each) => each.counter <= counter && [undefined, each.outgoing.channel].includes(channel),
-    );
+    const given = [...this.#given].filter((each) => {
+      const isOfChannel = channel === undefined || each.outgoing.channel === channel;
+      return isOfChannel && each.counter <= counter;
+    });
     await Promise.allSettled(given.map(({ result }) => result.promise));
   }
 
@@ -288,8 +289,7 @@ export class Publications {
       returned = new Deferred();
       sent.origins.set(counter, { ...origin, returned });
     }
-    const isUnanswered = true;
-    return { outgoing, sent, counter, previousAt, result, returned, isUnanswered };
+    return { outgoing, sent, counter, previousAt, result, returned, isUnanswered: true };
   }
 
   #createSent(channel: string): Sent {

@@ -14,7 +14,7 @@ export class RepairQueue {
   messages: Placed[] = [];
   /** The first message of the next epoch. After it, no read finds messages of the repaired epoch. */
   next: Placed | undefined;
-  /** For after the repair: messages without a position or of another epoch, and outages among them. */
+  /** Handled after the repair: messages without a position or of another epoch, and outages among them. */
   readonly later: (Arrival | typeof OUTAGE)[] = [];
   /** Whether an outage came since {@link beginRead}. */
   isInterrupted = false;

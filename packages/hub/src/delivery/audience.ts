@@ -96,7 +96,7 @@ export class Audience<Data> implements DeliverySource {
     this.setResume(session, undefined);
   }
 
-  /** The resume of a member. An ended one stays until a message arrives that the member lacks. */
+  /** The resume of a member. It stays after the last missed message, to drop repeated messages. */
   resumeOf(session: Session<Data>): Resume<Data> | undefined {
     return this.#resumes?.get(session);
   }

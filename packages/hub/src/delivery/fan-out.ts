@@ -78,7 +78,7 @@ export class FanOut {
     this.#scheduler.laterTurn.add(next);
   }
 
-  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for it once more. */
+  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for a second one. */
   #endTurn(): void {
     if (this.idle) this.#sliceEnd = undefined;
     else this.#scheduler.laterTurn.add(this.#nextTurn);
@@ -96,8 +96,8 @@ export class FanOut {
   }
 
   /**
-   * Runs a batch, and defers the next one to the end of the turn. Node runs the callbacks of the
-   * writes before, so their time counts for this turn.
+   * Runs a batch, and defers the next one to the end of the turn. By then, Node has run the
+   * callbacks of the writes: their time counts for this turn.
    */
   #runBatches(): void {
     this.#runBatch();

@@ -37,7 +37,7 @@ export interface AskOptions {
  */
 export class Everywhere {
   readonly #hub: LocalHub;
-  /** Undefined with a backplane, and before the first call. */
+  /** The calls without a backplane; undefined before the first one. */
   #calls: EverywhereCalls | undefined;
 
   /** @internal */
@@ -94,7 +94,7 @@ export class Everywhere {
     return this.#call((calls) => calls.ask(name, data, options));
   }
 
-  /** Runs a call. Its code comes with the code of the backplane; without one, the first call loads it. */
+  /** Runs a call. Its code comes with the code of the backplane. Without a backplane, loads the code. */
   #call<T>(use: (calls: EverywhereCalls) => Promise<T>): Promise<T> {
     const result =
       this.#hub.withLink((link) => use(link.others.calls)) ?? this.#callsAlone().then(use);

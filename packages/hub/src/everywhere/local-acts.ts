@@ -23,7 +23,8 @@ export async function closeHere(
   code: number,
   reason: string,
 ): Promise<number> {
-  const failed = (error: unknown): void => hub.failedOften('sessions could not be closed', error);
+  const failed = (error: unknown): void =>
+    hub.reportTogether('sessions could not be closed', error);
   let closed = 0;
   for (const session of hub.targets(target)) {
     if (session.state !== 'open') continue;
@@ -64,7 +65,7 @@ async function answerOf(hub: LocalHub, { name, data }: Ask): Promise<NodeAnswer>
     checkText('answer of onAsk', text, 1, MAX_ANSWER_BYTES);
     return { answer: text };
   } catch (error) {
-    hub.failedOften('calls of listeners of onAsk failed', error);
+    hub.reportTogether('calls of listeners of onAsk failed', error);
     return { failed: classOf(error) };
   }
 }

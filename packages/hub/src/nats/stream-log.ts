@@ -16,12 +16,12 @@ import type {
 const NS_PER_MS = 1_000_000;
 /**
  * First pause before the bounds of the stream are read again, in ms; each further pause is twice as
- * long. During the pause, other nodes write the bounds that they have based on earlier reads.
+ * long. Meanwhile other nodes write bounds that they computed from earlier reads.
  */
 const PAUSE_MS = 20;
 /** Largest number of attempts to raise the bounds of the stream. */
 const MAX_RAISES = 8;
-/** A search may stop with so many unwanted messages: a larger surplus saves steps of the search. */
+/** A search may stop with this many unwanted messages, because that saves steps of the search. */
 const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;
@@ -29,7 +29,7 @@ const FETCH_MS = 4_000;
 const MIB = 1_048_576;
 /** Default bound of the bytes of the stream. */
 const MAX_BYTES = 256 * MIB;
-/** After so many bytes a read ends. The hub continues with another read. */
+/** After this many bytes a read ends. The hub continues with another read. */
 const PART_BYTES = 2 * MIB;
 /**
  * Bounds of the messages of one fetch, and of the fetches at a time. By default a message has at most
@@ -37,12 +37,12 @@ const PART_BYTES = 2 * MIB;
  */
 const MAX_FETCHED = 16;
 const MAX_FETCHES = 3;
-/** A room drops its oldest messages in parts: so many parts make up the room's bound of bytes. */
+/** A room drops its oldest messages in parts. This many parts make up the room's bound of bytes. */
 const PARTS = 8;
 /** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;
 
-/** A read fetches so many messages one by one. A consumer costs the server as much as 20 messages. */
+/** A read fetches this many messages one by one. A consumer costs the server as much as 20 messages. */
 const MAX_SINGLE = 8;
 
 type Stored = HistoryAnswer['messages'][number];
@@ -311,13 +311,13 @@ export class StreamLog {
   async #lastOf(subject: string, limit: number, { state }: StreamInfo): Promise<Part | undefined> {
     const count = state.subjects?.[subject] ?? 0;
     if (count <= limit) return undefined;
-    // The room has `count` messages from `low` on, and `rest` messages from `high` on.
+    // The room has `fromLow` messages from `low` on, and `fromHigh` messages from `high` on.
     let [low, high] = [state.first_seq, state.last_seq + 1];
-    let [from, rest] = [count, 0];
+    let [fromLow, fromHigh] = [count, 0];
     for (let step = 0; ; step++) {
       // Guesses that messages are spread evenly, as in a busy room. For other rooms, every second step
       // halves the range.
-      const share = step % 2 === 0 ? (1.5 * limit + 1 - rest) / (from - rest) : 0.5;
+      const share = step % 2 === 0 ? (1.5 * limit + 1 - fromHigh) / (fromLow - fromHigh) : 0.5;
       const guess = high - Math.ceil((high - low) * share);
       const start = Math.min(Math.max(guess, low), high - 1);
       const consumer = await this.#consumer(subject, start);
@@ -327,10 +327,10 @@ export class StreamLog {
         return { messages, ends: messages.length === limit };
       }
       this.#delete(consumer);
-      if (pending >= limit) [low, from] = [start, pending];
-      else [high, rest] = [start, pending];
+      if (pending >= limit) [low, fromLow] = [start, pending];
+      else [high, fromHigh] = [start, pending];
       // If the range is empty, the stream has dropped messages of the room meanwhile.
-      if (high <= state.first_seq || from <= rest) return undefined;
+      if (high <= state.first_seq || fromLow <= fromHigh) return undefined;
     }
   }
 

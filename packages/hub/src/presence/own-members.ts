@@ -31,7 +31,7 @@ interface OwnRoom {
   /** Number of beats that will repeat the version. */
   repeats: number;
   /** When the next state may be sent, in ms of the platform's clock; -Infinity before the first. */
-  stateFrom: number;
+  nextStateAt: number;
 }
 
 /**
@@ -98,7 +98,7 @@ export class OwnMembers {
     const known = this.#rooms.get(room);
     // A session that leaves in the turn of its join was never shown.
     if (known === undefined && on.length === 0) return;
-    const own = known ?? { version: 0, size: 0, repeats: 0, stateFrom: -Infinity };
+    const own = known ?? { version: 0, size: 0, repeats: 0, nextStateAt: -Infinity };
     own.size = members.size;
     for (const part of inParts(
       [...off.map((session) => [session] as const), ...on],
@@ -177,10 +177,10 @@ export class OwnMembers {
     const now = this.#link.platform.now();
     for (const room of this.#states) {
       const own = this.#rooms.get(room);
-      if (own !== undefined && now < own.stateFrom) continue;
+      if (own !== undefined && now < own.nextStateAt) continue;
       this.#states.delete(room);
       if (own === undefined) continue;
-      own.stateFrom = now + Math.floor(own.size / MEMBERS_PER_MS);
+      own.nextStateAt = now + Math.floor(own.size / MEMBERS_PER_MS);
       await Promise.all(this.#sendState(room, own));
     }
     this.#isSendingStates = false;

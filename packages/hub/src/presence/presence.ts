@@ -9,7 +9,7 @@ const MAX_INFO_BYTES = 1_024;
 /** Longest id of a session in a room with presence, in bytes. */
 export const MAX_SESSION_BYTES = 1_024;
 
-/** The members on all nodes of rooms with the option `presence`. Only of rooms with a member here. */
+/** The members, on all nodes, of rooms with the option `presence` and a member of this node. */
 export class Presence {
   readonly rooms: Map<string, RoomPresence> = new Map();
   readonly #hub: LocalHub;

@@ -12,7 +12,7 @@ import { KEYS_FROM } from './scripts.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
 
-/** Interval of the questions to the shards for their view of the cluster, in ms. */
+/** Interval at which the shards are asked for their view of the cluster, in ms. */
 const VIEW_MS = 300;
 /** Shortest time between two discoveries, in ms. */
 const PAUSE_MS = 100;
@@ -20,7 +20,7 @@ const PAUSE_MS = 100;
 const DISCOVER_MS = 3_000;
 /** Pause after a failed start of a shard, and after a failed discovery, in ms. */
 const RETRY_MS = 500;
-/** Ms for which the connections to a server without slots stay open: it may get slots soon. */
+/** Ms for which connections to a server without slots stay open. The server may get slots soon. */
 const SPARE_MS = 60_000;
 /** Longest wait for the last answers of a slot's former primary, in ms. */
 const DRAIN_MS = 300;
@@ -37,7 +37,7 @@ interface Subscribed {
   isMoving: boolean;
 }
 
-/** A command for `shard`: the owner of the slot or, with `asking`, the server to which the slot moves. */
+/** Sends a command to `shard`: with `asking` the server to which the slot moves, else its owner. */
 type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
 /** The backplane on a Redis cluster. Each primary has the channels and histories of its slots. */
@@ -49,7 +49,7 @@ export class ClusterBackplane implements Backplane {
   /** For each slot: the address of its primary. */
   #owners: Topology['owners'] = [];
   #locate!: Topology['locate'];
-  /** For each slot that has moved: the replication id that its former primary had then. */
+  /** For each slot that has moved: the replication id of its former primary at that time. */
   readonly #formerIds = new Map<number, string | undefined>();
   /** For each slot that has just moved: the promise of {@link drained} for its former primary. */
   readonly #drains = new Map<number, Promise<void>>();
@@ -93,7 +93,7 @@ export class ClusterBackplane implements Backplane {
     const publication = { order: ++this.#publicationCount, bytes, keep };
     const slot = this.#slot(channel);
     const shard = this.#owner(slot);
-    // While the slot drains, wait: an earlier publication may have to be sent again before this one.
+    // Waits while the slot drains: an earlier publication may have to be sent again first.
     const drain = this.#drains.get(slot);
     let cause: unknown;
     if (shard !== undefined && drain === undefined && !this.#retries.has(channel)) {
@@ -192,7 +192,7 @@ export class ClusterBackplane implements Backplane {
     return answer;
   }
 
-  /** Runs a command at the owner of a channel; at the new server if the keys have moved already. */
+  /** Runs a command at the owner of a channel or, if its keys have already moved, at their new server. */
   async #run<T>(channel: string, command: Command<T>) {
     if (this.#isClosed) throw new Error(CLOSED);
     const owner = this.#owner(this.#slot(channel));

@@ -25,7 +25,7 @@ export class Connection {
   #cancelSilenceTimer = (): void => {};
   readonly #events: ConnectionEvents;
   #checkTimer: unknown;
-  /** Whether the client was ready at the last check, or was created by that check. */
+  /** Whether the last check found the client ready, or replaced one that was not ready twice. */
   #wasReady = true;
 
   constructor(client: RedisClient, sharded: boolean, events: ConnectionEvents) {

@@ -29,10 +29,10 @@ export interface RedisBackplaneOptions {
  * with history, the user also needs EVAL, INFO, DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and XRANGE on
  * keys that begin with `prefix`.
  *
- * @param client - A client of the package `redis`, `ioredis` or `iovalkey`: of one server, or
- *   `createCluster` or `Cluster`. The hub duplicates it, connects twice to the server or to each
- *   primary of the cluster, and ends the duplicates when it closes. The application owns the client,
- *   which need not be connected.
+ * @param client - A client of the package `redis`, `ioredis` or `iovalkey`, for one server or for a
+ *   cluster. The hub duplicates it, connects twice to the server or to each primary of the cluster,
+ *   and ends the duplicates when it closes. The application owns the client, which need not be
+ *   connected.
  * @throws TypeError for another client, or for an invalid option.
  *
  * @example

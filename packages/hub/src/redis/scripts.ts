@@ -91,7 +91,7 @@ return {e, o}`;
 /** Bound of the messages that one call returns, and the bytes after which the call ends. */
 const PART_SIZE = 200;
 const PART_BYTES = 262_144;
-/** An XRANGE reads so many messages while their average is below SMALL_BYTES, otherwise one. */
+/** An XRANGE reads this many messages while their average is below SMALL_BYTES, otherwise one. */
 const FEW = 4;
 const SMALL_BYTES = 16_384;
 

@@ -21,7 +21,7 @@ const MAX_CHANGES = 1_000;
 /** Longest wait of `close` for the answers to publications, in ms. */
 const CLOSE_MS = 1_000;
 
-/** Message of the error for a channel that another server has now. Begins so for `hasNotRun`. */
+/** Message of the error for a channel that another server has now. `hasNotRun` knows its first word. */
 const MOVED = 'MOVED to another server';
 
 type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;

@@ -3,7 +3,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 
 type MembershipEvent = 'entered' | 'left';
 
-/** If listeners cause so many events of one membership in a row, they leave and join in a circle. */
+/** If listeners cause this many events of one membership in a row, they leave and join in a circle. */
 const MAX_EVENTS = 100;
 
 /** An event whose listeners are being called. */

@@ -2,12 +2,12 @@ import { Deferred } from '@ws/conn/internal';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** If a read fails only after so many ms, the engine has not answered. */
+/** A read that fails after this many ms, or later, got no answer of the engine. */
 const NO_ANSWER_MS = 4_900;
 
 /** The place of a resume in the queue of its session. */
 export interface PartPlace {
-  /** When the resume began to wait; from then on, when its place became the first one. In ms. */
+  /** Time in ms: when the resume began to wait, or when its place became the first one. */
   since: number;
   /**
    * Resolves when the place becomes the first one, or was left. Rejects when the engine has not answered
@@ -17,8 +17,8 @@ export interface PartPlace {
 }
 
 /**
- * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part, so that
- * a client that does not read keeps one part in memory, and not one for each of its rooms.
+ * Queues the resumes of each session. Only the first resume of a queue reads and keeps a part. So a
+ * client that does not read keeps one part in memory, not one for each of its rooms.
  */
 export class PartQueues<Data> {
   readonly #hub: Pick<Sessions<Data>, 'platform'>;

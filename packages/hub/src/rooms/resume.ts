@@ -31,10 +31,10 @@ const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
  */
 export class Resume<Data> {
   /**
-   * `reading`: the session still lacks missed messages. `passing`: the session gets live messages, except
+   * `reading`: the session still lacks missed messages. `live`: the session gets live messages, except
    * those that it already has from the history. `over`: the resume has ended.
    */
-  #state: 'reading' | 'passing' | 'over' = 'reading';
+  #state: 'reading' | 'live' | 'over' = 'reading';
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
   readonly #session: Session<Data>;
@@ -63,9 +63,9 @@ export class Resume<Data> {
   #exceedsLimit = false;
   /** Whether the session does not get a missed message, perhaps because `form` has failed. */
   #hasLost = false;
-  /** Whether the session was told that no message is missing, by `first` or by the join's result. */
+  /** Whether `first` or the join's result has said that no message is missing. */
   #hasPromised = false;
-  /** `position` of the result: of the last missed message, as far as it is known. */
+  /** The `position` of the result: that of the last missed message, if known. */
   #position: Position | undefined;
   /** Whether the room has the option `state`. */
   readonly #hasState: boolean;
@@ -136,7 +136,7 @@ export class Resume<Data> {
 
   /** Called when `form` has failed for a live message. The room has reported a gap to its members. */
   skip({ epoch, offset }: Position, previous: number = offset - 1): void {
-    if (this.#state === 'passing' && this.#last?.epoch === epoch && this.#hasUpTo(previous)) {
+    if (this.#state === 'live' && this.#last?.epoch === epoch && this.#hasUpTo(previous)) {
       this.#last = { epoch, offset };
       return;
     }
@@ -155,7 +155,7 @@ export class Resume<Data> {
     if (!this.#lacksBefore(publication)) return this.#deliver(publication);
     // If the session is leaving the room, its next join brings the rest.
     if (!this.#session.isIn(this.#name)) return this.cancel();
-    // A live message was lost. Reads on, as no gap has reported the loss.
+    // A live message was lost. Reads on, because no gap has reported the loss.
     this.#state = 'reading';
     this.#hold(publication);
     this.#wasEmptied = true;
@@ -264,7 +264,7 @@ export class Resume<Data> {
     if (this.isReading && this.#isStateTooOld) return false;
     if (this.isReading) {
       this.#rooms.states.markUnsure(this.#name);
-      this.#pass();
+      this.#goLive();
     }
     this.#result.resolve(this.#joined(isKnown, sent));
     return true;
@@ -309,7 +309,7 @@ export class Resume<Data> {
       lastBefore = last;
       if (this.isReading && !this.#isStateTooOld) missed += await this.#readOn();
     }
-    if (this.isReading && !this.#isStateTooOld) this.#pass();
+    if (this.isReading && !this.#isStateTooOld) this.#goLive();
     return missed;
   }
 
@@ -327,8 +327,8 @@ export class Resume<Data> {
   }
 
   /**
-   * Reads the first part of the messages before the join. If the history cannot be read, the result is
-   * not whole.
+   * Reads the first part of the missed messages. If the history cannot be read, the result is not
+   * whole.
    */
   async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
@@ -438,7 +438,7 @@ export class Resume<Data> {
 
   #readFailed(error: unknown): void {
     this.#release(error);
-    if (this.isReading) this.#hub.failedOften('reads of missed messages failed', error);
+    if (this.isReading) this.#hub.reportTogether('reads of missed messages failed', error);
   }
 
   /** The session cannot get a message that it should get: it needs another state, or must resume again. */
@@ -511,13 +511,13 @@ export class Resume<Data> {
   }
 
   /** Called when the session has all missed messages. Sends the live messages of the queue. */
-  #pass(): void {
+  #goLive(): void {
     const queue = this.#live.takeAll();
-    this.#state = 'passing';
+    this.#state = 'live';
     this.#options = {};
     if (this.#last === undefined) this.#joinOthers();
     for (const publication of queue) this.take(publication);
-    if (!this.#mayComeLate) void this.#endAfterPass();
+    if (!this.#mayComeLate) void this.#endAfterDelivery();
   }
 
   /** Whether live messages may still arrive that the session already has from the history. */
@@ -527,10 +527,10 @@ export class Resume<Data> {
     return last === undefined || known?.epoch !== last.epoch || known.offset < last.offset;
   }
 
-  /** Ends the resume after the next pass: by then members have all messages from before the read. */
-  async #endAfterPass(): Promise<void> {
+  /** Ends the resume when the members have all messages from before the read. */
+  async #endAfterDelivery(): Promise<void> {
     await this.#audience?.done;
-    if (this.#state !== 'passing') return;
+    if (this.#state !== 'live') return;
     this.#joinOthers();
     this.#state = 'over';
   }

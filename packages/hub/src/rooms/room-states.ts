@@ -11,7 +11,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 const MAX_CALLS = 32;
 /** Longest time of a call, in ms. */
 const CALL_MS = 10_000;
-/** Longest time in ms that a call takes one of the places: it may still run after its time. */
+/** Longest time in ms that a call counts for {@link MAX_CALLS}. A call may run longer. */
 const PLACE_MS = 60_000;
 /** Longest state, in bytes. */
 const MAX_BYTES = 1_048_576;
@@ -133,9 +133,9 @@ export class RoomStates<Data> {
     const { signal } = control;
     const state = this.#hub.settings.room(room).state!;
     const late = new TimeoutError(`no state of ${JSON.stringify(room)} within ${CALL_MS} ms`);
-    const kept = new Deferred<void>();
+    const placeTimeout = new Deferred<void>();
     const cancels = [
-      platform.setTimer(PLACE_MS, () => kept.resolve()),
+      platform.setTimer(PLACE_MS, () => placeTimeout.resolve()),
       platform.setTimer(CALL_MS, () => {
         this.#failed(run, late);
         control.abort(late);
@@ -151,7 +151,7 @@ export class RoomStates<Data> {
       result.resolve({ message, position });
     };
     const settled = answered().catch((error: unknown) => this.#failed(run, error));
-    await Promise.race([settled, kept.promise]);
+    await Promise.race([settled, placeTimeout.promise]);
     this.#unshare(run);
     for (const cancel of cancels) cancel();
   }

@@ -291,7 +291,7 @@ export class Rooms<Data> {
     try {
       return prepareResult(form(this.toMessage(message), { room, position }), 'form');
     } catch (error) {
-      this.#hub.failedOften('calls of form failed', error);
+      this.#hub.reportTogether('calls of form failed', error);
       return undefined;
     } finally {
       this.#forming = wasForming;

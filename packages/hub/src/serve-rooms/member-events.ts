@@ -20,7 +20,7 @@ const MAX_LENGTH = 262_144;
 const SHOWN_AGAIN = 0.9;
 /** Bound of the lists that a room sends in an interval, in UTF-16 units. */
 const MAX_LISTS = 16 * 1_048_576;
-/** A list below so many UTF-16 units is created again in each turn, a longer list once in an interval. */
+/** A list below this many UTF-16 units is created again in each turn, a longer one once in an interval. */
 const SHORT = 16_384;
 
 /** A room whose clients get its members. */
@@ -62,7 +62,7 @@ class MemberRoom<Data> {
     this.informed.clear();
   }
 
-  /** The present state of the members `keys`, in JSON without braces. */
+  /** The changes of the members `keys`, in JSON without braces. */
   changeOf(keys: readonly string[]): string {
     if (this.isNumberOnly) return '"members":{}';
     const shown: [string, Present][] = [];

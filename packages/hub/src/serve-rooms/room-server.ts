@@ -309,7 +309,7 @@ export class RoomServer<Data> {
       checkText('stamp', text, 1, MAX_STAMP_BYTES);
       return text;
     } catch (error) {
-      this.#sessions.failedOften('calls of stamp failed', error);
+      this.#sessions.reportTogether('calls of stamp failed', error);
       throw new RpcError(ErrorCode.InternalError, 'Internal error');
     }
   }
@@ -379,11 +379,11 @@ export class RoomServer<Data> {
       refusal = new RoomRefusedError(room, `${name} threw`, { cause });
     }
     if (name === 'mayJoin') this.#sessions.joinFailed(session, refusal);
-    else if (!isIntended) this.#sessions.failedOften('publications were refused', refusal);
+    else if (!isIntended) this.#sessions.reportTogether('publications were refused', refusal);
     throw refusedError();
   }
 
-  /** Registers a pending `mayJoin`, so that `room.leave` of the session also ends this join. */
+  /** Registers a pending `mayJoin`, so that `everywhere.close` of the room closes the session too. */
   #decision(name: string, session: Session<Data>, room: string, answer: unknown): unknown {
     if (name === 'mayJoin' && isThenable(answer)) {
       this.#sessions.rooms.joins.decideLater(session, room, answer);
@@ -399,7 +399,7 @@ export class RoomServer<Data> {
    */
   #failed(what: string, error: unknown, { ctx }: Request): unknown {
     if (ctx.signal.aborted) return ctx.signal.reason;
-    this.#sessions.failedOften(what, error);
+    this.#sessions.reportTogether(what, error);
     return busyError();
   }
 

@@ -106,9 +106,9 @@ export class Sessions<Data> implements LocalHub {
   );
   /** By text. Reported together: otherwise a listener of `error` that publishes could loop. */
   readonly #failures: Reports<string, Failure<Data>> = new Reports(
-    (calls, count, { session, cause }) => {
+    (what, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
-      const text = `${count} ${calls}`;
+      const text = `${count} ${what}`;
       const error =
         cause instanceof WebSocketError
           ? new WebSocketError(text, cause.code, { cause })
@@ -417,7 +417,7 @@ export class Sessions<Data> implements LocalHub {
     const key = Object(error);
     if (error instanceof HubClosedError || this.#reported.has(key)) return;
     this.#reported.add(key);
-    this.failedOften(what, error);
+    this.reportTogether(what, error);
   }
 
   /**
@@ -437,7 +437,7 @@ export class Sessions<Data> implements LocalHub {
    *
    * @param what - Names the kind, and describes several of its errors: `calls of form failed`.
    */
-  failedOften(what: string, cause: unknown): void {
+  reportTogether(what: string, cause: unknown): void {
     this.#failures.add(what, 1, { session: undefined, cause }, this.platform);
   }
 

@@ -62,7 +62,7 @@ export class MemoryBroker {
   /**
    * Loses the next `count` deliveries.
    *
-   * @param node - Id of the hub that loses its deliveries. Default: those of all hubs.
+   * @param node - Id of the hub that loses the deliveries. Default: any hub.
    */
   drop(count = 1, node?: string): void {
     if (node === undefined) this.#dropNext += count;

@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Position } from '@ws/hub';
@@ -9,6 +12,7 @@ import { Client } from './client.ts';
 import type { Log } from './history-checker.ts';
 import { checkPresence, type Differences, type Seen } from './presence-checker.ts';
 import { type FromNode, LARGE, NAMES, PUBLISH_MS, type ToNode } from './protocol.ts';
+import { Reports } from './reports.ts';
 import { Visitor } from './visitor.ts';
 import { VISITED } from './visits.ts';
 
@@ -33,7 +37,6 @@ const LARGE_SHARE = 40;
 
 /** The process of a node. */
 export interface NodeProcess {
-  on(event: 'message', listener: (event: FromNode) => void): unknown;
   once(event: 'exit', listener: () => void): unknown;
   once(event: 'message', listener: (text: string) => void): unknown;
   send(command: ToNode): unknown;
@@ -55,6 +58,7 @@ export const launchAlone: Launch = (script, args) => {
 interface Running {
   readonly run: string;
   readonly process: NodeProcess;
+  readonly reports: Reports;
   port: number;
   /** The port of its second hub. */
   visits: number;
@@ -103,6 +107,11 @@ export class Fleet {
   readonly #policy: string;
   readonly #relays: readonly Relay[];
   readonly #running: Running[] = [];
+  /** All processes, also those that have ended. */
+  readonly #all: Running[] = [];
+  /** The folder of the files of reports. */
+  readonly #folder = mkdtempSync(join(tmpdir(), 'ws-killer-'));
+  readonly #reading = setInterval(() => this.#readReports(), POLL_MS);
   #runs = 0;
   #clients: Client[] = [];
   #clientNumber = 0;
@@ -161,6 +170,12 @@ export class Fleet {
     this.#disturbing.catch((error: unknown) => {
       this.#failure = error;
     });
+  }
+
+  /** The nodes that were killed. */
+  get killed(): ReadonlySet<string> {
+    const ended = this.#all.filter((node) => !this.#running.includes(node));
+    return new Set(ended.map(({ run }) => run));
   }
 
   /** Kills a node. Its clients connect again when it has restarted. */
@@ -281,19 +296,21 @@ export class Fleet {
     this.#finishing = true;
     for (const visitor of this.visitors) visitor.close();
     for (const { process: child } of this.#running) child.kill('SIGKILL');
+    clearInterval(this.#reading);
+    this.#readReports();
+    for (const { reports } of this.#all) reports.close();
+    rmSync(this.#folder, { recursive: true });
   }
 
   async #launch(index: number): Promise<void> {
     const run = `node${index}-${++this.#runs}`;
-    const child = this.#start('node.ts', [
-      this.#engine,
-      String(this.#relays[index]!.port),
-      run,
-      this.#policy,
-    ]);
+    const path = join(this.#folder, run);
+    const reports = new Reports(path);
+    const port = String(this.#relays[index]!.port);
     const running: Running = {
       run,
-      process: child,
+      process: this.#start('node.ts', [this.#engine, port, run, this.#policy, path]),
+      reports,
       port: 0,
       visits: 0,
       state: 'starting',
@@ -302,15 +319,21 @@ export class Fleet {
       stopped: false,
     };
     this.#running[index] = running;
-    child.on('message', (event: FromNode) => this.#report(running, event));
+    this.#all.push(running);
     await this.#until(`${run} listens`, () => running.port > 0);
+  }
+
+  #readReports(): void {
+    for (const node of this.#all) {
+      for (const event of node.reports.read()) this.#report(node, event);
+    }
   }
 
   #report(node: Running, event: FromNode): void {
     const { run, downs } = node;
     const { step } = this;
     if (event.type === 'listening') [node.port, node.visits] = [event.port, event.visits];
-    else if (event.type === 'overflow') this.#overflowed(event.visit, event.dropped);
+    else if (event.type === 'overflow') this.#overflowed(run, event.visit, event.dropped);
     else if (event.type === 'stopped') node.stopped = true;
     else if (event.type === 'presence') this.#seen.set(run, event.seen);
     else if (event.type === 'state') this.#becomes(node, event.state);
@@ -327,10 +350,11 @@ export class Fleet {
   }
 
   /** @param visit - Numbers of the visitor and of its connection. */
-  #overflowed(visit: string, dropped: number): void {
+  #overflowed(run: string, visit: string, dropped: number): void {
     const [number, connection] = visit.split('.').map(Number) as [number, number];
     const counts = this.visitors[number]!.dropped;
-    counts.set(connection, (counts.get(connection) ?? 0) + dropped);
+    const before = counts.get(connection)?.count ?? 0;
+    counts.set(connection, { run, count: before + dropped });
   }
 
   #becomes(node: Running, state: string): void {

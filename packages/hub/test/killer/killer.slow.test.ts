@@ -39,7 +39,9 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
           : // No network is between a worker and its primary, and a stopped primary is a stopped engine.
             kind === 'engine' || kind.startsWith('node'),
       );
-      const result = await kill(engine, seed, kinds, COUNT, MEMBERS, VISITORS);
+      // A visitor cannot resume on an engine without histories.
+      const visitors = engine.ordered.includes('ordered') ? VISITORS : 0;
+      const result = await kill(engine, seed, kinds, COUNT, MEMBERS, visitors);
       const { unreported, doubles, disorders, wrongGaps, steps } = result;
       const { ghosts, missing, untold } = result.presence;
       const s = Math.round((performance.now() - began) / 1_000);
@@ -61,7 +63,7 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
       if (strangers.length > 0) console.log([...steps, ...result.notes, ...strangers].join('\n'));
       if (faults.length > 0) console.log([...steps, ...result.notes, ...faults].join('\n'));
       expect(result.received).toBeGreaterThan(0);
-      expect(visits.complete).toBeGreaterThan(0);
+      expect(visits.complete > 0).toBe(visitors > 0);
       expect({ unreported, doubles, disorders, wrongGaps }).toEqual({
         unreported: [],
         doubles: [],

@@ -104,7 +104,7 @@ export async function kill(
   }
   const totals = totalsOf(fleet, engine.ordered);
   const judged = fleet.visitors.map((each) =>
-    each.judge(fleet.accepted.get(each.room)!, fleet.published.get(each.room)!),
+    each.judge(fleet.accepted.get(each.room)!, fleet.published.get(each.room)!, fleet.killed),
   );
   totals.doubles.push(...judged.flatMap(({ doubles }) => doubles));
   totals.unreported.push(...judged.flatMap(({ lost }) => lost));

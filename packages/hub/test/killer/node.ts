@@ -1,4 +1,5 @@
-// A node of the killer: a process with a server, a hub and a publisher. It reports to its parent.
+// A node of the killer: a process with a server, a hub and a publisher. It appends its reports to a file.
+import { openSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { Hub } from '@ws/hub';
 import { serve } from '@ws/node-server';
@@ -16,18 +17,20 @@ import {
 } from './protocol.ts';
 import { type POLICIES, startVisits } from './visits.ts';
 
-const [engine, port, run, policy] = process.argv.slice(2) as [
+const [engine, port, run, policy, path] = process.argv.slice(2) as [
   string,
   string,
   string,
   (typeof POLICIES)[number],
+  string,
 ];
 
 const target = { engine, port: Number(port), number: Number(run.at(-1)) };
 
+const reports = openSync(path, 'a');
+
 function report(event: FromNode): void {
-  // The channel of a worker ends with its primary, and then the worker does.
-  process.send!(event, undefined, undefined, () => {});
+  writeSync(reports, `${JSON.stringify(event)}\n`);
 }
 
 const backplane = await backplaneOf(target, 'ws');
@@ -76,7 +79,8 @@ hub.on('message', (session, message) => {
     void session.join(room);
   }
 });
-const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);
+// Not the port of the other workers of `node:cluster`: the killer knows the node of each client.
+const server = await serve({ host: '127.0.0.1', listen: { exclusive: true } }, hub.handler);
 const visits = await startVisits(run, await backplaneOf(target, 'visits'), policy, report);
 let stopVisits: () => Promise<unknown> = async () => undefined;
 

@@ -44,7 +44,7 @@ export const NAMES: readonly string[] = Object.keys(KINDS).flatMap((kind) =>
 /** Interval of the publications of a node, in ms. Each is for the next room. */
 export const PUBLISH_MS = 20;
 
-/** A report of a node to the killer. */
+/** A report of a node to the killer, in its file. */
 export type FromNode =
   | { readonly type: 'listening'; readonly port: number; readonly visits: number }
   | { readonly type: 'state'; readonly state: string }

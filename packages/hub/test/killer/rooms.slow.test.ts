@@ -12,6 +12,7 @@ import { SEEDS } from './seeds.ts';
 const CLIENTS = 200;
 const ROOMS = 4;
 const NODES = 2;
+const NOWHERE = 'ws://127.0.0.1:1';
 const STEPS = Number(process.env['HUB_FAULTS'] ?? 4);
 const NAMES = (process.env['HUB_ENGINES'] ?? 'redis,workers')
   .split(',')
@@ -20,8 +21,8 @@ const NAMES = (process.env['HUB_ENGINES'] ?? 'redis,workers')
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 class Node {
-  /** Another one after each start: the system may give the port of a dead process away. */
-  url = '';
+  /** Another one after each start: the system may give the port of a dead process away. Then nothing listens. */
+  url = NOWHERE;
   /** The arguments of `rooms-node.ts`. */
   readonly #target: readonly string[];
   readonly #launch: Launch;
@@ -44,6 +45,7 @@ class Node {
 
   async kill(): Promise<void> {
     const exited = new Promise<void>((resolve) => void this.#child!.once('exit', resolve));
+    this.url = NOWHERE;
     this.signal('SIGKILL');
     await exited;
   }

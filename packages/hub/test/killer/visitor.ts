@@ -6,14 +6,27 @@ import type { ToVisitor } from './visits.ts';
 /** The messages of a visitor: on which of its connections, from which node, and when, in s. */
 type Event = ToVisitor & { readonly visit: number; readonly node: string; readonly at: string };
 
+/** The messages that a node has dropped. */
+interface Dropped {
+  readonly run: string;
+  readonly count: number;
+}
+
+/** A lost message, and the connections from the message before it to the message after it. */
+interface Lost {
+  readonly text: string;
+  readonly first: number;
+  readonly last: number;
+}
+
 /** A client that comes and goes, and resumes a room with its position. */
 export class Visitor {
   readonly room: string;
   readonly events: Event[] = [];
   /** The number of events at the start of each node that has started later than the visitor. */
   readonly startedAt = new Map<string, number>();
-  /** Of messages that its connections have lost by an overflow: by connection. */
-  readonly dropped = new Map<number, number>();
+  /** The messages that its connections have lost by an overflow: by connection. */
+  readonly dropped = new Map<number, Dropped>();
   readonly #number: number;
   readonly #clock: () => string;
   #socket: WebSocket | undefined;
@@ -86,13 +99,16 @@ export class Visitor {
    * Compares what has come with what the rooms have accepted: by node, the numbers,
    * and the time of each publication.
    *
+   * @param killed - The nodes that were killed.
    * @returns The messages that came twice, that are missing, and that are missing without a word.
    */
   judge(
     accepted: ReadonlyMap<string, ReadonlyMap<number, Position | undefined>>,
     published: ReadonlyMap<string, ReadonlyMap<number, number>>,
+    killed: ReadonlySet<string>,
   ) {
     const result = { doubles: [] as string[], told: 0, lost: [] as string[] };
+    const lost: Lost[] = [];
     const name = `visitor ${this.#number} of ${this.room}`;
     for (const [run, numbers] of accepted) {
       const places = new Map<number, number>();
@@ -120,11 +136,33 @@ export class Visitor {
         if (this.#isTold(Math.min(from, to), Math.max(from, to), at)) result.told++;
         else {
           const where = `after ${before}, before ${after}: ${this.#around(from, to)}`;
-          result.lost.push(`${name}: ${run} ${number} @${position?.offset}, ${where}`);
+          const text = `${name}: ${run} ${number} @${position?.offset}, ${where}`;
+          const first = this.events[from]?.visit ?? 0;
+          lost.push({ text, first, last: this.events[to]?.visit ?? this.#visit });
         }
       }
     }
+    result.lost.push(...this.#notDropped(lost, killed));
+    result.told += lost.length - result.lost.length;
     return result;
+  }
+
+  /** Returns those of `lost` that its connections have not lost by an overflow, as the nodes count them. */
+  #notDropped(lost: readonly Lost[], killed: ReadonlySet<string>): string[] {
+    const visits = [...this.dropped].toSorted(([a], [b]) => a - b);
+    // A hub reports at most once a second, so a killed node has not reported all.
+    const left = new Map(
+      visits.map(([visit, { run, count }]) => [visit, killed.has(run) ? Infinity : count]),
+    );
+    const sorted = lost.toSorted((a, b) => a.last - b.last);
+    return sorted.flatMap(({ text, first, last }) => {
+      for (const [visit, count] of left) {
+        if (visit < first || visit > last || count === 0) continue;
+        left.set(visit, count - 1);
+        return [];
+      }
+      return [text];
+    });
   }
 
   /** The events of a hole, in short. */
@@ -139,7 +177,7 @@ export class Visitor {
   }
 
   /**
-   * Whether the visitor was told of a loss between two events. `complete: false` tells of all losses
+   * Whether the visitor itself was told of a loss between two events. `complete: false` tells of all losses
    * before it, also of those between the messages that follow it.
    *
    * @param at - The time of the publication.
@@ -148,10 +186,7 @@ export class Visitor {
     const start = this.events.slice(0, to).findLast((event) => 'complete' in event);
     if (start?.complete === false && at <= start.sentAt) return true;
     const between = this.events.slice(from + 1, to);
-    const isTold = between.some((e) => 'gap' in e || ('complete' in e && !e.complete));
-    const first = this.events[from]?.visit ?? 0;
-    const last = this.events[to]?.visit ?? this.#visit;
-    return isTold || [...this.dropped.keys()].some((visit) => visit >= first && visit <= last);
+    return between.some((e) => 'gap' in e || ('complete' in e && !e.complete));
   }
 }
 

@@ -1,9 +1,8 @@
-// The primary of the workers of the killer, which forwards what the killer and the nodes say.
+// The primary of the workers of the killer, which forwards commands and texts.
 import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { clusterBroker } from '@ws/hub/cluster';
-import type { FromNode } from './protocol.ts';
 
 /** Starts a script in a worker, or gives it a command. */
 export type ToPrimary =
@@ -33,9 +32,9 @@ process.on('message', (message: ToPrimary) => {
   const worker = cluster.fork();
   workers.set(index, worker);
   report({ worker: index, event: 'pid', value: worker.process.pid });
-  worker.on('message', (event: FromNode | string) => {
-    const isOfNode = typeof event === 'string' || 'type' in event;
-    if (isOfNode) report({ worker: index, event: 'message', value: event });
+  worker.on('message', (text: unknown) => {
+    // The other messages are those of the hubs.
+    if (typeof text === 'string') report({ worker: index, event: 'message', value: text });
   });
   worker.on('exit', () => report({ worker: index, event: 'exit' }));
 });

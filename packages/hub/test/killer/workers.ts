@@ -9,7 +9,7 @@ import type { Launch, NodeProcess } from './fleet.ts';
 import type { Kind } from './protocol.ts';
 import type { FromPrimary, ToPrimary } from './workers-primary.ts';
 
-/** A worker, which the primary has forked. It is heard through the primary, and killed directly. */
+/** A worker, which the primary has forked. Its texts come through the primary. It is killed directly. */
 class WorkerProcess extends EventEmitter implements NodeProcess {
   readonly #send: (command: unknown) => void;
   readonly #pid: Promise<number>;
@@ -48,13 +48,15 @@ class Primary {
   #workers: WorkerProcess[] = [];
 
   start(): void {
-    this.#workers = [];
+    const started: WorkerProcess[] = [];
+    this.#workers = started;
     this.#process = fork(new URL('workers-primary.ts', import.meta.url), {
       execArgv: [...LOADER],
       serialization: 'advanced',
     });
+    // A message may come after the primary has ended.
     this.#process.on('message', ({ worker, event, value }: FromPrimary) => {
-      this.#workers[worker]!.emit(event, value);
+      started[worker]!.emit(event, value);
     });
   }
 

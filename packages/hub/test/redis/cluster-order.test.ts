@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { ClusterBackplane } from '../../src/redis/cluster-backplane.ts';
 import type { Topology } from '../../src/redis/cluster-clients.ts';
 import type { RedisClient } from '../../src/redis/driver.ts';
@@ -77,7 +77,7 @@ it('ClusterBackplane keeps the order of publications while the slot of their roo
   const second = publish('2');
   owner = 'b:1';
   b.view = 'changed';
-  await vi.waitFor(() => expect(found).toBe('b:1'), 5_000);
+  await expect.poll(() => found).toBe('b:1');
   await new Promise((resolve) => setImmediate(resolve));
   const third = publish('3');
   a.answer();

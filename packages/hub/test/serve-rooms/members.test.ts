@@ -4,6 +4,7 @@ import { connPair, type PreparedMessage } from '@ws/conn';
 import type { Session } from '@ws/hub';
 import type { MembersChange, RoomMember } from '@ws/rpc/rooms';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { forgetPrintedErrors } from '../../../../tests/kit/printed-errors.ts';
 import { startClient, startNode, startRaw, turns } from './setup.ts';
 
 const ROOM = 'chat/main';
@@ -264,6 +265,7 @@ describe('rooms.members of a key without members', () => {
   it('is empty, and reported once, before and after the join', async () => {
     // The client prints at most one error of a kind each second.
     vi.useFakeTimers({ toFake: ['performance'] });
+    forgetPrintedErrors();
     const { node, hub } = startNode({ 'chat/*': { mayJoin: true } });
     const reports = vi.spyOn(console, 'error').mockImplementation(() => {});
     const { rooms, cut } = startClient(node);

@@ -8,6 +8,7 @@ import { contract, event, method } from '@ws/rpc';
 import { roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { forgetPrintedErrors } from '../../../../tests/kit/printed-errors.ts';
 import { nextOf, read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 const chat = contract({ client: { said: event(z.object({ n: z.number() })) } });
@@ -118,6 +119,8 @@ describe('a message of another node that is no JSON', () => {
 
 describe('a message that does not fit the schema of the client', () => {
   it('is a gap with its position, and the loop continues', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    forgetPrintedErrors();
     const { node, hub } = startNode({ 'chat/*': { history: true, mayJoin: true } });
     const reports: string[] = [];
     const warn = vi.spyOn(console, 'error').mockImplementation((text) => {
@@ -139,6 +142,7 @@ describe('a message that does not fit the schema of the client', () => {
     expect(await read(loop, 1)).toEqual(['5']);
     expect(reports.filter((text) => text.includes('does not fit its schema'))).toHaveLength(1);
     warn.mockRestore();
+    vi.useRealTimers();
   });
 });
 
@@ -158,7 +162,7 @@ describe('info of a member', () => {
     rooms.join('r');
     const other = startRaw(node, 'x');
     await other.ask('room.join', { room: 'r' });
-    await expect.poll(() => rooms.members('r').count, { timeout: 5_000 }).toBe(2);
+    await expect.poll(() => rooms.members('r').count).toBe(2);
     const names: string[] = [...rooms.members('r').values()].map((member) => member.info.name);
     expect(names).toEqual(['ann']);
     warn.mockRestore();

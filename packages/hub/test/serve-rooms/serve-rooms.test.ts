@@ -281,10 +281,9 @@ describe('a client that reads slowly', () => {
       send(method, { room: 'chat/main', ...params }, id);
     await call(1, 'room.join', { since: START });
     await call(2, 'room.publish', { id: 'a'.repeat(22), data: { text: 'mine' } });
-    await vi.waitFor(async () => {
-      const { messages } = await room.history();
-      expect(messages.at(-1)!.message.text()).toContain('mine');
-    });
+    await expect
+      .poll(async () => (await room.history()).messages.at(-1)!.message.text())
+      .toContain('mine');
     const read = async (): Promise<{ id?: number; params?: { data: unknown } }> =>
       (await client.readMessage()).json() as object;
     const ids: number[] = [];

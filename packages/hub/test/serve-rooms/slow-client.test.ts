@@ -2,7 +2,7 @@
 import { type Conn, connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { nextOf, startClient, startNode, turns } from './setup.ts';
 
@@ -29,7 +29,7 @@ function startByHand() {
   }
   /** Answers the joins of the next connection. Only one room has missed messages. */
   const answerJoins = async (number: number): Promise<Conn> => {
-    await vi.waitFor(() => expect(conns).toHaveLength(number));
+    await expect.poll(() => conns.length).toBe(number);
     const server = conns[number - 1]!;
     for (let i = 0; i < 2; i++) {
       const { id, params } = (await server.readMessage()).json() as {
@@ -74,7 +74,7 @@ describe('a client whose connections end with 1013', () => {
     const { joins, kinds, answerJoins, close } = startByHand();
     await (await answerJoins(1)).close(1013);
     await (await answerJoins(2)).close(1013);
-    const conn = await vi.waitFor(() => answerJoins(3));
+    const conn = await answerJoins(3);
     conn.terminate();
     await answerJoins(4);
     expect(joins.slice(6).every((join) => (join as [string, boolean])[1])).toBe(true);

@@ -42,21 +42,20 @@ export async function returnToTooLong(backplane: Backplane | undefined): Promise
       }
     })();
   }
-  const wait = { timeout: 15_000 };
   const publish = (value: unknown): Promise<unknown> =>
     Promise.all(names.map((name) => hub.room(name).publishJSON(value)));
   const untilAll = (value: unknown): Promise<void> =>
-    expect.poll(() => [...got.values()].every((items) => items.at(-1) === value), wait).toBe(true);
+    expect.poll(() => [...got.values()].every((items) => items.at(-1) === value)).toBe(true);
   await Promise.all(names.map((name) => rooms.publish(name, 'one')));
   await untilAll('one');
   isOpen = new Promise((resolve) => (open = resolve));
   ends.at(-1)!();
-  await expect.poll(() => hub.sessions.size, wait).toBe(0);
+  await expect.poll(() => hub.sessions.size).toBe(0);
   await publish('two');
   await hub.room(`r/${POISONED}`).publishJSON('x'.repeat(100_000));
   dials = 0;
   open();
-  await expect.poll(() => got.get(`r/${POISONED}`)?.at(-1), wait).toBe('gap');
+  await expect.poll(() => got.get(`r/${POISONED}`)?.at(-1)).toBe('gap');
   await Promise.all(names.map((name) => rooms.publish(name, 'three')));
   await untilAll('three');
   for (const [name, items] of got) {

@@ -65,7 +65,8 @@ describe.skipIf(lacksDaemon('tinyproxy'))('a dial through tinyproxy', () => {
     const server = await greeter(scheme);
     const port = await tinyproxy();
     await greeted(server, { proxy: new URL(`http://127.0.0.1:${port}`) });
-    expect(server.requests[0]).not.toMatch(/proxy|via/i);
+    // At the start of a line: a random key may hold the letters "via".
+    expect(server.requests[0]).not.toMatch(/^(?:proxy|via)/im);
   });
 
   it.each(['ws', 'wss'])('reaches a server with user and password (%s)', async (scheme) => {

@@ -547,7 +547,7 @@ describe('the target of a request', () => {
 
   it('is 504 when it hangs after the connection', async () => {
     const backend = await rawTarget(() => undefined);
-    const between = await front(backend.url, { handshakeTimeout: 60 });
+    const between = await front(backend.url, { handshakeTimeout: 250 });
     expect(await statusOf(between)).toBe(504);
     expect(between.reported[0]).toMatchObject({ code: 'WS_ERR_PROXY_TIMEOUT' });
     expect(String(between.reported[0])).toContain('(option handshakeTimeout)');

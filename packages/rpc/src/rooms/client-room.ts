@@ -306,8 +306,8 @@ export class ClientRoom {
     const isFirst = isAlone && conn !== this.#rooms.answeredOn;
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
-    // A loop with the option `last`, and a loop that needs a state, each has a join of its own, after
-    // the join that the other loops share.
+    // Each loop with the option `last`, or that needs a state, has a separate join, after the join
+    // that the other loops share.
     const joinsAlone = (loop: RoomLoop): boolean =>
       loop.last !== undefined || (loop.restarts && this.hasState === true);
     const others = lacking.filter((loop) => !joinsAlone(loop));

@@ -25,7 +25,7 @@ import type { MembersChange } from './room-members.ts';
 import { checkInfos, type RoomSchemas, schemasOf } from './room-schemas.ts';
 
 /**
- * If the server has ended so many connections within {@link SLOW_MS} because this client reads too
+ * If the server has ended this many connections within {@link SLOW_MS} because this client reads too
  * slowly, the client gives up the messages that it has missed.
  */
 const MAX_SLOW_ENDS = 3;

@@ -254,8 +254,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   #addGap(): void {
-    // Messages may be missing between the queue and the pending join. The join brings those of the
-    // queue again.
+    // Messages may be missing between the queue and the pending join. The join brings the messages of
+    // the queue again.
     while (this.isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
       this.#removeLast();
     }

@@ -39,7 +39,7 @@ describe.each(['typescript-5.4', 'typescript', 'typescript-7'])('%s', (compiler)
     for (const [line, file] of stdout.matchAll(/^(?:.*[/\\])?(\d+\.mts)\(.*$(?:\n .*)*/gm)) {
       said.set(file!, `${said.get(file!) ?? ''}${line}\n`);
     }
-  }, 120_000);
+  }, 600_000);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
