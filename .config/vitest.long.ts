@@ -7,7 +7,10 @@ import { sources, transformed } from './sources.ts';
 const SETUP = 'tests/kit/setup.ts';
 const POISON = 'tests/pool-poison/**';
 
-/** Left out of the poisoned run: tests that measure memory, and most that start other programs. */
+/**
+ * Left out of the poisoned run: tests that measure memory, tests of messages that are lent and not copied, which poisoned
+ * pools copy, and most that start other programs.
+ */
 const NOT_POISONED = [
   ...configDefaults.exclude,
   '**/*.long.test.ts',
@@ -16,6 +19,7 @@ const NOT_POISONED = [
   'tests/end-to-end/*.slow.test.ts',
   'fuzz/test/**',
   'packages/codec/test/allocation.test.ts',
+  'packages/conn/test/{connection/stuck-handlers,writing/borrowed-message}.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/attacks/survives.test.ts',
   'tests/guard-rails/**',

@@ -78,12 +78,12 @@ describe('toDuplex', () => {
     },
   );
 
-  it.each<[string, (peer: Conn) => unknown, string]>([
-    ['never answers the close', () => {}, 'within 50 ms'],
-    ['resets', (peer) => peer.terminate(), '1006'],
-    ['closes with an error', (peer) => peer.close(1011, 'disk full'), 'disk full'],
-  ])('fails at its end when the peer %s', async (_, act, says) => {
-    const [client, server] = pair({ client: { closeTimeout: 50 } });
+  it.each<[string, (peer: Conn) => unknown, string, number]>([
+    ['never answers the close', () => {}, 'within 50 ms', 50],
+    ['resets', (peer) => peer.terminate(), '1006', 60_000],
+    ['closes with an error', (peer) => peer.close(1011, 'disk full'), 'disk full', 60_000],
+  ])('fails at its end when the peer %s', async (_, act, says, closeTimeout) => {
+    const [client, server] = pair({ client: { closeTimeout } });
     const uploading = pipeline(Readable.from([Buffer.alloc(10)]), toDuplex(client));
     uploading.catch(() => {});
     expect(await server.nextReader()).toBeDefined();

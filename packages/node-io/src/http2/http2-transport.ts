@@ -228,7 +228,8 @@ class Http2Transport implements Transport {
       this.#given += piece.length;
       backlog.add(piece.length < left ? undefined : backlog.takeRelease());
       const isLast = room === 0 || !backlog.waits;
-      this.underlying.write(piece, isLast ? backlog.onWritten : undefined);
+      // A copy: the stream may close before its session has written the bytes, which are released then.
+      this.underlying.write(Buffer.from(piece), isLast ? backlog.onWritten : undefined);
     }
   }
 

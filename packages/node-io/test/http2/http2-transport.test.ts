@@ -64,6 +64,57 @@ describe('http2Transport', () => {
     expect(peer.story(1)).toEqual(['HEADERS', 'DATA 100 END']);
   });
 
+  it.each<[string, () => unknown]>([
+    ['in the turn of the write', () => {}],
+    ['while the stream has them', () => new Promise((done) => process.nextTick(done))],
+  ])(
+    'sends its last bytes as they were, which may change at their release: end %s',
+    async (_, wait) => {
+      const { peer, transport } = await served();
+      const sink = new RecordingSink();
+      transport.start(sink);
+      peer.data(1, Buffer.alloc(0), true);
+      await sink.until('end');
+      const last = [Buffer.from('the '), Buffer.from('end')];
+      for (const bytes of last) transport.write(bytes, () => bytes.fill(0));
+      await wait();
+      transport.end();
+      await peer.until(() => peer.story(1).at(-1)!.endsWith(' END'));
+      expect(String(peer.bytes(1))).toBe('the end');
+      await sink.until('close');
+      expect(sink.error).toBeUndefined();
+      expect(last.map(String)).toEqual(['\0\0\0\0', '\0\0\0']);
+    },
+  );
+
+  it('sends no byte of the memory that a destroy has released', async () => {
+    const { peer, transport } = await served([[4, 2 ** 31 - 1]]);
+    peer.window(0, 2 ** 31 - 65_536);
+    const sink = new RecordingSink();
+    transport.start(sink);
+    for (let i = 0; i < 5; i++) await turn();
+    peer.socket.pause();
+    let sent = 0;
+    for (let i = 0; i < 400; i++) {
+      const bytes = Buffer.alloc(65_536, 1);
+      transport.write(bytes, () => {
+        sent++;
+        bytes.fill(0);
+      });
+    }
+    // Until the system takes no more.
+    for (let before = -1; before < sent; ) {
+      before = sent;
+      for (let i = 0; i < 50; i++) await turn();
+    }
+    expect(sent).toBeLessThan(400);
+    transport.destroy();
+    await sink.until('close');
+    peer.socket.resume();
+    await peer.until(() => peer.story(1).includes('RST_STREAM 8'));
+    expect(peer.bytes(1).includes(0)).toBe(false);
+  });
+
   it('gives the stream at most 64 KiB at a time', async () => {
     // Window of a stream: 1 MiB. That of the session is smaller.
     const { peer, stream, transport } = await served([[4, 1 << 20]]);
