@@ -499,10 +499,7 @@ describe('a timeout', () => {
     expect((await loop.next()).value).toBe(1);
     const quiet = setUp({ count: () => ({ [Symbol.asyncIterator]: () => ({ next: never }) }) });
     let isSettled = false;
-    void quiet.peer
-      .count({ count: 0 })
-      .next()
-      .finally(() => (isSettled = true));
+    void failure(quiet.peer.count({ count: 0 }).next()).then(() => (isSettled = true));
     await vi.advanceTimersByTimeAsync(60_000);
     expect(isSettled).toBe(false);
   });
