@@ -45,7 +45,8 @@ describe('the promise of receive', () => {
     const { promise } = receiving();
     expect(promise).toBeInstanceOf(Promise);
     expect(Object.prototype.toString.call(promise)).toBe('[object Promise]');
-    expect(promise.then(() => {}).constructor).toBe(Promise);
+    const ignore = (): void => {};
+    expect(promise.then(ignore, ignore).constructor).toBe(Promise);
   });
 
   it.each(WAYS)('reports how the connection ended, seen by $by', async ({ look }) => {
