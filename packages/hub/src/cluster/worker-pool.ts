@@ -159,9 +159,21 @@ export class WorkerPool {
         return this.#allStarted.reject(error);
       }
     }
+    await this.#forkLater();
+  }
+
+  /** Starts a worker after a pause. Tries again if the system cannot create a process. */
+  async #forkLater(): Promise<void> {
+    const delay = this.#delay;
     this.#delay = Math.min(2 * delay, MAX_DELAY_MS);
     await sleep(delay, undefined, { signal: this.#closing.signal }).catch(() => {});
-    if (!this.#closing.signal.aborted && this.#active.length < this.#size) this.#fork();
+    if (this.#closing.signal.aborted || this.#active.length >= this.#size) return;
+    try {
+      this.#fork();
+    } catch (error) {
+      console.error(error);
+      void this.#forkLater();
+    }
   }
 
   /** Closes a worker. Resolves when it has ended. */

@@ -91,3 +91,21 @@ describe('replace', () => {
     await pool.close();
   });
 });
+
+describe('a worker that has ended', () => {
+  // Node throws for ENOMEM.
+  it('gets a successor, also when the first attempt to create it throws', async () => {
+    const pool = await startPool();
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const print = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const error = new Error('spawn ENOMEM');
+    vi.mocked(cluster.fork).mockImplementationOnce(() => {
+      throw error;
+    });
+    workers[0]!.emit('exit', null, 'SIGKILL');
+    await expect.poll(() => workers.length).toBe(3);
+    expect(print.mock.calls).toEqual([[error]]);
+    expect(workers[1]!.got).toEqual([]);
+    await pool.close();
+  });
+});
