@@ -12,13 +12,13 @@ export interface Heartbeat {
   readonly interval: number;
   /**
    * Silence in ms after a ping before the connection ends with 1006 and a TimeoutError. While bytes
-   * from before the ping are still unsent, the connection stays open as long as some of them are sent
-   * within `interval + timeout`.
+   * from before the ping are still unsent, the connection stays open if some of them are sent in each
+   * `interval + timeout`.
    */
   readonly timeout: number;
 }
 
-/** Settings of a `Conn`. Where `false` is allowed, it removes a bound. */
+/** Settings of a `Conn`. `false` in place of a number: no bound. */
 export interface ConnSettings {
   /**
    * Longest accepted message, in bytes after inflation. Default: 1 MiB on a server, 16 MiB on a
@@ -38,7 +38,7 @@ export interface ConnSettings {
    * Bound of the buffered bytes. Above `highWaterMark`, a write that would exceed this bound
    * rejects with a BackpressureError. Below `highWaterMark`, a write of any size is accepted; if this
    * bound is less than `highWaterMark`, only while nothing is buffered. A write that waits for an open
-   * MessageWriter, or for an earlier call of that writer, counts 1,024 bytes in addition to its data.
+   * MessageWriter, or for an earlier write of its own writer, counts 1,024 bytes in addition to its data.
    * Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
@@ -64,8 +64,8 @@ export interface ConnSettings {
   /**
    * Gets errors that your code may miss: errors that your functions throw (a handler, a `toJSON`, a
    * buffer pool), and the TypeErrors and RangeErrors of wrong arguments. The promises that reject with
-   * such an error are never unhandled. Also reports the first refused message or ping that no code
-   * awaits, once a connection; a MessageWriter that delays a message for 5 s; and bytes that were
+   * such an error are never unhandled. Also reports each connection's first refused message or
+   * ping that no code awaits; a MessageWriter that delays a message for 5 s; and bytes that were
    * transferred while their write was pending. Does not get the end of a connection: see `closed`.
    * Default: prints a warning with the stack, once a second for each kind of error (Node: a process
    * warning; elsewhere `console.error`).

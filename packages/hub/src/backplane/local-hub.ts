@@ -38,7 +38,7 @@ export interface LocalHub {
   /** Calls `use` with the link: at once, or when its code is loaded, in the order of the calls. */
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined;
   membersOf(room: string): ReadonlySet<LocalSession>;
-  /** The sessions of this node with the id; or those in the room, and those that wait to join it. */
+  /** The session with the id of `target`; or those in its room, and those that wait to join it. */
   targets(target: CloseTarget): Iterable<LocalSession>;
   /**
    * Delivers a message of another node, or of this node with `through`, to the members. Resolves when
@@ -61,9 +61,9 @@ export interface LocalHub {
   /**
    * Reports an error together with others of its kind.
    *
-   * @param what - Names the kind, and describes several of its errors: `calls of form failed`.
+   * @param what - The kind, as the text after a number of errors: `calls of form failed`.
    */
   reportTogether(what: string, cause: unknown): void;
-  /** As {@link reportTogether}, for a promise that the application may not await. */
+  /** As {@link reportTogether}, for a promise that the application may ignore. */
   refused(error: unknown, what?: string): void;
 }

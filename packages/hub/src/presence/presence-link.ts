@@ -160,7 +160,7 @@ export class PresenceLink {
     }
   }
 
-  /** Asks each node again that has unknown members, or omitted members that may fit now. */
+  /** Asks each node again whose members are unknown, or were cut and may fit now. */
   #askAgain(room: string, open: OpenRoom): void {
     const isFull = this.#presence.rooms.get(room)?.isFull === true;
     for (const node of this.#nodes.live.values()) {

@@ -16,7 +16,7 @@ type AfterJSON<T> = unknown extends T
       ? AfterJSON<J>
       : { readonly [K in keyof T]: AfterJSON<T[K]> };
 
-/** The `info` of rooms; never for a room without the option `presence`. */
+/** The `info` of each room; the type `never` without the option `presence`. */
 type Shown<Infos> = {
   readonly [Key in keyof Infos]: unknown extends Infos[Key]
     ? never

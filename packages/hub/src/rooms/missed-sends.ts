@@ -4,11 +4,11 @@ import type { DeliverySource, FanOut } from '../delivery/fan-out.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Cost of one part of a resume, with `form`, in units of the delivery of a short message. */
+/** Cost of one turn of a resume, calls of `form` included, in units of the delivery of a short message. */
 const COST = 1_024;
 /** Bound of the bytes that one resume sends in a turn. Each message costs some bytes more. */
-const TURN_COST = 32_768;
-const MESSAGE_COST = 32;
+const MAX_BYTES = 32_768;
+const EXTRA_BYTES = 32;
 
 /** Sends the missed messages of resumes, within the time that a {@link FanOut} has for all deliveries. */
 export class MissedSends implements DeliverySource {
@@ -45,8 +45,8 @@ export class MissedSends implements DeliverySource {
     let cost = 0;
     let turn = this.turn();
     for (const message of messages) {
-      cost += message.bytes.length + MESSAGE_COST;
-      if (cost > TURN_COST) {
+      cost += message.bytes.length + EXTRA_BYTES;
+      if (cost > MAX_BYTES) {
         cost = 0;
         // The connection knows only after the write whether it accepts more.
         sharedFrames(platform).flush();

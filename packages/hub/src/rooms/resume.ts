@@ -17,7 +17,7 @@ import type { Rooms } from './rooms.ts';
 
 /** Bound of the states of a join. The join is refused when the history reaches back to none of them. */
 const MAX_STATES = 3;
-/** A position that is in no history, before all messages of any history. */
+/** A position of no history. A read from it begins with the oldest message. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 
 /**
@@ -27,7 +27,7 @@ const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
  * The resume reads the history in parts. It reads the next part when the connection has taken the last
  * part. Meanwhile live messages wait in a queue. If too many wait, the resume empties the queue and
  * reads them from the history later. It also reads on when messages are missing before the next live
- * message: a channel reports no loss before its first message.
+ * message: no channel sees a loss before its first message.
  */
 export class Resume<Data> {
   /**
@@ -45,8 +45,8 @@ export class Resume<Data> {
   readonly #live: HeldMessages<Data>;
   /** Without `since`: the first live message. The first read may find it too. */
   #firstLive: Publication<Data> | undefined;
-  /** Whether the queue was emptied since the start of the latest read. */
-  #wasEmptied = false;
+  /** Whether to read again: the queue was emptied, or lacks a message, since the start of the latest read. */
+  #mustReread = false;
   /** The place among the resumes of the session, while this resume reads or sends a part. */
   #place: PartPlace | undefined;
   /** The part that is being sent. */
@@ -57,14 +57,14 @@ export class Resume<Data> {
   #hasMore = false;
   /** The session has all messages up to this position; undefined if the position is unknown. */
   #last: Position | undefined;
-  /** Whether the history could not be read, so that the session lacks messages after `#last`. */
+  /** Whether the history was not read: the session may lack messages after `#last`. */
   #isUnread = false;
   /** Whether the session has missed more messages than the option `limit` allows. */
   #exceedsLimit = false;
   /** Whether the session does not get a missed message, perhaps because `form` has failed. */
   #hasLost = false;
   /** Whether `first` or the join's result has said that no message is missing. */
-  #hasPromised = false;
+  #saidWhole = false;
   /** The `position` of the result: that of the last missed message, if known. */
   #position: Position | undefined;
   /** Whether the room has the option `state`. */
@@ -151,14 +151,14 @@ export class Resume<Data> {
   /** Takes a live message for the session. */
   take(publication: Publication<Data>): void {
     if (this.#state === 'over') return;
-    if (this.isReading) return this.#hold(publication);
+    if (this.isReading) return this.#queue(publication);
     if (!this.#lacksBefore(publication)) return this.#deliver(publication);
     // If the session is leaving the room, its next join brings the rest.
     if (!this.#session.isIn(this.#name)) return this.cancel();
     // A live message was lost. Reads on, because no gap has reported the loss.
     this.#state = 'reading';
-    this.#hold(publication);
-    this.#wasEmptied = true;
+    this.#queue(publication);
+    this.#mustReread = true;
     void this.#catchUp();
   }
 
@@ -182,13 +182,13 @@ export class Resume<Data> {
     if (position !== undefined && last !== undefined) {
       if (position.epoch === last.epoch && position.offset <= last.offset) return;
       this.#last = undefined;
-      this.#joinOthers();
+      this.#stepAside();
     }
     if (isFor(publication, this.#session)) this.#session.deliver(message, key);
   }
 
   /** From now on the session gets its messages directly, as other members do. */
-  #joinOthers(): void {
+  #stepAside(): void {
     if (this.#audience?.resumeOf(this.#session) !== this) return;
     this.#audience.setResume(this.#session, undefined);
   }
@@ -216,7 +216,7 @@ export class Resume<Data> {
     this.#announce();
     const sent = (await this.#sendPart(first)) + (await this.#catchUp());
     const joined = this.#joined(isWhole, sent);
-    this.#hasPromised ||= joined.complete;
+    this.#saidWhole ||= joined.complete;
     this.#result.resolve(joined);
   }
 
@@ -258,7 +258,7 @@ export class Resume<Data> {
     await this.#send(first === undefined ? [message] : [first, message]);
     this.#states!.sent();
     if (this.isReading) this.#announce();
-    this.#hasPromised = this.#retriesState = true;
+    this.#saidWhole = this.#retriesState = true;
     const sent = (await this.#sendPart()) + (isKnown ? await this.#catchUp() : 0);
     this.#retriesState = false;
     if (this.isReading && this.#isStateTooOld) return false;
@@ -301,7 +301,7 @@ export class Resume<Data> {
     let missed = 0;
     let lastBefore: number | undefined;
     while (this.isReading && !this.#isStateTooOld) {
-      const isDue = this.#hasMore || this.#wasEmptied;
+      const isDue = this.#hasMore || this.#mustReread;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
       // If the last read has found nothing new, another one would not find the missing message either.
@@ -322,7 +322,7 @@ export class Resume<Data> {
   /** Calls the option `first`. Returns the message to send before the missed ones. */
   #first(joined: Joined<Data>): PreparedMessage | undefined {
     const data: unknown = this.#options.first?.(joined);
-    this.#hasPromised = joined.complete && data !== undefined;
+    this.#saidWhole = joined.complete && data !== undefined;
     return data === undefined ? undefined : prepareResult(data, 'first');
   }
 
@@ -381,7 +381,7 @@ export class Resume<Data> {
     return before ?? last;
   }
 
-  /** Waits until members have this node's earlier messages: a read may have found them already. */
+  /** Waits until members have the messages of this node that the read may have found already. */
   async #untilReturned(): Promise<void> {
     await this.#hub.link?.untilReturned(this.#name);
     await this.#audience?.done;
@@ -402,9 +402,9 @@ export class Resume<Data> {
     const part = await this.#read(start);
     const { length } = part.messages;
     // The history has not reached `start` yet, so `start` is of another history.
-    const isLost = length === 0 && !part.isWhole && !isNext(part, start);
-    if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
-    if (!isLost && !part.hasMore && length <= limit) return part;
+    const isGone = length === 0 && !part.isWhole && !isNext(part, start);
+    if (limit === undefined) return isGone ? this.#read(BEFORE_ALL) : part;
+    if (!isGone && !part.hasMore && length <= limit) return part;
     const last = await this.#readLast(limit);
     const hasAll = part.isWhole && last !== undefined && last.firstOffset! <= part.firstOffset!;
     if (hasAll) return this.#read(start);
@@ -414,7 +414,7 @@ export class Resume<Data> {
 
   /** Reads the next part, and sends it. Returns the number of messages that were sent. */
   async #readOn(): Promise<number> {
-    this.#wasEmptied = false;
+    this.#mustReread = false;
     const since = this.#last;
     try {
       const part = since && (await this.#read(since));
@@ -422,9 +422,9 @@ export class Resume<Data> {
       // For a message that `form` has skipped, the room has already reported a gap.
       const isReported = (offset: number): boolean => this.#live.hasSkipped(offset);
       const isWhole =
-        part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isReported));
-      // Before a promise, a loss is allowed: the join then resolves to `complete: false`.
-      const mayLose = part !== undefined && !this.#hasPromised && isNext(part, since!);
+        part?.isWhole === true && (!this.#saidWhole || part.leftOut.every(isReported));
+      // A loss is allowed as long as the join can still resolve to `complete: false`.
+      const mayLose = part !== undefined && !this.#saidWhole && isNext(part, since!);
       if (isWhole || mayLose) {
         this.#hasLost ||= !isWhole;
         return await this.#sendPart();
@@ -499,14 +499,14 @@ export class Resume<Data> {
     return this.#rooms.sends.send(this.#session, messages, () => this.isReading);
   }
 
-  /** Queues a live message until the end of the read, within the bounds of slow sessions. */
-  #hold(publication: Publication<Data>): void {
+  /** Queues a live message until the end of the read, within the session's `maxQueued…` bounds. */
+  #queue(publication: Publication<Data>): void {
     if (this.#options.since === undefined) this.#firstLive ??= publication;
     if (this.#live.add(publication)) return;
     // Above the bounds, empties the queue: the history has these messages, unless they have no position.
     const queue = this.#live.takeAll();
     const lost = queue.filter((each) => !each.position && isFor(each, this.#session)).length;
-    this.#wasEmptied ||= lost < queue.length;
+    this.#mustReread ||= lost < queue.length;
     if (lost > 0) this.#session.overflowHeld(lost);
   }
 
@@ -515,7 +515,7 @@ export class Resume<Data> {
     const queue = this.#live.takeAll();
     this.#state = 'live';
     this.#options = {};
-    if (this.#last === undefined) this.#joinOthers();
+    if (this.#last === undefined) this.#stepAside();
     for (const publication of queue) this.take(publication);
     if (!this.#mayComeLate) void this.#endAfterDelivery();
   }
@@ -531,7 +531,7 @@ export class Resume<Data> {
   async #endAfterDelivery(): Promise<void> {
     await this.#audience?.done;
     if (this.#state !== 'live') return;
-    this.#joinOthers();
+    this.#stepAside();
     this.#state = 'over';
   }
 }

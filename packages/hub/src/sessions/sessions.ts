@@ -71,7 +71,7 @@ export class Sessions<Data> implements LocalHub {
   /** Resolves to {@link link} when its code is loaded. Undefined if the code was loaded before. */
   readonly #linkLoaded: Promise<BackplaneLink> | undefined;
   readonly listeners: Listeners<Data> = new Listeners();
-  /** The platform of the first connection. The hub uses its clock and timers. */
+  /** Of the first connection after the hub was empty. The hub uses its clock and timers. */
   platform: Platform = portablePlatform;
   /** Whether the hub is closed or closing. It adds no session then. */
   closed = false;
@@ -104,7 +104,7 @@ export class Sessions<Data> implements LocalHub {
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  /** By text. Reported together: otherwise a listener of `error` that publishes could loop. */
+  /** Errors, by their text. One by one, a listener of `error` that publishes could loop. */
   readonly #failures: Reports<string, Failure<Data>> = new Reports(
     (what, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
@@ -409,9 +409,9 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /**
-   * Reports the error of a publication that the application may not await.
+   * Reports the error of a publication whose promise the application may ignore.
    *
-   * @param what - Describes several such errors.
+   * @param what - The text after the number of such errors.
    */
   refused(error: unknown, what = 'publications were refused'): void {
     const key = Object(error);
@@ -421,7 +421,7 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /**
-   * Reports the error of a join that the application may not await.
+   * Reports the error of a join whose promise the application may ignore.
    *
    * @param cause - The error to report. Default: `error`, with which the join has rejected.
    */
@@ -435,7 +435,7 @@ export class Sessions<Data> implements LocalHub {
   /**
    * Reports an error that belongs to no session, together with others of its kind.
    *
-   * @param what - Names the kind, and describes several of its errors: `calls of form failed`.
+   * @param what - The kind, as the text after a number of errors: `calls of form failed`.
    */
   reportTogether(what: string, cause: unknown): void {
     this.#failures.add(what, 1, { session: undefined, cause }, this.platform);

@@ -35,7 +35,7 @@ export class ClientRoom {
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
   members: KnownMembers = new KnownMembers();
-  /** Whether a join was sent. Messages from before a new loop may still arrive. */
+  /** Whether a join was sent: its messages may be older than a new loop. */
   #hasAsked = false;
   /** Position of the newest message that has arrived. */
   #position: Position | undefined;
@@ -48,7 +48,7 @@ export class ClientRoom {
   #joinHasGap = false;
   /** See {@link onDecided}. */
   readonly #deciding = new Set<() => void>();
-  /** Number of joins and of ends of a membership. Detects an answer that is outdated. */
+  /** Number of joins, and of memberships that the server ended. Detects an answer that is outdated. */
   changes = 0;
   /** The error that has ended the loops. */
   failure: unknown;
@@ -121,7 +121,7 @@ export class ClientRoom {
     // The join of another loop may bring older messages.
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of this.#loops) {
-      // A loop with the option `last` gets its messages only from its own join.
+      // Until its own join, a loop with the option `last` takes no message.
       if (loop.last === undefined || this.#joining.has(loop)) loop.take(message);
     }
   }
@@ -142,8 +142,8 @@ export class ClientRoom {
       // For a room with a state, the server sends the state in place of a gap.
       this.hasState = false;
       for (const loop of this.#loops) {
-        const isAfter = loop.position !== undefined && !isUpTo(loop.position, position);
-        if (!this.#joining.has(loop) || (isAfter && !loop.isFilling)) loop.checkNext();
+        const isAhead = loop.position !== undefined && !isUpTo(loop.position, position);
+        if (!this.#joining.has(loop) || (isAhead && !loop.isFilling)) loop.checkNext();
         else if (loop.position !== undefined) loop.markGap();
       }
       return;
@@ -154,7 +154,7 @@ export class ClientRoom {
       this.changes++;
     }
     for (const loop of this.#loops) {
-      // A loop that is behind the position gets a gap now. For others, the answer to the join decides.
+      // A loop that is past the position gets a gap now. For others, the answer to the join decides.
       const at = loop.position;
       if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.markGap();
       loop.refill();
@@ -350,9 +350,9 @@ export class ClientRoom {
   }
 
   /** Called when a too long message has ended the connection during a join. */
-  #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
+  #skip(lacking: readonly RoomLoop[], isState: boolean): void {
     this.limitEnds++;
-    if (isOfState && this.limitEnds > 1 && this.hasState !== false) {
+    if (isState && this.limitEnds > 1 && this.hasState !== false) {
       const note = 'the state of the room is longer than readLimit';
       return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
     }
