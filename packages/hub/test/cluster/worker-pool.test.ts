@@ -99,7 +99,7 @@ describe('a worker that has ended', () => {
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
     const print = vi.spyOn(console, 'error').mockImplementation(() => {});
     const error = new Error('spawn ENOMEM');
-    vi.mocked(cluster.fork).mockImplementationOnce(() => {
+    vi.spyOn(cluster, 'fork').mockImplementationOnce(() => {
       throw error;
     });
     workers[0]!.emit('exit', null, 'SIGKILL');
