@@ -1,4 +1,4 @@
-import { checkCoderOptions, notNegative } from '../arguments.ts';
+import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
 import type { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
@@ -106,8 +106,8 @@ export class FrameDecoder {
   /** Index after the payload's last byte in {@link buf}. */
   end = 0;
   /**
-   * @internal Without unmasking, the masking key for the byte at {@link start}: little-endian, so its
-   * lowest byte applies to that byte. 0 for frames without a mask.
+   * With `unmasks: false` the masking key for the byte at {@link start}: little-endian, so its lowest
+   * byte applies to that byte. 0 without a mask, and for bytes that are unmasked.
    */
   key = 0;
   /**
@@ -152,15 +152,13 @@ export class FrameDecoder {
   constructor(options: FrameDecoderOptions);
   /** @internal */
   constructor(options: FrameDecoderOptions, use: FrameDecoderUse);
-  constructor(
-    options: FrameDecoderOptions,
-    { holdLimit = MAX_TAIL, unmask = true }: FrameDecoderUse = {},
-  ) {
+  constructor(options: FrameDecoderOptions, { holdLimit = MAX_TAIL }: FrameDecoderUse = {}) {
     const {
       role,
       allowedRsv = 0,
       maxFramePayload = Infinity,
       readBufferSize = 4096,
+      unmasks = true,
       pool = sharedSlabPool(),
       ...unknown
     } = { ...options };
@@ -168,13 +166,14 @@ export class FrameDecoder {
     if ((allowedRsv & RSV) !== allowedRsv) {
       throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
     }
+    if (typeof unmasks !== 'boolean') throw badType('unmasks: expected true or false', unmasks);
     notNegative('maxFramePayload', maxFramePayload);
     this.maxFramePayload = maxFramePayload;
     this.#masked = role === 'server';
     this.#maskBit = this.#masked ? MASK : 0;
     this.allowedRsv = allowedRsv;
     this.#holdLimit = holdLimit;
-    this.#unmasks = unmask;
+    this.#unmasks = unmasks;
     this.#memory = new InputMemory(pool, readBufferSize, this.#masked);
     this.#unmasker = new Unmasker(this.#memory);
   }
@@ -350,6 +349,13 @@ export class FrameDecoder {
   view(): Uint8Array {
     const { buf, start, end } = this;
     return viewOf(buf, start, end);
+  }
+
+  /** With `unmasks: false`: unmasks the current payload, or the current piece of it, in place. */
+  unmask(): void {
+    const { buf, start, end, key } = this;
+    if (key !== 0) this.#unmasker.unmask(buf, start, end, this.#inputEnd, key);
+    this.key = 0;
   }
 
   /** As {@link view}, but a copy in new memory, which the caller owns. */

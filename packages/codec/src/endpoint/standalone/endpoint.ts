@@ -10,7 +10,7 @@ import { existingSimd } from '../../masking/simd.ts';
 import { bytesOfView, isBytes } from '../../memory/byte-facts.ts';
 import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
-import { CLOSE, MESSAGE, PING, PONG } from '../../messages/message-decoder-options.ts';
+import { CLOSE, MESSAGE, OWNED, PING, PONG } from '../../messages/message-decoder-options.ts';
 import {
   BinaryMessage,
   CloseCode,
@@ -151,7 +151,7 @@ export class Endpoint {
       nextKey: keys === undefined ? nextSharedKey : checkedKeys(() => keys.next()),
       writeUtf8,
     });
-    const decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
+    const decoder = new MessageDecoder({ role, readLimit, pool: HEAP, memory: OWNED });
     const owner: MachineOwner = {
       lendDecoder: () => decoder,
       takeDecoder: () => {},
