@@ -19,13 +19,13 @@ interface ClusterMessage {
  */
 export function closeUnaccepted(worker: ChildProcess): void {
   const unaccepted = new Map<unknown, { close(): void }>();
-  const send = worker.send as (message: unknown, handle?: unknown, ...rest: unknown[]) => boolean;
+  const send = worker.send.bind(worker) as (...args: unknown[]) => boolean;
   worker.send = (message: unknown, handle?: unknown, ...rest: unknown[]) => {
     const { cmd, act, seq } = Object(message) as ClusterMessage;
     if (cmd === 'NODE_CLUSTER' && act === 'newconn') {
       unaccepted.set(seq, handle as { close(): void });
     }
-    return send.call(worker, message, handle, ...rest);
+    return send(message, handle, ...rest);
   };
   worker.on('internalMessage', ({ ack }: ClusterMessage) => void unaccepted.delete(ack));
   let isDisconnected = false;
