@@ -1,3 +1,4 @@
+export type { StreamListener, UpgradeListener } from '@ws/node-server';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export type { Forwarded } from './handshake/forwarded.ts';
 export type { Mode, ProxyOptions } from './options.ts';
