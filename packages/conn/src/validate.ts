@@ -144,3 +144,24 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
 export function onRejection(result: unknown, failed: (error: unknown) => void): void {
   if (isThenable(result)) Promise.resolve(result).then(undefined, failed);
 }
+
+/**
+ * Called for a value that is no instance of `Class`.
+ *
+ * @throws TypeError when its class has the same name: the application has two copies of this package.
+ */
+export function refuseCopy(
+  value: unknown,
+  Class: abstract new (...args: never[]) => object,
+  method: string,
+): void {
+  let name: unknown;
+  try {
+    ({ name } = (value as object).constructor);
+  } catch {
+    // Null, undefined, or a trap of a Proxy.
+  }
+  if (name !== Class.name) return;
+  const where = `of another copy of @ws/conn; install one version of it`;
+  throw new TypeError(`${method}: the ${Class.name} is ${where}`);
+}
