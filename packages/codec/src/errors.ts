@@ -39,7 +39,10 @@ export class WebSocketError extends Error {
    * two versions, or an ES module beside a CommonJS bundle. Classes are the same when their `name`
    * is; a class of the application without a `name` getter has only its own instances.
    */
-  static [Symbol.hasInstance](this: { readonly prototype: object }, value: unknown): boolean {
+  static override [Symbol.hasInstance](
+    this: { readonly prototype: object },
+    value: unknown,
+  ): boolean {
     if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
     if (typeof value !== 'object' || value === null || !(COPIES in value)) return false;
     const name = classNameOf(this.prototype);

@@ -1,6 +1,6 @@
-import { badType, bound, isNear, kind, whole } from '@ws/codec/internal';
+import { badType, bound, hasOwn, isNear, kind, whole } from '@ws/codec/internal';
 
-export { badType, bound, kind, whole };
+export { badType, bound, hasOwn, kind, whole };
 
 /**
  * Checks a time in ms: a whole number from 1 to 2^31 - 1.
@@ -74,7 +74,7 @@ export function checkNames(
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
     if (known.includes(name)) continue;
-    if (!Object.hasOwn(options, name)) {
+    if (!hasOwn(options, name)) {
       // Only an AbortSignal inherits this name.
       if (name !== 'aborted') continue;
       throw new TypeError(`${owner}: expected options, got AbortSignal; write { signal }`);
@@ -94,7 +94,7 @@ const REMOVED: Readonly<Record<string, string>> = {
 /** Suggests the known name that is similar to `name`. Undefined when none is. */
 export function nearName(name: string, known: readonly string[]): string | undefined {
   // Not a plain lookup, which would find `constructor`.
-  if (Object.hasOwn(REMOVED, name)) return REMOVED[name];
+  if (hasOwn(REMOVED, name)) return REMOVED[name];
   // With one known name, the list in the message is clear enough.
   const near = known.length > 1 ? known.find((each) => isNear(name, each)) : undefined;
   return near === undefined ? undefined : `did you mean ${near}?`;

@@ -6,6 +6,7 @@ import {
   Deferred,
   duration,
   formatJSON,
+  hasOwn,
   isConnLike,
   kind,
   removeAbortListener,
@@ -340,7 +341,7 @@ export function roomsOf(
     const got = isConnLike(live) ? 'a Conn; write new ReconnectingConn(url)' : kind(live);
     throw new TypeError(`roomsOf: expected a ReconnectingConn, got ${got}`);
   }
-  if (more.length > 0 || Object.hasOwn(Object(options), 'server')) {
+  if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
   const given: Partial<
@@ -380,9 +381,10 @@ function checkName(owner: string, room: unknown): void {
   throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
 }
 
-/** 128 random bits in hexadecimal. */
+/** 128 random bits in hexadecimal. The id is no secret, and React Native has no `crypto`. */
 function randomId(): string {
   const words = new Int32Array(4);
-  portablePlatform.randomFill(words);
+  if ('crypto' in globalThis) portablePlatform.randomFill(words);
+  else for (let i = 0; i < words.length; i++) words[i] = Math.random() * 2 ** 32;
   return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
