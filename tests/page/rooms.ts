@@ -42,7 +42,7 @@ const REMOVALS: Readonly<Record<string, string>> = {
   structuredClone: 'delete globalThis.structuredClone',
   crypto: 'delete globalThis.crypto',
   'crypto.randomUUID':
-    'if (globalThis.crypto) globalThis.crypto = { getRandomValues: (words) => crypto.getRandomValues(words) }',
+    'const { crypto: all } = globalThis; if (all) globalThis.crypto = { getRandomValues: (words) => all.getRandomValues(words) };',
   'AbortSignal.any and AbortSignal.timeout':
     'if (globalThis.AbortSignal) { delete AbortSignal.any; delete AbortSignal.timeout; }',
   AbortSignal: 'delete globalThis.AbortSignal',

@@ -1,6 +1,3 @@
-/** A property of the errors of all copies of this package. */
-const COPIES: unique symbol = /* @__PURE__ */ Symbol.for('@ws/codec: WebSocketError');
-
 /**
  * Base class of all errors of this library. The `message` starts with `websocket: `. The `code`
  * never changes: branch on `code` or on the class, never on the text.
@@ -44,7 +41,7 @@ export class WebSocketError extends Error {
     value: unknown,
   ): boolean {
     if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
-    if (typeof value !== 'object' || value === null || !(COPIES in value)) return false;
+    if (typeof value !== 'object' || value === null || !('@ws/error' in value)) return false;
     const name = classNameOf(this.prototype);
     if (name === undefined) return false;
     let prototype: unknown = Object.getPrototypeOf(value);
@@ -54,8 +51,8 @@ export class WebSocketError extends Error {
     return prototype !== null;
   }
 
-  /** @internal */
-  get [COPIES](): true {
+  /** @internal Marks the errors of all copies of this package. */
+  get '@ws/error'(): true {
     return true;
   }
 }
