@@ -15,6 +15,7 @@ import {
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
+import type { Questions } from './alive.ts';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
@@ -132,6 +133,8 @@ export class Calls {
   #waitingSize = 0;
   /** Calls and waits of readers are numbered together. This is the last number. See {@link wait}. */
   lastNumber = 0;
+  /** The questions of a page, if the link has many connections. */
+  questions: Questions | undefined;
   /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
@@ -152,6 +155,11 @@ export class Calls {
   /** Whether a call waits for its answer, or an event for the connection. Streams do not count. */
   get waits(): boolean {
     return this.#calls.size - this.#streams + this.#unaccepted > 0;
+  }
+
+  /** Whether a sent request or stream has no answer. */
+  get hasOpen(): boolean {
+    return this.#open + this.#streams > 0;
   }
 
   /**
@@ -297,6 +305,7 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
+    if (call.isRequest) this.questions?.requestLeaves(connection!);
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -339,8 +348,12 @@ export class Calls {
   /** Takes an answer. Ignores the answer if no open request has its id. */
   answered({ id, result, error }: WireMessage): void {
     const call = this.#calls.get(id as number);
+    const { messageConnection } = this.#carrier;
     // An answer on one connection does not settle a request that was sent on another one.
-    if (!call?.connection || call.connection !== this.#carrier.messageConnection) return;
+    if (!call?.connection || call.connection !== messageConnection) {
+      this.questions?.answered(messageConnection, id, result);
+      return;
+    }
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));
@@ -384,6 +397,7 @@ export class Calls {
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     if (connection !== undefined && this.#calls.has(number)) {
+      if (call.isRequest) this.questions?.gaveUp(connection);
       void this.#carrier.sendSurely(connection, signalText(CANCEL, { id: number }));
     }
     this.#fail(call, reason);

@@ -216,8 +216,16 @@ export interface ReconnectingConnLike {
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
-  /** In a page: sends `question` to find out whether a connection is dead. */
-  '@ws/alive'?(question: string): void;
+  /**
+   * In a page: sends `question` to find out whether a connection is dead.
+   *
+   * @param waits - Returns whether a question on this connection may have to wait for other answers.
+   * @returns A function that asks on a connection now; undefined if the application asks its own way.
+   */
+  '@ws/alive'?(
+    question: string,
+    waits: (conn: ConnLike) => boolean,
+  ): ((conn: ConnLike) => void) | undefined;
   on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
 }
 
