@@ -92,7 +92,6 @@ describe.each(['serve', 'listener'] as const)(
         await vi.advanceTimersByTimeAsync(100);
         await turns();
         if (got.length > seen) {
-          console.log('SIGN', performance.now(), got.length);
           silence = 0;
         }
         seen = got.length;
