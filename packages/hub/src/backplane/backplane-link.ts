@@ -206,6 +206,14 @@ export class BackplaneLink {
     await withTimeout(platform, ANSWER_MS, answered, { waited: platform.now() - startedAt });
   }
 
+  /**
+   * Resolves when the engine has answered the subscription of a room, after {@link ANSWER_MS}, or at once
+   * while the engine is away. Never rejects.
+   */
+  async untilSubscribed(room: string): Promise<void> {
+    if (!this.isAway) await this.#untilSettled(channelOf(room), 0).catch(() => {});
+  }
+
   #untilSettled(channel: string, waited: number): Promise<void> {
     const begin = (done: () => void): (() => void) => this.whenSubscribed(channel, done);
     return waitFor(this.platform, ANSWER_MS, begin, { waited });

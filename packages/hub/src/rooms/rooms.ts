@@ -431,6 +431,7 @@ export class Rooms<Data> {
     if (resume === undefined) return this.#joined(name);
     const { audience } = this.#records.get(name)!;
     if (audience.resumeOf(session)?.isReading) throw new RoomRefusedError(name, 'is resuming');
+    resume.membership = { earlier: audience.resumeOf(session) };
     resume.hold(audience);
     return resume.start();
   }
