@@ -40,7 +40,11 @@ function startPage(rules: Partial<RoomRules> = {}) {
     );
     return got;
   };
-  return { hub, dials, live, join };
+  const publish = async (data: unknown, room = 'r'): Promise<void> => {
+    void hub.room(room).publishJSON(data);
+    await advance(1);
+  };
+  return { hub, dials, live, join, publish };
 }
 
 async function read(loop: AsyncIterator<RoomMessage<unknown>, unknown>, got: string[]) {
@@ -59,15 +63,15 @@ describe('H7 loops of a room that has one message above readLimit', () => {
     ['one beside a live one', [undefined, 10]],
     ['two beside a live one', [undefined, 10, 20]],
   ])('get a gap, and the page stays connected: %s', async (_, lasts) => {
-    const { hub, dials, live, join } = startPage();
-    for (let n = 1; n <= 20; n++) await hub.room('r').publishJSON(n === 18 ? TOO_LONG : n);
+    const { dials, live, join, publish } = startPage();
+    for (let n = 1; n <= 20; n++) await publish(n === 18 ? TOO_LONG : n);
     const loops = lasts.map((last) => join({ last }));
     const other = join({}, 'other');
     await advance(10_000);
     const before = dials.count;
     expect(before).toBeLessThanOrEqual(3 + lasts.length);
-    for (const n of [21, 22]) await hub.room('r').publishJSON(n);
-    await hub.room('other').publishJSON('there');
+    for (const n of [21, 22]) await publish(n);
+    await publish('there', 'other');
     await advance(60_000);
     expect(dials.count).toBe(before);
     for (const [i, got] of loops.entries()) {
@@ -82,8 +86,8 @@ describe('H7 loops of a room that has one message above readLimit', () => {
 describe('H7 loops of a room whose state is above readLimit', () => {
   it('end, except one that needs no state', async () => {
     const state = (): unknown => TOO_LONG;
-    const { hub, dials, live, join } = startPage({ state });
-    await hub.room('r').publishJSON(1);
+    const { hub, dials, live, join, publish } = startPage({ state });
+    await publish(1);
     const { messages } = await hub.room('r').history();
     const since = messages.at(-1)!.position;
     const one = join({ since });
@@ -94,7 +98,7 @@ describe('H7 loops of a room whose state is above readLimit', () => {
     expect(two).toEqual(['CloseError 1009']);
     const before = dials.count;
     expect(before).toBeLessThanOrEqual(6);
-    await hub.room('r').publishJSON(2);
+    await publish(2);
     await advance(60_000);
     expect(one.filter((text) => text !== 'live')).toEqual(['2']);
     expect(dials.count).toBe(before);

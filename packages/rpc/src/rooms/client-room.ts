@@ -291,11 +291,14 @@ export class ClientRoom {
     this.#wake?.();
   }
 
-  /** Ends all loops. */
-  end(error: unknown): void {
+  /** Ends loops. Default: all loops. */
+  end(error: unknown, loops: readonly RoomLoop[] = [...this.#loops]): void {
+    for (const loop of loops) {
+      loop.end(error);
+      this.#loops.delete(loop);
+    }
+    if (this.#loops.size > 0) return;
     this.failure = error;
-    for (const loop of this.#loops) loop.end(error);
-    this.#loops.clear();
     this.#noLoopsLeft();
   }
 
@@ -451,7 +454,8 @@ export class ClientRoom {
     for (const loop of lacking) loop.limitEnds++;
     if (isState && this.limitEnds > 1 && this.hasState !== false) {
       const note = 'the state of the room is longer than readLimit';
-      return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
+      const loops = [...this.#loops].filter((loop) => loop.isNew || loop.restarts);
+      return this.end(new CloseError(CloseCode.MessageTooBig, '', note), loops);
     }
     for (const loop of lacking) loop.skip();
   }
