@@ -15,9 +15,18 @@ export {
   WebSocketError,
   WriteClosedError,
 } from '@ws/conn';
+export {
+  type Admissible,
+  type Admission,
+  type AdmitOptions,
+  type AuthOf,
+  admit,
+  type RefuseOptions,
+  refuse,
+} from '@ws/conn/internal';
 export type { HonoContext, HonoEvents, HonoSocket, UpgradeWebSocket } from './hono.ts';
 export type {
-  AuthOf,
+  AdmitOrRefuse,
   FetchReport,
   FetchReportContext,
   Refusal,
