@@ -1,5 +1,6 @@
 // Several loops of one page over a room, which share joins. What one loop asks for, or a break, an end of
 // the membership or another history must not make another loop lose messages, or get them twice.
+import type { JoinOptions } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { at, read, startByHand, textOf, turns } from './server-by-hand.ts';
 
@@ -132,7 +133,7 @@ describe('A1 B3 a join of another history', () => {
     expect(two).toEqual(['b7', 'b8', 'live']);
   });
 
-  it.each([
+  it.each<[string, JoinOptions]>([
     ['last', { last: 2 }],
     ['since', { since: at('', 0) }],
   ])('never repeats to a live loop what it has: %s', async (_, options) => {
