@@ -9,6 +9,17 @@ export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
+export {
+  type Admissible,
+  Admission,
+  type AdmitOptions,
+  type AuthOf,
+  admit,
+  decisionOf,
+  mistakenAnswer,
+  type RefuseOptions,
+  refuse,
+} from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
@@ -41,6 +52,7 @@ export {
   checkNames,
   checkOptionNames,
   duration,
+  hasOwn,
   isThenable,
   kind,
   onRejection,

@@ -95,7 +95,7 @@ describe('C10 a message that the peer refuses', () => {
 
   it.each([0, -1, 1.5, 'x', null])('rejects poisonAfter: %j', (poisonAfter) => {
     const resend = { ...RESEND, poisonAfter: poisonAfter as number };
-    const make = (): unknown => new ReconnectingConn(() => new Promise(() => {}), { resend });
+    const make = (): unknown => new ReconnectingConn(() => new Promise<Conn>(() => {}), { resend });
     expect(make).toThrow('resend.poisonAfter');
   });
 });
