@@ -9,6 +9,7 @@ export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
+export { addHabits, type Facts, type Habits } from './habits.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
@@ -39,7 +40,9 @@ export {
   badType,
   bound,
   checkNames,
+  checkNoMore,
   checkOptionNames,
+  checkReceive,
   duration,
   isThenable,
   kind,

@@ -10,15 +10,17 @@ import {
   ReadPendingError,
 } from '@ws/conn';
 import {
+  addHabits,
   CallPromise,
   causeText,
   checked,
+  checkReceive,
   Deferred,
   errorOf,
   fromCaller,
+  type Habits,
   internalsOf,
   isThenable,
-  kind,
   markHandled,
   RESOLVED,
   refused,
@@ -29,6 +31,7 @@ import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
+import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
@@ -44,7 +47,12 @@ const REPLACED_MS = 1_000;
  * The base of the classes `ReconnectingConn`. The class of this package takes a dial function, the
  * classes of node-client and browser take a URL.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
+  static {
+    addHabits(this.prototype, 'live', LIVE_HABITS, LIVE_FACTS);
+  }
+
   /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
@@ -227,9 +235,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * @throws (rejects) The error that ended this object; the error of the handler; ReadPendingError
    *   when `receive` was called before; TypeError when `handler` is not a function.
    */
-  receive(handler: MessageHandler): Promise<void> {
-    if (typeof handler !== 'function') {
-      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
+  receive(handler: MessageHandler): Promise<void>;
+  receive(handler: MessageHandler, ...more: unknown[]): Promise<void> {
+    try {
+      checkReceive(handler, more);
+    } catch (error) {
       return this.#badArgument(error, 'receive');
     }
     if (this.#receives) {
@@ -564,3 +574,7 @@ function closeReplaced(conn: ConnLike): void {
   void internalsOf(conn).closed.then(() => clearTimeout(timer));
   if (conn.state === 'open') void markHandled(conn.close());
 }
+
+/** What a ReconnectingConn has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}

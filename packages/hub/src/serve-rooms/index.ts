@@ -3,8 +3,9 @@
  *
  * @module rooms
  */
+
 import type { ConnLike, StandardSchema } from '@ws/conn';
-import { checkOptionNames, duration } from '@ws/conn/internal';
+import { addHabits, checkOptionNames, duration, type Habits } from '@ws/conn/internal';
 import {
   type Contract,
   contract,
@@ -18,6 +19,7 @@ import {
 } from '@ws/rpc';
 import { withRoomHandlers, withRooms } from '@ws/rpc/internal';
 import type { ConnectContext } from '../events.ts';
+import { SERVER_HABITS } from '../habits.ts';
 import type { Hub } from '../hub.ts';
 import type { HubOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
@@ -55,7 +57,8 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
 }
 
 /** Rooms that clients join, with their hub. */
-export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
+export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>>
+  extends Habits<typeof SERVER_HABITS> {
   /**
    * The hub, for calls by your server. In a room of the table, your server publishes JSON:
    * `hub.room(name).publishJSON(value)`.
@@ -136,7 +139,7 @@ export function serveRooms<Data>(
   );
   const all = withRoomHandlers('serveRooms', handlers, own.server, server.handlers);
   server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency, streams }));
-  return {
+  const rooms: Omit<RoomsServer<Data, never>, keyof Habits<typeof SERVER_HABITS>> = {
     hub: server.hub,
     handler: server.hub.handler,
     // Not `own.peer`: the contract may be of another copy of `@ws/rpc`, which knows none of the
@@ -151,4 +154,6 @@ export function serveRooms<Data>(
       await server.emit(room, event.encode(value));
     },
   };
+  addHabits(rooms, 'rooms', SERVER_HABITS);
+  return rooms as RoomsServer<Data, never>;
 }

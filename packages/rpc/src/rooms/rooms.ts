@@ -1,11 +1,13 @@
 import { BackpressureError, portablePlatform, type SchemaOutput, TimeoutError } from '@ws/conn';
 import {
   addAbortListener,
+  addHabits,
   CallPromise,
   checkOptionNames,
   Deferred,
   duration,
   formatJSON,
+  type Habits,
   isConnLike,
   kind,
   removeAbortListener,
@@ -26,6 +28,7 @@ import { RpcError } from '../rpc-error.ts';
 import type { SchemaInput } from '../schema.ts';
 import { type ClientRoom, Delays, maySucceedLater, reportFor } from './client-room.ts';
 import { ClientRooms, type MembersListener } from './client-rooms.ts';
+import { ROOMS_HABITS } from './habits.ts';
 import {
   isLast,
   isPosition,
@@ -76,11 +79,21 @@ const MAX_PUBLICATIONS = 1_000;
 /** Default of the option `timeout` of `publish`, in ms. */
 const TIMEOUT_MS = 30_000;
 
+/** What Rooms has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface Rooms<S extends Definitions, T extends RoomSchemas>
+  extends Habits<typeof ROOMS_HABITS> {}
+
 /**
  * The client's end of `serveRooms`, over all connections of a ReconnectingConn. {@link roomsOf}
  * creates it.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
+  static {
+    addHabits(this.prototype, 'rooms', ROOMS_HABITS);
+  }
+
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
   readonly #rooms: ClientRooms;
