@@ -1,14 +1,17 @@
 import {
+  BORROWED,
   CHECKED_ONLY,
   CLOSE,
   FAILED,
   IGNORED,
+  LEASED,
   MESSAGE,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
   MessageDecoder,
   type MessageEvent,
   NEED_MORE,
+  OWNED,
   type Role,
 } from '@ws/codec';
 import { ToyExtension, toHex } from '@ws/tests';
@@ -24,7 +27,7 @@ const loan = fc.record({
   readLimit: fc.constantFrom(Infinity, 100, 5000),
   extension: fc.boolean(),
   streaming: fc.boolean(),
-  callerKeeps: fc.boolean(),
+  memory: fc.constantFrom(BORROWED, LEASED, OWNED),
   /** When a connection changes what it wants, in events. */
   unwantedAfter: fc.oneof({ weight: 3, arbitrary: fc.constant(Infinity) }, fc.nat(6)),
   use: fc.constantFrom(CHECKED_ONLY, IGNORED),
@@ -35,13 +38,13 @@ type Loan = typeof loan extends fc.Arbitrary<infer T> ? T : never;
 
 /** Decodes one stream, and returns what the connection sees of it. The decoder is idle afterwards. */
 function decode(decoder: MessageDecoder, role: Role, loan: Loan): string[] {
-  const { readLimit, streaming, callerKeeps, endsAfter, unwantedAfter, use } = loan;
+  const { readLimit, streaming, memory, endsAfter, unwantedAfter, use } = loan;
   const counters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };
   const seen: string[] = [];
   const extension = loan.extension ? new ToyExtension(0x40, 3) : undefined;
   decoder.lendTo(counters, readLimit, extension);
   decoder.stopAt = Infinity;
-  decoder.callerKeeps = callerKeeps;
+  decoder.memory = memory;
   decoder.streaming = streaming;
   const bytes = role === 'server' ? loan.stream.masked : loan.stream.unmasked;
   for (const chunk of chunksOf(bytes, loan.cuts)) {

@@ -90,16 +90,20 @@ export type {
 } from './messages/extension.ts';
 export { MessageDecoder } from './messages/message-decoder.ts';
 export {
+  BORROWED,
   CHECKED_ONLY,
   CLOSE,
   DELIVERED,
   IGNORED,
+  LEASED,
   MESSAGE,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
   type MessageCounters,
   type MessageDecoderOptions,
   type MessageEvent,
+  OWNED,
+  type PayloadMemory,
   type PayloadUse,
   PING,
   PONG,

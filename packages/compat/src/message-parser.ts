@@ -8,6 +8,7 @@ import {
   MESSAGE,
   MessageDecoder,
   NEED_MORE,
+  OWNED,
   PING,
   PONG,
   PongMessage,
@@ -401,6 +402,7 @@ function createDecoder(role: Role): MessageDecoder {
     maxEmptyFragments: Infinity,
     // As ws, which bounds the frames of a compressed message too, and checks a text at its end.
     limitsWire: true,
+    memory: OWNED,
     ownsChunks: true,
     checksText: false,
   });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
+export { bytesOfView, checked, fromCaller, lengthOf, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';

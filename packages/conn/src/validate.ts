@@ -136,15 +136,6 @@ export function nearName(name: string, known: readonly string[]): string | undef
 // `instanceof` is false for values of other realms (a vm context, Jest). A getter or method of the
 // class accepts an instance of any realm, and throws for any other value.
 
-const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(
-  /* @__PURE__ */ Object.getPrototypeOf(/* @__PURE__ */ new Uint8Array(0)),
-) as object;
-
-/** Whether `value` is a Uint8Array of any realm. */
-export function isUint8Array(value: unknown): value is Uint8Array {
-  return Reflect.get(TypedArray, Symbol.toStringTag, value) === 'Uint8Array';
-}
-
 /** Whether `value` is an ArrayBuffer or a SharedArrayBuffer of any realm. */
 export function isBuffer(value: unknown): value is ArrayBufferLike {
   const lengthOf = (Class: { readonly prototype: object }): unknown =>

@@ -25,6 +25,11 @@ export interface FrameDecoderOptions {
    * pool.
    */
   pool?: SlabSource;
+  /**
+   * Whether payloads are unmasked. With false `FrameDecoder.key` is the masking key of the payload:
+   * to forward it with another key, or to call `FrameDecoder.unmask()` later. Default true.
+   */
+  unmasks?: boolean;
 }
 
 /** How a `MessageDecoder` uses a `FrameDecoder`. */
@@ -34,8 +39,6 @@ export interface FrameDecoderUse {
    * frame is delivered as FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112.
    */
   readonly holdLimit?: number;
-  /** With false, payload stays masked, and `FrameDecoder.key` is its masking key. Default true. */
-  readonly unmask?: boolean;
 }
 
 /** All input is consumed or kept: push the next chunk. See {@link FrameDecoder}. */

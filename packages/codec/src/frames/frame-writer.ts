@@ -10,6 +10,7 @@ import {
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
+import { bufferOf, byteOffsetOf, lengthOf } from '../memory/byte-facts.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab } from '../memory/slab.ts';
 import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../protocol.ts';
 import { isHigh } from '../text/utf8-automaton.ts';
@@ -79,14 +80,15 @@ export class FrameWriter {
   /** Writes to `slab` from now on. */
   use(slab: Slab): void {
     const { bytes } = slab;
+    const [buffer, offset, length] = [bufferOf(bytes), byteOffsetOf(bytes), lengthOf(bytes)];
     this.slab = slab;
     this.bytes = bytes;
-    this.view = slab.view ?? new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.limit = Math.min(bytes.length, LARGEST_SLAB);
+    this.view = slab.view ?? new DataView(buffer, offset, length);
+    this.limit = Math.min(length, LARGEST_SLAB);
     this.words = undefined;
     // A slab is in the SIMD memory only when that exists.
     this.simd = existingSimd();
-    this.address = bytes.buffer === this.simd?.buffer ? bytes.byteOffset : NONE;
+    this.address = buffer === this.simd?.buffer ? offset : NONE;
   }
 
   /** Keeps no reference to the slab. */
@@ -204,7 +206,7 @@ export class FrameWriter {
   /** Copies `payload[start, end)` to `at` and masks the copy. `key` is big-endian. */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
     const n = end - start;
-    if (n === payload.length) copyInto(this.bytes, payload, at);
+    if (n === lengthOf(payload)) copyInto(this.bytes, payload, at);
     else if (this.copyPart(at, payload, start, end, key)) return;
     this.mask(at, at + n, key);
   }
@@ -231,8 +233,8 @@ export class FrameWriter {
 
   private findSource(payload: Uint8Array): void {
     this.source = payload;
-    this.sourceBuffer = payload.buffer;
-    this.sourceOffset = payload.byteOffset;
+    this.sourceBuffer = bufferOf(payload);
+    this.sourceOffset = byteOffsetOf(payload);
     this.sourceInSimd = this.sourceBuffer === existingSimd()?.buffer;
   }
 

@@ -1,5 +1,6 @@
 import { rejectPromise } from '../arguments.ts';
 import type { Words } from '../masking/mask.ts';
+import { isBytes, lengthOf } from './byte-facts.ts';
 
 /**
  * Bytes that you own: their buffer is never shared memory. From TypeScript 5.7 on this is
@@ -53,7 +54,12 @@ export const NO_BYTES: OwnedBytes = /* @__PURE__ */ new Uint8Array(0);
 /** @throws TypeError when the pool does not return a slab of at least `minBytes` bytes. */
 export function takeSlab(pool: SlabSource, minBytes: number, masks: boolean): Slab {
   const slab: Slab | undefined = pool.take(minBytes, masks);
-  if (slab?.bytes?.byteLength >= minBytes && typeof slab.release === 'function') return slab;
+  if (
+    isBytes(slab?.bytes) &&
+    lengthOf(slab.bytes) >= minBytes &&
+    typeof slab.release === 'function'
+  )
+    return slab;
   rejectPromise('pool.take', slab);
   throw new TypeError(`pool.take must return a slab of at least ${minBytes} bytes`);
 }

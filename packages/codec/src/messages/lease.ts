@@ -1,4 +1,6 @@
-import { sharedMessageBuffers } from '../memory/message-buffers.ts';
+import { bufferOf, byteOffsetOf, lengthOf, viewOf } from '../memory/byte-facts.ts';
+import { type MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
+import type { Slab } from '../memory/slab.ts';
 import { type PoolGuard, poolGuard } from '../pool-guard.ts';
 
 /** Sizes in bytes of the leases that are kept for the next message. */
@@ -13,26 +15,38 @@ const RETURN = 0;
 const OVERWRITE = 1;
 /** It is left to the garbage collector. */
 const LEAVE = 2;
-type LastRelease = typeof RETURN | typeof OVERWRITE | typeof LEAVE;
+/** It returns to the buffers of the lease, which are not the thread's. */
+const GIVE = 3;
+type LastRelease = typeof RETURN | typeof OVERWRITE | typeof LEAVE | typeof GIVE;
+
+/** Lends memory for messages: the class {@link Lease}, or a {@link BufferLeases}. */
+export interface LeaseSource {
+  /** Leases at least `bytes` bytes. */
+  acquire(bytes: number): Lease;
+  /** The same, if that much memory is free; else undefined. */
+  acquireFree(bytes: number): Lease | undefined;
+}
 
 /**
  * Pooled memory with one message. It returns to the pool when the message is no longer needed and
  * no write refers to its bytes: each such write holds a pin.
  */
-export class Lease {
+export class Lease implements Slab {
   /** The memory, also while it is free: for the pool only. */
   readonly memory: Uint8Array;
   readonly #lastRelease: LastRelease;
+  /** With {@link GIVE}. */
+  readonly #buffers: MessageBuffers | undefined;
   #pins = 1;
   /** First byte of the frame header that is in front of the memory; 0 while there is none. */
   #header = 0;
 
-  private constructor(memory: Uint8Array, lastRelease: LastRelease) {
+  private constructor(memory: Uint8Array, lastRelease: LastRelease, buffers?: MessageBuffers) {
     this.memory = memory;
     this.#lastRelease = lastRelease;
-    // Memory of no pool is never lent again. Listing it here would keep it for ever when its
-    // connection has died.
-    if (lastRelease === LEAVE) return;
+    this.#buffers = buffers;
+    // Listing other memory here would keep it for ever when its connection has died.
+    if (lastRelease === LEAVE || lastRelease === GIVE) return;
     const others = leased.get(memory.buffer);
     if (others === undefined) leased.set(memory.buffer, [this]);
     else others.push(this);
@@ -63,6 +77,11 @@ export class Lease {
     return new Lease(memory, RETURN);
   }
 
+  /** A lease of `memory`, which the last release gives back to `buffers`. */
+  static from(buffers: MessageBuffers, memory: Uint8Array): Lease {
+    return new Lease(memory, GIVE, buffers);
+  }
+
   /** A lease of `bytes` that belong to no pool. */
   static of(bytes: Uint8Array): Lease {
     return new Lease(bytes, LEAVE);
@@ -70,16 +89,17 @@ export class Lease {
 
   /** A lease of a copy of `bytes[start, end)`. The last release fills the copy with 0xDD. */
   static overwritten(bytes: Uint8Array, start: number, end: number): Lease {
-    return new Lease(new Uint8Array(bytes.subarray(start, end)), OVERWRITE);
+    return new Lease(new Uint8Array(viewOf(bytes, start, end)), OVERWRITE);
   }
 
   /** The lease that contains `view`, if it is part of a pooled message that is lent now. */
   static holding(view: Uint8Array): Lease | undefined {
-    return leased.get(view.buffer)?.find(({ memory, isLent }) => {
+    const start = byteOffsetOf(view);
+    return leased.get(bufferOf(view))?.find(({ memory, isLent }) => {
       return (
         isLent &&
-        view.byteOffset >= memory.byteOffset &&
-        view.byteOffset + view.byteLength <= memory.byteOffset + memory.byteLength
+        start >= memory.byteOffset &&
+        start + lengthOf(view) <= memory.byteOffset + memory.byteLength
       );
     });
   }
@@ -120,6 +140,7 @@ export class Lease {
     // A second release must not lend the bytes twice. It is ignored; with pool debugging it throws.
     if (this.#pins === 0) return poolGuard('message')?.takeBack(this.memory);
     if (--this.#pins > 0) return;
+    if (this.#lastRelease === GIVE) return this.#buffers!.give(this.memory);
     if (this.#lastRelease === OVERWRITE && this.memory.byteLength > 0) this.memory.fill(0xdd);
     if (this.#lastRelease === RETURN && this.#park()) return;
     const { buffer } = this.memory;
@@ -148,6 +169,24 @@ export class Lease {
     sharedMessageBuffers().parked++;
     others.push(this);
     return true;
+  }
+}
+
+/** Leases of `buffers` that are not the thread's. */
+export class BufferLeases implements LeaseSource {
+  readonly #buffers: MessageBuffers;
+
+  constructor(buffers: MessageBuffers) {
+    this.#buffers = buffers;
+  }
+
+  acquire(bytes: number): Lease {
+    return Lease.from(this.#buffers, this.#buffers.take(bytes));
+  }
+
+  acquireFree(bytes: number): Lease | undefined {
+    const memory = this.#buffers.takeFree(bytes);
+    return memory && Lease.from(this.#buffers, memory);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { FAILED, NEED_MORE } from '../frames/decoder-options.ts';
+import type { MessageBuffers } from '../memory/message-buffers.ts';
 import type { OwnedBytes, SlabSource } from '../memory/slab.ts';
 import type { Role } from '../protocol.ts';
 
@@ -8,18 +9,22 @@ export interface MessageDecoderOptions {
   readonly role: Role;
   /** Longest message in bytes, see `MessageDecoder.readLimit`. Default Infinity. */
   readonly readLimit?: number;
-  /** @internal Most empty fragments in a row. More fail with 1008. Default 1024. */
+  /** Most empty fragments of a message in a row. More fail with 1008. Default 1024. */
   readonly maxEmptyFragments?: number;
+  /** Where the payloads of messages are. Default BORROWED. `MessageDecoder.memory` changes it. */
+  readonly memory?: PayloadMemory;
   /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
   readonly pool?: SlabSource;
+  /** Source of the memory in which messages are joined. Default: the thread's shared buffers. */
+  readonly buffers?: MessageBuffers;
   /**
    * Whether {@link readLimit} also bounds the payload of a message on the wire. Default false: a
    * message of an extension may then have twice as many bytes there, plus 64 KiB.
    */
   readonly limitsWire?: boolean;
   /**
-   * Whether chunks are given to the decoder. Then a message that is whole in its chunk is not moved:
-   * `bytes[start, end)` is its place in the chunk. Default false.
+   * Whether chunks are given to the decoder. Then a message that is whole in its chunk is not moved,
+   * also if it is LEASED or OWNED: `bytes[start, end)` is its place in the chunk. Default false.
    */
   readonly ownsChunks?: boolean;
   /** Whether texts are checked (RFC 6455, section 8.1). Default true. */
@@ -35,7 +40,7 @@ export interface MessageCounters {
   pingsIn: number;
 }
 
-/** @internal Makes memory for messages that the caller keeps. */
+/** @internal Makes memory for messages that are {@link OWNED}. */
 export interface MessageAllocator {
   /** `following`: bytes that follow the message in its chunk. */
   allocate(size: number, following: number): OwnedBytes;
@@ -81,6 +86,26 @@ export type MessageEvent =
   | typeof MESSAGE_DATA
   | typeof SKIPPED
   | typeof STEP;
+
+// The places of a message's payload (type PayloadMemory).
+
+/**
+ * The payload is valid until the next call. A message that is whole in its chunk stays there, and
+ * is unmasked there; others are joined in pooled memory. See {@link MessageDecoder.memory}.
+ */
+export const BORROWED = 0;
+/**
+ * The payload is at the start of a lease of pooled memory, which you may take: see
+ * {@link MessageDecoder.lease}. For a message that waits for an asynchronous write.
+ */
+export const LEASED = 1;
+/**
+ * The payload is in new memory of its size, which you own, and `data()` returns that memory. For a
+ * program that keeps most messages. See {@link MessageDecoder.memory}.
+ */
+export const OWNED = 2;
+/** The place of a payload, see {@link MessageDecoder.memory}. */
+export type PayloadMemory = typeof BORROWED | typeof LEASED | typeof OWNED;
 
 // The uses of a message's payload (type PayloadUse). A decoder only moves down this list.
 

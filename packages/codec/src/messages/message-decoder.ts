@@ -1,4 +1,4 @@
-import { checkCoderOptions, notNegative } from '../arguments.ts';
+import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
 import type { ProtocolError } from '../errors.ts';
 import { FrameDecoder } from '../frames/decoder.ts';
 import {
@@ -10,8 +10,11 @@ import {
   NEED_MORE,
 } from '../frames/decoder-options.ts';
 import { moveUnmasked } from '../masking/move-unmasked.ts';
-import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
+import { lengthOf, viewOf } from '../memory/byte-facts.ts';
+import { MessageBuffers } from '../memory/message-buffers.ts';
+import { NO_BYTES, type OwnedBytes, type Slab } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
+import { poolsAreDebugged } from '../pool-guard.ts';
 import {
   BinaryMessage,
   CloseMessage,
@@ -21,16 +24,20 @@ import {
   TextMessage,
 } from '../protocol.ts';
 import type { DataType, Extension } from './extension.ts';
-import { Lease } from './lease.ts';
+import { BufferLeases, Lease } from './lease.ts';
 import {
+  BORROWED,
   CLOSE,
   DELIVERED,
   IGNORED,
+  LEASED,
   MESSAGE,
   type MessageAllocator,
   type MessageCounters,
   type MessageDecoderOptions,
   type MessageEvent,
+  OWNED,
+  type PayloadMemory,
   type PayloadUse,
   PING,
   PONG,
@@ -46,8 +53,8 @@ import { UnreadInput } from './unread-input.ts';
  * arrive, lets control frames through between fragments, and undoes an {@link Extension}.
  *
  * A chunk is lent: the decoder unmasks it in place or while it moves the payload, and after
- * {@link keep} it refers to no byte of it. The payload of a message moves once, into memory that is
- * contiguous over all frames and chunks.
+ * {@link keep} it refers to no byte of it. A message that is whole in its chunk stays there. The
+ * payload of any other moves once, into pooled memory that is contiguous over all frames and chunks.
  *
  * ```ts
  * import { CLOSE, MessageDecoder, NEED_MORE } from '@ws/codec';
@@ -60,8 +67,9 @@ import { UnreadInput } from './unread-input.ts';
  *   decoder.push(chunk);
  *   let event: number;
  *   while (!ended && (event = decoder.next()) > NEED_MORE) {
- *     // Here: messages, and the payloads of control frames.
- *     console.log(event, decoder.data());
+ *     // Here: messages, and the payloads of control frames. `data()` would be a copy.
+ *     const { bytes, start, end } = decoder;
+ *     console.log(event, bytes.subarray(start, end));
  *     ended = event === CLOSE;
  *   }
  *   if (decoder.error !== undefined) throw decoder.error;
@@ -87,30 +95,29 @@ export class MessageDecoder {
   /** Plain bytes of the message. Of a message under way: the plain bytes so far. */
   length = 0;
   /**
-   * @internal Pooled memory of the message. The decoder releases it at the next call, unless the
-   *   caller takes it and sets the field to undefined.
+   * The pooled memory of the last message, if it has such memory: always after MESSAGE with
+   * LEASED, unless the message is empty. The decoder releases it at the next call. To keep the bytes
+   * longer, take the lease: set this field to undefined, and call `release` when you are done.
    */
-  lease: Lease | undefined;
+  lease: Slab | undefined;
   /** The fault of the peer, after FAILED. */
   error: ProtocolError | undefined;
-  /** Whether the next message is delivered in pieces, as its bytes arrive. */
+  /** Whether the next message is delivered in pieces, as its bytes arrive. Default false. */
   streaming = false;
+  /** Where the payload of the next message is: BORROWED, LEASED or OWNED. */
+  memory: PayloadMemory;
   /**
-   * @internal Whether the caller keeps the bytes of messages: they then are in ordinary memory of
-   *   their size, which the {@link MessageAllocator} makes for a message that is whole in its chunk.
-   */
-  callerKeeps = true;
-  /** @internal Whether {@link bytes} is exactly one message, in memory of the caller. */
-  owned = false;
-
-  /**
-   * @internal When that many frames have come, `next()` returns STEP after a frame without an event:
-   *   the caller gives way to other work.
+   * When {@link framesIn} reaches this number, `next()` returns STEP after a frame without an event,
+   * so that you can give way to other work. Raise it before you continue. Default Infinity.
    */
   stopAt: number = Infinity;
 
   readonly #frames: FrameDecoder;
   readonly #ownsChunks: boolean;
+  /** Whether a borrowed message stays in its chunk. Not while pools are debugged. */
+  readonly #lendsChunks: boolean;
+  /** Whether {@link bytes} is exactly one message, in memory of the caller. */
+  #owned = false;
   /** The payload of a control frame is copied here: its frame may end in another chunk. */
   readonly #control = new Uint8Array(MAX_CONTROL_PAYLOAD);
   #allocator: MessageAllocator = exact;
@@ -123,7 +130,9 @@ export class MessageDecoder {
   constructor(options: MessageDecoderOptions) {
     const {
       role,
+      memory = BORROWED,
       pool = sharedSlabPool(),
+      buffers,
       readLimit = Infinity,
       maxEmptyFragments = 1024,
       ownsChunks = false,
@@ -133,16 +142,24 @@ export class MessageDecoder {
       ...unknown
     } = options;
     checkCoderOptions('MessageDecoder', role, unknown);
+    if (memory !== BORROWED && memory !== LEASED && memory !== OWNED) {
+      throw new TypeError(`memory: expected BORROWED, LEASED or OWNED, got ${String(memory)}`);
+    }
+    if (buffers !== undefined && !(buffers instanceof MessageBuffers)) {
+      throw badType('buffers: expected a MessageBuffers', buffers);
+    }
     notNegative('readLimit', readLimit);
     notNegative('maxEmptyFragments', maxEmptyFragments);
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
-    // With `ownsChunks` the frame decoder unmasks; later steps see key 0.
-    this.#frames = new FrameDecoder({ role, pool }, { holdLimit: 0, unmask: ownsChunks });
-    this.#unread = new UnreadInput(this.#frames);
+    this.#frames = new FrameDecoder({ role, pool, unmasks: false }, { holdLimit: 0 });
+    const leases = buffers === undefined ? Lease : new BufferLeases(buffers);
+    this.#unread = new UnreadInput(this.#frames, leases);
+    this.memory = memory;
     this.#ownsChunks = ownsChunks;
+    this.#lendsChunks = !poolsAreDebugged();
     const rules = { readLimit, maxEmptyFragments, limitsWire, checksText, isUtf8 };
-    this.#message = new OpenMessage(this, this.#frames, new MessageRules(rules));
+    this.#message = new OpenMessage(this, this.#frames, new MessageRules(rules), leases);
   }
 
   /** Longest message in bytes. A change also applies to the message under way. */
@@ -159,6 +176,11 @@ export class MessageDecoder {
   /** Sets the extension of the connection. Only between two messages. */
   set extension(extension: Extension | undefined) {
     if (extension !== this.#message.extension) this.#message.useExtension(extension);
+  }
+
+  /** Frames that have arrived. */
+  get framesIn(): number {
+    return this.#message.counters.framesIn;
   }
 
   /** Whether `next()` may return an event without another chunk. */
@@ -200,10 +222,10 @@ export class MessageDecoder {
     return this.#unread.waiting;
   }
 
-  /** The payload of the last event, in memory of the caller. */
+  /** The payload of the last event, in memory of the caller: a copy, unless the message is OWNED. */
   data(): OwnedBytes {
     const { bytes, start, end } = this;
-    return this.owned ? (bytes as OwnedBytes) : new Uint8Array(bytes.subarray(start, end));
+    return this.#owned ? (bytes as OwnedBytes) : new Uint8Array(viewOf(bytes, start, end));
   }
 
   /**
@@ -220,7 +242,7 @@ export class MessageDecoder {
    * @param chunk - Lent until {@link next} has returned NEED_MORE while {@link pending} is false, or
    *   until {@link keep}. The decoder may change it.
    */
-  push(chunk: Uint8Array, end: number = chunk.length): void {
+  push(chunk: Uint8Array, end: number = lengthOf(chunk)): void {
     if (end === 0) return;
     if (this.#pending && this.#frames.unread > 0) {
       this.keep();
@@ -387,7 +409,8 @@ export class MessageDecoder {
     const unwanted = use !== DELIVERED && opcode !== TextMessage;
     if (length === 0 || unwanted) {
       this.show(NO_BYTES, 0, 0);
-    } else if (this.#ownsChunks) {
+    } else if (this.#ownsChunks || (this.memory === BORROWED && this.#lendsChunks)) {
+      frames.unmask();
       const { buf, start, end } = frames;
       this.show(buf, start, end);
       if (opcode === TextMessage && !rules.isText(buf, start, end)) {
@@ -398,7 +421,7 @@ export class MessageDecoder {
       const into = this.#memoryOf(length);
       const ascii = moveUnmasked(into, 0, buf, start, end, frames.key);
       this.show(into, 0, length);
-      this.owned = this.lease === undefined;
+      this.#owned = this.lease === undefined;
       if (opcode === TextMessage && !ascii && !rules.isText(into, 0, length)) {
         return message.fail(invalidText());
       }
@@ -410,11 +433,12 @@ export class MessageDecoder {
   }
 
   #memoryOf(length: number): Uint8Array {
-    if (this.callerKeeps && this.#message.use === DELIVERED) {
+    if (this.memory === OWNED && this.#message.use === DELIVERED) {
       return this.#allocator.allocate(length, this.#frames.unread);
     }
-    this.lease = Lease.acquire(length);
-    return this.lease.bytes;
+    const lease = Lease.acquire(length);
+    this.lease = lease;
+    return lease.bytes;
   }
 
   #controlFrame(opcode: number): MessageEvent {
@@ -446,7 +470,13 @@ export class MessageDecoder {
     if (this.bytes !== bytes) this.bytes = bytes;
     this.start = start;
     this.end = end;
-    this.owned = false;
+    this.#owned = false;
+  }
+
+  /** @internal Sets the payload of the event: all of `bytes`, which the caller owns. */
+  showOwned(bytes: OwnedBytes): void {
+    this.show(bytes, 0, bytes.length);
+    this.#owned = true;
   }
 }
 

@@ -1,6 +1,6 @@
 import { moveUnmasked } from '../masking/move-unmasked.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
-import { Lease } from './lease.ts';
+import { Lease, type LeaseSource } from './lease.ts';
 
 /**
  * The announced length is trusted up to this many times the received bytes. A message of 1 MiB
@@ -45,6 +45,12 @@ export class MessageMemory {
   pooled = true;
   /** Bytes of {@link bytes} that count as {@link reservedAhead}. */
   #ahead = 0;
+  /** Lends the memory. */
+  readonly leases: LeaseSource;
+
+  constructor(leases: LeaseSource = Lease) {
+    this.leases = leases;
+  }
 
   /** A frame with `bytes` of payload follows; `fin`: the message ends with it. */
   announce(bytes: number, fin: boolean): void {
@@ -117,7 +123,7 @@ export class MessageMemory {
       const ahead = size - Math.max(doubled, needed * 2);
       return this.#moveTo(new Uint8Array(this.#reserve(ahead) ? size : size - ahead), undefined);
     }
-    const lease = Lease.acquireFree(believed) ?? Lease.acquire(needed);
+    const lease = this.leases.acquireFree(believed) ?? this.leases.acquire(needed);
     this.#moveTo(lease.bytes, lease);
   }
 

@@ -9,7 +9,9 @@ import type { MessageDecoderOptions } from './message-decoder-options.ts';
  */
 const WIRE_SLACK = 65_536;
 
-type Options = Required<Omit<MessageDecoderOptions, 'role' | 'pool' | 'ownsChunks'>>;
+type Options = Required<
+  Omit<MessageDecoderOptions, 'role' | 'pool' | 'buffers' | 'memory' | 'ownsChunks'>
+>;
 
 /** The rules for the message under way: its length, its fragments and its text. */
 export class MessageRules {

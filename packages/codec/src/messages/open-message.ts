@@ -5,7 +5,7 @@ import { xorAnywhere } from '../masking/mask.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { ContinuationFrame, TextMessage } from '../protocol.ts';
 import { checkedSize, type DataType, type Extension } from './extension.ts';
-import { Lease } from './lease.ts';
+import type { Lease, LeaseSource } from './lease.ts';
 import type { MessageDecoder } from './message-decoder.ts';
 import {
   DELIVERED,
@@ -15,6 +15,7 @@ import {
   MESSAGE_DATA,
   type MessageCounters,
   type MessageEvent,
+  OWNED,
   type PayloadUse,
   SKIPPED,
   STEP,
@@ -55,17 +56,23 @@ export class OpenMessage {
   readonly #frames: FrameDecoder;
   /** Only {@link useExtension} changes it. */
   extension: Extension | undefined;
-  readonly memory: MessageMemory = new MessageMemory();
+  readonly memory: MessageMemory;
   delivery: typeof NO_MESSAGE | typeof WHOLE | typeof PIECES | typeof UNWANTED = NO_MESSAGE;
   /** Whether MESSAGE_BEGIN has announced it. */
   #announced = false;
   /** Whether it has reserved bits of the extension. */
   #extended = false;
 
-  constructor(decoder: MessageDecoder, frames: FrameDecoder, rules: MessageRules) {
+  constructor(
+    decoder: MessageDecoder,
+    frames: FrameDecoder,
+    rules: MessageRules,
+    leases: LeaseSource,
+  ) {
     this.#decoder = decoder;
     this.#frames = frames;
     this.rules = rules;
+    this.memory = new MessageMemory(leases);
     this.bound();
   }
 
@@ -114,8 +121,8 @@ export class OpenMessage {
    */
   becomeWhole(): boolean {
     const decoder = this.#decoder;
-    const { bytes, start, end, callerKeeps } = decoder;
-    this.memory.append(bytes, start, end, 0, callerKeeps);
+    const { bytes, start, end } = decoder;
+    this.memory.append(bytes, start, end, 0, decoder.memory === OWNED);
     decoder.release();
     if (this.delivery === NO_MESSAGE) {
       this.#showAssembled();
@@ -239,7 +246,7 @@ export class OpenMessage {
     const limit = this.rules.limit - decoder.length;
     const first = decoder.length === 0 && this.delivery === WHOLE;
     const expected = first ? extension.unread * EXPECTED_RATIO : LARGEST_STEP;
-    const lease = Lease.acquire(Math.min(expected, LARGEST_STEP));
+    const lease = this.memory.leases.acquire(Math.min(expected, LARGEST_STEP));
     let event: MessageEvent = FAILED;
     try {
       const size = checkedSize(extension.step(lease.bytes, limit), lease.bytes, limit);
@@ -275,13 +282,14 @@ export class OpenMessage {
     const decoder = this.#decoder;
     const memory = this.memory;
     const isText = decoder.type === TextMessage;
+    const isOwned = decoder.memory === OWNED;
     const isWhole = this.delivery === WHOLE && this.use === DELIVERED;
     // A borrowed message that the extension made in one step stays where it is.
-    const stays = lease !== undefined && last && memory.length === 0 && !decoder.callerKeeps;
+    const stays = lease !== undefined && last && memory.length === 0 && !isOwned;
     if (isWhole && !stays) {
       const at = memory.length;
       if (lease !== undefined) memory.announce(end - start, last);
-      const ascii = memory.append(bytes, start, end, key, decoder.callerKeeps);
+      const ascii = memory.append(bytes, start, end, key, isOwned);
       if (isText && !this.rules.mayContinue(memory.bytes, at, memory.length, ascii)) {
         return this.fail(invalidText());
       }
@@ -335,11 +343,7 @@ export class OpenMessage {
     const memory = this.memory;
     const { length } = memory;
     if (length === 0) return decoder.show(NO_BYTES, 0, 0);
-    if (decoder.callerKeeps) {
-      decoder.show(memory.takeOwn(), 0, length);
-      decoder.owned = true;
-      return;
-    }
+    if (decoder.memory === OWNED) return decoder.showOwned(memory.takeOwn());
     const lease = memory.takeLease();
     decoder.lease = lease;
     decoder.show(lease.bytes, 0, length);

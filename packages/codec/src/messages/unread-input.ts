@@ -1,9 +1,10 @@
 import type { FrameDecoder } from '../frames/decoder.ts';
-import { Lease } from './lease.ts';
+import { Lease, type LeaseSource } from './lease.ts';
 
 /** The bytes of a lent chunk that are unread when the loan ends: a copy in pooled memory. */
 export class UnreadInput {
   readonly #frames: FrameDecoder;
+  readonly #leases: LeaseSource;
   /** Undefined while the chunk has all unread bytes. */
   copy: Lease | undefined;
   /** Bytes that were added to {@link copy} after it was made. */
@@ -12,8 +13,9 @@ export class UnreadInput {
   pooled = true;
 
   /** @param frames - Reads the bytes. */
-  constructor(frames: FrameDecoder) {
+  constructor(frames: FrameDecoder, leases: LeaseSource) {
     this.#frames = frames;
+    this.#leases = leases;
   }
 
   /** Bytes that arrived while others were unread. */
@@ -60,6 +62,6 @@ export class UnreadInput {
   }
 
   #memoryFor(bytes: number): Lease {
-    return this.pooled ? Lease.acquire(bytes) : Lease.of(new Uint8Array(bytes));
+    return this.pooled ? this.#leases.acquire(bytes) : Lease.of(new Uint8Array(bytes));
   }
 }

@@ -74,7 +74,6 @@ describe('MessageDecoder', () => {
 
   it('releases the memory of a message that was not taken, when it is destroyed', () => {
     const decoder = decoderOf();
-    decoder.callerKeeps = false;
     const { lent } = sharedMessageBuffers();
     const message = frame(BinaryMessage, Buffer.alloc(5_000));
     decoder.push(message.slice(0, 3_000));

@@ -4,11 +4,13 @@ import {
   DELIVERED,
   FAILED,
   IGNORED,
+  LEASED,
   MESSAGE,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
   type MessageDecoder,
   NEED_MORE,
+  OWNED,
   type OwnedBytes,
   type PayloadUse,
   PING,
@@ -412,7 +414,7 @@ export class Inbox {
    */
   #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
     const { machine } = this.#connection;
-    decoder.callerKeeps = !isFree;
+    decoder.memory = isFree ? LEASED : OWNED;
     decoder.streaming = !isFree && this.pull?.streams === true && !this.heldByRate && !this.drops;
     const handlerOnly = isFree && this.payloadUse === DELIVERED && !this.#isObserved();
     for (;;) {

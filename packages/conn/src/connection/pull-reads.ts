@@ -1,4 +1,4 @@
-import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
+import { MESSAGE, NEED_MORE, OWNED, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
 import type { ReadResult } from '../read/message-reader.ts';
 import { PullRead, resultOf } from '../read/pull-read.ts';
@@ -78,7 +78,7 @@ function takeNext(
   let pull = PLACEHOLDER;
   inbox.pull = pull;
   try {
-    decoder.callerKeeps = true;
+    decoder.memory = OWNED;
     decoder.streaming = false;
     const event = machine.next();
     if (event === MESSAGE) {

@@ -1,4 +1,11 @@
-import { MaskKeys, MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
+import {
+  MaskKeys,
+  MessageDecoder,
+  OWNED,
+  type Role,
+  type SlabSource,
+  sharedSlabPool,
+} from '@ws/codec';
 import { type FrameCoding, FrameSlab, LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import { type BufferPool, slabsOf, threadSlab } from '../memory/write-memory.ts';
 import type { Settings } from '../options/conn-options.ts';
@@ -75,7 +82,7 @@ export class ConnShared {
   createDecoder(): MessageDecoder {
     const { role, platform } = this;
     const isUtf8 = platform.isUtf8 && ((bytes: Uint8Array) => platform.isUtf8!(bytes));
-    return new MessageDecoder({ role, isUtf8 });
+    return new MessageDecoder({ role, isUtf8, memory: OWNED });
   }
 }
 

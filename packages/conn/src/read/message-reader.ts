@@ -1,11 +1,11 @@
 import type { DataType, MessageDecoder, OwnedBytes } from '@ws/codec';
-import { fromCaller, isMistake } from '@ws/codec/internal';
+import { fromCaller, isBytes, isMistake, lengthOf } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { Message } from '../message.ts';
 import { markHandled, rejected } from '../time/promises.ts';
-import { isUint8Array, kind } from '../validate.ts';
+import { kind } from '../validate.ts';
 import { PieceQueue, restDropped } from './piece-queue.ts';
 
 /**
@@ -53,14 +53,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    *   of the connection, and the error that ended the connection.
    */
   read(into: Uint8Array): Promise<number> {
-    if (!isUint8Array(into)) {
+    if (!isBytes(into)) {
       return this.#reject(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
-    if (into.length === 0) return this.#reject(new RangeError('read: no room in an empty array'));
+    if (lengthOf(into) === 0)
+      return this.#reject(new RangeError('read: no room in an empty array'));
     return this.#readAlone(
       (pieces) => {
         // `into` was transferred to another thread. The result 0 would mean the end of the message.
-        if (into.length === 0) throw this.#detached();
+        if (lengthOf(into) === 0) throw this.#detached();
         return pieces.take(into);
       },
       0,

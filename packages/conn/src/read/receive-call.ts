@@ -159,7 +159,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Lends the message of the decoder to the handler. Returns whether the handler is free again. */
   take(decoder: MessageDecoder): boolean {
-    const { type, bytes, start, end, lease } = decoder;
+    const { type, bytes, start, end } = decoder;
+    const lease = decoder.lease as Lease | undefined;
     if (lease !== undefined) decoder.lease = undefined;
     this.call(type, bytes, start, end, lease);
     if (this.#connection.inbox.ended === undefined) return this.state === FREE;

@@ -7,6 +7,7 @@ import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
+import { isBytes, lengthOf, viewOf } from '../../memory/byte-facts.ts';
 import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../../protocol.ts';
@@ -123,7 +124,7 @@ export class FrameEncoder {
     rsv: number,
     payload: Uint8Array,
     start = 0,
-    end: number = payload.length,
+    end: number = isBytes(payload) ? lengthOf(payload) : 0,
     release?: () => void,
   ): number {
     checkRange(payload, start, end);
@@ -218,7 +219,7 @@ export function flush(
   for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
     const { bytes, start, end, release = noRelease } = chunk;
     // Not `subarray`: of a Buffer it creates a Buffer.
-    write(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start), release);
+    write(viewOf(bytes, start, end), release);
   }
 }
 

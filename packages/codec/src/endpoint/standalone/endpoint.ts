@@ -5,12 +5,12 @@ import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
 import { FrameQueue } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
 import { FIN } from '../../frames/rules.ts';
-import { isBytes } from '../../masking/mask.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
+import { bytesOfView, isBytes } from '../../memory/byte-facts.ts';
 import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
-import { CLOSE, MESSAGE, PING, PONG } from '../../messages/message-decoder-options.ts';
+import { CLOSE, MESSAGE, OWNED, PING, PONG } from '../../messages/message-decoder-options.ts';
 import {
   BinaryMessage,
   CloseCode,
@@ -151,7 +151,7 @@ export class Endpoint {
       nextKey: keys === undefined ? nextSharedKey : checkedKeys(() => keys.next()),
       writeUtf8,
     });
-    const decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
+    const decoder = new MessageDecoder({ role, readLimit, pool: HEAP, memory: OWNED });
     const owner: MachineOwner = {
       lendDecoder: () => decoder,
       takeDecoder: () => {},
@@ -408,11 +408,7 @@ function asProtocolError(error: unknown): ProtocolError {
  * @throws TypeError for other data, and for bytes of a buffer that is detached or has shrunk.
  */
 function bytesOf(data: unknown): Uint8Array {
-  if (ArrayBuffer.isView(data)) {
-    // Without its memory a typed array looks empty, and only its methods throw.
-    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
+  if (ArrayBuffer.isView(data)) return bytesOfView(data);
   const tag = kind(data);
   if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
     return new Uint8Array(data as ArrayBufferLike);
