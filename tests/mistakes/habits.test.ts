@@ -98,9 +98,9 @@ describe('N10 a name of another API', () => {
   });
 
   it('has the sentence in its type', () => {
-    expectTypeOf<Parameters<Conn['emit']>[0]>().toEqualTypeOf<
-      'write send(data), or writeJSON(value)' | undefined
-    >();
+    expectTypeOf<
+      Parameters<Conn['emit']>[0]
+    >().toEqualTypeOf<'write send(data), or writeJSON(value)'>();
     expectTypeOf<Hub['clients']>().toEqualTypeOf<'write hub.sessions'>();
     expectTypeOf<WsServer['clients']>().toEqualTypeOf<'write server.connections'>();
   });

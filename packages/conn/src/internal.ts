@@ -23,7 +23,7 @@ export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
-export { formatJSON } from './read/json.ts';
+export { checkNoMaps, formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
 export { limitRate } from './read/rate.ts';
 export { reportError } from './report/report.ts';
@@ -46,6 +46,7 @@ export {
   duration,
   isThenable,
   kind,
+  nearName,
   onRejection,
   whole,
 } from './validate.ts';

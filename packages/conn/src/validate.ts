@@ -69,7 +69,9 @@ export function checkNames(
   hintOf?: HintOf,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw badType(`${owner}: expected an object of options`, options);
+    const { message } = badType(`${owner}: expected an object of options`, options);
+    const isCallback = typeof options === 'function';
+    throw new TypeError(isCallback ? `${message}; a result is a promise: await it` : message);
   }
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {

@@ -28,6 +28,7 @@ import { HubClosedError } from './errors.ts';
 import type { ConnectContext, HubEvents } from './events.ts';
 import { addAskListener, Everywhere } from './everywhere/everywhere.ts';
 import { HUB_FACTS, HUB_HABITS } from './habits.ts';
+import { addLoneHub } from './lone-hubs.ts';
 import {
   checkCloseOptions,
   type HubCloseOptions,
@@ -121,6 +122,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data, Infos> = {}) {
     this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
+    if (options.backplane === undefined) addLoneHub();
     this.everywhere = new Everywhere(this.#sessions);
     this.handler = async (conn, request, ctx) => {
       conn.data ??= ctx?.auth;

@@ -29,7 +29,7 @@ import {
 } from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
-import { ConnectionSeries } from './connection-series.ts';
+import { ConnectionSeries, checkRetry } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
 import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
@@ -97,7 +97,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
-      { ...plan, dial: this.#reportingDial(plan) },
+      { ...plan, dial: this.#reportingDial(plan), retry: reportingRetry(plan) },
       (conn, signal) => this.#prepare(conn, signal),
     );
     this.closed = this.#settled.promise;
@@ -573,6 +573,19 @@ function closeReplaced(conn: ConnLike): void {
   const timer = setTimeout(() => conn.terminate(), REPLACED_MS);
   void internalsOf(conn).closed.then(() => clearTimeout(timer));
   if (conn.state === 'open') void markHandled(conn.close());
+}
+
+/** The option `retry`. Its error ends the object, and perhaps no code awaits that. */
+function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): LivePlan<C>['retry'] {
+  if (retry === undefined) return undefined;
+  return (error, attempt) => {
+    try {
+      return checkRetry(retry(error, attempt), error);
+    } catch (mistake) {
+      report(mistake, { where: 'retry' });
+      throw mistake;
+    }
+  };
 }
 
 /** What a ReconnectingConn has not, see {@link Habits}. */

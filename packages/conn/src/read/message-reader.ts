@@ -35,6 +35,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   readonly type: DataType;
   readonly #pieces: PieceQueue;
   readonly #connection: Connection;
+  /** Whether `bytes`, `text` or `json` was called. */
+  #hasRest = false;
 
   /** @internal */
   constructor(type: DataType, pieces: PieceQueue, connection: Connection) {
@@ -121,9 +123,17 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** Reads the rest of the message. You own the bytes. */
+  /**
+   * Reads the rest of the message. You own the bytes.
+   *
+   * @throws (rejects) TypeError when `bytes`, `text` or `json` was called before.
+   */
   bytes(): Promise<OwnedBytes> {
     if (this.#pieces.reading) return this.#rejectClash();
+    if (this.#hasRest) {
+      return this.#reject(new TypeError('the message was read before; keep the first result'));
+    }
+    this.#hasRest = true;
     return this.#rejectionIfFailed() ?? this.#whileReading(() => this.#bytes());
   }
 

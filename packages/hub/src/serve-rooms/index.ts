@@ -128,6 +128,9 @@ export function serveRooms<Data>(
   options: object = {},
 ): RoomsServer<Data, never> {
   const given: Partial<ContractServeOptions<Data, None, None>> & { handlers?: object } = options;
+  if (typeof (given as { start?: unknown }).start === 'function') {
+    throw new TypeError('serveRooms: write serveRooms(table, { hub: { backplane } })');
+  }
   checkOptionNames('serveRooms', given, NAMES, 'ignore');
   const { hub = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;
@@ -144,7 +147,12 @@ export function serveRooms<Data>(
     handler: server.hub.handler,
     // Not `own.peer`: the contract may be of another copy of `@ws/rpc`, which knows none of the
     // connections.
-    peer: (session) => merged.peer(session) as never,
+    peer: (session) => {
+      if (given.contract !== undefined) return merged.peer(session) as never;
+      throw new TypeError(
+        'peer: write the contract too, serveRooms(table, { contract, handlers })',
+      );
+    },
     emit: async (room, event, value) => {
       if (own.client[event?.name as never] !== event) {
         throw new TypeError(

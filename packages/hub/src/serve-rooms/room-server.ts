@@ -23,7 +23,7 @@ import {
   ROOM_REFUSED,
   type RoomMethods,
 } from '@ws/rpc/internal';
-import { checkText, eventNameOf, jsonOf, prepare } from '../arguments.ts';
+import { bytesAbove, checkText, dataOf, eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
@@ -39,6 +39,8 @@ import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room
 
 /** Longest result of the option `stamp`, in bytes of JSON. */
 const MAX_STAMP_BYTES = 1_024;
+/** Largest `state`, as the hub bounds it. */
+const MAX_STATE_BYTES = 1_048_576;
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
 
@@ -107,13 +109,28 @@ export class RoomServer<Data> {
   #roomOptions(table: RoomTable<Data>, hasBackplane: boolean): Record<string, RoomOptions<Data>> {
     const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
       messageText(message, room, position);
-    return Object.fromEntries(
+    const ofTable = Object.fromEntries(
       Object.entries(table).map(([key, { history, presence, schema, state }]) => {
         const accept: RoomOptions['accept'] = (message, room) =>
           this.#accept(message, room, schema);
         const delivery = hasBackplane ? 'through' : 'local-first';
-        return [key, { history, presence, form, accept, delivery, state: state && stateOf(state) }];
+        return [
+          key,
+          { history, presence, form, accept, delivery, state: state && stateOf(key, state) },
+        ];
       }),
+    );
+    return { '*': { accept: (message, room) => this.#acceptOutside(message, room) }, ...ofTable };
+  }
+
+  /**
+   * Checks a message that the application publishes in a room outside of the table. Only the
+   * application can join a session to one, so without a member its name is a mistake.
+   */
+  #acceptOutside(message: PreparedMessage, room: string): PreparedMessage {
+    if (this.hub.room(room).members.size > 0) return message;
+    throw new TypeError(
+      `publish: no key of the table fits ${quoted(room)}, and no session of this node is in it`,
     );
   }
 
@@ -158,7 +175,8 @@ export class RoomServer<Data> {
 
   /** Sends an event to the members of a room, on all nodes. */
   emit(room: string, text: string): Promise<unknown> {
-    if (this.#rulesOf(room) === undefined) return this.hub.room(room).publish(text);
+    const isOutside = this.#rulesOf(room) === undefined;
+    if (isOutside) return this.#sessions.rooms.publish(room, text, {}, true);
     return this.#sessions.rooms.emit(room, asIs(text), false);
   }
 
@@ -302,10 +320,10 @@ export class RoomServer<Data> {
    *
    * @throws {@link RpcError} when `stamp` throws, or returns a value that is too long or no JSON.
    */
-  #stampOf({ stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
+  #stampOf({ key, stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
     if (stamp === undefined) return undefined;
     try {
-      const text = jsonOf(stamp(session), 'stamp');
+      const text = dataOf(stamp(session), `rooms[${quoted(key)}].stamp`);
       checkText('stamp', text, 1, MAX_STAMP_BYTES);
       return text;
     } catch (error) {
@@ -452,11 +470,22 @@ export class RoomServer<Data> {
 
 /** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
 function stateOf<Data>(
+  key: string,
   state: NonNullable<KeyRules<Data>['state']>,
 ): NonNullable<RoomOptions['state']> {
   return async (room, { position, signal }) => {
     try {
-      return stateText(room, position, jsonOf(await state(room, { signal }), 'state'));
+      const value = await state(room, { signal });
+      const text = stateText(room, position, dataOf(value, `rooms[${quoted(key)}].state`));
+      const bytes = bytesAbove(text, MAX_STATE_BYTES);
+      // Later calls would get no smaller state, so the client must not ask again.
+      if (bytes !== undefined) {
+        throw new RpcError(
+          ErrorCode.InternalError,
+          `the state of the room has ${bytes} bytes, of at most ${MAX_STATE_BYTES}`,
+        );
+      }
+      return text;
     } catch (cause) {
       throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
     }

@@ -130,6 +130,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     options: JoinOptions = {},
   ): AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>, StateOf<T, Name>>> {
     checkName('join', room);
+    if (room.endsWith('/*')) {
+      throw new TypeError(
+        `join: ${JSON.stringify(room)} is a key of the table; join one room of it`,
+      );
+    }
     checkOptionNames('join', options, ['since', 'last'], 'ignore');
     const { since, last } = options;
     if (since !== undefined && !isPosition(since)) {
@@ -258,7 +263,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @throws TypeError for an unknown event, or when `listener` is not a function.
    */
   on(event: 'members', listener: MembersListener): () => void {
-    if (event !== 'members') throw new TypeError(`on: expected 'members', got ${String(event)}`);
+    if (event !== 'members') {
+      throw new TypeError(
+        `on: expected 'members', got ${String(event)}; read messages by for await (const item of rooms.join(room))`,
+      );
+    }
     if (typeof listener !== 'function') {
       throw new TypeError(`on: expected a function, got ${kind(listener)}`);
     }
@@ -360,6 +369,9 @@ export function roomsOf(
   const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
     options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
+  if (given.handlers !== undefined && given.contract === undefined) {
+    throw new TypeError('roomsOf: handlers: write the contract too, { contract, handlers }');
+  }
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
