@@ -116,11 +116,33 @@ export class RoomServer<Data> {
         const delivery = hasBackplane ? 'through' : 'local-first';
         return [
           key,
-          { history, presence, form, accept, delivery, state: state && stateOf(key, state) },
+          { history, presence, form, accept, delivery, state: state && this.#stateOf(key, state) },
         ];
       }),
     );
     return { '*': { accept: (message, room) => this.#acceptOutside(message, room) }, ...ofTable };
+  }
+
+  /** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
+  #stateOf(
+    key: string,
+    state: NonNullable<KeyRules<Data>['state']>,
+  ): NonNullable<RoomOptions['state']> {
+    return async (room, { position, signal }) => {
+      try {
+        const value = await state(room, { signal });
+        const text = stateText(room, position, dataOf(value, `rooms[${quoted(key)}].state`));
+        const bytes = bytesAbove(text, MAX_STATE_BYTES);
+        if (bytes === undefined) return text;
+        // Later calls would get no smaller state, so the client must not ask again.
+        const why = `the state of the room has ${bytes} bytes, of at most ${MAX_STATE_BYTES}`;
+        const error = new RpcError(ErrorCode.InternalError, why);
+        this.#sessions.reportTogether('states were too large', error);
+        throw error;
+      } catch (cause) {
+        throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
+      }
+    };
   }
 
   /**
@@ -466,30 +488,6 @@ export class RoomServer<Data> {
     if ((session === leaving && room === name) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
   }
-}
-
-/** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
-function stateOf<Data>(
-  key: string,
-  state: NonNullable<KeyRules<Data>['state']>,
-): NonNullable<RoomOptions['state']> {
-  return async (room, { position, signal }) => {
-    try {
-      const value = await state(room, { signal });
-      const text = stateText(room, position, dataOf(value, `rooms[${quoted(key)}].state`));
-      const bytes = bytesAbove(text, MAX_STATE_BYTES);
-      // Later calls would get no smaller state, so the client must not ask again.
-      if (bytes !== undefined) {
-        throw new RpcError(
-          ErrorCode.InternalError,
-          `the state of the room has ${bytes} bytes, of at most ${MAX_STATE_BYTES}`,
-        );
-      }
-      return text;
-    } catch (cause) {
-      throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
-    }
-  };
 }
 
 /** Whether `error` is a RoomRefusedError, of any copy of this package. */
