@@ -98,9 +98,8 @@ describe('N10 a name of another API', () => {
   });
 
   it('has the sentence in its type', () => {
-    expectTypeOf<
-      Parameters<Conn['emit']>[0]
-    >().toEqualTypeOf<'write send(data), or writeJSON(value)'>();
+    type Emit = (...write: readonly 'write send(data), or writeJSON(value)'[]) => never;
+    expectTypeOf<Conn['emit']>().toEqualTypeOf<Emit>();
     expectTypeOf<Hub['clients']>().toEqualTypeOf<'write hub.sessions'>();
     expectTypeOf<WsServer['clients']>().toEqualTypeOf<'write server.connections'>();
   });

@@ -3,6 +3,7 @@ import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/node-client';
+import { ReconnectingConn as LiveConn } from '@ws/reconnect';
 import { contract, event, method, stream } from '@ws/rpc';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -11,18 +12,19 @@ import { z } from 'zod';
 // oxlint-disable-next-line typescript/no-explicit-any -- what callers without types pass
 type Untyped = any;
 
-const errors: unknown[] = [];
+let errors: unknown[] = [];
 const said = (): string => errors.map((error) => (error as Error).message).join('\n');
 
 function start(table: Untyped, options: Untyped = {}) {
-  errors.length = 0;
+  const own: unknown[] = [];
+  errors = own;
   const rooms = serveRooms<Untyped>(table, options);
-  rooms.hub.on('error', (_, error) => void errors.push(error));
-  const live = new ReconnectingConn((async () => {
+  rooms.hub.on('error', (_, error) => void own.push(error));
+  const live = new LiveConn(async () => {
     const [client, conn] = connPair();
     rooms.hub.add(conn);
     return client;
-  }) as Untyped);
+  });
   onTestFinished(() => void live.close());
   return { rooms, live };
 }
@@ -107,18 +109,17 @@ describe('N16 a Map or Set', () => {
     const api = contract({
       server: { get: method(z.void(), z.any()), list: stream(z.void(), z.any()) } as Untyped,
     }) as Untyped;
-    const [client, server] = connPair();
-    const reports: string[] = [];
-    const options = { report: (error: Error) => void reports.push(error.message) };
-    void options;
+    const [client, server] = connPair({ server: { report: () => {} } });
     const handlers = {
       get: value,
       async *list() {
         yield value();
       },
     };
-    void api.serve(server, handlers).catch(() => {});
-    const peer = api.connect(client);
+    void api
+      .serve(handlers)(server)
+      .catch(() => {});
+    const peer = api.connect(client, {});
     await expect(peer.get()).rejects.toThrow('Internal error');
     await expect(peer.list().next()).rejects.toThrow('Internal error');
   });
@@ -188,7 +189,7 @@ describe('a mistake in a table', () => {
     ],
     [
       'timeout of connect',
-      () => contract({ server: {} }).connect(connPair()[0], { timeout: 5 } as Untyped),
+      () => (contract({ server: {} }) as Untyped).connect(connPair()[0], {}, { timeout: 5 }),
       /option of each call/,
     ],
     [
@@ -204,15 +205,12 @@ describe('a mistake in a table', () => {
 
   it('a generator as the handler of a method', async () => {
     const api = contract({ server: { add: method(z.number(), z.number()) } });
-    const [client, server] = connPair();
     const reports: string[] = [];
-    const pair = connPair({
+    const [client, server] = connPair({
       server: { report: (error) => void reports.push((error as Error).message) },
     });
-    void client;
-    void server;
-    void api.serve(pair[1], { add: async function* () {} as Untyped });
-    await expect(api.connect(pair[0]).add(1)).rejects.toThrow('Internal error');
+    void api.serve({ add: async function* () {} as Untyped })(server);
+    await expect(api.connect(client, {}).add(1)).rejects.toThrow('Internal error');
     expect(reports.join()).toContain('write stream(input, item) in the contract');
   });
 });
