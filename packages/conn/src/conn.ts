@@ -49,7 +49,7 @@ import { type MessageHandler, receive, startReceive } from './read/receive-call.
 import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
-import { duration, kind } from './validate.ts';
+import { badType, duration, kind, refuseCopy } from './validate.ts';
 import { controlPayload, dataTypeOf, isControlType, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -92,10 +92,6 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   readonly #connection: Connection;
   /** Undefined unless both ends have agreed on permessage-deflate. */
   readonly #deflate: DeflateExtension | undefined;
-
-  static {
-    addHabits(this.prototype, 'conn', CONN_HABITS, CONN_FACTS);
-  }
 
   /**
    * A Conn emits no events: read with {@link Conn.receive} or `for await`, and await
@@ -364,12 +360,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws (rejects) As {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
    */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
-    if (!(message instanceof PreparedMessage)) {
-      const error = new TypeError(`expected a PreparedMessage, got ${kind(message)}`);
-      return this.#connection.rejected(error, 'writePreparedMessage');
-    }
-    if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
+      checkPrepared(message);
+      if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
       return this.#connection.outbox.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
@@ -692,6 +685,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 // oxlint-disable-next-line typescript/no-explicit-any -- as the class
 export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}
 
+// Not a static block, which Safari 15.4 does not have.
+addHabits(Conn.prototype, 'conn', CONN_HABITS, CONN_FACTS);
+
 /** Runs a read with a signal or a timeout. `name` is the method that the caller used. */
 function waitForRead<Result extends Message | MessageReader>(
   connection: Connection,
@@ -713,3 +709,10 @@ function waitForRead<Result extends Message | MessageReader>(
 
 /** The default pong handler. */
 function ignorePong(): void {}
+
+/** @throws TypeError when `message` is no PreparedMessage of this copy of the package. */
+function checkPrepared(message: unknown): void {
+  if (message instanceof PreparedMessage) return;
+  refuseCopy(message, PreparedMessage, 'writePreparedMessage');
+  throw badType('expected a PreparedMessage', message);
+}

@@ -10,6 +10,17 @@ export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export { addHabits, type Facts, type Habits } from './habits.ts';
+export {
+  type Admissible,
+  Admission,
+  type AdmitOptions,
+  type AuthOf,
+  admit,
+  decisionOf,
+  mistakenAnswer,
+  type RefuseOptions,
+  refuse,
+} from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
@@ -44,6 +55,7 @@ export {
   checkOptionNames,
   checkReceive,
   duration,
+  hasOwn,
   isThenable,
   kind,
   nearName,

@@ -1,14 +1,14 @@
-import { badType, kind, type optionHint } from '@ws/conn/internal';
+import { type AuthOf, badType, kind, type optionHint } from '@ws/conn/internal';
 import { FetchCall, type Mark, takeMark, type UpgradingCall, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
-import type { AuthOf, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
+import type { AdmitOrRefuse, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
 import { checkUpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';
 import { isResponse, ownResponse } from './responses.ts';
 
 /** The function `upgrade` of a runtime. */
-export type Upgrade = <Result = true>(
+export type Upgrade = <Result extends AdmitOrRefuse = true>(
   request: Request,
   options: UpgradeOptions<Result>,
   handler: UpgradeHandler<AuthOf<Result>>,
@@ -56,7 +56,9 @@ export function upgradeOn({
     if (typeof handler !== 'function') {
       throw badType('upgrade: expected a function as the handler', handler);
     }
-    const result = await negotiate(request, plan, clientSignal?.(request), wireIsChecked);
+    const signal = clientSignal?.(request);
+    const canExpire = call?.wrapper.canExpire;
+    const result = await negotiate(request, plan, signal, wireIsChecked, canExpire);
     return isResponse(result) ? result : accept(result, handler as UpgradeHandler, call);
   };
 }

@@ -12,6 +12,7 @@ import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
 import type { ErrorReporter } from './error-reporter.ts';
 import { makeHttp2Server } from './http2/on-demand.ts';
+import type { AdmitOrRefuse } from './policies/authenticate.ts';
 import { clientErrorListener } from './responder/client-error.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import { type ListenAddress, type ServeOptions } from './serve-options.ts';
@@ -40,7 +41,7 @@ export function maxSockets({
  * @param reporter - Gets the errors of the functions in `options.tls`.
  * @param refused - Gets the refusals of bytes that are no HTTP request.
  */
-export function makeServer<Result>(
+export function makeServer<Result extends AdmitOrRefuse>(
   options: ServeOptions<Result>,
   reporter: ErrorReporter,
   refused: OnRefused,

@@ -8,6 +8,7 @@ import { assertOption } from '@ws/node-io/internal';
 import type { Http2Options } from './http2/http2-server.ts';
 import { type UpgraderOptions, upgraderOptionNames } from './options.ts';
 import { hasRequestListener } from './plain-requests.ts';
+import type { AdmitOrRefuse } from './policies/authenticate.ts';
 
 /** Options of `listen` of node:net for {@link serve}. Use `close` in place of `signal`. */
 export interface ListenOptions extends Omit<NetListenOptions, 'signal'> {
@@ -33,7 +34,9 @@ export interface ListenAddress {
 }
 
 /** Options of {@link serve}, together with the options of an {@link Upgrader}. */
-export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result>, ListenAddress {
+export interface ServeOptions<Result extends AdmitOrRefuse = undefined>
+  extends UpgraderOptions<Result>,
+    ListenAddress {
   /**
    * Options of `https.createServer`: `key` and `cert`, or `pfx`, `SNICallback` or `pskCallback`.
    * Serves wss. Default: ws, without TLS.
@@ -93,7 +96,7 @@ const MAX_SOCKET_PATH = 107;
  * @param isRouted - Whether the second argument is an object of routes.
  * @throws TypeError or RangeError that names the option.
  */
-export function checkServeOptions(options: ServeOptions<unknown>, isRouted: boolean): void {
+export function checkServeOptions(options: ServeOptions<AdmitOrRefuse>, isRouted: boolean): void {
   checkIsOptions('serve', options);
   checkOptionNames('serve', options, serveOptionNames, 'ignore', optionHint);
   const { tls, server, request } = options;
@@ -133,7 +136,7 @@ export function checkIsOptions(owner: string, options: unknown): void {
   }
 }
 
-function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void {
+function checkHttp2({ http2 = false, tls, server }: ServeOptions<AdmitOrRefuse>): void {
   if (http2 === false) return;
   const isObject = typeof http2 === 'object' && http2 !== null;
   const isKnown = http2 === true || http2 === 'clear' || isObject;
@@ -158,7 +161,12 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
 }
 
 /** Whether an option says where to listen. */
-export function namesAddress({ port, host, socketPath, listen }: ServeOptions<unknown>): boolean {
+export function namesAddress({
+  port,
+  host,
+  socketPath,
+  listen,
+}: ServeOptions<AdmitOrRefuse>): boolean {
   return (port ?? host ?? socketPath ?? listen) !== undefined;
 }
 
@@ -249,7 +257,7 @@ export function withCertificate(
   return { ...others, ...Object.fromEntries(given) };
 }
 
-function checkServer(options: ServeOptions<unknown>): void {
+function checkServer(options: ServeOptions<AdmitOrRefuse>): void {
   const { server, tls, request } = options;
   const given: unknown = server;
   const known = given instanceof HttpServer || given instanceof HttpsServer;

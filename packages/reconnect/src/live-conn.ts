@@ -49,10 +49,6 @@ const REPLACED_MS = 1_000;
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
-  static {
-    addHabits(this.prototype, 'live', LIVE_HABITS, LIVE_FACTS);
-  }
-
   /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
@@ -591,3 +587,6 @@ function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): Liv
 /** What a ReconnectingConn has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS);
