@@ -84,9 +84,6 @@ const TIMEOUT_MS = 30_000;
 export interface Rooms<S extends Definitions, T extends RoomSchemas>
   extends Habits<typeof ROOMS_HABITS> {}
 
-// Not a static block, which Safari 15.4 does not have.
-addHabits(Rooms.prototype, 'rooms', ROOMS_HABITS);
-
 /**
  * The client's end of `serveRooms`, over all connections of a ReconnectingConn. {@link roomsOf}
  * creates it.
@@ -412,3 +409,6 @@ function randomId(): string {
   else for (let i = 0; i < words.length; i++) words[i] = Math.random() * 2 ** 32;
   return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(Rooms.prototype, 'rooms', ROOMS_HABITS);
