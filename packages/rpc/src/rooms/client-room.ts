@@ -77,7 +77,7 @@ export class ClientRoom {
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
-  readonly #misfits = new Misfits(() => this.#replaceMisfits());
+  readonly #misfits = new Misfits<RoomLoop>(() => this.#replaceMisfits());
   /** Whether a join requests a state in place of messages that do not fit. The loops continue meanwhile. */
   #needsState = false;
 
