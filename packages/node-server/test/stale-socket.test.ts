@@ -166,7 +166,7 @@ describe('285 two starts at once over a stale Unix socket', () => {
 
   it('are one server and one EADDRINUSE in two processes, a hundred times', async () => {
     const program = join(import.meta.dirname, 'stale-socket.program.ts');
-    const starts = [0, 1].map(() => fork(program, [], { execArgv: LOADER }));
+    const starts = [0, 1].map(() => fork(program, [], { execArgv: [...LOADER] }));
     onTestFinished(() => starts.forEach((start) => start.kill('SIGKILL')));
     await Promise.all(starts.map((start) => once(start, 'message')));
     for (let i = 0; i < 100; i++) {

@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import { kind } from '@ws/conn/internal';
+import { isError, kind } from '@ws/conn/internal';
 import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /** The result of `start` of {@link runCluster}. */
@@ -89,7 +89,7 @@ function refuseConnections(): void {
 /** Sends the error of `start` to the primary, and ends the process. */
 function reportFailure(reason: unknown): void {
   const end = (): void => process.exit(1);
-  const error = reason instanceof Error ? reason : new Error(inspect(reason));
+  const error = isError(reason) ? reason : new Error(inspect(reason));
   try {
     // Sends the fields of the error too: between processes an error loses its fields, such as `code`.
     send(['failed', error, Object.assign({}, error)], end);
