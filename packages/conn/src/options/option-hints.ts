@@ -150,6 +150,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'port',
     'rate',
     'request',
+    'replaceStale',
     'sameHost',
     'server',
     'socketPath',

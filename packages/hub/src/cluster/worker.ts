@@ -3,7 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import { kind, onRejection } from '@ws/conn/internal';
+import { isError, kind, onRejection } from '@ws/conn/internal';
 import { loneHubs } from '../lone-hubs.ts';
 import {
   type Act,
@@ -135,7 +135,7 @@ function warnOfLoneHubs(): void {
 /** Sends the error of `start` to the primary, and ends the process. */
 function reportFailure(reason: unknown): void {
   const end = (): void => process.exit(1);
-  const error = reason instanceof Error ? reason : new Error(inspect(reason));
+  const error = isError(reason) ? reason : new Error(inspect(reason));
   try {
     // Sends the fields of the error too: between processes an error loses its fields, such as `code`.
     send(['failed', error, Object.assign({}, error)], end);

@@ -26,8 +26,9 @@ import {
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import type { SchemaInput } from '../schema.ts';
-import { type ClientRoom, Delays, maySucceedLater, reportFor } from './client-room.ts';
+import { type ClientRoom, reportFor } from './client-room.ts';
 import { ClientRooms, type MembersListener } from './client-rooms.ts';
+import { Delays, maySucceedLater } from './delays.ts';
 import { ROOMS_HABITS } from './habits.ts';
 import {
   isLast,
