@@ -26,6 +26,7 @@ import {
   bound,
   type ConnInternals,
   checkNames,
+  checkReceive,
   errorOf,
   kind,
   MAX_CLOSE_REASON,
@@ -250,12 +251,11 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    * the handler closes the connection with close code 3011, because a page cannot send 1011. The
    * message stays valid after the handler has finished.
    */
-  receive(handler: MessageHandler): Promise<CloseInfo> {
+  receive(handler: MessageHandler): Promise<CloseInfo>;
+  receive(handler: MessageHandler, ...more: unknown[]): Promise<CloseInfo> {
     return this.#attempt(() => {
-      if (typeof handler === 'function') {
-        return this.#reads.receive('receive', handler, this.closed);
-      }
-      throw badType('receive: expected a function', handler);
+      checkReceive(handler, more);
+      return this.#reads.receive('receive', handler, this.closed);
     });
   }
 
