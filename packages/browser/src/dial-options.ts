@@ -1,4 +1,4 @@
-import type { BorrowedMessage, MessageData } from '@ws/conn';
+import type { BorrowedMessage, ConnLike, MessageData } from '@ws/conn';
 import { badType, checkNames, whole } from '@ws/conn/internal';
 import { CAUSE_HIDDEN, LOGINS } from './errors.ts';
 import {
@@ -97,6 +97,8 @@ export const PAGE: Side = {
   errorCloseCode: () => 3011,
   queueCloseCode: 3008,
   limitCloseCode: 3009,
+  // Firefox ends the connections of a page that stays, for example at a click on a download.
+  breaksOnGoingAway: true,
   turns: pageTurns,
   checkCode(code) {
     if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
@@ -131,6 +133,8 @@ export interface AlivePlan extends AliveOptions {
   readonly timeout: number;
   /** Explains an end after a question, in errors. */
   readonly note: string;
+  /** Whether the peer may be unable to answer a question before it answers what `conn` has sent. */
+  readonly waits?: (conn: ConnLike) => boolean;
   /** Called when a message has arrived after a question. */
   readonly answered?: () => void;
   /** Called when no message has arrived in time. */
