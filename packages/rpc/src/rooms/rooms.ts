@@ -19,6 +19,7 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -319,15 +320,15 @@ async function waitFor(
  * await server.hub.close();
  * ```
  */
-export function roomsOf<const T extends RoomSchemas = Record<never, never>>(
+export function roomsOf<const T extends RoomSchemas = None>(
   live: ReconnectingConnLike,
   options?: RoomsOptions<T> & { readonly contract?: undefined },
-): Rooms<Record<never, never>, T>;
+): Rooms<None, T>;
 /** As above, with your own contract on the same connection. */
 export function roomsOf<
   S extends Definitions,
   C extends Definitions,
-  const T extends RoomSchemas = Record<never, never>,
+  const T extends RoomSchemas = None,
 >(
   live: ReconnectingConnLike,
   options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
@@ -344,9 +345,8 @@ export function roomsOf(
   if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
-  const given: Partial<
-    ContractRoomsOptions<Record<never, never>, Record<never, never>, RoomSchemas>
-  > & { handlers?: object } = options;
+  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
+    options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
