@@ -343,6 +343,11 @@ class NamedContract implements Plain, Names {
     handlers: Handlers<Definitions, never>,
     options: HandlerOptions = {},
   ): Binding {
+    if ('timeout' in options) {
+      throw new TypeError(
+        `${owner}: timeout is an option of each call: peer.add(input, { timeout })`,
+      );
+    }
     checkOptionNames(owner, options, ['concurrency', 'streams'], 'ignore');
     const concurrency = whole('concurrency', options.concurrency ?? 1);
     const streams = whole('streams', options.streams ?? MAX_STREAMS);

@@ -4,6 +4,7 @@ import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { isError, kind, onRejection } from '@ws/conn/internal';
+import { loneHubs } from '../lone-hubs.ts';
 import {
   type Act,
   actOf,
@@ -94,6 +95,7 @@ export async function runWorker<App extends ClusterApp>(
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
+    warnOfLoneHubs();
     send(['ready']);
     return result;
   } catch (reason) {
@@ -113,6 +115,21 @@ function refuseConnections(): void {
     // In Node 20, 0 means no limit.
     (message as { socket: { server: Server } }).socket.server.maxConnections = -1;
   });
+}
+
+/**
+ * Warns once of a hub without a backplane in this worker: its rooms have only the clients of this
+ * worker, and no call fails.
+ */
+function warnOfLoneHubs(): void {
+  const lone = loneHubs();
+  lone.added = () => {
+    lone.added = () => {};
+    process.emitWarning(
+      'runCluster: a hub of this worker has no backplane, so its rooms have only the clients of this worker; pass backplane: clusterBackplane()',
+    );
+  };
+  if (lone.count > 0) lone.added();
 }
 
 /** Sends the error of `start` to the primary, and ends the process. */

@@ -3,8 +3,9 @@
  *
  * @module rooms
  */
+
 import type { ConnLike, StandardSchema } from '@ws/conn';
-import { checkOptionNames, duration } from '@ws/conn/internal';
+import { addHabits, checkOptionNames, duration, type Habits } from '@ws/conn/internal';
 import {
   type Contract,
   contract,
@@ -19,6 +20,7 @@ import {
 } from '@ws/rpc';
 import { withRoomHandlers, withRooms } from '@ws/rpc/internal';
 import type { ConnectContext } from '../events.ts';
+import { SERVER_HABITS } from '../habits.ts';
 import type { Hub } from '../hub.ts';
 import type { HubOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
@@ -84,7 +86,8 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
 }
 
 /** Rooms that clients join, with their hub. */
-export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
+export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>>
+  extends Habits<typeof SERVER_HABITS> {
   /**
    * The hub, for calls by your server. In a room of the table, your server publishes JSON:
    * `hub.room(name).publishJSON(value)`.
@@ -153,6 +156,9 @@ export function serveRooms<Data>(
   const given: Partial<ContractServeOptions<Data, None, None>> & {
     handlers?: object;
   } = options;
+  if (typeof (given as { start?: unknown }).start === 'function') {
+    throw new TypeError('serveRooms: write serveRooms(table, { hub: { backplane } })');
+  }
   checkOptionNames('serveRooms', given, NAMES, 'ignore');
   const { hub = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;
@@ -164,12 +170,17 @@ export function serveRooms<Data>(
   );
   const all = withRoomHandlers('serveRooms', handlers, own.server, server.handlers);
   server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency, streams }));
-  return {
+  const rooms: Omit<RoomsServer<Data, never>, keyof Habits<typeof SERVER_HABITS>> = {
     hub: server.hub,
     handler: server.hub.handler,
     // Not `own.peer`: the contract may be of another copy of `@ws/rpc`, which knows none of the
     // connections.
-    peer: (session) => merged.peer(session) as never,
+    peer: (session) => {
+      if (given.contract !== undefined) return merged.peer(session) as never;
+      throw new TypeError(
+        'peer: write the contract too, serveRooms(table, { contract, handlers })',
+      );
+    },
     emit: async (room, event, value) => {
       if (own.client[event?.name as never] !== event) {
         throw new TypeError(
@@ -179,4 +190,6 @@ export function serveRooms<Data>(
       await server.emit(room, event.encode(value));
     },
   };
+  addHabits(rooms, 'rooms', SERVER_HABITS);
+  return rooms as RoomsServer<Data, never>;
 }
