@@ -21,6 +21,7 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -338,15 +339,15 @@ async function waitFor(
  * await server.hub.close();
  * ```
  */
-export function roomsOf<const T extends RoomSchemas = Record<never, never>>(
+export function roomsOf<const T extends RoomSchemas = None>(
   live: ReconnectingConnLike,
   options?: RoomsOptions<T> & { readonly contract?: undefined },
-): Rooms<Record<never, never>, T>;
+): Rooms<None, T>;
 /** As above, with your own contract on the same connection. */
 export function roomsOf<
   S extends Definitions,
   C extends Definitions,
-  const T extends RoomSchemas = Record<never, never>,
+  const T extends RoomSchemas = None,
 >(
   live: ReconnectingConnLike,
   options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
@@ -363,9 +364,8 @@ export function roomsOf(
   if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
-  const given: Partial<
-    ContractRoomsOptions<Record<never, never>, Record<never, never>, RoomSchemas>
-  > & { handlers?: object } = options;
+  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
+    options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
   if (given.handlers !== undefined && given.contract === undefined) {
     throw new TypeError('roomsOf: handlers: write the contract too, { contract, handlers }');
