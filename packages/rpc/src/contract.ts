@@ -231,8 +231,13 @@ function merged(
   return Object.freeze(Object.assign(Object.create(null), other[end], own));
 }
 
-/** A listener has the events of clients under this key, for the hub. */
+/** A listener has the events of clients under this key, for the hub; `listener` itself has `true`. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
+
+/** Marks `listener`, so that a hub can tell it from what it returns. */
+function uncalled(listener: Plain['listener']): Plain['listener'] {
+  return Object.assign(listener, { [CONTRACT_EVENTS]: true });
+}
 
 const IS_CLIENT = 'peer: this end is the client; use the result of connect';
 
@@ -272,7 +277,7 @@ class NamedContract implements Plain, Names {
     };
   };
 
-  readonly listener: Plain['listener'] = (handlers, options) => {
+  readonly listener: Plain['listener'] = uncalled((handlers, options) => {
     const binding = this.#bind('listener', 'server', handlers, options);
     const listener = (session: SessionLike, message: BorrowedMessage): unknown => {
       const link = linkOfSession(session, 'server', this);
@@ -281,7 +286,7 @@ class NamedContract implements Plain, Names {
     };
     // By these events, a hub recognizes the text of an event, which `publishJSON` must not encode again.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
-  };
+  });
 
   readonly peer: Plain['peer'] = (target) => {
     if (isReconnecting(target)) throw new TypeError(IS_CLIENT);

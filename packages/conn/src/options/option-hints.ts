@@ -128,6 +128,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'port',
     'rate',
     'request',
+    'replaceStale',
     'sameHost',
     'server',
     'socketPath',
