@@ -1,4 +1,4 @@
-import type { BorrowedMessage, MessageData } from '@ws/conn';
+import type { BorrowedMessage, ConnLike, MessageData } from '@ws/conn';
 import { badType, checkNames, whole } from '@ws/conn/internal';
 import { CAUSE_HIDDEN, LOGINS } from './errors.ts';
 import {
@@ -131,6 +131,8 @@ export interface AlivePlan extends AliveOptions {
   readonly timeout: number;
   /** Explains an end after a question, in errors. */
   readonly note: string;
+  /** Whether the peer may be unable to answer a question before it answers what `conn` has sent. */
+  readonly waits?: (conn: ConnLike) => boolean;
   /** Called when a message has arrived after a question. */
   readonly answered?: () => void;
   /** Called when no message has arrived in time. */

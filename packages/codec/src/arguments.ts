@@ -46,6 +46,11 @@ export function integer(name: string, value: number, least: number, most: number
   throw new RangeError(`${name} must be an integer of ${least} ${bounds}, not ${value}`);
 }
 
+/** As `Object.hasOwn`, which Safari 15 and Hermes lack. */
+export function hasOwn(value: object, name: PropertyKey): boolean {
+  return Object.prototype.hasOwnProperty.call(value, name);
+}
+
 /** Whether `name` is `other` in another case, or with a third of its letters changed at one place. */
 export function isNear(name: string, other: string): boolean {
   const [a, b] = [name.toLowerCase(), other.toLowerCase()];
@@ -53,7 +58,7 @@ export function isNear(name: string, other: string): boolean {
   let start = 0;
   while (start < shorter && a[start] === b[start]) start++;
   let end = 0;
-  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
   return Math.max(a.length, b.length) - start - end <= Math.ceil(a.length / 3);
 }
 

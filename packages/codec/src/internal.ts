@@ -14,6 +14,7 @@ export {
   bound,
   checked,
   fromCaller,
+  hasOwn,
   isMistake,
   isNear,
   kind,

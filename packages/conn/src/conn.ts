@@ -47,7 +47,7 @@ import { type MessageHandler, receive, startReceive } from './read/receive-call.
 import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
-import { duration, kind } from './validate.ts';
+import { badType, duration, kind, refuseCopy } from './validate.ts';
 import { controlPayload, dataTypeOf, isControlType, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -376,12 +376,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws (rejects) As {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
    */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
-    if (!(message instanceof PreparedMessage)) {
-      const error = new TypeError(`expected a PreparedMessage, got ${kind(message)}`);
-      return this.#connection.rejected(error, 'writePreparedMessage');
-    }
-    if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
+      checkPrepared(message);
+      if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
       return this.#connection.outbox.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
@@ -727,4 +724,11 @@ function noEvents(conn: Conn, method: string): TypeError {
   );
   if (method !== '') fromCaller(error, conn, method);
   return error;
+}
+
+/** @throws TypeError when `message` is no PreparedMessage of this copy of the package. */
+function checkPrepared(message: unknown): void {
+  if (message instanceof PreparedMessage) return;
+  refuseCopy(message, PreparedMessage, 'writePreparedMessage');
+  throw badType('expected a PreparedMessage', message);
 }

@@ -52,6 +52,7 @@ export {
   checkNames,
   checkOptionNames,
   duration,
+  hasOwn,
   isThenable,
   kind,
   onRejection,

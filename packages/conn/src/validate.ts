@@ -1,6 +1,6 @@
-import { badType, bound, isNear, kind, whole } from '@ws/codec/internal';
+import { badType, bound, hasOwn, isNear, kind, whole } from '@ws/codec/internal';
 
-export { badType, bound, kind, whole };
+export { badType, bound, hasOwn, kind, whole };
 
 /**
  * Checks a time in ms: a whole number from 1 to 2^31 - 1.
@@ -74,7 +74,7 @@ export function checkNames(
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
     if (known.includes(name)) continue;
-    if (!Object.hasOwn(options, name)) {
+    if (!hasOwn(options, name)) {
       // Only an AbortSignal inherits this name.
       if (name !== 'aborted') continue;
       throw new TypeError(`${owner}: expected options, got AbortSignal; write { signal }`);
@@ -94,7 +94,7 @@ const REMOVED: Readonly<Record<string, string>> = {
 /** Suggests the known name that is similar to `name`. Undefined when none is. */
 export function nearName(name: string, known: readonly string[]): string | undefined {
   // Not a plain lookup, which would find `constructor`.
-  if (Object.hasOwn(REMOVED, name)) return REMOVED[name];
+  if (hasOwn(REMOVED, name)) return REMOVED[name];
   // With one known name, the list in the message is clear enough.
   const near = known.length > 1 ? known.find((each) => isNear(name, each)) : undefined;
   return near === undefined ? undefined : `did you mean ${near}?`;
@@ -143,4 +143,25 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
  */
 export function onRejection(result: unknown, failed: (error: unknown) => void): void {
   if (isThenable(result)) Promise.resolve(result).then(undefined, failed);
+}
+
+/**
+ * Called for a value that is no instance of `Class`.
+ *
+ * @throws TypeError when its class has the same name: the application has two copies of this package.
+ */
+export function refuseCopy(
+  value: unknown,
+  Class: abstract new (...args: never[]) => object,
+  method: string,
+): void {
+  let name: unknown;
+  try {
+    ({ name } = (value as object).constructor);
+  } catch {
+    // Null, undefined, or a trap of a Proxy.
+  }
+  if (name !== Class.name) return;
+  const where = `of another copy of @ws/conn; install one version of it`;
+  throw new TypeError(`${method}: the ${Class.name} is ${where}`);
 }

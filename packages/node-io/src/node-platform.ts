@@ -1,7 +1,7 @@
-import { bufferOf, byteOffsetOf, lengthOf } from '@ws/codec/internal';
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import { markAsUntransferable } from 'node:worker_threads';
+import { bufferOf, byteOffsetOf, lengthOf } from '@ws/codec/internal';
 import type { Platform } from '@ws/conn';
 import { asyncContexts, YieldQueue } from '@ws/conn/internal';
 import {

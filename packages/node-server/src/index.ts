@@ -1,4 +1,8 @@
-export type { SameHost } from '@ws/codec';
+export type {
+  ProtocolErrorCode,
+  RequestFacts,
+  SameHost,
+} from '@ws/codec';
 export {
   BackpressureError,
   BinaryMessage,
@@ -47,6 +51,7 @@ export {
   type Report,
   type ReportContext,
   type ReportedConn,
+  type Role,
   type SchemaIssue,
   TextMessage,
   TimeoutError,

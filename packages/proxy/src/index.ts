@@ -4,6 +4,8 @@ export {
   type AdmitOrRefuse,
   admit,
   refuse,
+  type StreamListener,
+  type UpgradeListener,
 } from '@ws/node-server';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export type { Forwarded } from './handshake/forwarded.ts';

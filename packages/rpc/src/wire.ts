@@ -15,6 +15,9 @@ export const ITEM = '$/item';
 /** Reports that the reader of a stream has taken `n` more items: `{ id, n }`. */
 export const MORE = '$/more';
 
+/** Message of the error -32000 that ends a stream whose item was refused, because too much waits. */
+export const ITEM_REFUSED = 'the item was refused, because this client reads too slowly';
+
 /** A message of JSON-RPC 2.0. Only the member `jsonrpc` was checked. */
 export interface WireMessage {
   readonly id?: unknown;

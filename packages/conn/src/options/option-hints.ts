@@ -1,4 +1,4 @@
-import { nearName } from '../validate.ts';
+import { hasOwn, nearName } from '../validate.ts';
 
 /** Advice for all functions, or only for functions with the option `with`. */
 type Hint = string | { readonly with: string; readonly say: string };
@@ -158,7 +158,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
  */
 export function optionHint(name: string, known: readonly string[]): string | undefined {
   // Not a plain lookup, which would find `constructor`.
-  const hints: readonly Hint[] = Object.hasOwn(HINTS, name) ? [HINTS[name]!].flat() : [];
+  const hints: readonly Hint[] = hasOwn(HINTS, name) ? [HINTS[name]!].flat() : [];
   for (const hint of hints) {
     const { with: needed, say } =
       typeof hint === 'string' ? { with: /^use (\w+)/.exec(hint)?.[1], say: hint } : hint;

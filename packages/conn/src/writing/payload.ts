@@ -4,7 +4,7 @@ import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
-import { isBuffer, kind } from '../validate.ts';
+import { isBuffer, kind, refuseCopy } from '../validate.ts';
 
 /**
  * Data that can be sent: a string (text), an ArrayBuffer or SharedArrayBuffer, any view, a
@@ -54,6 +54,7 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof Message) return bytesOf(data.data, method);
   if (data instanceof BorrowedMessage) return bytesOf(data.borrow(), method);
   if (ArrayBuffer.isView(data) || isBuffer(data)) return plain(data);
+  for (const Class of [Message, BorrowedMessage]) refuseCopy(data, Class, method);
   const got = kind(data);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject || method === 'ping' ? (HINTS[method] ?? OTHER_HINT) : '';

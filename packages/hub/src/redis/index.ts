@@ -4,6 +4,9 @@ import { type Discover, discoverOf } from './cluster-clients.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
+export type { Backplane } from '../backplane/backplane.ts';
+export type { Position } from '../position.ts';
+
 export type { RedisClient } from './driver.ts';
 
 /** The options of {@link redisBackplane}. */

@@ -80,6 +80,8 @@ export class Resume<Data> {
    * is the member's info.
    */
   hidden: { shown: string | undefined } | undefined;
+  /** Set for a session that was a member before this join, with its resume of that time. */
+  membership: { readonly earlier: Resume<Data> | undefined } | undefined;
 
   constructor(
     hub: Sessions<Data>,
@@ -243,7 +245,25 @@ export class Resume<Data> {
       throw new RoomRefusedError(this.#name, text);
     } catch (error) {
       if (this.isReading) this.#hub.joinFailed(this.#session, error);
-      this.#refuse(error);
+      if (this.isReading && this.membership !== undefined) this.#keepMember(error);
+      else this.#refuse(error);
+    }
+  }
+
+  /** Rejects the join of a session that was a member before, and stays one. */
+  #keepMember(error: unknown): void {
+    const queue = this.#live.takeAll();
+    const { earlier } = this.membership!;
+    // After a state, or with an emptied queue, the session lacks messages.
+    const isWhole = !this.#saidWhole && !this.#mustReread;
+    this.#fail(error);
+    if (!isWhole) return this.#lose();
+    this.#audience!.setResume(this.#session, earlier);
+    for (const publication of queue) {
+      if (earlier !== undefined) earlier.take(publication);
+      else if (isFor(publication, this.#session)) {
+        this.#session.deliver(publication.message, publication.key);
+      }
     }
   }
 
@@ -333,6 +353,8 @@ export class Resume<Data> {
   async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
     if (this.#hub.settings.room(this.#name).history === undefined) {
+      // From the answer to the join on, the session gets what other nodes publish.
+      await this.#hub.withLink((link) => link.untilSubscribed(this.#name));
       return { isWhole: since === undefined, missed: 0 };
     }
     try {

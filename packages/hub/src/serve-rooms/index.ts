@@ -24,6 +24,42 @@ import type { Session } from '../sessions/session.ts';
 import { RoomServer } from './room-server.ts';
 import type { RoomTable } from './room-table.ts';
 
+export type {
+  CloseHandler,
+  CloseInfo,
+  Conn,
+  ConnLike,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageReader,
+  MessageStreams,
+  MessageWriter,
+  PingPongHandler,
+  Role,
+} from '@ws/conn';
+export type { Peer } from '@ws/rpc';
+export type {
+  ConnectContext,
+  ConnectQuery,
+  Everywhere,
+  Hub,
+  HubCloseResult,
+  HubStats,
+  Joined,
+  JSONValue,
+  Kept,
+  Position,
+  PresenceChange,
+  Presences,
+  Present,
+  Room,
+  Session,
+  Waiting,
+} from '../index.ts';
+
 export type { May, RoomRules, RoomTable } from './room-table.ts';
 
 /** Longest time of `mayJoin`, `mayPublish` and an asynchronous schema, in ms. */
@@ -82,9 +118,6 @@ export interface RoomsServer<Data, C extends Definitions, Infos = Record<string,
 
 const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'streams', 'timeout'];
 
-// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
-type None = {};
-
 /**
  * Creates a hub for clients that join rooms, publish, and get missed messages after a break. The client
  * is `roomsOf` of `@ws/rpc/rooms`, or any program that speaks JSON-RPC 2.0.
@@ -108,7 +141,7 @@ type None = {};
 export function serveRooms<Data = unknown, Infos = Record<string, unknown>>(
   table: RoomTable<Data, Infos>,
   options?: ServeRoomsOptions<Data> & { readonly contract?: undefined },
-): RoomsServer<Data, None, Infos>;
+): RoomsServer<Data, Record<never, never>, Infos>;
 /** As above, with your own contract on the same connections. */
 export function serveRooms<
   Data,
@@ -124,7 +157,9 @@ export function serveRooms<Data>(
   table: RoomTable<Data>,
   options: object = {},
 ): RoomsServer<Data, never> {
-  const given: Partial<ContractServeOptions<Data, None, None>> & { handlers?: object } = options;
+  const given: Partial<ContractServeOptions<Data, Record<never, never>, Record<never, never>>> & {
+    handlers?: object;
+  } = options;
   checkOptionNames('serveRooms', given, NAMES, 'ignore');
   const { hub = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;

@@ -3,7 +3,6 @@ import {
   addAbortListener,
   Deferred,
   formatJSON,
-  isThenable,
   kind,
   removeAbortListener,
 } from '@ws/conn/internal';
@@ -28,7 +27,7 @@ import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
 import type { Position } from '../position.ts';
-import type { JoinOptions } from '../rooms/joins.ts';
+import type { Decision, JoinOptions } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -39,6 +38,8 @@ import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room
 
 /** Longest result of the option `stamp`, in bytes of JSON. */
 const MAX_STAMP_BYTES = 1_024;
+/** Bound of the calls of `mayJoin` for one join, whose answers the application takes back. */
+const MAX_ASKED = 3;
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
 
@@ -97,7 +98,10 @@ export class RoomServer<Data> {
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
     // A question to the application may never have an answer, so its request may never end.
-    this.hub.on('disconnect', (session) => void this.#requests.delete(session));
+    this.hub.on('disconnect', (session) => {
+      this.#requests.get(session)?.end();
+      this.#requests.delete(session);
+    });
     this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
@@ -177,7 +181,12 @@ export class RoomServer<Data> {
   #requestsOf(session: Session<Data>): ClientRequests {
     const known = this.#requests.get(session);
     if (known !== undefined) return known;
-    const requests = new ClientRequests(() => {
+    const { joins } = this.#sessions.rooms;
+    const decisions = {
+      add: (room: string) => joins.addDecision(session, room),
+      remove: (decision: Decision) => joins.removeDecision(session, decision),
+    };
+    const requests = new ClientRequests(decisions, () => {
       if (requests.isIdle) this.#requests.delete(session);
     });
     this.#requests.set(session, requests);
@@ -205,11 +214,15 @@ export class RoomServer<Data> {
     const { joining } = request.requests;
     const earlier = joining.get(room);
     if (earlier !== undefined) return earlier;
-    if (!session.isIn(room)) {
+    for (let asked = 0; !session.isIn(room); asked++) {
       this.#checkCount(session);
+      // A function that always takes back what it is asked for would be called without an end.
+      if (asked === MAX_ASKED) throw busyError();
+      if (request.decision !== undefined) request.decision.isRevoked = false;
       await this.#ask('mayJoin', rules, session, room, request);
-      this.#checkCount(session);
+      if (request.decision?.isRevoked !== true) break;
     }
+    if (!session.isIn(room)) this.#checkCount(session);
     const join: Joining = { ended: new Deferred(), isLeft: false };
     joining.set(room, join);
     const giveUp = (): void => this.#leaveNow(session, room);
@@ -260,7 +273,7 @@ export class RoomServer<Data> {
 
   #leaveNow(session: Session<Data>, room: string): void {
     this.#leaving = [session, room];
-    session.leave(room);
+    this.#sessions.rooms.leave(session, room);
     this.#leaving = undefined;
   }
 
@@ -283,8 +296,8 @@ export class RoomServer<Data> {
       rules.schema === undefined
         ? this.#textOf(data, request)
         : await this.#checkedText(rules, session, { room, id, data }, request);
-    // The application may have ended the membership meanwhile.
-    if (!session.isIn(room)) throw refusedError();
+    // The application may have ended the membership meanwhile, and the client may have a new one.
+    if (!session.isIn(room) || request.decision?.isRevoked === true) throw refusedError();
     const kept = keptText(id, text, this.#stampOf(rules, session));
     try {
       const published = this.#sessions.rooms.publish(room, kept, {}, true);
@@ -362,9 +375,7 @@ export class RoomServer<Data> {
       const question = `${name} of ${quoted(room)}`;
       const answer =
         typeof may === 'function'
-          ? await request.requests.ask(question, request, this.#timeout, () =>
-              this.#decision(name, session, room, may(session, room)),
-            )
+          ? await request.requests.ask(question, request, this.#timeout, () => may(session, room))
           : may;
       if (answer === true) return;
       isIntended = answer === false;
@@ -381,14 +392,6 @@ export class RoomServer<Data> {
     if (name === 'mayJoin') this.#sessions.joinFailed(session, refusal);
     else if (!isIntended) this.#sessions.reportTogether('publications were refused', refusal);
     throw refusedError();
-  }
-
-  /** Registers a pending `mayJoin`, so that `everywhere.close` of the room closes the session too. */
-  #decision(name: string, session: Session<Data>, room: string, answer: unknown): unknown {
-    if (name === 'mayJoin' && isThenable(answer)) {
-      this.#sessions.rooms.joins.decideLater(session, room, answer);
-    }
-    return answer;
   }
 
   /**

@@ -245,7 +245,7 @@ export class Session<Data = unknown> {
    * a long delivery of earlier messages is in progress. No effect when the session is not in the room.
    */
   leave(room: string): void {
-    this.#hub.rooms.leave(this, room);
+    this.#hub.rooms.revoke(this, room);
   }
 
   /**

@@ -119,9 +119,8 @@ export class ClientRooms {
       if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#endedTooSlow(conn);
     });
     // The room that may have ended the last connection joins first, while no other room has messages.
-    const rooms = Array.from(this.#rooms.values()).toSorted(
-      (one, two) => two.limitEnds - one.limitEnds,
-    );
+    const rooms = Array.from(this.#rooms.values());
+    rooms.sort((one, two) => two.limitEnds - one.limitEnds);
     for (const room of rooms) room.opened();
   }
 

@@ -188,7 +188,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#count++;
     this.#size += message.size;
     while (this.#isFull) {
-      this.#hasLost ||= this.#queue.at(-1)!.position === undefined;
+      this.#hasLost ||= this.#newest!.position === undefined;
       this.#removeLast();
       this.isBehind = true;
     }
@@ -201,6 +201,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (position === undefined || this.position === undefined) return false;
     const { epoch, offset } = this.position;
     return isUpTo(position, { epoch, offset: offset + 1 });
+  }
+
+  get #newest(): Entry | undefined {
+    return this.#queue[this.#queue.length - 1];
   }
 
   get #isFull(): boolean {
@@ -256,12 +260,12 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #addGap(): void {
     // Messages may be missing between the queue and the pending join. The join brings the messages of
     // the queue again.
-    while (this.isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
+    while (this.isFilling && this.#queue.length > 0 && this.#newest!.kind !== 'gap') {
       this.#removeLast();
     }
     // A `live` at the end of the queue is no longer true.
-    if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
-    if (this.#queue.at(-1)?.kind === 'gap') return;
+    if (this.#newest?.kind === 'live') this.#queue.pop();
+    if (this.#newest?.kind === 'gap') return;
     this.#queue.push({ kind: 'gap', position: this.position });
     this.#readable?.resolve();
   }
@@ -292,7 +296,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     const isLate = this.#isNew || this.isFilling || this.isBehind;
     if (!this.#awaitsLive || isLate || this.#end !== undefined) return;
     this.#awaitsLive = false;
-    if (this.#queue.at(-1)?.kind !== 'live') this.#queue.push({ kind: 'live' });
+    if (this.#newest?.kind !== 'live') this.#queue.push({ kind: 'live' });
     this.#readable?.resolve();
   }
 
@@ -352,7 +356,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Keeps the last messages of the join, as many as the option `last` says. */
   #beginWithLast(position: Position | undefined): void {
-    const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
+    const past = lastIndex(this.#queue, ({ position: at }) => at && isUpTo(at, position));
     const early = this.#queue.splice(0, past + 1 - Math.min(this.last!, past + 1));
     for (const entry of early) this.#forget(entry);
     this.last = undefined;
@@ -374,7 +378,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#hasBegun = true;
     this.position ??= position;
     if (!isNew) return;
-    const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
+    const past = lastIndex(this.#queue, ({ position: at }) => at && isUpTo(at, position));
     for (const entry of this.#queue.splice(0, past + 1)) this.#forget(entry);
     this.#endFilling();
     this.#readable?.resolve();
@@ -383,8 +387,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Called when no message is missing in the queue up to its last one. */
   #endFilling(): void {
     this.isFilling = false;
-    const last = this.#queue.findLast(({ position }) => position !== undefined);
-    this.position = last?.position ?? this.position;
+    const last = lastIndex(this.#queue, ({ position }) => position !== undefined);
+    this.position = this.#queue[last]?.position ?? this.position;
   }
 
   async *#read(): AsyncGenerator<RoomMessage<unknown>, undefined> {
@@ -459,6 +463,13 @@ async function checkedValue(
   what: string,
 ): Promise<unknown> {
   return schema === undefined ? given : valueOf(await check(schema, given), what);
+}
+
+/** As `findLastIndex`, which Safari 15 lacks. */
+function lastIndex(queue: readonly Entry[], test: (entry: Entry) => unknown): number {
+  let i = queue.length - 1;
+  while (i >= 0 && !test(queue[i]!)) i--;
+  return i;
 }
 
 function isSame(one: Position | undefined, two: Position | undefined): boolean {

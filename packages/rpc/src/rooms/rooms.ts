@@ -6,6 +6,7 @@ import {
   Deferred,
   duration,
   formatJSON,
+  hasOwn,
   isConnLike,
   kind,
   removeAbortListener,
@@ -18,7 +19,6 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
-  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -319,15 +319,15 @@ async function waitFor(
  * await server.hub.close();
  * ```
  */
-export function roomsOf<const T extends RoomSchemas = None>(
+export function roomsOf<const T extends RoomSchemas = Record<never, never>>(
   live: ReconnectingConnLike,
   options?: RoomsOptions<T> & { readonly contract?: undefined },
-): Rooms<None, T>;
+): Rooms<Record<never, never>, T>;
 /** As above, with your own contract on the same connection. */
 export function roomsOf<
   S extends Definitions,
   C extends Definitions,
-  const T extends RoomSchemas = None,
+  const T extends RoomSchemas = Record<never, never>,
 >(
   live: ReconnectingConnLike,
   options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
@@ -341,11 +341,12 @@ export function roomsOf(
     const got = isConnLike(live) ? 'a Conn; write new ReconnectingConn(url)' : kind(live);
     throw new TypeError(`roomsOf: expected a ReconnectingConn, got ${got}`);
   }
-  if (more.length > 0 || Object.hasOwn(Object(options), 'server')) {
+  if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
-  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
-    options;
+  const given: Partial<
+    ContractRoomsOptions<Record<never, never>, Record<never, never>, RoomSchemas>
+  > & { handlers?: object } = options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
@@ -380,9 +381,10 @@ function checkName(owner: string, room: unknown): void {
   throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
 }
 
-/** 128 random bits in hexadecimal. */
+/** 128 random bits in hexadecimal. The id is no secret, and React Native has no `crypto`. */
 function randomId(): string {
   const words = new Int32Array(4);
-  portablePlatform.randomFill(words);
+  if ('crypto' in globalThis) portablePlatform.randomFill(words);
+  else for (let i = 0; i < words.length; i++) words[i] = Math.random() * 2 ** 32;
   return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
