@@ -33,7 +33,7 @@ async function echo(): Promise<{ port: number; errors: Error[] }> {
   });
   await once(server, 'listening');
   whenOver(() => {
-    for (const ws of server.clients) ws.terminate();
+    for (const ws of server.clients ?? []) ws.terminate();
     server.close();
   });
   return { port: (server.address() as AddressInfo).port, errors };

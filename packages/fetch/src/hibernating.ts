@@ -34,7 +34,7 @@ const MAX_AUTO_RESPONSE = 2_048;
 export interface HibernatingConn<Data = unknown> {
   /**
    * The attachment, which survives hibernation: set it again after you have changed it. Setting it
-   * throws a RangeError for more than 16 KiB. First it is the result of `authenticate`.
+   * throws a RangeError for more than 16 KiB. First it is what `authenticate` has admitted.
    */
   data: Data;
   /** `''` for none. */

@@ -170,7 +170,7 @@ export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements As
    * The upgrader owns the stream from the call on.
    *
    * @param early - Bytes that were read from the stream before. Copied. Default: none.
-   * @returns The open connection. Its `data` is the result of `authenticate`.
+   * @returns The open connection. Its `data` is what `authenticate` has admitted.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written, and with its status
    *   426 when the stream went to `fallback`, 503 when that is closed; TransportError when the client has disconnected or has
    *   half-closed; Error when the stream is already upgraded; TypeError for another argument.
