@@ -97,6 +97,8 @@ export const PAGE: Side = {
   errorCloseCode: () => 3011,
   queueCloseCode: 3008,
   limitCloseCode: 3009,
+  // Firefox ends the connections of a page that stays, for example at a click on a download.
+  breaksOnGoingAway: true,
   turns: pageTurns,
   checkCode(code) {
     if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);

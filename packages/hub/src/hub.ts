@@ -267,18 +267,18 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   /**
    * Refuses new sessions, delivers all published messages, closes all sessions, and closes the
    * backplane. Publications are possible until all sessions have ended and the promises of their
-   * listeners have settled: at most until `timeout` ms after the last close frame. A second
-   * call returns the promise of the first.
+   * listeners have settled: at most until `timeout` ms after the last close frame. A later call returns
+   * the promise of the first, and its `timeout` and `over` can only shorten the close.
    *
    * @returns Resolves to three numbers: sessions that ended, sessions that were terminated, and
    *   listeners that still run.
    * @throws (rejects) TypeError or RangeError that names the option. The hub stays open then.
    */
   close(options: HubCloseOptions = {}): Promise<HubCloseResult> {
-    if (this.#closing !== undefined) return this.#closing;
     try {
       const plan = checked(() => checkCloseOptions(options), this, 'close');
-      this.#closing = this.#sessions.close(plan);
+      if (this.#closing === undefined) this.#closing = this.#sessions.close(plan);
+      else this.#sessions.hurry(options);
       return this.#closing;
     } catch (error) {
       return rejected(error);

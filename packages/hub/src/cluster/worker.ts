@@ -3,12 +3,22 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import { kind } from '@ws/conn/internal';
-import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { kind, onRejection } from '@ws/conn/internal';
+import {
+  type Act,
+  actOf,
+  type ClusterCloseOptions,
+  type Control,
+  longestClose,
+  TIMEOUT_MS,
+} from './wire.ts';
 
 /** The result of `start` of {@link runCluster}. */
 export interface ClusterApp {
-  /** Closes the hub first, then the server. */
+  /**
+   * Closes the hub first, then the server. Called again, with other options, when the cluster closes during
+   * a replacement: it may then close sooner, as a hub does.
+   */
   close(options: ClusterCloseOptions): unknown;
 }
 
@@ -16,6 +26,8 @@ export interface ClusterApp {
 export class RunningApp<App extends ClusterApp> {
   #app: App | undefined;
   #closing: Promise<void> | undefined;
+  #exitAt = Infinity;
+  #exitTimer: NodeJS.Timeout | undefined;
 
   /** @throws (rejects) The error of `start`; TypeError for a result without `close`. */
   async start(start: () => App | PromiseLike<App>): Promise<App> {
@@ -27,15 +39,28 @@ export class RunningApp<App extends ClusterApp> {
     return app;
   }
 
-  /** Closes the application once. Sets the exit code 1 if the close fails or takes too long. */
+  /**
+   * Closes the application. A later call can only shorten the close. Sets the exit code 1 if the close fails
+   * or takes too long.
+   */
   close(options: ClusterCloseOptions = {}): Promise<void> {
+    const ms = longestClose(options);
+    const at = performance.now() + ms;
+    if (at < this.#exitAt) {
+      clearTimeout(this.#exitTimer);
+      this.#exitAt = at;
+      this.#exitTimer = setTimeout(() => process.exit(1), ms);
+      // The first call has the result.
+      if (this.#closing !== undefined) {
+        onRejection(this.#closeApp({ timeout: TIMEOUT_MS, over: 0, ...options }), () => {});
+      }
+    }
     return (this.#closing ??= this.#close(options));
   }
 
   async #close(options: ClusterCloseOptions): Promise<void> {
-    const timer = setTimeout(() => process.exit(1), longestClose(options));
     try {
-      await this.#app?.close(options);
+      await this.#closeApp(options);
       const open = acceptedConnections();
       // The process ends now, and their clients get 1006 instead of 1001.
       if (open > 0) {
@@ -47,7 +72,11 @@ export class RunningApp<App extends ClusterApp> {
       console.error(error);
       process.exitCode = 1;
     }
-    clearTimeout(timer);
+    clearTimeout(this.#exitTimer);
+  }
+
+  async #closeApp(options: ClusterCloseOptions): Promise<void> {
+    await this.#app?.close(options);
   }
 }
 

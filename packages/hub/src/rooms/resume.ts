@@ -17,7 +17,7 @@ import type { Rooms } from './rooms.ts';
 
 /** Bound of the states of a join. The join is refused when the history reaches back to none of them. */
 const MAX_STATES = 3;
-/** A position of no history. A read from it begins with the oldest message. */
+/** A position of another history. A read from it begins with the oldest message of the present epoch. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 
 /**
@@ -419,17 +419,15 @@ export class Resume<Data> {
   /** Reads the messages after `since`, or the last ones of them if they exceed the option `limit`. */
   async #readSince(since: Position): Promise<MissedPart | undefined> {
     const { limit } = this.#options;
-    // The epoch of a client without a position is empty.
-    const start = since.epoch === '' ? BEFORE_ALL : since;
-    const part = await this.#read(start);
+    const part = await this.#read(since);
     const { length } = part.messages;
-    // The history has not reached `start` yet, so `start` is of another history.
-    const isGone = length === 0 && !part.isWhole && !isNext(part, start);
+    // The history has not reached `since` yet, so `since` is of another history.
+    const isGone = length === 0 && !part.isWhole && !isNext(part, since);
     if (limit === undefined) return isGone ? this.#read(BEFORE_ALL) : part;
     if (!isGone && !part.hasMore && length <= limit) return part;
     const last = await this.#readLast(limit);
     const hasAll = part.isWhole && last !== undefined && last.firstOffset! <= part.firstOffset!;
-    if (hasAll) return this.#read(start);
+    if (hasAll) return this.#read(since);
     this.#exceedsLimit = true;
     return last;
   }

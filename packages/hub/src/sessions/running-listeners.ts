@@ -33,6 +33,11 @@ export class RunningListeners {
     await idle.promise;
     cancel();
   }
+
+  /** Ends {@link untilIdle}. */
+  stopWaiting(): void {
+    this.#idle?.resolve();
+  }
 }
 
 /** The error that says why `hub.close()` waits. */

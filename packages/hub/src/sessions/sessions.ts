@@ -34,6 +34,7 @@ import { type ConnectContext, type HubEvents, Listeners } from '../events.ts';
 import type { AskListener } from '../everywhere/everywhere.ts';
 import {
   type ClosePlan,
+  type HubCloseOptions,
   type HubCloseResult,
   type HubSettings,
   type OverflowPolicy,
@@ -84,6 +85,10 @@ export class Sessions<Data> implements LocalHub {
   /** See `HubStats.refused`. */
   refusedCount = 0;
   readonly #running = new RunningListeners();
+  /** How the hub closes; undefined before {@link close}. */
+  #plan: ClosePlan | undefined;
+  /** Ends the wait of {@link close} for its next session. */
+  #endWait = (): void => {};
   /** Number of sessions that {@link close} has terminated after their timeout. */
   #terminatedCount = 0;
   /** The sessions that {@link terminateAfter} has ended. Their `closed` has no TimeoutError. */
@@ -196,27 +201,23 @@ export class Sessions<Data> implements LocalHub {
    * Delivers all publications, then closes all sessions. Open sessions and their listeners may publish
    * until the last session has ended.
    */
-  async close({ timeout, code, reason, over, discard }: ClosePlan): Promise<HubCloseResult> {
+  async close(plan: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
+    this.#plan = plan;
     // The constructor reports a failure to load the code.
     await this.#linkLoaded?.catch(() => {});
     await this.#untilDelivered();
     const { size } = this.byId;
-    const interval = over / Math.max(size - 1, 1);
     const start = this.platform.now();
-    await this.#forEach((session, i) => {
-      const close = (): void => session.closeWith(code, reason, { timeout, discard });
-      const ms = start + i * interval - this.platform.now();
-      return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
-    });
-    const end = this.platform.now() + timeout;
+    await this.#forEach((session, i) => this.#closeAt(session, start, i / Math.max(size - 1, 1)));
+    const sentAt = this.platform.now();
     // Keeps the process alive: the timers of the sessions do not.
-    const longest = Math.min(timeout + SLACK_MS, MAX_DELAY_MS);
+    const longest = Math.min(this.#plan.timeout + SLACK_MS, MAX_DELAY_MS);
     const cancel = this.platform.setTimer(longest, () => {}, true);
     await this.#forEach(({ conn }) => conn.closed);
     cancel();
     if (size > 0) {
-      await this.#untilIdle(end - this.platform.now());
+      await this.#untilIdle(sentAt + this.#plan.timeout - this.platform.now());
       await this.#untilDelivered();
     }
     this.ended = true;
@@ -224,6 +225,35 @@ export class Sessions<Data> implements LocalHub {
     this.#failures.flushAll();
     const terminated = this.#terminatedCount;
     return { closed: size - terminated, terminated, handlersPending: this.#running.count };
+  }
+
+  /** Closes a session after a share of the option `over`, or earlier if {@link hurry} shortens it. */
+  async #closeAt(session: Session<Data>, start: number, share: number): Promise<void> {
+    for (;;) {
+      const { over, timeout, code, reason, discard } = this.#plan!;
+      const ms = start + share * over - this.platform.now();
+      if (ms <= 0 || session.conn.state === 'closed') {
+        return session.closeWith(code, reason, { timeout, discard });
+      }
+      await this.#whileOpen(session, ms);
+    }
+  }
+
+  /** Shortens a {@link close} that runs, to bounds that count from now. */
+  hurry({ timeout, over = Infinity }: Pick<HubCloseOptions, 'timeout' | 'over'>): void {
+    const plan = this.#plan!;
+    this.#plan = {
+      ...plan,
+      timeout: Math.min(timeout ?? Infinity, plan.timeout),
+      over: Math.min(over, plan.over),
+    };
+    this.#endWait();
+    if (timeout === undefined) return;
+    const { code, reason, discard } = plan;
+    for (const session of this.byId.values()) {
+      if (session.state === 'closed') session.closeWith(code, reason, { timeout, discard });
+    }
+    this.platform.setTimer(timeout, () => this.#running.stopWaiting());
   }
 
   /** Resolves when the members have all messages that were published. */
@@ -258,9 +288,10 @@ export class Sessions<Data> implements LocalHub {
     }
   }
 
-  /** Resolves after `ms`, or when the session has ended. */
+  /** Resolves after `ms`, at {@link hurry}, or when the session has ended. */
   async #whileOpen({ conn }: Session<Data>, ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
+      this.#endWait = resolve;
       const cancel = this.platform.setTimer(ms, resolve, true);
       void conn.closed.then(() => {
         cancel();

@@ -240,40 +240,6 @@ describe('a loop over a room with a state', () => {
     );
   });
 
-  it('gets a state for a message that does not fit its schema', async () => {
-    const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
-    const counter = new Counter();
-    const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
-    const { rooms } = startClient(node);
-    const loop = rooms.join('chat/main');
-    expect(await items(loop as never, 2)).toEqual(['state 0', 'live']);
-    await counter.add(hub, 'chat/main');
-    expect(await items(loop as never, 2)).toEqual(['state 1', 'live']);
-    warn.mockRestore();
-  });
-
-  it('asks for a state once a second for messages that do not fit its schema', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
-    const counter = new Counter();
-    const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
-    const { rooms, live } = startClient(node);
-    const read = items(rooms.join('chat/main') as never, 100);
-    await turns();
-    await vi.advanceTimersByTimeAsync(5_000);
-    for (let i = 0; i < 100; i++) {
-      await counter.add(hub, 'chat/main');
-      await vi.advanceTimersByTimeAsync(50);
-      await turns(2);
-    }
-    expect(counter.calls).toBeGreaterThan(4);
-    expect(counter.calls).toBeLessThan(8);
-    warn.mockRestore();
-    vi.useRealTimers();
-    await live.close();
-    expect(await read).toContain('end');
-  });
-
   it('ends with the RpcError that state throws', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table());

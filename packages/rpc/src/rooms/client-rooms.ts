@@ -46,7 +46,10 @@ export class ClientRooms {
   readonly #listeners = new Set<{ readonly call: MembersListener }>();
   /** How the ReconnectingConn has ended; undefined before. */
   #end: { readonly error: unknown } | undefined;
-  /** Number of connections in a row that ended because a message was longer than `readLimit`. */
+  /**
+   * Number of connections that ended because a message was longer than `readLimit`, since a connection
+   * on which all loops have joined.
+   */
   #limitEnds = 0;
   /** When the last connections ended because this client read too slowly, in ms. */
   #slowEnds: readonly number[] = [];
@@ -148,7 +151,7 @@ export class ClientRooms {
   /** Called when a room was joined on the connection `conn`. */
   joined(conn: ConnLike): void {
     this.answeredOn = conn;
-    if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#limitEnds = 0;
+    if (Array.from(this.#rooms.values()).every((room) => room.isSettled)) this.#limitEnds = 0;
   }
 
   /** Whether a call on the connection `conn` failed because that connection broke. */

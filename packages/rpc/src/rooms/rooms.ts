@@ -107,8 +107,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    *   error. The loop also throws an {@link RpcError} with the code -32001 when the server refuses
    *   the room; the RpcError that the server's function `state` has thrown; a JSONError for a state
    *   that does not fit its schema; a CloseError 1009 for a state that is longer than `readLimit`.
-   *   A message that does not fit its schema becomes a `gap`. The first such message of a room is
-   *   reported.
+   *   The loop passes over a message that does not fit its schema. A `gap`, or a state, follows after
+   *   1 s; after up to 60 s if there are many. The first such message of a room is reported.
    * @throws TypeError for a name that is empty or longer than 256 bytes, an invalid `since`, an
    *   unknown option, or `since` with `last`; RangeError for a `last` out of range.
    */
