@@ -81,7 +81,9 @@ export class FetchUpgrades implements Wrapper {
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
     if (typeof fetch !== 'function') {
-      throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
+      const hasFetch = typeof (fetch as { fetch?: unknown } | null)?.fetch === 'function';
+      const cure = hasFetch ? '; write serveFetch(app.fetch, { port })' : '';
+      throw new TypeError(`fetch: expected a function, got ${typeof fetch}${cure}`);
     }
     checkNodeOptions(options);
     this.#fetch = fetch;

@@ -3,7 +3,8 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import { kind, onRejection } from '@ws/conn/internal';
+import { isError, kind, onRejection } from '@ws/conn/internal';
+import { loneHubs } from '../lone-hubs.ts';
 import {
   type Act,
   actOf,
@@ -109,6 +110,7 @@ export async function runWorker<App extends ClusterApp>(
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
+    warnOfLoneHubs();
     send(['ready']);
     return result;
   } catch (reason) {
@@ -130,10 +132,25 @@ function refuseConnections(): void {
   });
 }
 
+/**
+ * Warns once of a hub without a backplane in this worker: its rooms have only the clients of this
+ * worker, and no call fails.
+ */
+function warnOfLoneHubs(): void {
+  const lone = loneHubs();
+  lone.added = () => {
+    lone.added = () => {};
+    process.emitWarning(
+      'runCluster: a hub of this worker has no backplane, so its rooms have only the clients of this worker; pass backplane: clusterBackplane()',
+    );
+  };
+  if (lone.count > 0) lone.added();
+}
+
 /** Sends the error of `start` to the primary, and ends the process. */
 function reportFailure(reason: unknown): void {
   const end = (): void => process.exit(1);
-  const error = reason instanceof Error ? reason : new Error(inspect(reason));
+  const error = isError(reason) ? reason : new Error(inspect(reason));
   try {
     // Sends the fields of the error too: between processes an error loses its fields, such as `code`.
     send(['failed', error, Object.assign({}, error)], end);

@@ -47,6 +47,7 @@ const NAMES = [
   'port',
   'host',
   'socketPath',
+  'replaceStale',
   'listen',
   'tls',
 ];
@@ -96,7 +97,15 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
   readonly #hasFallback: boolean;
 
   constructor(options: RawServeOptions<AdmitOrRefuse>, handlers: AnyHandlers) {
-    const { port: _port, host: _host, socketPath: _path, listen: _listen, tls, ...own } = options;
+    const {
+      port: _port,
+      host: _host,
+      socketPath: _path,
+      replaceStale: _replaceStale,
+      listen: _listen,
+      tls,
+      ...own
+    } = options;
     const upgrader = new RawUpgrader(own);
     const { acceptor, heads } = RawUpgrader.partsOf(upgrader as RawUpgrader);
     const listener = upgrader.listener(handlers as HandlerOrRoutes<string, unknown, RequestFacts>);
