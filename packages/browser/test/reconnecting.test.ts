@@ -202,6 +202,7 @@ describe('a function for the URL', () => {
   /** Two connections of `reconnecting` or a ReconnectingConn, which end; then it is stopped. */
   async function twice(url: FreshURL): Promise<string[]> {
     const { live, sockets } = liveOf({}, url);
+    void live.receive(() => {}).catch(() => {});
     for (const i of [0, 1]) {
       const socket = await openAt(sockets, i);
       socket.end(1006);
@@ -292,6 +293,7 @@ describe('a function for the URL', () => {
 describe('ReconnectingConn', () => {
   it('keeps messages for the next connection and emits open and close', async () => {
     const { live, sockets } = liveOf({ onOpen: (conn) => conn.send('hello') });
+    void live.receive(() => {}).catch(() => {});
     const events: unknown[] = [];
     live.on('open', (conn) => events.push(conn.state));
     live.on('close', ({ code }) => events.push(code));
