@@ -29,6 +29,12 @@ export interface ListenAddress {
    * none.
    */
   readonly socketPath?: string | undefined;
+  /**
+   * Replaces the file of the Unix socket when no process listens there: a process that was killed
+   * leaves it. A server that runs, and a file that is no socket, are never replaced. Default: false,
+   * `EADDRINUSE`.
+   */
+  readonly replaceStale?: boolean | undefined;
   /** More options of `listen`: `fd`, `backlog`, `ipv6Only`, ... Default: Node's. */
   readonly listen?: ListenOptions | undefined;
 }
@@ -66,6 +72,7 @@ export const serveOptionNames: readonly (keyof ServeOptions)[] = [
   'port',
   'host',
   'socketPath',
+  'replaceStale',
   'listen',
   'tls',
   'http2',
@@ -150,13 +157,13 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<AdmitOrRefuse>)
     if (tls === undefined) return;
     throw new TypeError("http2: 'clear' cannot be combined with tls; use http2: true");
   }
+  if (isObject) checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   if (tls === undefined) {
     throw new TypeError(
       "http2: tls is missing; browsers use HTTP/2 only over TLS; use http2: 'clear' behind a proxy",
     );
   }
   if (!isObject) return;
-  checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   if (http2.maxStreams !== undefined) whole('http2.maxStreams', http2.maxStreams, 1, 2 ** 32 - 1);
 }
 
@@ -171,7 +178,13 @@ export function namesAddress({
 }
 
 /** @throws TypeError or RangeError that names the option. */
-export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddress): void {
+export function checkAddress({
+  port,
+  host,
+  socketPath,
+  replaceStale,
+  listen = {},
+}: ListenAddress): void {
   checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore', optionHint);
   checkOnce('port', port, listen.port);
   checkOnce('host', host, listen.host);
@@ -182,7 +195,13 @@ export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddr
   checkHost('listen.host', listen.host);
   checkSocketPath('socketPath', socketPath);
   checkSocketPath('listen.path', listen.path);
-  if ((socketPath ?? listen.path) === undefined) return;
+  if (replaceStale !== undefined) {
+    assertOption('replaceStale', replaceStale, typeof replaceStale === 'boolean', 'a boolean');
+  }
+  if ((socketPath ?? listen.path) === undefined) {
+    if (replaceStale) throw new TypeError('replaceStale: it is for a Unix socket; set socketPath');
+    return;
+  }
   if ((port ?? host ?? listen.port ?? listen.host) !== undefined) {
     const name = socketPath === undefined ? 'listen.path' : 'socketPath';
     throw new TypeError(`${name}: a Unix socket has neither port nor host`);

@@ -53,6 +53,8 @@ import { Session } from './session.ts';
 const CLOSE_BATCH = 64;
 /** Ms that `Hub.close` waits for the sessions beyond their timeout. */
 const SLACK_MS = 1_000;
+/** Time until {@link Sessions.close} reports that it waits for a listener, in ms. */
+const WAIT_MS = 1_000;
 
 /** The backplanes of all hubs. Two hubs must not share one. */
 const usedBackplanes = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -85,6 +87,8 @@ export class Sessions<Data> implements LocalHub {
   /** See `HubStats.refused`. */
   refusedCount = 0;
   readonly #running = new RunningListeners();
+  /** The event whose listener runs now, up to its first `await`. */
+  #calling: string | undefined;
   /** How the hub closes; undefined before {@link close}. */
   #plan: ClosePlan | undefined;
   /** Ends the wait of {@link close} for its next session. */
@@ -203,6 +207,7 @@ export class Sessions<Data> implements LocalHub {
    */
   async close(plan: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
+    const cancelTell = this.#tellWhileItWaits();
     this.#plan = plan;
     // The constructor reports a failure to load the code.
     await this.#linkLoaded?.catch(() => {});
@@ -220,6 +225,7 @@ export class Sessions<Data> implements LocalHub {
       await this.#untilIdle(sentAt + this.#plan.timeout - this.platform.now());
       await this.#untilDelivered();
     }
+    cancelTell();
     this.ended = true;
     await this.#stopLink();
     this.#failures.flushAll();
@@ -266,9 +272,19 @@ export class Sessions<Data> implements LocalHub {
   async #untilIdle(ms: number): Promise<void> {
     // Listeners of `disconnect` are called some microtasks after the end of the last connection.
     await new Promise<void>((next) => this.platform.yield(next));
-    const { early } = this.#running;
-    if (early > 0) this.failed(undefined, waitError(early));
     await this.#running.untilIdle(this.platform, ms);
+  }
+
+  /**
+   * Reports that the close waits for a listener, which may await the close: at once if a listener has
+   * called it, else after {@link WAIT_MS}.
+   */
+  #tellWhileItWaits(): () => void {
+    const ms = this.#calling === undefined ? WAIT_MS : 0;
+    return this.platform.setTimer(ms, () => {
+      const { early } = this.#running;
+      if (early.size > 0) this.failed(undefined, waitError(early));
+    });
   }
 
   /** Calls `visit` for each session, a few in each turn of the event loop. */
@@ -344,8 +360,10 @@ export class Sessions<Data> implements LocalHub {
   ): unknown {
     let pending: unknown[] | undefined;
     // Computed first, because a listener may close the hub.
-    const isEarly = !this.closed;
+    const early = this.closed ? undefined : event;
+    const outer = this.#calling;
     for (const listener of this.listeners.of(event)) {
+      this.#calling = event;
       try {
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
         if (!isThenable(result)) continue;
@@ -353,15 +371,17 @@ export class Sessions<Data> implements LocalHub {
         pending.push(result.then(undefined, (error) => this.listenerFailed(session, error)));
       } catch (error) {
         this.listenerFailed(session, error);
+      } finally {
+        this.#calling = outer;
       }
     }
     if (pending === undefined) return undefined;
-    return this.#running.add(Promise.all(pending), isEarly);
+    return this.#running.add(Promise.all(pending), early);
   }
 
   /** Makes {@link close} wait for `work`, as for a listener. `work` never rejects. */
   counts(work: Promise<unknown>): Promise<unknown> {
-    return this.#running.add(work, !this.closed);
+    return this.#running.add(work, this.closed ? undefined : 'request');
   }
 
   /** A listener threw or rejected. */
@@ -504,7 +524,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Messages of a room, or of broadcasts, may be missing after `from`. */
   missed(room: string | undefined, from: Position | undefined): void {
-    if (room !== undefined) this.rooms.states.gapReported(room);
+    if (room !== undefined) this.rooms.states.clearUnsure(room);
     this.gapCount++;
     if (from === undefined) this.emit('gap', undefined, room);
     else this.emit('gap', undefined, room, from);

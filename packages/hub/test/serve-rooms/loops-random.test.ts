@@ -36,7 +36,7 @@ afterEach(() => {
 const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 type Node = ReturnType<typeof serveRooms>;
-type Item = RoomMessage<unknown, unknown>;
+type Item = RoomMessage<unknown>;
 
 const numberOf = (data: unknown): number => (data as { n: number }).n;
 
@@ -50,13 +50,13 @@ class Reader {
   #reads = true;
   #wake = (): void => {};
   ended = false;
-  error: unknown;
+  error: Error | undefined;
 
   constructor(loop: AsyncIterableIterator<Item>, options: JoinOptions, begun: number) {
     this.#loop = loop;
     this.options = options;
     this.begun = begun;
-    this.#read().catch((error: unknown) => (this.error = error));
+    this.#read().catch((error: Error) => (this.error = error));
   }
 
   toggle(reads = !this.#reads): void {
@@ -92,7 +92,6 @@ class Simulation {
   /** Whether dials wait. */
   #isOffline = false;
   #isSlow = true;
-  #isAway = false;
   readonly readers: Reader[] = [];
   #count = 0;
   /** The largest number that has arrived. */
@@ -281,7 +280,7 @@ class Simulation {
   #faultsOf(reader: Reader): string[] {
     const { items, options, begun, ended, error } = reader;
     const faults: string[] = [];
-    if (error !== undefined) faults.push(String(error));
+    if (error !== undefined) faults.push(error.message);
     let last: number | undefined;
     let isTold = false;
     for (const item of items) {
@@ -323,7 +322,7 @@ class Simulation {
   #faultsOfState(reader: Reader): string[] {
     const { items, ended, options, error } = reader;
     const faults: string[] = [];
-    if (error !== undefined) faults.push(String(error));
+    if (error !== undefined) faults.push(error.message);
     let has = -1;
     let last: number | undefined;
     for (const item of items) {

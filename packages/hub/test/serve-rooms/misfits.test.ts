@@ -41,7 +41,7 @@ function startRoom(rules: Partial<RoomRules> = {}, hasState = false) {
   return { room, hub, publish };
 }
 
-type Loop = AsyncIterator<RoomMessage<{ n: number }, unknown>, unknown>;
+type Loop = AsyncIterator<RoomMessage<{ n: number }>, unknown>;
 type Got = readonly [item: string, ms: number];
 
 /** A page with its items, each with the time of its arrival. */
@@ -70,7 +70,7 @@ async function read(loop: Loop, got: Got[]): Promise<void> {
     const { done, value } = await loop.next();
     if (done) return;
     if (value.kind === 'message') got.push([`${value.data.n}`, performance.now()]);
-    else if (value.kind === 'state') got.push([`state ${value.data}`, performance.now()]);
+    else if (value.kind === 'state') got.push([`state ${String(value.data)}`, performance.now()]);
     else got.push([value.kind, performance.now()]);
   }
 }

@@ -47,6 +47,7 @@ const NAMES = [
   'port',
   'host',
   'socketPath',
+  'replaceStale',
   'listen',
   'tls',
 ];
@@ -96,7 +97,15 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
   readonly #hasFallback: boolean;
 
   constructor(options: RawServeOptions<AdmitOrRefuse>, handlers: AnyHandlers) {
-    const { port: _port, host: _host, socketPath: _path, listen: _listen, tls, ...own } = options;
+    const {
+      port: _port,
+      host: _host,
+      socketPath: _path,
+      replaceStale: _replaceStale,
+      listen: _listen,
+      tls,
+      ...own
+    } = options;
     const upgrader = new RawUpgrader(own);
     const { acceptor, heads } = RawUpgrader.partsOf(upgrader as RawUpgrader);
     const listener = upgrader.listener(handlers as HandlerOrRoutes<string, unknown, RequestFacts>);
@@ -140,7 +149,8 @@ function tlsServer(
 ): TlsServer {
   const bound = handshakeTimeout === false ? {} : { handshakeTimeout: handshakeTimeout ?? 10_000 };
   const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
-  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, reporter) };
+  // Without allowHalfOpen: Node would not see a FIN within the TLS handshake. `HeadReading` sets it then.
+  const options = { ...bound, ...alpn, ...tls, ...guardedTls(tls, reporter) };
   const server = withReadableKeys('tls', () => createTlsServer(options));
   // The TLS handshake has failed, so no client can read an answer.
   return server.on('tlsClientError', (_error, socket) => void socket.destroy());

@@ -1,14 +1,7 @@
-import {
-  BackpressureError,
-  CloseCode,
-  CloseError,
-  type ConnLike,
-  portablePlatform,
-  ReadLimitError,
-} from '@ws/conn';
+import { CloseCode, CloseError, type ConnLike, portablePlatform, ReadLimitError } from '@ws/conn';
 import { Deferred, internalsOf, reportError } from '@ws/conn/internal';
-import { ErrorCode, RpcError } from '../rpc-error.ts';
 import type { ClientRooms } from './client-rooms.ts';
+import { Delays, maySucceedLater } from './delays.ts';
 import { Misfits } from './misfits.ts';
 import {
   type JoinAnswer,
@@ -21,10 +14,6 @@ import {
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
 import { KnownMembers } from './room-members.ts';
 import type { KeySchemas } from './room-schemas.ts';
-
-/** Bounds of the time in ms before a failed request is sent again. */
-const LEAST_DELAY_MS = 1_000;
-const MOST_DELAY_MS = 30_000;
 
 /** One room of a client. Its loops share one join. */
 export class ClientRoom {
@@ -77,7 +66,7 @@ export class ClientRoom {
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
-  readonly #misfits = new Misfits(() => this.#replaceMisfits());
+  readonly #misfits = new Misfits<RoomLoop>(() => this.#replaceMisfits());
   /** Whether a join requests a state in place of messages that do not fit. The loops continue meanwhile. */
   #needsState = false;
 
@@ -439,8 +428,8 @@ export class ClientRoom {
     const positions = lacking.map((loop) => loop.beginJoin());
     const least = oldest(positions);
     const others = [...this.#loops].filter((loop) => !loop.isBehind && !lacking.includes(loop));
-    const live = others.map(({ position }) => position);
-    return least && oldest([least, ...live.filter((each) => each?.epoch === least.epoch)]);
+    const known = others.map((loop) => loop.since);
+    return least && oldest([least, ...known.filter((each) => each?.epoch === least.epoch)]);
   }
 
   /** Lets the loops join again that have not got what another join has brought. */
@@ -515,12 +504,6 @@ export class ClientRoom {
   }
 }
 
-/** Whether a request may succeed when it is sent again. */
-export function maySucceedLater(error: unknown): boolean {
-  if (error instanceof RpcError) return error.code === ErrorCode.Busy;
-  return error instanceof BackpressureError;
-}
-
 /** Reports an error of a room: a value that does not fit its schema, or a failed publication. */
 export function reportFor(room: string, error: unknown): void {
   const where = `room ${JSON.stringify(room)}`;
@@ -531,23 +514,6 @@ export function reportFor(room: string, error: unknown): void {
 export async function endedByReadLimit(conn: ConnLike): Promise<boolean> {
   const { error } = await internalsOf(conn).closed;
   return error instanceof ReadLimitError;
-}
-
-/** The growing delays before a request is sent again. */
-export class Delays {
-  #ms = LEAST_DELAY_MS;
-
-  /**
-   * Calls `done` after a random time between half of the delay and the full delay, so that many
-   * clients do not send at the same time. The next delay is twice as long.
-   *
-   * @returns A function that stops the wait.
-   */
-  wait(done: () => void): () => void {
-    const ms = this.#ms * (1 - Math.random() / 2);
-    this.#ms = Math.min(2 * this.#ms, MOST_DELAY_MS);
-    return portablePlatform.setTimer(ms, done);
-  }
 }
 
 /** A copy of what JSON has. `structuredClone` is not in each page, and slower. */

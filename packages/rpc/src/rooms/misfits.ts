@@ -1,5 +1,4 @@
 import { portablePlatform } from '@ws/conn';
-import type { RoomLoop } from './room-loop.ts';
 
 /** Bounds in ms of the interval between two replacements. */
 const FIRST_MS = 1_000;
@@ -8,11 +7,13 @@ const LONGEST_MS = 60_000;
 /**
  * The messages of one room that do not fit their schema. Loops pass over them. After an interval, which
  * grows while such messages arrive, the room replaces them by a state, or by a gap.
+ *
+ * @typeParam Loop - A loop of the application.
  */
-export class Misfits {
+export class Misfits<Loop> {
   readonly #replace: () => void;
   /** The loops that have passed over a message since the last replacement. */
-  #loops = new Set<RoomLoop>();
+  #loops = new Set<Loop>();
   #ms = FIRST_MS;
   /** When a loop last passed over a message, in ms. */
   #lastAt: number | undefined;
@@ -39,7 +40,7 @@ export class Misfits {
   }
 
   /** Called when a loop has passed over a message. */
-  add(loop: RoomLoop): void {
+  add(loop: Loop): void {
     const now = portablePlatform.now();
     if (now - (this.#lastAt ?? now) > 2 * this.#ms) this.#ms = FIRST_MS;
     this.#lastAt = now;
@@ -61,7 +62,7 @@ export class Misfits {
   }
 
   /** Called for a replacement by gaps. Returns the loops that need one. */
-  takeLoops(): ReadonlySet<RoomLoop> {
+  takeLoops(): ReadonlySet<Loop> {
     const loops = this.#loops;
     this.forget();
     return loops;

@@ -41,7 +41,7 @@ export function startByHand() {
   return {
     live,
     /** Begins a loop. Returns its items: data, or a kind. */
-    loop(options?: JoinOptions): string[] {
+    loop: (options?: JoinOptions): string[] => {
       const items: string[] = [];
       void read(rooms.join('r', options), items);
       return items;
@@ -49,7 +49,7 @@ export function startByHand() {
     /** Begins a loop that the test reads. */
     slowLoop: (options?: JoinOptions) => rooms.join('r', options),
     /** Waits for the next join. */
-    async asked() {
+    asked: async () => {
       await expect.poll(() => requests.length, { interval: 1 }).toBeGreaterThan(0);
       const { request, server } = requests.shift()!;
       expect(request.method).toBe('room.join');
@@ -62,7 +62,7 @@ export function startByHand() {
     /** Whether a request waits. */
     hasRequests: (): boolean => requests.length > 0,
     /** Sends the messages `epoch from` to `epoch to`. */
-    async messages(epoch: string, from: number, to = from): Promise<void> {
+    messages: async (epoch: string, from: number, to = from): Promise<void> => {
       for (let n = from; n <= to; n++) {
         await send('room.message', { position: at(epoch, n), data: `${epoch}${n}` });
       }
