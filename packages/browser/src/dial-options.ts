@@ -123,6 +123,8 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
 
 /** A hint for an option that a page cannot have. Smaller than the table of `optionHint`. */
 export function pageHint(name: string): string | undefined {
+  if (name === 'limitCloseCode') return 'it is gone: the code is always 3009';
+  if (name === 'stream') return 'it is gone: leave it out';
   if (!/^(auth|compression|headers|heartbeat|jar|origin|proxy|tls)$/.test(name)) return undefined;
   return `the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type BrowserConn,
   type FreshURL,
@@ -202,6 +202,7 @@ describe('a function for the URL', () => {
   /** Two connections of `reconnecting` or a ReconnectingConn, which end; then it is stopped. */
   async function twice(url: FreshURL): Promise<string[]> {
     const { live, sockets } = liveOf({}, url);
+    void live.receive(() => {}).catch(() => {});
     for (const i of [0, 1]) {
       const socket = await openAt(sockets, i);
       socket.end(1006);
@@ -223,6 +224,19 @@ describe('a function for the URL', () => {
     });
     expect(later[0]).toMatch(/^ws:\/\/h\/\?ticket=\d$/);
     expect(later[1]).not.toBe(later[0]);
+  });
+
+  it('17 fails in one line of the console, without a stack: code may catch its error', async () => {
+    const print = vi.spyOn(console, 'error').mockReturnValue();
+    onTestFinished(() => print.mockRestore());
+    const { live } = liveOf({ retry: () => false }, () => {
+      throw new TypeError('401 Unauthorized');
+    });
+    await expect(live.receive(() => {})).rejects.toThrow('401 Unauthorized');
+    await pass(10);
+    const line = expect.stringMatching(/^TypeError: 401 Unauthorized\. Later dials[^\n]*$/);
+    expect(print.mock.calls).toEqual([[line]]);
+    await live.close();
   });
 
   it('is called again after its error, which `retry` gets', async () => {
@@ -279,6 +293,7 @@ describe('a function for the URL', () => {
 describe('ReconnectingConn', () => {
   it('keeps messages for the next connection and emits open and close', async () => {
     const { live, sockets } = liveOf({ onOpen: (conn) => conn.send('hello') });
+    void live.receive(() => {}).catch(() => {});
     const events: unknown[] = [];
     live.on('open', (conn) => events.push(conn.state));
     live.on('close', ({ code }) => events.push(code));

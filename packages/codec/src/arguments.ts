@@ -20,6 +20,9 @@ export function checkOptionNames(owner: string, options: unknown, known: readonl
   }
 }
 
+/** Removed options of a FrameDecoder. */
+const GONE: readonly string[] = ['assembleInto', 'holdLimit', 'simd', 'unmask'];
+
 /**
  * Checks the role of a decoder or an encoder, and that it has no other options than the known ones.
  * The lists and guesses of {@link checkOptionNames} would double the cost in a bundle.
@@ -32,7 +35,9 @@ export function checkCoderOptions(
   unknown: object,
 ): asserts role is 'client' | 'server' {
   for (const name in unknown) {
-    throw new TypeError(`${owner}: unknown option ${name}; see ${owner}Options`);
+    const isGone = GONE.includes(name);
+    const cure = isGone ? 'it is gone: copy the pieces' : `see ${owner}Options`;
+    throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
   if (role !== 'client' && role !== 'server') {
     throw new TypeError("role must be 'client' or 'server'");

@@ -9,6 +9,7 @@ export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
+export { addHabits, type Facts, type Habits } from './habits.ts';
 export {
   type Admissible,
   Admission,
@@ -33,7 +34,7 @@ export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
-export { formatJSON } from './read/json.ts';
+export { checkNoMaps, formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
 export { limitRate } from './read/rate.ts';
 export { reportError } from './report/report.ts';
@@ -50,11 +51,14 @@ export {
   badType,
   bound,
   checkNames,
+  checkNoMore,
   checkOptionNames,
+  checkReceive,
   duration,
   hasOwn,
   isThenable,
   kind,
+  nearName,
   onRejection,
   whole,
 } from './validate.ts';

@@ -69,7 +69,9 @@ export function checkNames(
   hintOf?: HintOf,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw badType(`${owner}: expected an object of options`, options);
+    const { message } = badType(`${owner}: expected an object of options`, options);
+    const isCallback = typeof options === 'function';
+    throw new TypeError(isCallback ? `${message}; a result is a promise: await it` : message);
   }
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
@@ -81,14 +83,47 @@ export function checkNames(
     }
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
-    const advice = hintOf?.(name, known) ?? `known options: ${known.join(', ')}`;
+    if ('~standard' in options) throw noSchema(owner);
+    const other = name === 'schema' ? CHECK_VALUE : `known options: ${known.join(', ')}`;
+    const advice = hintOf?.(name, known) ?? other;
     throw new TypeError(`${owner}: unknown option ${name}; ${advice}`);
   }
 }
 
+/**
+ * Checks that a public method which once took more arguments gets no more than it takes.
+ *
+ * @param more - What the caller passed after them.
+ * @throws TypeError that says where a schema is checked.
+ */
+export function checkNoMore(owner: string, more: readonly unknown[]): void {
+  if (more.length > 0) throw noSchema(owner);
+}
+
+/** @throws TypeError unless the arguments of a `receive` are one function. */
+export function checkReceive(handler: unknown, more: readonly unknown[]): void {
+  checkNoMore('receive', more);
+  if (typeof handler === 'function') return;
+  throw badType('receive: expected a function', handler);
+}
+
+function noSchema(owner: string): TypeError {
+  return new TypeError(`${owner}: it takes no schema and no further argument; ${CHECK_VALUE}`);
+}
+
+const CHECK_VALUE = 'check the value in your handler';
+const IS_GONE = 'it is gone: the bound is always';
+
 /** Removed options of any package, and advice. */
 const REMOVED: Readonly<Record<string, string>> = {
+  autoResponse: 'it is gone: answer in the handler; hibernating of @ws/fetch has it',
+  extensions: 'a Conn has one: use extension of new Conn',
+  maxEmptyFragments: `${IS_GONE} 1024`,
+  maxNameBytes: `${IS_GONE} 256 bytes`,
+  maxPendingPings: `${IS_GONE} 64`,
   readBufferSize: 'it had no effect: leave it out',
+  slice: `${IS_GONE} 8 ms`,
+  window: `${IS_GONE} 256 KiB`,
 };
 
 /** Suggests the known name that is similar to `name`. Undefined when none is. */

@@ -44,6 +44,10 @@ export function upgradeOn({
   wireIsChecked,
 }: Runtime): Upgrade {
   return async (request, options, handler) => {
+    checkRequest(request);
+    if (typeof options === 'function') {
+      throw new TypeError('upgrade: write upgrade(request, {}, handler)');
+    }
     // Now: `fetch` may return before the login is known.
     const call = callOf?.(request);
     if (call) call.upgrades++;
@@ -104,4 +108,21 @@ export async function callFetch<Info>(
   } finally {
     call?.stop();
   }
+}
+
+/** @throws TypeError for what other frameworks and node:http call a request. */
+function checkRequest(request: unknown): void {
+  const { headers, req, socket } = Object(request) as Record<
+    string,
+    { get?: unknown; raw?: unknown }
+  >;
+  if (typeof headers?.get === 'function') return;
+  if (req?.raw !== undefined) {
+    throw new TypeError(
+      'upgrade: expected a Request, got the context of Hono; write upgrade(c.req.raw, options, handler)',
+    );
+  }
+  const cure =
+    socket === undefined ? '' : '; a request of node:http needs the Upgrader of @ws/node-server';
+  throw new TypeError(`upgrade: expected a Request${cure}`);
 }

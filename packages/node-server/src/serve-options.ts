@@ -157,13 +157,13 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<AdmitOrRefuse>)
     if (tls === undefined) return;
     throw new TypeError("http2: 'clear' cannot be combined with tls; use http2: true");
   }
+  if (isObject) checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   if (tls === undefined) {
     throw new TypeError(
       "http2: tls is missing; browsers use HTTP/2 only over TLS; use http2: 'clear' behind a proxy",
     );
   }
   if (!isObject) return;
-  checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   if (http2.maxStreams !== undefined) whole('http2.maxStreams', http2.maxStreams, 1, 2 ** 32 - 1);
 }
 

@@ -10,15 +10,17 @@ import {
   ReadPendingError,
 } from '@ws/conn';
 import {
+  addHabits,
   CallPromise,
   causeText,
   checked,
+  checkReceive,
   Deferred,
   errorOf,
   fromCaller,
+  type Habits,
   internalsOf,
   isThenable,
-  kind,
   markHandled,
   RESOLVED,
   refused,
@@ -27,8 +29,9 @@ import {
 } from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
-import { ConnectionSeries } from './connection-series.ts';
+import { ConnectionSeries, checkRetry } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
+import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
@@ -44,6 +47,7 @@ const REPLACED_MS = 1_000;
  * The base of the classes `ReconnectingConn`. The class of this package takes a dial function, the
  * classes of node-client and browser take a URL.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
@@ -89,7 +93,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
-      { ...plan, dial: this.#reportingDial(plan) },
+      { ...plan, dial: this.#reportingDial(plan), retry: reportingRetry(plan) },
       (conn, signal) => this.#prepare(conn, signal),
     );
     this.closed = this.#settled.promise;
@@ -145,8 +149,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *   `maxBufferedAmount` of the open connection when no message waits, or above a bound of `resend`
    *   for a message with an id; CloseSentError after `close`; the error that ended this object; for a
    *   message without an id, the error of the connection that had accepted it and broke; for a message
-   *   with an id, CloseError when three connections in a row have ended at it with 1007 or 1009;
-   *   TypeError for other data or a used id.
+   *   with an id, CloseError when three connections in a row have ended at it with 1002, 1003,
+   *   1007 or 1009, or ten over `resend.poisonAfter` with 1011; TypeError for other data or a used id.
    */
   send(data: MessageData): Promise<void> {
     try {
@@ -160,7 +164,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       const isDirect = conn !== undefined && this.#backlogConn !== conn;
       if (isDirect && id === undefined) return this.#counted(conn.send(data));
       const entry = this.#queue.add(data, id);
-      if (this.#conn === undefined) this.#chain.want();
+      if (this.#conn === undefined) this.#chain.want(false);
       else if (isDirect) {
         this.#queue.took(entry);
         // When the connection breaks, the next one gets the message.
@@ -227,9 +231,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * @throws (rejects) The error that ended this object; the error of the handler; ReadPendingError
    *   when `receive` was called before; TypeError when `handler` is not a function.
    */
-  receive(handler: MessageHandler): Promise<void> {
-    if (typeof handler !== 'function') {
-      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
+  receive(handler: MessageHandler): Promise<void>;
+  receive(handler: MessageHandler, ...more: unknown[]): Promise<void> {
+    try {
+      checkReceive(handler, more);
+    } catch (error) {
       return this.#badArgument(error, 'receive');
     }
     if (this.#receives) {
@@ -240,11 +246,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Iterates over the messages of all connections, in their order. While the loop has not reached the
-   * last connection, the next dial waits until the loop reaches it, or until there is a message to
-   * send. If the loop is 64 connections behind, the dial waits only for the loop. The iteration ends
-   * with this object, and throws the error that ended this object. `break` leaves this object open.
-   * `return()` ends a pending `next()` without a message.
+   * Iterates over the messages of all connections, in their order. After a connection has ended, the
+   * next dial waits until a loop or `receive` reads that connection, or until there is a message to send.
+   * The messages that no code has read wait for the next loop. While they have `readAhead` bytes or more,
+   * or are of 64 connections, the dial waits only for a reader. The iteration ends with this object, and
+   * throws the error that ended this object. `break` leaves this object open. `return()` ends a pending
+   * `next()` without a message.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stop = new AbortController();
@@ -348,7 +355,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();
     if (conn !== undefined) this.#detach();
-    this.#chain.want();
+    this.#chain.want(true);
     this.#series.dialNow(conn !== undefined);
     if (conn !== undefined) closeReplaced(conn);
     return this.#reconnected.promise;
@@ -433,7 +440,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     await detached.promise;
     // After `close` the end waits for no reader, because a handler may await `close`.
     if (this.#isClosing) return;
-    if (!this.#queue.isEmpty) this.#chain.want();
+    if (!this.#queue.isEmpty) this.#chain.want(false);
     await untilAborted(this.#series.signal, this.#chain.mayDial());
   }
 
@@ -452,7 +459,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#conn = undefined;
     this.#readAhead = undefined;
     this.#queue.window?.closed();
-    this.#chain.closed();
     this.#detached.resolve();
   }
 
@@ -564,3 +570,23 @@ function closeReplaced(conn: ConnLike): void {
   void internalsOf(conn).closed.then(() => clearTimeout(timer));
   if (conn.state === 'open') void markHandled(conn.close());
 }
+
+/** The option `retry`. Its error ends the object, and perhaps no code awaits that. */
+function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): LivePlan<C>['retry'] {
+  if (retry === undefined) return undefined;
+  return (error, attempt) => {
+    try {
+      return checkRetry(retry(error, attempt), error);
+    } catch (mistake) {
+      report(mistake, { where: 'retry' });
+      throw mistake;
+    }
+  };
+}
+
+/** What a ReconnectingConn has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS);

@@ -35,6 +35,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   readonly type: DataType;
   readonly #pieces: PieceQueue;
   readonly #connection: Connection;
+  /** Whether `bytes`, `text` or `json` has read the rest. */
+  #hasRest = false;
 
   /** @internal */
   constructor(type: DataType, pieces: PieceQueue, connection: Connection) {
@@ -121,9 +123,16 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** Reads the rest of the message. You own the bytes. */
+  /**
+   * Reads the rest of the message. You own the bytes.
+   *
+   * @throws (rejects) TypeError when `bytes`, `text` or `json` has read it before.
+   */
   bytes(): Promise<OwnedBytes> {
     if (this.#pieces.reading) return this.#rejectClash();
+    if (this.#hasRest) {
+      return this.#reject(new TypeError('the message was read before; keep the first result'));
+    }
     return this.#rejectionIfFailed() ?? this.#whileReading(() => this.#bytes());
   }
 
@@ -148,7 +157,10 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     let length = 0;
     for (;;) {
       const piece = await this.#next((pieces) => pieces.shift(), undefined);
-      if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
+      if (piece === undefined) {
+        this.#hasRest = true;
+        return length === all.length ? all : copyOf(all, 0, length);
+      }
       if (length + piece.length > all.length) {
         // Doubling the array bounds the cost. On average, growth copies each byte at most twice.
         const grown = new Uint8Array(
@@ -308,7 +320,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
   // Messages that the rate holds come before the arriving message.
-  const canStart = inbox.ended === undefined && !inbox.heldByRate;
+  const canStart = inbox.ended === undefined && !inbox.isHeld;
   const begun = canStart ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);

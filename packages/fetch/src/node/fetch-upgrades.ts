@@ -81,7 +81,9 @@ export class FetchUpgrades implements Wrapper {
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
     if (typeof fetch !== 'function') {
-      throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
+      const hasFetch = typeof (fetch as { fetch?: unknown } | null)?.fetch === 'function';
+      const cure = hasFetch ? '; write serveFetch(app.fetch, { port })' : '';
+      throw new TypeError(`fetch: expected a function, got ${typeof fetch}${cure}`);
     }
     checkNodeOptions(options);
     this.#fetch = fetch;
@@ -186,6 +188,11 @@ async function answer(
     res.shouldKeepAlive = false;
     res.assignSocket(socket);
     res.on('error', () => {});
+    // At an upgrade http.Server removes its listener for 'drain' from the socket, which passes the
+    // event to the response.
+    socket.on('drain', () => {
+      if (res.writableNeedDrain) res.emit('drain');
+    });
     // The server looks whether the head is sent.
     await sendResponse(res, response, (error) => reportTo(report, error, { where: 'fetch' }));
   }

@@ -94,6 +94,7 @@ export function runCluster<App extends ClusterApp>(
 }
 
 function checkOptions(options: RunClusterOptions, start: unknown) {
+  if (typeof options === 'function') throw new TypeError('runCluster: write runCluster({}, start)');
   checkOptionNames('runCluster', options, ['workers', 'signals'], 'ignore');
   const { workers = availableParallelism(), signals = true } = options;
   whole('workers', workers);

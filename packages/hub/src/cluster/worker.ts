@@ -1,9 +1,10 @@
 import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { isError, kind, onRejection } from '@ws/conn/internal';
+import { loneHubs } from '../lone-hubs.ts';
 import {
   type Act,
   actOf,
@@ -61,6 +62,13 @@ export class RunningApp<App extends ClusterApp> {
   async #close(options: ClusterCloseOptions): Promise<void> {
     try {
       await this.#closeApp(options);
+      const open = acceptedConnections();
+      // The process ends now, and their clients get 1006 instead of 1001.
+      if (open > 0) {
+        console.error(
+          `runCluster: close has settled while ${open} connections are open; let it await hub.close(how), then server.close(how)`,
+        );
+      }
     } catch (error) {
       console.error(error);
       process.exitCode = 1;
@@ -71,6 +79,14 @@ export class RunningApp<App extends ClusterApp> {
   async #closeApp(options: ClusterCloseOptions): Promise<void> {
     await this.#app?.close(options);
   }
+}
+
+/** The open connections that servers of this process have accepted. Node has no public list. */
+function acceptedConnections(): number {
+  const { _getActiveHandles: handles } = process as { _getActiveHandles?: () => object[] };
+  const isAccepted = (handle: Partial<Socket & { server: object }>): boolean =>
+    handle.server !== undefined && handle.server !== null && handle.destroyed === false;
+  return (handles?.call(process) ?? []).filter(isAccepted).length;
 }
 
 /** Runs the application in a worker of a primary that has called `runCluster`. */
@@ -94,6 +110,7 @@ export async function runWorker<App extends ClusterApp>(
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
+    warnOfLoneHubs();
     send(['ready']);
     return result;
   } catch (reason) {
@@ -113,6 +130,21 @@ function refuseConnections(): void {
     // In Node 20, 0 means no limit.
     (message as { socket: { server: Server } }).socket.server.maxConnections = -1;
   });
+}
+
+/**
+ * Warns once of a hub without a backplane in this worker: its rooms have only the clients of this
+ * worker, and no call fails.
+ */
+function warnOfLoneHubs(): void {
+  const lone = loneHubs();
+  lone.added = () => {
+    lone.added = () => {};
+    process.emitWarning(
+      'runCluster: a hub of this worker has no backplane, so its rooms have only the clients of this worker; pass backplane: clusterBackplane()',
+    );
+  };
+  if (lone.count > 0) lone.added();
 }
 
 /** Sends the error of `start` to the primary, and ends the process. */

@@ -22,7 +22,7 @@ import {
   ROOM_REFUSED,
   type RoomMethods,
 } from '@ws/rpc/internal';
-import { checkText, eventNameOf, jsonOf, prepare } from '../arguments.ts';
+import { bytesAbove, checkText, dataOf, eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
@@ -38,6 +38,8 @@ import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room
 
 /** Longest result of the option `stamp`, in bytes of JSON. */
 const MAX_STAMP_BYTES = 1_024;
+/** Largest `state`, as the hub bounds it. */
+const MAX_STATE_BYTES = 1_048_576;
 /** Bound of the calls of `mayJoin` for one join, whose answers the application takes back. */
 const MAX_ASKED = 3;
 /** Default of `hub.maxRoomsPerSession`. */
@@ -111,13 +113,50 @@ export class RoomServer<Data> {
   #roomOptions(table: RoomTable<Data>, hasBackplane: boolean): Record<string, RoomOptions<Data>> {
     const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
       messageText(message, room, position);
-    return Object.fromEntries(
+    const ofTable = Object.fromEntries(
       Object.entries(table).map(([key, { history, presence, schema, state }]) => {
         const accept: RoomOptions['accept'] = (message, room) =>
           this.#accept(message, room, schema);
         const delivery = hasBackplane ? 'through' : 'local-first';
-        return [key, { history, presence, form, accept, delivery, state: state && stateOf(state) }];
+        return [
+          key,
+          { history, presence, form, accept, delivery, state: state && this.#stateOf(key, state) },
+        ];
       }),
+    );
+    return { '*': { accept: (message, room) => this.#acceptOutside(message, room) }, ...ofTable };
+  }
+
+  /** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
+  #stateOf(
+    key: string,
+    state: NonNullable<KeyRules<Data>['state']>,
+  ): NonNullable<RoomOptions['state']> {
+    return async (room, { position, signal }) => {
+      try {
+        const value = await state(room, { signal });
+        const text = stateText(room, position, dataOf(value, `rooms[${quoted(key)}].state`));
+        const bytes = bytesAbove(text, MAX_STATE_BYTES);
+        if (bytes === undefined) return text;
+        // Later calls would get no smaller state, so the client must not ask again.
+        const why = `the state of the room has ${bytes} bytes, of at most ${MAX_STATE_BYTES}`;
+        const error = new RpcError(ErrorCode.InternalError, why);
+        this.#sessions.reportTogether('states were too large', error);
+        throw error;
+      } catch (cause) {
+        throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
+      }
+    };
+  }
+
+  /**
+   * Checks a message that the application publishes in a room outside of the table. Only the
+   * application can join a session to one, so without a member its name is a mistake.
+   */
+  #acceptOutside(message: PreparedMessage, room: string): PreparedMessage {
+    if (this.hub.room(room).members.size > 0) return message;
+    throw new TypeError(
+      `publish: no key of the table fits ${quoted(room)}, and no session of this node is in it`,
     );
   }
 
@@ -162,7 +201,8 @@ export class RoomServer<Data> {
 
   /** Sends an event to the members of a room, on all nodes. */
   emit(room: string, text: string): Promise<unknown> {
-    if (this.#rulesOf(room) === undefined) return this.hub.room(room).publish(text);
+    const isOutside = this.#rulesOf(room) === undefined;
+    if (isOutside) return this.#sessions.rooms.publish(room, text, {}, true);
     return this.#sessions.rooms.emit(room, asIs(text), false);
   }
 
@@ -315,10 +355,10 @@ export class RoomServer<Data> {
    *
    * @throws {@link RpcError} when `stamp` throws, or returns a value that is too long or no JSON.
    */
-  #stampOf({ stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
+  #stampOf({ key, stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
     if (stamp === undefined) return undefined;
     try {
-      const text = jsonOf(stamp(session), 'stamp');
+      const text = dataOf(stamp(session), `rooms[${quoted(key)}].stamp`);
       checkText('stamp', text, 1, MAX_STAMP_BYTES);
       return text;
     } catch (error) {
@@ -451,19 +491,6 @@ export class RoomServer<Data> {
     if ((session === leaving && room === name) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
   }
-}
-
-/** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
-function stateOf<Data>(
-  state: NonNullable<KeyRules<Data>['state']>,
-): NonNullable<RoomOptions['state']> {
-  return async (room, { position, signal }) => {
-    try {
-      return stateText(room, position, jsonOf(await state(room, { signal }), 'state'));
-    } catch (cause) {
-      throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
-    }
-  };
 }
 
 /** Whether `error` is a RoomRefusedError, of any copy of this package. */

@@ -269,13 +269,38 @@ describe('a loop over a room with a state', () => {
   it.each([
     ['a value that JSON does not have', () => new Map()],
     ['undefined', () => undefined],
-    ['more than 1 MiB', () => 'x'.repeat(1_048_577)],
   ])('gets no state that is %s', async (_, state) => {
     const { node, errors } = startNode({ r: { history: true, mayJoin: true, state } });
     const { ask } = startRaw(node);
     const { error } = await ask('room.join', { room: 'r' });
     expect(error).toMatchObject({ code: -32_000 });
     expect(errors.length).toBeGreaterThan(0);
+  });
+});
+
+describe('EB1 a state of more than 1 MiB', () => {
+  it.each([
+    ['letters', 'x'.repeat(1_048_577)],
+    ['letters of three bytes', '日'.repeat(350_000)],
+    ['letters of six bytes in JSON', '\u0001'.repeat(175_000)],
+  ])('ends the loop, is reported and is not asked for again: %s', async (_, text) => {
+    let calls = 0;
+    const state = (): string => {
+      calls++;
+      return text;
+    };
+    const { node, hub, errors } = startNode({ r: { history: true, mayJoin: true, state } });
+    const { rooms } = startClient(node);
+    const loop = rooms.join('r');
+    await expect(loop.next()).rejects.toMatchObject({
+      code: -32_603,
+      message: expect.stringMatching(/^the state of the room has \d+ bytes, of at most 1048576$/),
+    });
+    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    await turns(20);
+    expect(calls).toBe(1);
+    expect(hub.room('r').members.size).toBe(0);
+    expect(errors.map(String).join()).toContain('the state of the room has');
   });
 });
 
@@ -332,7 +357,7 @@ describe('the joins of a room with a state', () => {
     for (let i = 0; i < 20; i++) await send('room.join', { room: `large/${i}` }, i);
     await turns(50);
     expect(session.roomCount).toBe(20);
-    expect(reserve.mock.results.filter(({ value }) => value === true)).toHaveLength(1);
+    expect(reserve.mock.results.filter(({ value }) => value === undefined)).toHaveLength(1);
     // The client reads at last, and gets all of them.
     const rooms = new Set<unknown>();
     while (rooms.size < 20) {

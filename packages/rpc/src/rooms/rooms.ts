@@ -7,11 +7,13 @@ import {
 } from '@ws/conn';
 import {
   addAbortListener,
+  addHabits,
   CallPromise,
   checkOptionNames,
   Deferred,
   duration,
   formatJSON,
+  type Habits,
   hasOwn,
   isConnLike,
   kind,
@@ -25,6 +27,7 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -33,6 +36,7 @@ import type { SchemaInput } from '../schema.ts';
 import { type ClientRoom, reportFor } from './client-room.ts';
 import { ClientRooms, type MembersListener } from './client-rooms.ts';
 import { Delays, maySucceedLater } from './delays.ts';
+import { ROOMS_HABITS } from './habits.ts';
 import {
   isLast,
   isPosition,
@@ -83,10 +87,16 @@ const MAX_PUBLICATIONS = 1_000;
 /** Default of the option `timeout` of `publish`, in ms. */
 const TIMEOUT_MS = 30_000;
 
+/** What Rooms has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface Rooms<S extends Definitions, T extends RoomSchemas>
+  extends Habits<typeof ROOMS_HABITS> {}
+
 /**
  * The client's end of `serveRooms`, over all connections of a ReconnectingConn. {@link roomsOf}
  * creates it.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
@@ -124,6 +134,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     options: JoinOptions = {},
   ): AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>, StateOf<T, Name>>> {
     checkName('join', room);
+    if (room.endsWith('/*')) {
+      throw new TypeError(
+        `join: ${JSON.stringify(room)} is a key of the table; join one room of it`,
+      );
+    }
     checkOptionNames('join', options, ['since', 'last'], 'ignore');
     const { since, last } = options;
     if (since !== undefined && !isPosition(since)) {
@@ -254,7 +269,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @throws TypeError for an unknown event, or when `listener` is not a function.
    */
   on(event: 'members', listener: MembersListener): () => void {
-    if (event !== 'members') throw new TypeError(`on: expected 'members', got ${String(event)}`);
+    if (event !== 'members') {
+      throw new TypeError(
+        `on: expected 'members', got ${String(event)}; read messages by for await (const item of rooms.join(room))`,
+      );
+    }
     if (typeof listener !== 'function') {
       throw new TypeError(`on: expected a function, got ${kind(listener)}`);
     }
@@ -330,15 +349,15 @@ async function waitFor(
  * await server.hub.close();
  * ```
  */
-export function roomsOf<const T extends RoomSchemas = Record<never, never>>(
+export function roomsOf<const T extends RoomSchemas = None>(
   live: ReconnectingConnLike,
   options?: RoomsOptions<T> & { readonly contract?: undefined },
-): Rooms<Record<never, never>, T>;
+): Rooms<None, T>;
 /** As above, with your own contract on the same connection. */
 export function roomsOf<
   S extends Definitions,
   C extends Definitions,
-  const T extends RoomSchemas = Record<never, never>,
+  const T extends RoomSchemas = None,
 >(
   live: ReconnectingConnLike,
   options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
@@ -355,10 +374,12 @@ export function roomsOf(
   if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
-  const given: Partial<
-    ContractRoomsOptions<Record<never, never>, Record<never, never>, RoomSchemas>
-  > & { handlers?: object } = options;
+  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
+    options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
+  if (given.handlers !== undefined && given.contract === undefined) {
+    throw new TypeError('roomsOf: handlers: write the contract too, { contract, handlers }');
+  }
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
@@ -399,3 +420,6 @@ function randomId(): string {
   else for (let i = 0; i < words.length; i++) words[i] = Math.random() * 2 ** 32;
   return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(Rooms.prototype, 'rooms', ROOMS_HABITS);
