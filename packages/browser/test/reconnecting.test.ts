@@ -402,3 +402,79 @@ describe('ReconnectingConn', () => {
     await live.close();
   });
 });
+
+describe('P1 a wake of the page', () => {
+  type Page = ReturnType<typeof stubPage>;
+  const hidden = async (page: Page, ms: number): Promise<void> => {
+    page.visible('hidden');
+    await pass(ms);
+    page.visible('visible');
+  };
+  const EVENTS: [name: string, isWake: boolean, send: (page: Page) => unknown][] = [
+    ['the load of the page', false, (page) => page.emit('pageshow', { persisted: false })],
+    ['a switch of tabs', false, (page) => hidden(page, 1_900)],
+    ['a return from the cache', true, (page) => page.emit('pageshow', { persisted: true })],
+    ['a return after 2 s', true, (page) => hidden(page, 2_000)],
+    [
+      'a return after a sleep in which one clock stood still',
+      true,
+      async (page) => {
+        page.visible('hidden');
+        vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000);
+        page.visible('visible');
+      },
+    ],
+    ['online', true, (page) => page.online()],
+    ['the end of a freeze', true, (page) => page.emit('resume')],
+  ];
+
+  const setUp = (onOpen?: () => unknown) => {
+    const page = stubPage();
+    page.visible('visible');
+    const { WebSocket, sockets } = socketClass();
+    const options = { WebSocket, minDelay: 60_000, maxDelay: 60_000, onOpen, report: () => {} };
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    return { page, sockets, live: new ReconnectingConn('ws://h', options) };
+  };
+
+  it.each(EVENTS)('%s, during a dial of 3 s: gives it up %s', async (_, isWake, send) => {
+    const { page, sockets, live } = setUp();
+    await pass(3_000);
+    await send(page);
+    await pass(1);
+    expect(sockets).toHaveLength(isWake ? 2 : 1);
+    expect(sockets[0]!.closes).toHaveLength(isWake ? 1 : 0);
+    await live.close();
+  });
+
+  it.each(EVENTS)(
+    '%s, while onOpen runs for 3 s: never gives it up',
+    async (_name, _isWake, send) => {
+      let logins = 0;
+      const { page, sockets, live } = setUp(() => {
+        logins++;
+        return new Promise((resolve) => setTimeout(resolve, 20_000));
+      });
+      await openAt(sockets, 0);
+      await pass(3_000);
+      for (let i = 0; i < 3; i++) await send(page);
+      await pass(17_000);
+      expect(live.state).toBe('open');
+      expect([logins, sockets.length]).toEqual([1, 1]);
+      const closing = live.close();
+      sockets[0]!.end(1000);
+      await closing;
+    },
+  );
+
+  it.each(EVENTS)('%s, during a wait: ends it %s', async (_, isWake, send) => {
+    const { page, sockets, live } = setUp();
+    (await socketAt(sockets, 0)).end();
+    await pass(3_000);
+    expect(live.state).toBe('waiting');
+    await send(page);
+    await pass(1);
+    expect(sockets).toHaveLength(isWake ? 2 : 1);
+    await live.close();
+  });
+});

@@ -88,7 +88,7 @@ export interface HandlerContext<P> {
 
 /** The second argument of a handler of a server. */
 export interface ServerHandlerContext<Auth, P> extends HandlerContext<P> {
-  /** The result of `authenticate`; for a session of a hub, its `data`. */
+  /** What `authenticate` has admitted; for a session of a hub, its `data`. */
   readonly auth: Auth;
 }
 

@@ -1,4 +1,10 @@
-import { BackpressureError, portablePlatform, type SchemaOutput, TimeoutError } from '@ws/conn';
+import {
+  BackpressureError,
+  CloseError,
+  portablePlatform,
+  type SchemaOutput,
+  TimeoutError,
+} from '@ws/conn';
 import {
   addAbortListener,
   addHabits,
@@ -158,7 +164,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when
    *   `data` does not fit the schema of the server. TimeoutError, the reason of `signal`, the error
    *   that ended the ReconnectingConn, and the CloseError of a connection that ended with 1007 or
-   *   1009: after these four, the room may have the message. BackpressureError when 1,000 publications
+   *   1009, or before the room had no loop any more: after these four, the room may have the message. BackpressureError when 1,000 publications
    *   wait. TypeError without a loop of the room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
@@ -223,7 +229,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     // A member sends without a wait, so that the message comes before a later leave or close.
     if (!room.isDecided) await waitFor(signal, (done) => room.onDecided(done));
     this.#rooms.checkOpen();
-    if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
+    if (!room.isMember && room.isDecided)
+      throw room.failure ?? attempts.broken ?? noLoop(room.name);
     const { conn } = this.#rooms;
     const { changes } = room;
     try {
@@ -238,6 +245,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
         attempts.cause = error;
         await waitFor(signal, (done) => attempts.delays.wait(done));
       } else if (!isStale && !this.#rooms.isBreak(conn, error)) throw error;
+      if (error instanceof CloseError) attempts.broken = error;
       return false;
     }
   }
@@ -280,6 +288,8 @@ type Attempts = {
   readonly delays: Delays;
   /** The error of the last attempt: the `cause` of the TimeoutError. */
   cause: unknown;
+  /** The error of a connection that ended before its answer: the room may have the message. */
+  broken?: CloseError;
 };
 
 /**
