@@ -178,7 +178,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     await untilAborted(signal, dialing);
     if (!signal.aborted) return dialing;
     void dialing.then(
-      (late) => late.close(),
+      (late) => void markHandled(late.close()),
       () => {},
     );
     return undefined;
