@@ -8,6 +8,10 @@ import process from 'node:process';
 import { ownPort } from '@ws/tests';
 import { expect, it, onTestFinished } from 'vitest';
 
+/** The environment without the settings of the npm that runs this test. */
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)),
+);
 const root = join(import.meta.dirname, '../..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const programs = [...readme.matchAll(/^```ts project\n\/\/ (\S+)\n([^]*?)^```/gm)];
@@ -23,7 +27,12 @@ it.each(['npm', 'pnpm'])(
     const folder = mkdtempSync(join(tmpdir(), 'readme '));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const run = (line: string): void => {
-      const { status, stderr } = spawnSync(line, { cwd: folder, shell: true, encoding: 'utf8' });
+      const { status, stderr } = spawnSync(line, {
+        env,
+        cwd: folder,
+        shell: true,
+        encoding: 'utf8',
+      });
       expect(status, `${line}\n${stderr}`).toBe(0);
     };
     run('npm init -y');
@@ -49,6 +58,7 @@ it.each(['npm', 'pnpm'])(
       shell: true,
       detached: true,
       stdio: 'inherit',
+      env,
     });
     onTestFinished(() => void process.kill(-server.pid!, 'SIGKILL'));
     const page = (headers: Record<string, string>): Promise<string> =>
