@@ -82,7 +82,7 @@ import { PreparedMessage } from './writing/prepared-message.ts';
 export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable {
   /**
    * Data of the application. The library does not read this field. On a server the initial value is
-   * the result of `authenticate`, otherwise undefined.
+   * what `authenticate` has admitted, otherwise undefined.
    */
   data: Data = undefined as Data;
   /** The subprotocol that the handshake agreed on, or `''` (RFC 6455, section 1.9). */

@@ -252,7 +252,8 @@ export class Session<Data = unknown> {
 
   /**
    * Leaves a room. The session first gets the messages that were published in this turn, except while
-   * a long delivery of earlier messages is in progress. No effect when the session is not in the room.
+   * a long delivery of earlier messages is in progress. A join that waits for `mayJoin` rejects; over
+   * `serveRooms`, `mayJoin` is asked again. Otherwise no effect when the session is not in the room.
    */
   leave(room: string): void {
     this.#hub.rooms.revoke(this, room);
