@@ -224,7 +224,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((raw|rooms|serve-rooms)/index|index|node|deno|internal)|codec/src/(frames/rules|endpoint/states|masking/simd))\\.ts$',
+        '^packages/([^/]+/src/((raw|rooms|serve-rooms|nats)/index|index|node|deno|internal)|codec/src/(frames/rules|endpoint/states|masking/simd))\\.ts$',
     },
   },
   {
