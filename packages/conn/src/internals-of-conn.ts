@@ -236,6 +236,11 @@ export class InternalsOfConn {
 
   // Close
 
+  /** See {@link RareParts.lastWrite}. */
+  answerAfter(lastWrite: Promise<void>): void {
+    this.connection.rareParts().lastWrite = lastWrite;
+  }
+
   /** Whether `error` is the error of reads or writes after the end of the connection. */
   endedWith(error: unknown): boolean {
     return this.connection.endedWith(error);

@@ -1,6 +1,19 @@
-import { CloseCode, type ProtocolError, parseCloseMessage, type WebSocketError } from '@ws/codec';
+import {
+  CloseCode,
+  type ClosePayload,
+  type ProtocolError,
+  parseCloseMessage,
+  type WebSocketError,
+} from '@ws/codec';
 import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy } from '@ws/codec/internal';
-import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
+import {
+  CloseError,
+  CloseSentError,
+  errorOf,
+  isNormalEnd,
+  TimeoutError,
+  transportFailed,
+} from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
@@ -51,7 +64,7 @@ export class Ending implements TurnTask {
   #closeFrameEnd: WriteEnd | undefined;
   /** The error that the application gets for a fault of the peer. */
   #fault: WebSocketError | undefined;
-  /** Whether the application's close handler runs. Our answer waits for it. */
+  /** Whether the application's close handler runs, or {@link RareParts.lastWrite} is awaited before it. */
   #closeHandlerRuns = false;
   /** Whether the peer's close frame came after ours. */
   #peerAnswered = false;
@@ -240,15 +253,24 @@ export class Ending implements TurnTask {
 
   /** Answers the peer's close frame, or the end of its stream, unless we have sent our close frame. */
   #answer(): void {
-    const { machine, rare } = this.#connection;
+    const { inbox, machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#closeHandlerRuns) return;
     const { received } = machine;
-    const handlers = rare?.handlers;
-    if (received === undefined || handlers?.close === undefined) return this.#sendAnswer();
+    const { reason } = this.readEnd!;
+    const lastWrite = inbox.pull !== undefined && isNormalEnd(reason) ? rare?.lastWrite : undefined;
+    const isAwaited = lastWrite !== undefined || rare?.handlers?.close !== undefined;
+    if (received === undefined || !isAwaited) return this.#sendAnswer();
     // Set before the call: the handler may read, and may close.
     this.#closeHandlerRuns = true;
     this.clocks.handlerIsAwaited();
-    void handlers.handleClose(received).then(() => this.#closeHandlerDone());
+    if (lastWrite !== undefined) inbox.finishReading(reason, true);
+    void this.#beforeAnswer(received, lastWrite).then(() => this.#closeHandlerDone());
+  }
+
+  async #beforeAnswer(received: ClosePayload, lastWrite: Promise<void> | undefined): Promise<void> {
+    if (lastWrite !== undefined) await lastWrite;
+    const handlers = this.#connection.rare?.handlers;
+    if (handlers?.close !== undefined) await handlers.handleClose(received);
   }
 
   /**

@@ -26,6 +26,11 @@ const LOGIN_EXPIRED = 4401;
 export class RareParts {
   /** The application's handlers of control frames. */
   handlers: ControlHandlers | undefined;
+  /**
+   * Resolves when the code that reads has written what it still makes of the messages. A reader that
+   * waits is told of the peer's normal close at once, and our answer follows after this promise.
+   */
+  lastWrite: Promise<void> | undefined;
   pings: Pings | undefined;
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;

@@ -25,6 +25,7 @@ export interface MessageStreams {
 /** The part of a `Conn` that its streams use. */
 type Streamed = AsyncIterable<Message> & {
   send(data: string | Uint8Array): Promise<void>;
+  readonly closed: Promise<CloseInfo>;
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;
   readonly '@ws/internals': {
@@ -41,10 +42,11 @@ type Streamed = AsyncIterable<Message> & {
  *   confirm then.
  */
 export async function closeConfirmed(
-  conn: Pick<Streamed, 'close' | '@ws/internals'>,
+  conn: Pick<Streamed, 'closed' | 'close' | '@ws/internals'>,
   isReadToEnd: boolean,
 ): Promise<void> {
-  const { code, reason, wasClean, error } = await conn.close();
+  // After the peer's close our answer follows, with its code.
+  const { code, reason, wasClean, error } = await (isReadToEnd ? conn.closed : conn.close());
   const end = error ?? new CloseError(code, reason);
   const isConfirmed = isReadToEnd
     ? isNormalEnd(end)

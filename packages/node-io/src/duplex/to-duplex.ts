@@ -15,10 +15,14 @@ export interface ToDuplexOptions {
  * read are the bytes of all messages, without their bounds. A large message comes in pieces.
  *
  * `end()` closes the connection after all chunks. It fails unless the peer answers the close frame with
- * its code: nothing else confirms the chunks. The peer's own normal close (1000, 1001 or 1005) ends the
- * stream when it was read to there, except within a message. `destroy()` terminates the connection. The stream fails with the error
- * of any other end. No other code may read the connection. The bytes that you read are owned. Do not change a
- * chunk that you write until its callback: a server references 32 KiB or more.
+ * its code: nothing else confirms the chunks. `destroy()` terminates the connection.
+ *
+ * The peer's own normal close (1000, 1001 or 1005) ends what is read, except within a message. Streams
+ * that are piped into this one can then still write, for half of the connection's `closeTimeout`. The
+ * stream fails with the error of any other end.
+ *
+ * No other code may read the connection. The bytes that you read are owned. Do not change a chunk that
+ * you write until its callback: a server references 32 KiB or more.
  *
  * @throws TypeError, RangeError for a bad option.
  *
@@ -48,11 +52,16 @@ class ConnDuplex extends Duplex {
   readonly #pieces: AsyncIterator<Uint8Array>;
   /** Whether the peer's normal close has ended the stream. */
   #isReadToEnd = false;
+  /** Number of streams that are piped into this one. */
+  #sources = 0;
+  #wroteLast!: () => void;
 
   constructor(conn: Conn, { highWaterMark, signal }: ToDuplexOptions) {
-    // Without half-open streams: after its close frame a peer reads nothing more.
     super({ allowHalfOpen: false, ...(highWaterMark !== undefined && { highWaterMark }) });
     this.#conn = conn;
+    this.on('pipe', () => void this.#sources++).on('unpipe', () => void this.#sources--);
+    const lastWrite = new Promise<void>((resolve) => (this.#wroteLast = resolve));
+    conn['@ws/internals'].answerAfter(lastWrite);
     this.#pieces = joinMessages(conn);
     // Last: an aborted signal destroys the stream at once.
     if (signal !== undefined) addAbortSignal(signal, this);
@@ -75,7 +84,12 @@ class ConnDuplex extends Duplex {
       return;
     }
     this.#isReadToEnd = true;
+    // A stream reads ahead, so the last bytes are still on their way to the code that answers them.
+    // `pipeline` with a generator adds no source, but listens.
+    this.allowHalfOpen = this.#sources > 0 || this.listenerCount('drain') > 0;
     this.push(null);
+    // A source that ends too late, or never.
+    if (this.allowHalfOpen) void this.#conn.closed.then(() => this.end());
   }
 
   override _write(
@@ -87,12 +101,22 @@ class ConnDuplex extends Duplex {
   }
 
   override _final(closed: (error?: Error | null) => void): void {
+    this.#wroteLast();
     closeConfirmed(this.#conn, this.#isReadToEnd).then(() => closed(), closed);
   }
 
   override _destroy(cause: Error | null, destroyed: (error: Error | null) => void): void {
     const conn = this.#conn;
-    conn.terminate();
+    this.#wroteLast();
+    if (!this.#isReadToEnd || !isLeft(cause)) conn.terminate();
     void conn.closed.then(() => destroyed(cause));
   }
+}
+
+/**
+ * Whether a loop destroys a stream that it has read to the end. Node gives an AbortError, which unlike that
+ * of a signal has no cause, if the other side of the stream is still open. The peer gets its answer then.
+ */
+function isLeft(cause: Error | null): boolean {
+  return cause === null || (cause.name === 'AbortError' && cause.cause === undefined);
 }
