@@ -18,6 +18,7 @@ import {
   TextMessage,
 } from '@ws/codec';
 import { END, type Failure, Machine, type MachineOwner, Pool } from '@ws/codec/internal';
+import { Fifo } from '@ws/conn/internal';
 import { bufferOver, copyOf, EMPTY, emptyBuffer } from './bytes.ts';
 import {
   CLOSE_CODE,
@@ -110,7 +111,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
   #answers = false;
   #ending = false;
   /** Chunks that wait. */
-  #queue: Buffer[] | undefined;
+  #queue: Fifo<Buffer> | undefined;
   /** Bytes of the chunks since the last time when none waited. */
   #unread = 0;
   /** Chunks that came since the last complete frame. */
@@ -162,7 +163,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
     if (this.#ending) return;
     this.#unread += chunk.length;
     if (this.#state === READY) this.#run(chunk);
-    else (this.#queue ??= []).push(chunk);
+    else (this.#queue ??= new Fifo()).add(chunk);
   }
 
   /** The input has ended. {@link ParserEvents.finish} follows when all of it was handled. */

@@ -8,6 +8,7 @@ import {
   TextMessage,
 } from '@ws/codec';
 import { lengthOf } from '@ws/codec/internal';
+import { Fifo } from '@ws/conn/internal';
 import type { StreamCompressor } from '@ws/deflate/internal';
 import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
@@ -81,7 +82,7 @@ export class Sender {
   #stream: StreamCompressor | undefined;
   /** Whether a Blob is being read or a large message is being compressed. Later frames wait. */
   #busy = false;
-  #jobs: Job[] | undefined;
+  #jobs: Fifo<Job> | undefined;
   /** The message that another thread compresses. */
   #compressing: Job | undefined;
   /** Bytes of payload that are not ready, or wait for them. Programs look at it, as with ws. */
@@ -195,7 +196,7 @@ export class Sender {
     if (this.#busy) {
       job.callback = inContext(job.callback);
       this._bufferedBytes += sizeOf(job.data);
-      (this.#jobs ??= []).push(job);
+      (this.#jobs ??= new Fifo()).add(job);
       return;
     }
     const { data, opcode, fin, compress } = job;
@@ -302,9 +303,11 @@ export class Sender {
 
   /** Calls the callbacks of `job` and of all frames that wait. */
   #fail(job: Job, error: Error): void {
-    const jobs = this.#jobs ?? [];
+    const jobs = this.#jobs;
     this.#jobs = this.#compressing = undefined;
-    for (const { callback } of [job, ...jobs]) callback?.(error);
+    for (let failed: Job | undefined = job; failed !== undefined; failed = jobs?.shift()) {
+      failed.callback?.(error);
+    }
   }
 }
 

@@ -1,3 +1,7 @@
+import { Fifo } from '@ws/conn/internal';
+
+type Release = (() => void) | undefined;
+
 /**
  * The writes that wait for their callback, and the later chunks that wait for room in the socket.
  * Node calls back in order, so one function and a queue serve all.
@@ -11,10 +15,10 @@ export class WriteBacklog {
   bytes = 0;
   readonly onWritten: (error?: Error | null) => void;
   /** Release functions of the writes that wait for their callback, oldest first. */
-  readonly #releases: ((() => void) | undefined)[] = [];
-  readonly #chunks: Uint8Array[] = [];
+  readonly #releases = new Fifo<Release>();
+  readonly #chunks = new Fifo<Uint8Array>();
   /** The release functions of {@link #chunks}. */
-  readonly #laterReleases: ((() => void) | undefined)[] = [];
+  readonly #laterReleases = new Fifo<Release>();
   /** Bytes of the first chunk that the socket has. */
   #given = 0;
 
@@ -44,25 +48,25 @@ export class WriteBacklog {
 
   /** Bytes of the first chunk that waits. */
   get left(): number {
-    return this.#chunks[0]!.length - this.#given;
+    return this.#chunks.peek()!.length - this.#given;
   }
 
   /** Adds a write that waits for its callback. */
   add(release: (() => void) | undefined): void {
-    this.#releases.push(release);
+    this.#releases.add(release);
   }
 
   /** Adds a chunk that waits for room in the socket. */
   wait(chunk: Uint8Array, release: (() => void) | undefined): void {
-    this.#chunks.push(chunk);
-    this.#laterReleases.push(release);
+    this.#chunks.add(chunk);
+    this.#laterReleases.add(release);
     this.bytes += chunk.length;
   }
 
   /** Removes the next `bytes` of the first chunk that waits. */
   take(bytes: number): Uint8Array {
     const start = this.#given;
-    const chunk = this.#chunks[0]!;
+    const chunk = this.#chunks.peek()!;
     this.#given += bytes;
     this.bytes -= bytes;
     if (this.#given === chunk.length) {
@@ -85,11 +89,13 @@ export class WriteBacklog {
   /** Calls every function. Returns the first error of one. */
   releaseAll(): Error | undefined {
     let failure: Error | undefined;
-    for (const release of [...this.#releases, ...this.#laterReleases]) {
-      try {
-        release?.();
-      } catch (cause) {
-        failure ??= releaseFailed(cause);
+    for (const releases of [this.#releases, this.#laterReleases]) {
+      while (releases.length > 0) {
+        try {
+          releases.shift()?.();
+        } catch (cause) {
+          failure ??= releaseFailed(cause);
+        }
       }
     }
     return failure;

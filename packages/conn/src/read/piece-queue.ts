@@ -1,6 +1,7 @@
 import { lengthOf, NO_BYTES } from '@ws/codec/internal';
 import { ReadPendingError } from '../errors.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
+import { Fifo } from '../memory/fifo.ts';
 import { Deferred } from '../time/promises.ts';
 
 /** Bytes charged for each piece in addition to its data. */
@@ -28,7 +29,7 @@ export class PieceQueue {
   holder = '';
   /** Whether unread bytes were dropped, so that the queue can end only with a failure. */
   #dropped = false;
-  readonly #pieces: Uint8Array[] = [];
+  #pieces = new Fifo<Uint8Array>();
   /** Number of bytes of the first piece that are already read. */
   #read = 0;
   /** The merged small pieces after {@link #pieces}: the first {@link #tailLength} bytes. */
@@ -74,7 +75,7 @@ export class PieceQueue {
   push(piece: Uint8Array): void {
     if (this.over || this.#dropped || piece.length === 0) return;
     this.#endTail();
-    this.#pieces.push(piece);
+    this.#pieces.add(piece);
     this.#added(piece.length + PIECE_COST);
   }
 
@@ -126,7 +127,7 @@ export class PieceQueue {
   /** Makes the tail a piece. Later bytes begin a new tail. */
   #endTail(): void {
     if (this.#tailLength === 0) return;
-    this.#pieces.push(this.#tail.subarray(0, this.#tailLength));
+    this.#pieces.add(this.#tail.subarray(0, this.#tailLength));
     this.#tail = NO_BYTES;
     this.#tailLength = 0;
   }
@@ -156,7 +157,7 @@ export class PieceQueue {
     if (this.over && this.empty) return;
     this.#dropped = true;
     this.over = this.failure !== undefined;
-    this.#pieces.length = 0;
+    this.#pieces = new Fifo();
     this.#tail = NO_BYTES;
     this.#tailLength = 0;
     this.#read = 0;
@@ -202,7 +203,7 @@ export class PieceQueue {
   #first(): Uint8Array | undefined {
     if (this.#pieces.length === 0) this.#endTail();
     this.demanding = false;
-    return this.#pieces[0];
+    return this.#pieces.peek();
   }
 
   #removeFirst(piece: Uint8Array): void {

@@ -1,5 +1,5 @@
 import { portablePlatform } from '@ws/conn';
-import { Deferred } from '@ws/conn/internal';
+import { Deferred, Fifo } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 import { ANSWER_MS } from '../backplane/engine-times.ts';
 import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
@@ -42,7 +42,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   #started: Promise<void> | undefined;
   #hasBroker = false;
   /** The pending answers of the broker, in the order of the requests. */
-  #answers: Deferred<unknown>[] = [];
+  readonly #answers = new Fifo<Deferred<unknown>>();
   /** Cancels the timer for the next answer of the broker. */
   #cancelTimer = (): void => {};
   /** Whether the broker has not answered in time, as `down` has reported to the hub. */
@@ -111,12 +111,12 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     this.#link = undefined;
     this.#cancelTimer();
     this.#sink!.down(error);
-    for (const answer of this.#answers.splice(0)) answer.reject(error);
+    while (this.#answers.length > 0) this.#answers.shift()!.reject(error);
   }
 
   #ask<Answer>(request: Request, messageBytes = 0): Promise<Answer> {
     const answer = new Deferred<unknown>();
-    this.#answers.push(answer);
+    this.#answers.add(answer);
     if (this.#hasBroker && this.#answers.length === 1) this.#watchSilence();
     this.#batches.add(request, messageBytes, false);
     return answer.promise as Promise<Answer>;

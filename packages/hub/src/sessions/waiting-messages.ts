@@ -1,5 +1,5 @@
 import type { PreparedMessage } from '@ws/conn';
-import { Deferred } from '@ws/conn/internal';
+import { Deferred, Fifo } from '@ws/conn/internal';
 
 /** The messages that wait for a slow session. */
 export interface Waiting {
@@ -7,19 +7,25 @@ export interface Waiting {
   readonly bytes: number;
 }
 
+interface WaitingMessage {
+  readonly message: PreparedMessage;
+  readonly key: string | undefined;
+  readonly onDrop: (() => void) | undefined;
+}
+
+type Entry = ReturnType<Fifo<WaitingMessage>['add']>;
+
 /** The queue of a slow session. Sessions share the bytes of their messages. */
 export class WaitingMessages implements Waiting {
   bytes = 0;
-  /** By key, in order. A message without a key has a number in place of a key. */
-  readonly #messages = new Map<string | number, PreparedMessage>();
-  #nextNumber = 0;
-  /** The `onDrop` of each message that has one, see {@link add}. */
-  #onDrop: Map<PreparedMessage, () => void> | undefined;
+  #messages = new Fifo<WaitingMessage>();
+  /** The messages that have a key. */
+  readonly #byKey = new Map<string, Entry>();
   /** Resolves when no message waits; undefined before {@link untilEmpty} is called. */
   #empty: Deferred<void> | undefined;
 
   get messages(): number {
-    return this.#messages.size;
+    return this.#messages.length;
   }
 
   /** Resolves when no message waits. */
@@ -31,51 +37,55 @@ export class WaitingMessages implements Waiting {
   /**
    * Appends a message. A message without a key cannot be replaced.
    *
+   * @param key - No waiting message has this key: see {@link remove}.
    * @param onDrop - {@link dropFirst} returns this function when it drops the message.
    */
   add(message: PreparedMessage, key: string | undefined, onDrop?: () => void): void {
-    this.#messages.set(key ?? this.#nextNumber++, message);
-    if (onDrop !== undefined) this.#onDrop = (this.#onDrop ?? new Map()).set(message, onDrop);
+    const entry = this.#messages.add({ message, key, onDrop });
+    if (key !== undefined) this.#byKey.set(key, entry);
     this.bytes += message.bytes.length;
   }
 
   /** Drops the message that has waited longest. Returns its `onDrop`, for the caller to call. */
   dropFirst(): (() => void) | undefined {
-    const onDrop = this.#onDrop?.get(this.first()!);
+    const onDrop = this.#messages.peek()?.onDrop;
     this.shift();
     return onDrop;
   }
 
   /** Removes the message of a key. Returns whether there was one. */
-  remove(key: string | number): boolean {
-    const message = this.#messages.get(key);
-    if (message === undefined) return false;
-    this.#messages.delete(key);
-    this.#onDrop?.delete(message);
-    this.bytes -= message.bytes.length;
-    if (this.#messages.size === 0) this.#settleEmpty();
+  remove(key: string): boolean {
+    const entry = this.#byKey.get(key);
+    if (entry === undefined || !this.#messages.remove(entry)) return false;
+    this.#removed(entry.value);
     return true;
   }
 
   /** The message that has waited longest. */
   first(): PreparedMessage | undefined {
-    return this.#messages.values().next().value;
+    return this.#messages.peek()?.message;
   }
 
   /** Removes the message that has waited longest. */
   shift(): void {
-    const { value: key } = this.#messages.keys().next();
-    if (key !== undefined) this.remove(key);
+    const first = this.#messages.shift();
+    if (first !== undefined) this.#removed(first);
+  }
+
+  #removed({ message, key }: WaitingMessage): void {
+    if (key !== undefined) this.#byKey.delete(key);
+    this.bytes -= message.bytes.length;
+    if (this.#messages.length === 0) this.#settleEmpty();
   }
 
   /** Removes all messages and returns their number. */
   clear(): number {
-    const { size } = this.#messages;
-    this.#messages.clear();
-    this.#onDrop = undefined;
+    const { length } = this.#messages;
+    this.#messages = new Fifo();
+    this.#byKey.clear();
     this.bytes = 0;
     this.#settleEmpty();
-    return size;
+    return length;
   }
 
   #settleEmpty(): void {
