@@ -1,6 +1,6 @@
 import { addAbortSignal, Duplex } from 'node:stream';
-import { CloseCode, type Conn, isCloseError, joinMessages } from '@ws/conn';
-import { checkOptionNames, closeConfirmed } from '@ws/conn/internal';
+import { CloseCode, type Conn, isCloseError } from '@ws/conn';
+import { checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
 
 /** Options of {@link toDuplex}. */
 export interface ToDuplexOptions {
@@ -21,10 +21,10 @@ export interface ToDuplexOptions {
  * that are piped into this one can then still write, for half of the connection's `closeTimeout`. The
  * stream fails with the error of any other end.
  *
- * No other code may read the connection. The bytes that you read are owned. Do not change a chunk that
- * you write until its callback: a server references 32 KiB or more.
+ * Other reads of the connection reject from then on. The bytes that you read are owned. Do not change a
+ * chunk that you write until its callback: a server references 32 KiB or more.
  *
- * @throws TypeError, RangeError for a bad option.
+ * @throws TypeError, RangeError for a bad option; ReadPendingError for a second stream of `conn`.
  *
  * @example
  * ```ts
@@ -59,10 +59,11 @@ class ConnDuplex extends Duplex {
   constructor(conn: Conn, { highWaterMark, signal }: ToDuplexOptions) {
     super({ allowHalfOpen: false, ...(highWaterMark !== undefined && { highWaterMark }) });
     this.#conn = conn;
+    // Throws for a second stream of the connection.
+    this.#pieces = joinFor(conn, 'toDuplex');
     this.on('pipe', () => void this.#sources++).on('unpipe', () => void this.#sources--);
     const lastWrite = new Promise<void>((resolve) => (this.#wroteLast = resolve));
     conn['@ws/internals'].answerAfter(lastWrite);
-    this.#pieces = joinMessages(conn);
     // Last: an aborted signal destroys the stream at once.
     if (signal !== undefined) addAbortSignal(signal, this);
   }
