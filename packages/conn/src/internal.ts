@@ -10,6 +10,7 @@ export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export { addHabits, type Facts, type Habits } from './habits.ts';
+export { joinFor } from './join.ts';
 export {
   type Admissible,
   Admission,
@@ -22,7 +23,6 @@ export {
   refuse,
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
-export { joinFor } from './join.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
