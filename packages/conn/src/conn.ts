@@ -29,7 +29,7 @@ import {
   type PingPongHandler,
   UserHandler,
 } from './control/control-handlers.ts';
-import { addHabits, type Habits } from './habits.ts';
+import { addHabits, type Habits, refuseHandlers } from './habits.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -42,7 +42,7 @@ import {
 } from './options/conn-options.ts';
 import { deflateExtension } from './options/deflate.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
-import { formatJSON, parseLater } from './read/json.ts';
+import { checkNoMaps, formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
@@ -345,6 +345,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     let text: string;
     try {
       text = formatJSON(value);
+      checkNoMaps('writeJSON', value, text);
     } catch (error) {
       fromCaller(error, this, 'writeJSON');
       this.#connection.report(error, 'writeJSON');
@@ -687,6 +688,7 @@ export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}
 
 // Not a static block, which Safari 15.4 does not have.
 addHabits(Conn.prototype, 'conn', CONN_HABITS, CONN_FACTS);
+refuseHandlers(Conn.prototype, 'a Conn emits no events; await conn.closed');
 
 /** Runs a read with a signal or a timeout. `name` is the method that the caller used. */
 function waitForRead<Result extends Message | MessageReader>(

@@ -23,6 +23,7 @@ import {
   markHandled,
   RESOLVED,
   refused,
+  refuseHandlers,
   rejected,
   resolvedAt,
 } from '@ws/conn/internal';
@@ -560,3 +561,4 @@ export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS>
 
 // Not a static block, which Safari 15.4 does not have.
 addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS);
+refuseHandlers(LiveConn.prototype, "write on('open', listener) or on('close', listener)");
