@@ -52,8 +52,13 @@ export const NO_BYTES: OwnedBytes = /* @__PURE__ */ new Uint8Array(0);
 
 /** @throws TypeError when the pool does not return a slab of at least `minBytes` bytes. */
 export function takeSlab(pool: SlabSource, minBytes: number, masks: boolean): Slab {
-  const slab: Slab | undefined = pool.take(minBytes, masks);
-  if (slab?.bytes?.byteLength >= minBytes && typeof slab.release === 'function') return slab;
+  return checkSlab(pool.take(minBytes, masks), minBytes);
+}
+
+/** @throws TypeError for an object that is no slab of at least `minBytes` bytes. */
+export function checkSlab(slab: Slab | undefined, minBytes: number): Slab {
+  const isLarge = slab !== undefined && slab?.bytes?.byteLength >= minBytes;
+  if (isLarge && typeof slab.release === 'function') return slab;
   rejectPromise('pool.take', slab);
   throw new TypeError(`pool.take must return a slab of at least ${minBytes} bytes`);
 }
