@@ -17,6 +17,7 @@ export const ISOLATED = [
   'packages/rpc/test/idle.test.ts',
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
+  'tests/contracts/two-copies.test.ts',
   'tests/guard-rails/!(one-write*|private-getters|source-characters).test.ts',
   'tests/pairs/{model,pairs}.test.ts',
   'tests/pool-poison/**/*.test.ts',

@@ -30,6 +30,14 @@ function fail(message) {
   process.exit(2);
 }
 
+/** Never the name of a package of a registry: whoever forgot the scope would install a stranger's. */
+function cureOf(name) {
+  const near = NAMES.find((each) => each.slice('@ws/'.length) === name.replace(/^@?ws[/-]/, ''));
+  if (near !== undefined) return `did you mean ${near}? `;
+  if (name !== '@ws/bench') return '';
+  return 'run pnpm bench --help in the clone, then pnpm pack-all again; ';
+}
+
 /** Packages of this folder that `names` need, themselves included. */
 function closure(names) {
   const all = new Set(names);
@@ -124,8 +132,7 @@ const options = end === undefined ? [] : process.argv.slice(2).slice(end.index +
 const given = positionals.slice(0, positionals.length - options.length);
 const unknown = given.find((name) => PACKAGES[name] === undefined);
 if (unknown !== undefined) {
-  const cure = unknown.startsWith('@ws/') ? '' : `: run npm install ${unknown}`;
-  fail(`the clone has no package ${unknown}${cure}; it has ${NAMES.join(' ')}`);
+  fail(`the clone has no package ${unknown}; ${cureOf(unknown)}it has ${NAMES.join(' ')}`);
 }
 const wanted = values.with ?? 'npm';
 if (!['npm', 'pnpm', 'yarn'].includes(wanted))

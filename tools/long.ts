@@ -64,6 +64,7 @@ const RANDOM = [
   'hub/test/rooms/resume-random',
   'conn/test/read/straight-path',
   'conn/test/writing/shared-frames',
+  'hub/test/serve-rooms/loops-random',
   'hub/test/serve-rooms/rooms-random',
   'node-io/test/deflate/contract',
   'node-io/test/deflate/verdicts',

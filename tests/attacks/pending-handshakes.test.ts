@@ -127,7 +127,7 @@ describe('a pending handshake', () => {
   });
 
   it('gets 500 if authenticate fails, and 503 if it never settles', async () => {
-    const ways: (() => Promise<void>)[] = [
+    const ways: (() => Promise<never>)[] = [
       () => {
         throw new Error(SECRET);
       },

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { Duplex } from 'node:stream';
 import {
+  type AdmitOrRefuse,
   type Conn,
   type ServeOptions,
   serve,
@@ -45,7 +46,7 @@ export class TargetServer {
  * @param paths - Routes to the handler. Without them all paths lead to it.
  */
 export async function targetServer(
-  options: ServeOptions<unknown> = {},
+  options: ServeOptions<AdmitOrRefuse> = {},
   paths?: readonly string[],
 ): Promise<TargetServer> {
   await warmUp();
@@ -78,11 +79,11 @@ async function warmUp(): Promise<void> {
 }
 
 async function serving(
-  options: ServeOptions<unknown>,
+  options: ServeOptions<AdmitOrRefuse>,
   paths?: readonly string[],
 ): Promise<TargetServer> {
   const handler = (conn: Conn): unknown => echo(target, conn);
-  const all: ServeOptions<unknown> = {
+  const all: ServeOptions<AdmitOrRefuse> = {
     host: '127.0.0.1',
     request: (_req, res) => {
       target.served++;
@@ -101,7 +102,7 @@ async function serving(
 
 /** Starts an Upgrader with an echo handler on a server of node:http. */
 export async function targetUpgrader(
-  options: UpgraderOptions<unknown> = {},
+  options: UpgraderOptions<AdmitOrRefuse> = {},
   http: Server = createServer(),
 ): Promise<TargetServer> {
   http.on(

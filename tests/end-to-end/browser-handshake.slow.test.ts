@@ -1,7 +1,14 @@
 // Origins and HttpOnly cookies: only a browser sends them.
 
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { type Conn, type ServeOptions, serve, Upgrader } from '@ws/node-server';
+import {
+  type AdmitOrRefuse,
+  admit,
+  type Conn,
+  type ServeOptions,
+  serve,
+  Upgrader,
+} from '@ws/node-server';
 import { type Browser, lacksChromium, launchHeadlessShell, type Page } from '@ws/tests/chromium';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { listening } from '../kit/listening.ts';
@@ -84,7 +91,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
 
   /** Starts a site: a page with these cookies and a WebSocket server. */
   async function site(
-    options: Omit<ServeOptions<unknown>, 'routes'> = {},
+    options: Omit<ServeOptions<AdmitOrRefuse>, 'routes'> = {},
     cookies: string[] = [],
   ): Promise<{ port: number; requests: IncomingMessage[] }> {
     const requests: IncomingMessage[] = [];
@@ -178,9 +185,9 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
 
   describe('with cookies', () => {
     const cookies = ['sid=abc; HttpOnly; SameSite=Strict', 'theme=dark'];
-    const authenticate = (req: IncomingMessage): { refuse: 401 } | string => {
+    const authenticate = (req: IncomingMessage) => {
       const sid = /\bsid=(\w+)/.exec(req.headers.cookie ?? '')?.[1];
-      return sid ?? { refuse: 401 };
+      return sid === undefined ? ({ refuse: 401 } as const) : admit(sid);
     };
 
     it('passes HttpOnly cookies to authenticate', async () => {

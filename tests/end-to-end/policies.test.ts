@@ -4,6 +4,8 @@ import { broadcast, type Conn } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { type ClientConn, Dialer, type DialerOptions, type DialOptions } from '@ws/node-client';
 import {
+  type AdmitOrRefuse,
+  admit,
   type ConnHandler,
   type HandlerContext,
   type ServeOptions,
@@ -46,7 +48,7 @@ describe.each(VERSIONS)('over $name', ({ secure, http2 }) => {
     readonly dial: (path?: string, options?: DialOptions) => Promise<ClientConn>;
   }
 
-  async function served<Result = undefined>(
+  async function served<Result extends AdmitOrRefuse = undefined>(
     options: ServeOptions<Result>,
     // Or routes.
     handler: unknown = echo,
@@ -88,10 +90,10 @@ describe.each(VERSIONS)('over $name', ({ secure, http2 }) => {
   }
 
   it('authenticate decides, and its result reaches the handler', async () => {
-    const { server, dial } = await served<string | undefined>(
+    const { server, dial } = await served(
       {
         authenticate: ({ headers }, { address }) =>
-          headers.authorization === 'secret' ? `ada from ${address}` : undefined,
+          headers.authorization === 'secret' ? admit(`ada from ${address}`) : undefined,
       },
       (conn: Conn, _req: unknown, { auth }: { auth: string }) => conn.send(auth),
     );

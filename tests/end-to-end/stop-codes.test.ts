@@ -4,12 +4,18 @@
 import type { Socket } from 'node:net';
 import { Hub } from '@ws/hub';
 import { ReconnectingConn } from '@ws/node-client';
-import { BackpressureError, type Conn, type ServeOptions, serve } from '@ws/node-server';
+import {
+  type AdmitOrRefuse,
+  BackpressureError,
+  type Conn,
+  type ServeOptions,
+  serve,
+} from '@ws/node-server';
 import { hex, nothingLeft, ownPort, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
 interface Case {
-  readonly options?: ServeOptions<unknown>;
+  readonly options?: ServeOptions<AdmitOrRefuse>;
   readonly handler?: (conn: Conn) => unknown;
   /** What the client does on each connection. */
   readonly act?: (conn: Conn) => unknown;

@@ -1,5 +1,6 @@
 import { Dialer } from '@ws/node-client';
 import {
+  type AdmitOrRefuse,
   type Conn,
   type ConnHandler,
   type Routes,
@@ -27,7 +28,7 @@ const open: { close(): Promise<void> }[] = [];
 /** Starts a server and a proxy. `handler` runs each connection. */
 export async function behind(
   name: ProxyName,
-  options: ServeOptions<unknown> = {},
+  options: ServeOptions<AdmitOrRefuse> = {},
   handler: ConnHandler<unknown> | Routes<string, unknown> = echo,
   silence?: string,
 ): Promise<Setup> {

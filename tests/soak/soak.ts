@@ -158,11 +158,11 @@ async function authenticate(
   req: IncomingMessage,
   signal: AbortSignal,
   monitor: ProcessMonitor,
-): Promise<Refusal | string> {
+): Promise<Refusal | true> {
   monitor.watch((req.socket as unknown as { server: EventEmitter }).server);
   if (req.url?.endsWith('?forbidden')) return { refuse: 403, body: 'no access' };
   if (req.url?.endsWith('?slow')) await wait(300, undefined, { signal });
-  return 'user';
+  return true;
 }
 
 /** Writes until the peer does not read for two seconds. */

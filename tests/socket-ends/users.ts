@@ -93,7 +93,7 @@ export const USERS: Readonly<Record<string, () => SocketUser | Promise<SocketUse
   },
   async 'serve with a server and an async authenticate'() {
     const http = createServer();
-    const authenticate = async () => new Promise((resolve) => setTimeout(resolve, 5, true));
+    const authenticate = async () => new Promise<true>((resolve) => setTimeout(resolve, 5, true));
     const server = await serve({ ...OPTIONS, server: http, authenticate }, echo);
     return serving(http, () => server.close(STOP));
   },

@@ -9,6 +9,12 @@ const MARK = 'typeof typeof ';
 const MARKS = /\btypeof typeof\b ?/g;
 
 /**
+ * An import of a chunk for its effects. esbuild writes them for the order of evaluation; the chunks have
+ * none, and each bundler of an application would warn about each of them.
+ */
+const ORDER = /\bimport\s*"[./]+chunk-\w+\.js";/g;
+
+/**
  * Removes comments and white space from ES modules. esbuild's `minifyWhitespace` would remove
  * `@__PURE__` too, and bundlers would keep constants that nothing uses. Lines stay short: Node
  * prints the whole line of an uncaught error.
@@ -24,7 +30,8 @@ export const compact: Plugin = {
           minifyWhitespace: true,
           lineLimit: 300,
         });
-        file.contents = new TextEncoder().encode(code.replaceAll(MARKS, PURE));
+        const kept = code.replaceAll(ORDER, '').replaceAll(MARKS, PURE);
+        file.contents = new TextEncoder().encode(kept);
       }
     });
   },

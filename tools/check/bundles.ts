@@ -6,9 +6,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import vm from 'node:vm';
-import { WebSocket as NodeWebSocket } from '@ws/compat';
 import { serve } from '@ws/node-server';
+import { bundleForPage, inReactNative, ROOMS_PROGRAM } from '../../tests/kit/page-context.ts';
+import { LACKED, runRooms, serveRoomsForPage } from '../../tests/page/rooms.ts';
 
 const root = join(import.meta.dirname, '../..');
 const program = join(root, 'tools/bundles/program.mjs');
@@ -75,12 +75,7 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   async "React Native's WebSocket, with @ws/browser"() {
-    const text = await bundle(join(root, 'tools/bundles/react-native.mjs'), {
-      platform: 'neutral',
-      conditions: ['react-native', 'import'],
-      format: 'iife',
-      target: 'es2022',
-    });
+    const text = await bundleForPage(join(root, 'tools/bundles/react-native.mjs'));
     const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) =>
       conn.receive((message) => conn.send(message)),
     );
@@ -90,104 +85,19 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
       await server.close();
     }
   },
+
+  async 'rooms, calls and a stream in a page that lacks what old browsers and React Native lack'() {
+    const server = await serveRoomsForPage();
+    try {
+      const text = await bundleForPage(ROOMS_PROGRAM);
+      for (const lacked of [[], ...LACKED.map((name) => [name]), LACKED]) {
+        await runRooms(text, server.url, lacked);
+      }
+    } finally {
+      await server.close();
+    }
+  },
 };
-
-/** What the native half of React Native's WebSocket tells the half in JavaScript. */
-interface NativeEvents {
-  open(protocol: string): void;
-  text(data: string): void;
-  binary(bytes: readonly number[]): void;
-  closed(code: number, reason: string): void;
-  failed(message: string): void;
-}
-
-/**
- * The half in JavaScript, as in React Native 0.7x: no `bufferedAmount`, no `extensions`, no `wasClean`, a `protocol` only
- * when it is open, a `binaryType` that throws for other values, and `close()` that sends 1000.
- */
-const REACT_NATIVE_WEBSOCKET = `
-globalThis.WebSocket = class WebSocket {
-  readyState = 0;
-  bufferedAmount;
-  extension;
-  protocol;
-  #listeners = {};
-  #binaryType;
-  #native;
-  constructor(url, protocols) {
-    this.url = url;
-    this.#native = connect(url, Array.isArray(protocols) ? protocols : null, {
-      open: (protocol) => { this.readyState = 1; this.protocol = protocol; this.#emit({ type: 'open' }); },
-      text: (data) => this.#emit({ type: 'message', data }),
-      binary: (bytes) => this.#emit({ type: 'message', data: Uint8Array.from(bytes).buffer }),
-      closed: (code, reason) => { this.readyState = 3; this.#emit({ type: 'close', code, reason }); },
-      failed: (message) => {
-        this.readyState = 3;
-        this.#emit({ type: 'error', message });
-        this.#emit({ type: 'close', code: 1006, reason: message });
-      },
-    });
-  }
-  #emit(event) { for (const listener of this.#listeners[event.type] ?? []) listener(event); }
-  addEventListener(type, listener) { (this.#listeners[type] ??= []).push(listener); }
-  get binaryType() { return this.#binaryType; }
-  set binaryType(type) {
-    if (type !== 'blob' && type !== 'arraybuffer') throw new Error("binaryType must be either 'blob' or 'arraybuffer'");
-    this.#binaryType = type;
-  }
-  send(data) {
-    if (this.readyState === 0) throw new Error('INVALID_STATE_ERR');
-    if (typeof data === 'string') return this.#native.text(data);
-    if (!(data instanceof ArrayBuffer) && !ArrayBuffer.isView(data)) throw new Error('Unsupported data type');
-    const view = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-    this.#native.binary([...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)]);
-  }
-  close(code, reason) {
-    if (this.readyState > 1) return;
-    this.readyState = 2;
-    this.#native.close(typeof code === 'number' ? code : 1000, typeof reason === 'string' ? reason : '');
-  }
-};`;
-
-/** The native half. */
-function connect(url: string, protocols: string[] | null, events: NativeEvents): object {
-  const ws = new NodeWebSocket(url, protocols ?? []);
-  ws.on('open', () => events.open(ws.protocol));
-  ws.on('message', (data: Uint8Array, isBinary: boolean) =>
-    isBinary ? events.binary([...data]) : events.text(String(data)),
-  );
-  ws.on('error', (error: Error) => events.failed(error.message));
-  ws.on('close', (code: number, reason: Uint8Array) => events.closed(code, String(reason)));
-  return {
-    text: (data: string) => ws.send(data),
-    binary: (bytes: readonly number[]) => ws.send(Uint8Array.from(bytes)),
-    close: (code: number, reason: string) => ws.close(code, reason),
-  };
-}
-
-/** Runs a program with the globals of React Native: no DOM, no streams, no MessageChannel, no TextDecoder. */
-function inReactNative(text: string, url: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const globals = {
-      url,
-      connect,
-      ended: (error: unknown) => (error === undefined ? resolve() : reject(error)),
-      // As those of react-native-url-polyfill.
-      URL,
-      AbortController,
-      TextEncoder,
-      console,
-      performance,
-      setTimeout,
-      clearTimeout,
-      setInterval,
-      clearInterval,
-    };
-    const context = vm.createContext(globals);
-    vm.runInContext(REACT_NATIVE_WEBSOCKET, context);
-    vm.runInContext(text, context);
-  });
-}
 
 const folder = mkdtempSync(join(tmpdir(), 'bundles-'));
 try {

@@ -184,6 +184,27 @@ describe('a bundle for browsers', () => {
   );
 });
 
+describe('15 a bundle of each entry', () => {
+  const entries = names.flatMap((name) =>
+    Object.keys(manifestOf(name).exports)
+      .filter((entry) => !/internal|package\.json|standalone|bun|deno|workers/.test(entry))
+      .map((entry) => `@ws/${name}${entry.slice(1)}`),
+  );
+
+  it.for(['esm', 'cjs'])('is made without a warning: %s', async (format, { skip }) => {
+    if (missing.length > 0) skip('not built');
+    const programs = entries
+      .filter((id) => id !== '@ws/compat' || format === 'cjs')
+      .map((id) => `import * as all from '${id}'; console.log(all);`);
+    const results = await Promise.all(
+      programs.map((program) => bundle(program, { platform: 'node', format })),
+    );
+    const warnings = results.flatMap((result) => result.warnings.map(({ text }) => text));
+    expect(entries).toContain('@ws/hub/rooms');
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe('an ES module', () => {
   it('keeps the calls that a bundler may drop', async ({ skip }) => {
     if (missing.length > 0) skip('not built');
@@ -219,7 +240,15 @@ describe('a module for pages without a bundler', () => {
   });
 });
 
+function manifestOf(name: string): { readonly exports: object } {
+  const folder = name === 'conformance' ? name : `packages/${name}`;
+  return JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as {
+    readonly exports: object;
+  };
+}
+
 interface Bundle {
+  readonly warnings: readonly { readonly text: string }[];
   readonly metafile: {
     readonly outputs: Record<string, { inputs: Record<string, { bytesInOutput: number }> }>;
   };

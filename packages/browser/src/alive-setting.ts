@@ -1,3 +1,4 @@
+import type { BrowserConn } from './browser-conn.ts';
 import type { AliveOptions, AlivePlan } from './dial-options.ts';
 
 /** The longest time in ms from a question to the next message, after such ends. */
@@ -11,6 +12,8 @@ export class AliveSetting {
   readonly #given: AliveOptions | false | undefined;
   #plan: AlivePlan | undefined;
   #timeout = 0;
+  /** The connections that live: a call of {@link set} holds for these too. */
+  readonly #conns = new Set<BrowserConn>();
 
   constructor(given: AliveOptions | false | undefined) {
     this.#given = given;
@@ -21,9 +24,15 @@ export class AliveSetting {
     return this.#given !== undefined;
   }
 
-  /** The plan of the next connection; undefined if the option is off. */
-  get plan(): AlivePlan | undefined {
-    return this.#plan && { ...this.#plan, timeout: this.#timeout };
+  /** A connection has opened. */
+  opened(conn: BrowserConn): void {
+    this.#conns.add(conn);
+    void conn.closed.then(() => this.#conns.delete(conn));
+    this.#start(conn);
+  }
+
+  #start(conn: BrowserConn): void {
+    if (this.#plan !== undefined) conn.keepAlive({ ...this.#plan, timeout: this.#timeout });
   }
 
   /** @param refused - Called with an error when the peer closes a connection after a question. */
@@ -44,5 +53,6 @@ export class AliveSetting {
         refused(new Error(`the peer closed with ${code} ${plan.note}`));
       },
     };
+    for (const conn of this.#conns) this.#start(conn);
   }
 }

@@ -13,11 +13,16 @@ import type { PageSocket } from './web-types.ts';
 const LATE_MS = 1_000;
 /** The longest extra time in ms for bytes that are in buffers of the system. */
 const MAX_SYSTEM_MS = 60_000;
+/** The longest time in ms that a question waits for the answers to earlier requests. */
+const MAX_WAIT_MS = 300_000;
+
+/** As {@link AlivePlan}, for one connection. */
+type ConnPlan = Omit<AlivePlan, 'waits'> & { readonly waits: () => boolean };
 
 /** The option `alive`: asks after a silence or a wake of the page, and waits for a message. */
 export class Alive {
   readonly #socket: PageSocket;
-  readonly #plan: AlivePlan;
+  readonly #plan: ConnPlan;
   readonly #onLost: (error: TimeoutError) => void;
   #removeWake = nothing;
   #timer: unknown;
@@ -27,8 +32,12 @@ export class Alive {
   #askedAt = 0;
   /** When the pending question expires, in ms. The connection then counts as lost. */
   #deadline = 0;
-  /** Number of questions since the last message. */
+  /** Number of questions since the last message, without the first one of {@link askFirst}. */
   #questions = 0;
+  /** Whether a question was sent since the last message. */
+  #isAsked = false;
+  /** When the question that is due no longer waits for other answers, in ms; 0 while none waits. */
+  #waitsUntil = 0;
   /** Interval in ms of the checks while a question is pending. */
   readonly #interval: number;
   readonly #bytesSent: () => number;
@@ -43,7 +52,7 @@ export class Alive {
    */
   constructor(
     socket: PageSocket,
-    plan: AlivePlan,
+    plan: ConnPlan,
     sent: () => number,
     lost: (error: TimeoutError) => void,
   ) {
@@ -52,19 +61,19 @@ export class Alive {
     this.#bytesSent = sent;
     this.#onLost = lost;
     this.#interval = Math.min(plan.timeout, LATE_MS);
-    if (socket.readyState === 1) this.#start();
-    else socket.addEventListener('open', () => this.#start());
-  }
-
-  #start(): void {
     this.#removeWake = onPageWake(() => this.#wake());
     this.#lastMessageAt = performance.now();
-    this.#checkIn(this.#plan.after);
+    this.#checkIn(plan.after);
   }
 
   /** Why the peer may have ended the connection, if a question has no answer; else empty. */
   get note(): string {
-    return this.#questions > 0 ? this.#plan.note : '';
+    return this.#isAsked ? this.#plan.note : '';
+  }
+
+  /** Sends a question that has no deadline: its answer shows how the peer answers. */
+  askFirst(): void {
+    if (this.#socket.readyState === 1) this.#send();
   }
 
   /** Called when the connection has ended. */
@@ -72,7 +81,7 @@ export class Alive {
     this.#removeWake();
     clearTimeout(this.#timer);
     if (this.#isLost) this.#plan.lost?.();
-    else if (wasClean && this.#questions > 0) this.#plan.refused?.(code);
+    else if (wasClean && this.#isAsked) this.#plan.refused?.(code);
   }
 
   /** Called when a message has arrived. Returns whether it is an answer, which readers do not get. */
@@ -80,6 +89,9 @@ export class Alive {
     this.#lastMessageAt = performance.now();
     if (this.#questions > 0) this.#plan.answered?.();
     this.#questions = 0;
+    this.#isAsked = false;
+    if (this.#waitsUntil > 0) this.#checkIn(this.#plan.after);
+    this.#waitsUntil = 0;
     try {
       const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
       onRejection(isAnswer, report);
@@ -104,18 +116,28 @@ export class Alive {
   #wake(): void {
     if (this.#socket.readyState !== 1) return;
     const now = performance.now();
-    if (this.#questions === 0) return this.#ask();
+    if (this.#waitsUntil > 0) return this.#check();
+    if (this.#questions === 0) return this.#fallsDue(now);
     if (now >= this.#deadline && this.#isLate(now)) return this.#check();
     // A second question does not move the deadline of the first.
-    if (now - this.#askedAt >= LATE_MS) this.#send();
+    if (now - this.#askedAt >= LATE_MS && this.#send()) this.#questions++;
+  }
+
+  /** A question is due. A peer that answers in order answers it after the requests that it has. */
+  #fallsDue(now: number): void {
+    if (!this.#plan.waits()) return this.#ask();
+    this.#waitsUntil = now + MAX_WAIT_MS;
+    this.#checkIn(MAX_WAIT_MS);
   }
 
   /** Sends a question, and starts the option `timeout`. */
   #ask(): void {
+    this.#waitsUntil = 0;
     // If no bytes wait, the question leaves the page at once.
     this.#unsent = this.#socket.bufferedAmount;
     const isFirst = this.#questions === 0;
-    if (!this.#send() && isFirst) return this.#checkIn(this.#plan.after);
+    if (this.#send()) this.#questions++;
+    else if (isFirst) return this.#checkIn(this.#plan.after);
     this.#left = this.#bytesLeft;
     this.#deadline = performance.now() + this.#plan.timeout;
     this.#checkIn(this.#interval);
@@ -131,7 +153,7 @@ export class Alive {
       report(error);
       return false;
     }
-    this.#questions++;
+    this.#isAsked = true;
     this.#askedAt = performance.now();
     return true;
   }
@@ -147,8 +169,11 @@ export class Alive {
     if (readyState !== 1) return;
     const now = performance.now();
     const silence = now - this.#lastMessageAt;
+    if (this.#waitsUntil > 0) {
+      return now < this.#waitsUntil ? this.#checkIn(this.#waitsUntil - now) : this.#ask();
+    }
     if (this.#questions === 0)
-      return silence < after ? this.#checkIn(after - silence) : this.#ask();
+      return silence < after ? this.#checkIn(after - silence) : this.#fallsDue(now);
     const left = this.#bytesLeft;
     // Only a fall of waiting bytes proves that the peer reads. Other bytes leave even without a peer.
     const isLeaving = this.#unsent > 0 && left > this.#left;

@@ -27,17 +27,16 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   #alive: Alive | undefined;
 
   /** @internal */
-  constructor(socket: PageSocket, settings: BrowserConnSettings, plan?: AlivePlan) {
+  constructor(socket: PageSocket, settings: BrowserConnSettings) {
     super(socket, settings, (data) => this.#alive?.onMessage(data) === true);
     this.#socket = socket;
-    if (plan !== undefined) this.keepAlive(plan);
   }
 
-  /** @internal Starts the option `alive`: ends a dead connection that looks open. */
-  keepAlive(plan: AlivePlan): void {
+  /** @internal Starts the option `alive` of an open connection: ends it if it only looks open. */
+  keepAlive({ waits, ...plan }: AlivePlan): void {
     const alive = new Alive(
       this.#socket,
-      plan,
+      { ...plan, waits: () => waits?.(this) === true },
       () => this.writes.bytes,
       (error) => this.lose(error),
     );
@@ -45,6 +44,11 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
     void this.closed.then(({ code, wasClean, error }) =>
       alive.stop(code, wasClean && error === undefined && !this.hasClosed),
     );
+  }
+
+  /** @internal Sends the question of the option `alive` now, before a first request. */
+  askFirst(): void {
+    this.#alive?.askFirst();
   }
 
   /** @internal */

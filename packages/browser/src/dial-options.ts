@@ -1,4 +1,4 @@
-import type { BorrowedMessage, MessageData } from '@ws/conn';
+import type { BorrowedMessage, ConnLike, MessageData } from '@ws/conn';
 import { badType, checkNames, whole } from '@ws/conn/internal';
 import { CAUSE_HIDDEN, LOGINS } from './errors.ts';
 import {
@@ -97,6 +97,8 @@ export const PAGE: Side = {
   errorCloseCode: () => 3011,
   queueCloseCode: 3008,
   limitCloseCode: 3009,
+  // Firefox ends the connections of a page that stays, for example at a click on a download.
+  breaksOnGoingAway: true,
   turns: pageTurns,
   checkCode(code) {
     if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
@@ -121,6 +123,8 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
 
 /** A hint for an option that a page cannot have. Smaller than the table of `optionHint`. */
 export function pageHint(name: string): string | undefined {
+  if (name === 'limitCloseCode') return 'it is gone: the code is always 3009';
+  if (name === 'stream') return 'it is gone: leave it out';
   if (!/^(auth|compression|headers|heartbeat|jar|origin|proxy|tls)$/.test(name)) return undefined;
   return `the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
 }
@@ -131,6 +135,8 @@ export interface AlivePlan extends AliveOptions {
   readonly timeout: number;
   /** Explains an end after a question, in errors. */
   readonly note: string;
+  /** Whether the peer may be unable to answer a question before it answers what `conn` has sent. */
+  readonly waits?: (conn: ConnLike) => boolean;
   /** Called when a message has arrived after a question. */
   readonly answered?: () => void;
   /** Called when no message has arrived in time. */

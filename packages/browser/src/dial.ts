@@ -3,7 +3,6 @@ import { badType, checkNames } from '@ws/conn/internal';
 import { BrowserConn } from './browser-conn.ts';
 import { ConnectingSocket } from './connecting-socket.ts';
 import {
-  type AlivePlan,
   checkDialOptions,
   DIAL_OPTION_NAMES,
   type DialOptions,
@@ -37,16 +36,8 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
   return checked(() => open(url, options), dial);
 }
 
-/**
- * Opens a connection, as {@link dial} does.
- *
- * @param alive - The checked option `alive`. Default: `options.alive`.
- */
-export function open(
-  url: string | URL,
-  options: DialOptions,
-  alive?: AlivePlan,
-): Promise<BrowserConn> {
+/** Opens a connection, as {@link dial} does. */
+export function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
   if (typeof options === 'string' || Array.isArray(options)) {
     throw new TypeError('dial: write { subprotocols: [...] } for subprotocols');
   }
@@ -67,8 +58,11 @@ export function open(
         reject(new TransportError(`could not connect to ${name}; ${why}`, { cause }));
       try {
         const socket = new WebSocket(target.href, protocols);
-        const conn = new BrowserConn(socket, plan, alive ?? plan.alive);
-        socket.addEventListener('open', () => resolve(conn));
+        const conn = new BrowserConn(socket, plan);
+        socket.addEventListener('open', () => {
+          if (plan.alive !== undefined) conn.keepAlive(plan.alive);
+          resolve(conn);
+        });
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
       } catch (cause) {

@@ -29,6 +29,7 @@ export {
   type OwnedBytes,
   ReadLimitError,
   ReadPendingError,
+  type Role,
   type SchemaIssue,
   TextMessage,
   TimeoutError,

@@ -18,6 +18,8 @@ import { attempt } from './promises.ts';
 export class WholeMessageReader implements MessageReaderLike {
   readonly type: DataType;
   #rest: OwnedBytes;
+  /** Whether `bytes`, `text` or `json` was called. */
+  #hasRest = false;
 
   /** @internal */
   constructor({ type, data }: PageMessage) {
@@ -44,12 +46,16 @@ export class WholeMessageReader implements MessageReaderLike {
     if (rest.length > 0) yield rest;
   }
 
-  async bytes(): Promise<OwnedBytes> {
-    return this.#take();
+  bytes(): Promise<OwnedBytes> {
+    return attempt(() => {
+      if (this.#hasRest) throw new TypeError('the message was read before; keep the first result');
+      this.#hasRest = true;
+      return Promise.resolve(this.#take());
+    });
   }
 
   async text(): Promise<string> {
-    return decodeUtf8(this.#take());
+    return decodeUtf8(await this.bytes());
   }
 
   async json(): Promise<unknown> {

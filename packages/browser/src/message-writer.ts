@@ -67,7 +67,7 @@ export class GatheringWriter implements MessageWriterLike {
 
   #add(piece: string | Uint8Array): void {
     if (piece.length === 0) return;
-    const last = this.#pieces.at(-1);
+    const last = this.#pieces[this.#pieces.length - 1];
     if (typeof piece === 'string' && typeof last === 'string') {
       this.#pieces[this.#pieces.length - 1] = last + piece;
     } else this.#pieces.push(piece);

@@ -38,6 +38,8 @@ export interface Side {
   readonly queueCloseCode: number;
   /** The close code when a message exceeds `readLimit`. */
   readonly limitCloseCode: number;
+  /** Whether an end with 1001 counts as a break, unless this end has closed the connection. */
+  readonly breaksOnGoingAway: boolean;
   /** @throws TypeError, RangeError for a code that `close` must not send. */
   readonly checkCode: (code: number) => void;
   /** Creates the turns of one waiting write. */

@@ -7,7 +7,7 @@ import {
   type OwnedBytes,
   TextMessage,
 } from '@ws/conn';
-import { badType, kind } from '@ws/conn/internal';
+import { badType, bytesOfView, kind } from '@ws/conn/internal';
 import type { BrowserConnBounds } from './options.ts';
 
 // Created on first use, because jsdom of Jest has neither class.
@@ -109,14 +109,12 @@ export function bytesOf(method: string, data: unknown): OwnedBytes {
   if (typeof data === 'string') return encodeUtf8(data);
   // Not instanceof: a message may be of another copy of `@ws/conn`.
   const bytes: unknown = (data as Message)?.data ?? data;
-  const { buffer, byteOffset, byteLength } = (
-    ArrayBuffer.isView(bytes) ? bytes : { buffer: bytes }
-  ) as Partial<Uint8Array>;
-  if (!kind(buffer).endsWith('ArrayBuffer')) {
+  if (ArrayBuffer.isView(bytes)) return bytesOfView(bytes) as OwnedBytes;
+  if (!kind(bytes).endsWith('ArrayBuffer')) {
     throw badType(`${method}: expected a string or bytes`, data);
   }
   // Throws for a detached buffer.
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  return new Uint8Array(bytes as ArrayBuffer);
 }
 
 /** The error, if a message of `size` bytes would exceed the bound `name`. */

@@ -12,11 +12,6 @@ import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
 import type { PageSocket } from './web-types.ts';
 
-/** Whether reading ended normally: `receive` resolves and iteration is done. */
-export function isNormalEnd(error: unknown): boolean {
-  return error instanceof CloseError && [1000, 1001, 1005].includes(error.closeCode);
-}
-
 /** Called with the next message; with undefined at the end. */
 type Reader = (message: PageMessage | undefined) => void;
 type Reject = (reason: unknown) => void;
@@ -44,7 +39,7 @@ export class ReadSide {
   closing = false;
   #isDropping = false;
   /** Why reading ended; undefined before. Queued messages can still be read. */
-  #ended: { readonly reason: unknown } | undefined;
+  #ended: { readonly reason: unknown; readonly isBreak: boolean } | undefined;
 
   /** @param fail - Fails the connection. */
   constructor(
@@ -125,10 +120,20 @@ export class ReadSide {
     this.#cost = 0;
   }
 
-  /** Ends reading. Queued messages can still be read. */
-  stop(reason: unknown): void {
-    this.#ended ??= { reason };
+  /**
+   * Ends reading. Queued messages can still be read.
+   *
+   * @param isBreak - Whether the end is no normal one, also with a normal code.
+   */
+  stop(reason: unknown, isBreak = false): void {
+    this.#ended ??= { reason, isBreak };
     this.serve();
+  }
+
+  /** Whether reading ended normally by `error`: `receive` resolves and iteration is done. */
+  isNormalEnd(error: unknown): boolean {
+    if (!(error instanceof CloseError) || this.#ended?.isBreak) return false;
+    return [1000, 1001, 1005].includes(error.closeCode);
   }
 
   /**
@@ -169,7 +174,7 @@ export class ReadSide {
         if (message === undefined) {
           this.#caller = '';
           const { reason } = this.#ended!;
-          return isNormalEnd(reason) ? resolve(closed) : reject(reason);
+          return this.isNormalEnd(reason) ? resolve(closed) : reject(reason);
         }
         try {
           // A PageMessage has all members of a BorrowedMessage, and stays valid.

@@ -110,9 +110,9 @@ function dialPlan(
   const fixed = typeof url === 'function' ? '' : targetOf(url).href;
   const { handshakeTimeout, alive } = checkDialOptions(options);
   setting.set(alive, refused);
-  const ofDial = Object.fromEntries(
+  const ofDial: DialOptions = Object.fromEntries(
     DIAL_OPTION_NAMES.map((name) => [name, options[name as keyof ReconnectingOptions]]),
-  ) as DialOptions;
+  );
   const urlFailures = new WeakSet<object>();
   const failed = (error: unknown): never => {
     const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');
@@ -124,7 +124,10 @@ function dialPlan(
     async dial({ signal }) {
       const isFresh = typeof url === 'function';
       const to = isFresh ? await callUrl(url, signal, handshakeTimeout).catch(failed) : fixed;
-      return open(to, { ...ofDial, signal }, setting.plan);
+      // The setting may change during the dial, so it comes last.
+      const conn = await open(to, { ...ofDial, alive: undefined, signal });
+      setting.opened(conn);
+      return conn;
     },
     // Infinity: a bad option, such as a subprotocol, cannot succeed later. An error of `onOpen`, or of the
     // function for the URL, may come from a request that can.

@@ -1,3 +1,4 @@
+import type { ConnLike } from '@ws/conn';
 import { LiveConn, startReconnecting } from '@ws/reconnect/internal';
 import { AliveSetting } from './alive-setting.ts';
 import type { BrowserConn } from './browser-conn.ts';
@@ -92,12 +93,17 @@ export class ReconnectingConn extends LiveConn<BrowserConn> {
    * @internal Sets the option `alive` for all connections, unless it was given. For `@ws/rpc`.
    *
    * @param question - The message to send. Any message of the server is an answer.
+   * @param waits - Returns whether a question on this connection may have to wait for other answers.
+   * @returns A function that sends the first question of a connection; undefined if the option was given.
    */
-  '@ws/alive'(question: string): void {
-    if (this.#alive.isGiven) return;
+  '@ws/alive'(
+    question: string,
+    waits: (conn: ConnLike) => boolean,
+  ): ((conn: ConnLike) => void) | undefined {
+    if (this.#alive.isGiven) return undefined;
     const note = `after the question ${question} (alive: false of ReconnectingConn keeps it off)`;
-    this.#alive.set(checkAlive({ ask: () => question }, note), this.#reportRefused);
-    const { plan } = this.#alive;
-    if (plan !== undefined) this.conn?.keepAlive(plan);
+    const plan = checkAlive({ ask: () => question }, note)!;
+    this.#alive.set({ ...plan, waits }, this.#reportRefused);
+    return (conn) => (conn as BrowserConn).askFirst();
   }
 }

@@ -26,6 +26,7 @@ import {
   bound,
   type ConnInternals,
   checkNames,
+  checkReceive,
   errorOf,
   kind,
   MAX_CLOSE_REASON,
@@ -39,7 +40,7 @@ import { GatheringWriter } from './message-writer.ts';
 import type { BrowserConnSettings } from './options.ts';
 import { dataTypeOf, type PageMessage, payloadOf } from './payload.ts';
 import { after, attempt, bounded, checkSignal, nothing } from './promises.ts';
-import { isNormalEnd, ReadSide } from './read-side.ts';
+import { ReadSide } from './read-side.ts';
 import { utf8Length } from './utf8-length.ts';
 import type { PageSocket, WebSocketEvent } from './web-types.ts';
 import { WriteSide } from './write-side.ts';
@@ -225,7 +226,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
             const stop = this.#reads.read(
               'for await',
               (value) => resolve({ done: false, value }),
-              (error) => (error === end || isNormalEnd(error) ? resolve(end) : reject(error)),
+              (error) =>
+                error === end || this.#reads.isNormalEnd(error) ? resolve(end) : reject(error),
             );
             endPending = () => stop(end);
           }),
@@ -245,12 +247,11 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    * the handler closes the connection with close code 3011, because a page cannot send 1011. The
    * message stays valid after the handler has finished.
    */
-  receive(handler: MessageHandler): Promise<CloseInfo> {
+  receive(handler: MessageHandler): Promise<CloseInfo>;
+  receive(handler: MessageHandler, ...more: unknown[]): Promise<CloseInfo> {
     return this.#attempt(() => {
-      if (typeof handler === 'function') {
-        return this.#reads.receive('receive', handler, this.closed);
-      }
-      throw badType('receive: expected a function', handler);
+      checkReceive(handler, more);
+      return this.#reads.receive('receive', handler, this.closed);
     });
   }
 
@@ -492,6 +493,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #ended(code = 1006, reason = '', wasClean = false): void {
     if (this.#state === 'closed') return;
     this.#hasClosed = this.#state === 'closing';
+    const isBreak = code === 1001 && this.#settings.breaksOnGoingAway && !this.#hasClosed;
+    const isClean = wasClean && !isBreak;
     const isOrderly = wasClean || this.#hasClosed;
     this.#state = 'closed';
     this.#stopListening();
@@ -499,9 +502,9 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#cancelWriteDeadline();
     const end = new CloseError(code, reason, this.#noteOf(isOrderly));
     if (this.#cause !== undefined) end.cause = this.#cause;
-    const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
-    this.#reads.stop(failure?.error ?? end);
-    this.writes.fail(wasClean ? new CloseSentError() : end);
+    const failure = this.#failure ?? (isClean ? undefined : { error: end, code });
+    this.#reads.stop(failure?.error ?? end, isBreak);
+    this.writes.fail(isClean ? new CloseSentError() : end);
     this.#openWriter?.abort();
     this.#resolveClosed({
       code: code === 1006 ? (failure?.code ?? code) : code,

@@ -20,6 +20,9 @@ export function checkOptionNames(owner: string, options: unknown, known: readonl
   }
 }
 
+/** Removed options of a FrameDecoder. */
+const GONE: readonly string[] = ['assembleInto', 'holdLimit', 'simd', 'unmask'];
+
 /**
  * Checks the role of a decoder or an encoder, and that it has no other options than the known ones.
  * The lists and guesses of {@link checkOptionNames} would double the cost in a bundle.
@@ -32,7 +35,9 @@ export function checkCoderOptions(
   unknown: object,
 ): asserts role is 'client' | 'server' {
   for (const name in unknown) {
-    throw new TypeError(`${owner}: unknown option ${name}; see ${owner}Options`);
+    const isGone = GONE.includes(name);
+    const cure = isGone ? 'it is gone: copy the pieces' : `see ${owner}Options`;
+    throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
   if (role !== 'client' && role !== 'server') {
     throw new TypeError("role must be 'client' or 'server'");
@@ -46,6 +51,11 @@ export function integer(name: string, value: number, least: number, most: number
   throw new RangeError(`${name} must be an integer of ${least} ${bounds}, not ${value}`);
 }
 
+/** As `Object.hasOwn`, which Safari 15 and Hermes lack. */
+export function hasOwn(value: object, name: PropertyKey): boolean {
+  return Object.prototype.hasOwnProperty.call(value, name);
+}
+
 /** Whether `name` is `other` in another case, or with a third of its letters changed at one place. */
 export function isNear(name: string, other: string): boolean {
   const [a, b] = [name.toLowerCase(), other.toLowerCase()];
@@ -53,7 +63,7 @@ export function isNear(name: string, other: string): boolean {
   let start = 0;
   while (start < shorter && a[start] === b[start]) start++;
   let end = 0;
-  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
   return Math.max(a.length, b.length) - start - end <= Math.ceil(a.length / 3);
 }
 

@@ -30,6 +30,36 @@ export class WebSocketError extends Error {
   override get name(): string {
     return 'WebSocketError';
   }
+
+  /**
+   * Makes `instanceof` true for the errors of another copy of this package too: a process may have
+   * two versions, or an ES module beside a CommonJS bundle. Classes are the same when their `name`
+   * is; a class of the application without a `name` getter has only its own instances.
+   */
+  static override [Symbol.hasInstance](
+    this: { readonly prototype: object },
+    value: unknown,
+  ): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    if (typeof value !== 'object' || value === null || !('@ws/error' in value)) return false;
+    const name = classNameOf(this.prototype);
+    if (name === undefined) return false;
+    let prototype: unknown = Object.getPrototypeOf(value);
+    while (prototype !== null && classNameOf(prototype as object) !== name) {
+      prototype = Object.getPrototypeOf(prototype);
+    }
+    return prototype !== null;
+  }
+
+  /** @internal Marks the errors of all copies of this package. */
+  get '@ws/error'(): true {
+    return true;
+  }
+}
+
+/** The class name that a prototype of this package has. A minified class has no other. */
+function classNameOf(prototype: object): unknown {
+  return Object.getOwnPropertyDescriptor(prototype, 'name')?.get?.call(prototype);
 }
 
 /** The kind of rule that the peer broke. */

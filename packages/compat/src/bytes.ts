@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { bytesOfView, isBytes, lengthOf, viewOf } from '@ws/codec/internal';
 
 /** The class of Node's Buffers, with the constructor of `Uint8Array`. */
 const NodeBuffer = (Buffer as unknown as { [Symbol.species]: unknown })[Symbol.species] as new (
@@ -23,7 +24,7 @@ export function bufferOver(bytes: Uint8Array, start: number, end: number): Buffe
 /** Returns a copy of `bytes[start, end)`. */
 export function copyOf(bytes: Uint8Array, start: number, end: number): Buffer {
   const copy = Buffer.allocUnsafe(end - start);
-  copy.set(bytes.subarray(start, end));
+  copy.set(viewOf(bytes, start, end));
   return copy;
 }
 
@@ -35,18 +36,16 @@ export function join(parts: readonly Buffer[]): Buffer {
 
 /**
  * Returns the bytes of data that an application sends: without a copy, except for text and arrays
- * of numbers.
+ * of numbers. Ask `lengthOf` for their length: a property of the array may have another value.
  *
  * @throws TypeError of `Buffer.from` for other values.
  */
 export function bytesOf(data: unknown): Uint8Array {
-  if (data instanceof Uint8Array && (data.length > 0 || Buffer.isBuffer(data))) return data;
+  if (isBytes(data) && (lengthOf(data) > 0 || Buffer.isBuffer(data))) return data;
   // Also of another realm.
   if (types.isArrayBuffer(data)) return new Uint8Array(data);
   // As in ws, a TypeError for a view of bytes that were transferred.
-  if (ArrayBuffer.isView(data)) {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
+  if (ArrayBuffer.isView(data)) return bytesOfView(data);
   return Buffer.from(data as string);
 }
 

@@ -1,5 +1,5 @@
 import { encodeFrame, MaskKeys } from '@ws/codec';
-import { LARGEST_SLAB } from '@ws/codec/internal';
+import { LARGEST_SLAB, lengthOf } from '@ws/codec/internal';
 import { bufferOver, bytesOf } from './bytes.ts';
 import { RSV1 } from './errors.ts';
 import { platform } from './platform.ts';
@@ -41,10 +41,11 @@ export function frameList(
   const frame = encodeFrame(opcode, payload, { fin: Boolean(fin), rsv, maskKey });
   // As ws does, which leaves a payload as it is when the key has no bits.
   const isMerged = maskKey && readOnly && typeof data !== 'string';
-  if (payload.length === 0 || isMerged) return [bufferOver(frame, 0, frame.length)];
-  const start = frame.length - payload.length;
+  const length = lengthOf(payload);
+  if (length === 0 || isMerged) return [bufferOver(frame, 0, frame.length)];
+  const start = frame.length - length;
   const list = [bufferOver(frame, 0, start), bufferOver(frame, start, frame.length)];
-  if (!mask && fin && payload.length <= LARGEST_SLAB) shareable.add(list);
+  if (!mask && fin && length <= LARGEST_SLAB) shareable.add(list);
   return list;
 }
 

@@ -8,6 +8,7 @@ import {
   FrameQueue,
   FrameSlab,
   LARGEST_SLAB,
+  lengthOf,
   Pool,
 } from '@ws/codec/internal';
 import { bytesOfBatch, schedulerOf, sharedFrames, TurnCallback } from '@ws/conn/internal';
@@ -107,7 +108,7 @@ export class OutgoingFrames {
   ): void {
     if (this.#batch !== undefined) this.#writeBatch();
     const queue = (this.#queue ??= acquireQueue(this.masks));
-    const { length } = payload;
+    const length = typeof payload === 'string' ? payload.length : lengthOf(payload);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
     if (typeof payload === 'string') queue.addText(b0, payload);
     else if (this.masks || length <= COPIED_UP_TO) queue.addCopy(b0, payload, 0, length);

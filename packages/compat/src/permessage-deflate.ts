@@ -1,5 +1,6 @@
 import type { ZlibOptions } from 'node:zlib';
 import { ProtocolError } from '@ws/codec';
+import { lengthOf } from '@ws/codec/internal';
 import { DEFAULT_COMPRESSION, extensionRuntime } from '@ws/conn/internal';
 import {
   type Compressor,
@@ -178,7 +179,7 @@ export class PerMessageDeflate {
     this.#later(callback, true, () => {
       const stream = (this.#stream ??= this.stream());
       if (stream === undefined) throw new Error('too many messages are compressed in fragments');
-      const size = stream.fragment(bytes, 0, bytes.length, fin);
+      const size = stream.fragment(bytes, 0, lengthOf(bytes), fin);
       const output = copyOf(stream.output, 0, size);
       if (fin) {
         this.#stream = undefined;
@@ -190,11 +191,12 @@ export class PerMessageDeflate {
 
   /** As {@link compress}, for the other direction. */
   decompress(data: Buffer, fin: boolean, callback: Callback): void {
+    const bytes = bytesOf(data);
     this.#later(callback, false, () => {
       const { extension } = this;
       if (this.#inflated === undefined) extension.begin();
       this.#inflated ??= 0;
-      extension.feed(data, 0, data.length, fin);
+      extension.feed(bytes, 0, lengthOf(bytes), fin);
       const parts: Buffer[] = [];
       do {
         const part = this.#step(extension, this.#inflated);

@@ -7,6 +7,7 @@ import {
   PongMessage,
   TextMessage,
 } from '@ws/codec';
+import { lengthOf } from '@ws/codec/internal';
 import type { StreamCompressor } from '@ws/deflate/internal';
 import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
@@ -244,17 +245,18 @@ export class Sender {
     if (isFirst) this.#stream = this.#deflate!.stream();
     const stream = this.#stream;
     if (stream === undefined) return this.#ready(job, 0, bytes);
-    const size = stream.fragment(bytes, 0, bytes.length, job.fin);
+    const size = stream.fragment(bytes, 0, lengthOf(bytes), job.fin);
     this.#ready(job, isFirst ? RSV1 : 0, copyOf(stream.output, 0, size));
     if (job.fin) this.#endStream();
   }
 
   #compressMessage(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
-    if (compressor.isLarge(bytes.length)) return this.#compressLater(job, bytes);
-    const size = compressor.deflate(bytes, 0, bytes.length);
+    const length = lengthOf(bytes);
+    if (compressor.isLarge(length)) return this.#compressLater(job, bytes);
+    const size = compressor.deflate(bytes, 0, length);
     const frames = this.#owner?._frames;
-    if (frames !== undefined) frames.compressed += bytes.length;
+    if (frames !== undefined) frames.compressed += length;
     // Not smaller: it is sent as it is.
     if (size === 0) return this.#ready(job, 0, bytes);
     // A copy: a stream that is no socket keeps the bytes, and the next message overwrites the output.
@@ -264,7 +266,7 @@ export class Sender {
   /** Another thread compresses the message. Later frames wait for it. */
   #compressLater(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
-    const { length } = bytes;
+    const length = lengthOf(bytes);
     this.#begin(job, length);
     this.#compressing = job;
     // A copy: the application may transfer its bytes while another thread reads them.
@@ -315,5 +317,6 @@ function closedWhile(what: string): Error {
 const { sendFrame } = Sender.prototype;
 
 function sizeOf(data: string | Uint8Array | Blob): number {
-  return isBlob(data) ? data.size : Buffer.byteLength(data);
+  if (isBlob(data)) return data.size;
+  return typeof data === 'string' ? Buffer.byteLength(data) : lengthOf(data);
 }

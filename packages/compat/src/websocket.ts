@@ -3,6 +3,7 @@ import type { ClientRequest } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
+import { lengthOf } from '@ws/codec/internal';
 import { callIfAllowed } from '@ws/node-io/internal';
 import { bytesOf, EMPTY, isBlob } from './bytes.ts';
 import { abort, connect } from './client-handshake.ts';
@@ -341,7 +342,7 @@ function abandon(ws: WebSocket): void {
 
 /** A message after the end counts as buffered, and its callback gets an error. */
 function refuse(ws: WebSocket, data: unknown, callback: SendCallback | undefined): void {
-  if (data) ws._bufferedAfterClose += isBlob(data) ? data.size : bytesOf(data).length;
+  if (data) ws._bufferedAfterClose += isBlob(data) ? data.size : lengthOf(bytesOf(data));
   if (!callback) return;
   // The callbacks of earlier messages come first.
   ws._frames?.flush();

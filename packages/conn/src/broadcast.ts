@@ -1,7 +1,14 @@
 import { TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
-import { badType, checkOptionNames, isThenable, kind, onRejection } from './validate.ts';
+import {
+  badType,
+  checkOptionNames,
+  isThenable,
+  kind,
+  onRejection,
+  refuseCopy,
+} from './validate.ts';
 import { bytesOf, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -54,7 +61,8 @@ export function broadcast<C extends Conn>(
   const chosen: C[] = [];
   for (const conn of conns) {
     if (!(conn instanceof Conn)) {
-      const error = new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
+      checked(() => refuseCopy(conn, Conn, 'broadcast'), broadcast);
+      const error = badType('broadcast: expected Conns', conn);
       fromCaller(error, broadcast);
       throw error;
     }
@@ -109,6 +117,7 @@ function selects<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean
 export function preparedOf(data: MessageData | PreparedMessage, method: string): PreparedMessage {
   if (data instanceof PreparedMessage) return data;
   if (typeof data === 'string') return new PreparedMessage(TextMessage, data);
+  refuseCopy(data, PreparedMessage, method);
   // Checked here, so that the error names `method`.
   bytesOf(data, method);
   return new PreparedMessage(dataTypeOf(data), data);

@@ -18,6 +18,7 @@ import {
   type PingOptions,
   type WriteOptions,
 } from './call-options.ts';
+import { CONN_FACTS, CONN_HABITS } from './conn-habits.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { cancelRead, MessageIterator, read } from './connection/pull-reads.ts';
@@ -28,6 +29,7 @@ import {
   type PingPongHandler,
   UserHandler,
 } from './control/control-handlers.ts';
+import { addHabits, type Habits } from './habits.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -47,7 +49,7 @@ import { type MessageHandler, receive, startReceive } from './read/receive-call.
 import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
-import { duration, kind } from './validate.ts';
+import { badType, duration, kind, refuseCopy } from './validate.ts';
 import { controlPayload, dataTypeOf, isControlType, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -76,6 +78,7 @@ import { PreparedMessage } from './writing/prepared-message.ts';
  * ```
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable {
   /**
    * Data of the application. The library does not read this field. On a server the initial value is
@@ -97,28 +100,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @deprecated
    * @throws TypeError
    */
-  on(): never {
-    throw noEvents(this, 'on');
-  }
-
-  /**
-   * As {@link Conn.on}.
-   *
-   * @deprecated
-   * @throws TypeError
-   */
-  addEventListener(): never {
-    throw noEvents(this, 'addEventListener');
-  }
-
-  /**
-   * As {@link Conn.on}.
-   *
-   * @deprecated
-   * @throws TypeError
-   */
   set onmessage(_: never) {
-    throw noEvents(this, '');
+    this.on();
   }
 
   /**
@@ -279,8 +262,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   closed within a message; the error of the handler, which closes the connection with 1011;
    *   {@link ReadPendingError}; TypeError when `handler` is not a function.
    */
-  receive(handler: MessageHandler): Promise<CloseInfo> {
-    return receive(this.#connection, handler);
+  receive(handler: MessageHandler): Promise<CloseInfo>;
+  receive(handler: MessageHandler, ...more: unknown[]): Promise<CloseInfo> {
+    return receive(this.#connection, handler, more);
   }
 
   /**
@@ -376,12 +360,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws (rejects) As {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
    */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
-    if (!(message instanceof PreparedMessage)) {
-      const error = new TypeError(`expected a PreparedMessage, got ${kind(message)}`);
-      return this.#connection.rejected(error, 'writePreparedMessage');
-    }
-    if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
+      checkPrepared(message);
+      if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
       return this.#connection.outbox.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
@@ -699,6 +680,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 }
 
+/** What a Conn has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line typescript/no-explicit-any -- as the class
+export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(Conn.prototype, 'conn', CONN_HABITS, CONN_FACTS);
+
 /** Runs a read with a signal or a timeout. `name` is the method that the caller used. */
 function waitForRead<Result extends Message | MessageReader>(
   connection: Connection,
@@ -721,10 +710,9 @@ function waitForRead<Result extends Message | MessageReader>(
 /** The default pong handler. */
 function ignorePong(): void {}
 
-function noEvents(conn: Conn, method: string): TypeError {
-  const error = new TypeError(
-    'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
-  );
-  if (method !== '') fromCaller(error, conn, method);
-  return error;
+/** @throws TypeError when `message` is no PreparedMessage of this copy of the package. */
+function checkPrepared(message: unknown): void {
+  if (message instanceof PreparedMessage) return;
+  refuseCopy(message, PreparedMessage, 'writePreparedMessage');
+  throw badType('expected a PreparedMessage', message);
 }

@@ -1,4 +1,5 @@
 import { CloseCode, WebSocketError } from '@ws/codec';
+import { hasOwn } from '@ws/codec/internal';
 
 export { BackpressureError } from '@ws/codec';
 
@@ -378,7 +379,7 @@ function messageWithCode(error: Error): string {
   if (typeof reason === 'string' && error.message.includes(':SSL routines:')) return reason;
   const text = error.message.replace(/^websocket: /, '');
   if (typeof code !== 'string') return text;
-  const meaning = Object.hasOwn(MEANINGS, code) && text.includes(code) ? `; ${MEANINGS[code]}` : '';
+  const meaning = hasOwn(MEANINGS, code) && text.includes(code) ? `; ${MEANINGS[code]}` : '';
   return text.includes(code) ? `${text}${meaning}` : `${text} (${code})`;
 }
 

@@ -4,11 +4,23 @@
  *
  * @module
  */
-export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
+export { bytesOfView, checked, fromCaller, lengthOf, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
+export { addHabits, type Facts, type Habits } from './habits.ts';
+export {
+  type Admissible,
+  Admission,
+  type AdmitOptions,
+  type AuthOf,
+  admit,
+  decisionOf,
+  mistakenAnswer,
+  type RefuseOptions,
+  refuse,
+} from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
@@ -22,7 +34,7 @@ export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
-export { formatJSON } from './read/json.ts';
+export { checkNoMaps, formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
 export { limitRate } from './read/rate.ts';
 export { reportError } from './report/report.ts';
@@ -39,10 +51,14 @@ export {
   badType,
   bound,
   checkNames,
+  checkNoMore,
   checkOptionNames,
+  checkReceive,
   duration,
+  hasOwn,
   isThenable,
   kind,
+  nearName,
   onRejection,
   whole,
 } from './validate.ts';

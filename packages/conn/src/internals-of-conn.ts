@@ -98,6 +98,12 @@ export class InternalsOfConn {
     return this.connection.rare?.messagesLost ?? 0;
   }
 
+  /** Whether a part of the peer's messages has arrived and waits for its reader, or for a rate. */
+  get inputWaits(): boolean {
+    const { inbox, machine, paused } = this.connection;
+    return paused || inbox.queue?.empty === false || machine.input?.pending === true;
+  }
+
   /** Whether the connection drops the messages that arrive. */
   get dropsInput(): boolean {
     return this.connection.inbox.drops;

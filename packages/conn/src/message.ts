@@ -1,5 +1,5 @@
 import { type DataType, type OwnedBytes, TextMessage } from '@ws/codec';
-import { type Lease, poolsAreDebugged } from '@ws/codec/internal';
+import { type Lease, lengthOf, poolsAreDebugged } from '@ws/codec/internal';
 import { copyOf } from './memory/copy.ts';
 import type { Platform } from './platform/platform.ts';
 
@@ -51,7 +51,7 @@ export class Message {
 
   /** The payload as a string. In a binary message, bytes that are not UTF-8 become U+FFFD. */
   text(): string {
-    return this.#platform.decodeUtf8(this.data, 0, this.data.length);
+    return this.#platform.decodeUtf8(this.data, 0, lengthOf(this.data));
   }
 
   /**

@@ -1,6 +1,6 @@
-import { badType, bound, isNear, kind, whole } from '@ws/codec/internal';
+import { badType, bound, hasOwn, isNear, kind, whole } from '@ws/codec/internal';
 
-export { badType, bound, kind, whole };
+export { badType, bound, hasOwn, kind, whole };
 
 /**
  * Checks a time in ms: a whole number from 1 to 2^31 - 1.
@@ -69,32 +69,67 @@ export function checkNames(
   hintOf?: HintOf,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw badType(`${owner}: expected an object of options`, options);
+    const { message } = badType(`${owner}: expected an object of options`, options);
+    const isCallback = typeof options === 'function';
+    throw new TypeError(isCallback ? `${message}; a result is a promise: await it` : message);
   }
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
     if (known.includes(name)) continue;
-    if (!Object.hasOwn(options, name)) {
+    if (!hasOwn(options, name)) {
       // Only an AbortSignal inherits this name.
       if (name !== 'aborted') continue;
       throw new TypeError(`${owner}: expected options, got AbortSignal; write { signal }`);
     }
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
-    const advice = hintOf?.(name, known) ?? `known options: ${known.join(', ')}`;
+    if ('~standard' in options) throw noSchema(owner);
+    const other = name === 'schema' ? CHECK_VALUE : `known options: ${known.join(', ')}`;
+    const advice = hintOf?.(name, known) ?? other;
     throw new TypeError(`${owner}: unknown option ${name}; ${advice}`);
   }
 }
 
+/**
+ * Checks that a public method which once took more arguments gets no more than it takes.
+ *
+ * @param more - What the caller passed after them.
+ * @throws TypeError that says where a schema is checked.
+ */
+export function checkNoMore(owner: string, more: readonly unknown[]): void {
+  if (more.length > 0) throw noSchema(owner);
+}
+
+/** @throws TypeError unless the arguments of a `receive` are one function. */
+export function checkReceive(handler: unknown, more: readonly unknown[]): void {
+  checkNoMore('receive', more);
+  if (typeof handler === 'function') return;
+  throw badType('receive: expected a function', handler);
+}
+
+function noSchema(owner: string): TypeError {
+  return new TypeError(`${owner}: it takes no schema and no further argument; ${CHECK_VALUE}`);
+}
+
+const CHECK_VALUE = 'check the value in your handler';
+const IS_GONE = 'it is gone: the bound is always';
+
 /** Removed options of any package, and advice. */
 const REMOVED: Readonly<Record<string, string>> = {
+  autoResponse: 'it is gone: answer in the handler; hibernating of @ws/fetch has it',
+  extensions: 'a Conn has one: use extension of new Conn',
+  maxEmptyFragments: `${IS_GONE} 1024`,
+  maxNameBytes: `${IS_GONE} 256 bytes`,
+  maxPendingPings: `${IS_GONE} 64`,
   readBufferSize: 'it had no effect: leave it out',
+  slice: `${IS_GONE} 8 ms`,
+  window: `${IS_GONE} 256 KiB`,
 };
 
 /** Suggests the known name that is similar to `name`. Undefined when none is. */
 export function nearName(name: string, known: readonly string[]): string | undefined {
   // Not a plain lookup, which would find `constructor`.
-  if (Object.hasOwn(REMOVED, name)) return REMOVED[name];
+  if (hasOwn(REMOVED, name)) return REMOVED[name];
   // With one known name, the list in the message is clear enough.
   const near = known.length > 1 ? known.find((each) => isNear(name, each)) : undefined;
   return near === undefined ? undefined : `did you mean ${near}?`;
@@ -102,15 +137,6 @@ export function nearName(name: string, known: readonly string[]): string | undef
 
 // `instanceof` is false for values of other realms (a vm context, Jest). A getter or method of the
 // class accepts an instance of any realm, and throws for any other value.
-
-const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(
-  /* @__PURE__ */ Object.getPrototypeOf(/* @__PURE__ */ new Uint8Array(0)),
-) as object;
-
-/** Whether `value` is a Uint8Array of any realm. */
-export function isUint8Array(value: unknown): value is Uint8Array {
-  return Reflect.get(TypedArray, Symbol.toStringTag, value) === 'Uint8Array';
-}
 
 /** Whether `value` is an ArrayBuffer or a SharedArrayBuffer of any realm. */
 export function isBuffer(value: unknown): value is ArrayBufferLike {
@@ -152,4 +178,25 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
  */
 export function onRejection(result: unknown, failed: (error: unknown) => void): void {
   if (isThenable(result)) Promise.resolve(result).then(undefined, failed);
+}
+
+/**
+ * Called for a value that is no instance of `Class`.
+ *
+ * @throws TypeError when its class has the same name: the application has two copies of this package.
+ */
+export function refuseCopy(
+  value: unknown,
+  Class: abstract new (...args: never[]) => object,
+  method: string,
+): void {
+  let name: unknown;
+  try {
+    ({ name } = (value as object).constructor);
+  } catch {
+    // Null, undefined, or a trap of a Proxy.
+  }
+  if (name !== Class.name) return;
+  const where = `of another copy of @ws/conn; install one version of it`;
+  throw new TypeError(`${method}: the ${Class.name} is ${where}`);
 }

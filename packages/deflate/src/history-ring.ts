@@ -1,4 +1,4 @@
-import { NO_BYTES } from '@ws/codec/internal';
+import { NO_BYTES, viewOf } from '@ws/codec/internal';
 import type { EnginePool } from './engine-pool.ts';
 import type { History } from './engines.ts';
 
@@ -37,8 +37,8 @@ export class HistoryRing implements History {
     this.#reserve(this.length + size);
     const ring = this.#bytes;
     const first = Math.min(size, ring.length - this.#at);
-    ring.set(bytes.subarray(from, from + first), this.#at);
-    if (first < size) ring.set(bytes.subarray(from + first, end), 0);
+    ring.set(viewOf(bytes, from, from + first), this.#at);
+    if (first < size) ring.set(viewOf(bytes, from + first, end), 0);
     this.#at = (this.#at + size) % ring.length;
     this.length = Math.min(this.length + size, ring.length);
   }

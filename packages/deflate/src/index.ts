@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { MessageDeflate } from '@ws/codec';
 export {
   type DeflateEngines,
   type DeflateJob,

@@ -39,7 +39,8 @@ export class FreeEngines<E extends Inflater | Deflater> {
 
   /** Removes the newest engine that `matches`. */
   acquire(matches: (engine: PooledEngine<E>) => boolean): PooledEngine<E> | undefined {
-    const at = this.#engines.findLastIndex(matches);
+    let at = this.#engines.length - 1;
+    while (at >= 0 && !matches(this.#engines[at]!)) at--;
     return at < 0 ? undefined : this.#engines.splice(at, 1)[0];
   }
 

@@ -1,4 +1,5 @@
 import { bounded } from '@ws/browser/internal';
+import { isBytes, lengthOf } from '@ws/codec/internal';
 import {
   BackpressureError,
   type ConnStats,
@@ -119,7 +120,7 @@ function ended(): Error {
 /** The bytes of a ping; undefined for other data. */
 function payloadOf(data: unknown): Uint8Array | undefined {
   const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
-  return bytes instanceof Uint8Array && bytes.length <= MAX_PAYLOAD ? bytes : undefined;
+  return isBytes(bytes) && lengthOf(bytes) <= MAX_PAYLOAD ? bytes : undefined;
 }
 
 function latin1(bytes: Uint8Array): string {

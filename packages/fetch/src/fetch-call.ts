@@ -18,8 +18,8 @@ export interface Wrapper {
   readonly report?: FetchReport | undefined;
   /** Whether `fetch` failed because its client has left. Such an error is not reported. */
   readonly hasLeft: (request: Request, error: unknown) => boolean;
-  /** The `auth` of a result of `authenticate`, which may be one of `admit`. Default: the result itself. */
-  readonly authOf?: (request: Request, result: unknown) => unknown;
+  /** Whether its connections can end with a login. Default: false. */
+  readonly canExpire?: boolean;
   /** The functions `report`, and wrappers, that got the error of a Response that was not returned. */
   readonly reportedTo: WeakSet<object>;
 }

@@ -1,9 +1,9 @@
 import { after } from '@ws/browser/internal';
 import { parseSubprotocols, type RequestFacts, type RequestStep, requestRules } from '@ws/codec';
 import { parseHostPort } from '@ws/codec/internal';
-import { errorOf, kind, whole } from '@ws/conn/internal';
+import { Admission, decisionOf, kind, whole } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
-import { reportTo } from './reports.ts';
+import { reportOnce, reportTo } from './reports.ts';
 import { isResponse, ownResponse } from './responses.ts';
 
 /** The result of a handshake. */
@@ -13,7 +13,11 @@ export interface Agreement {
   /** `''` for none. */
   readonly subprotocol: string;
   readonly auth: unknown;
+  /** See `admit`. */
+  readonly expires: Date | number | undefined;
 }
+
+const WITHOUT_LOGIN = { auth: true, expires: undefined };
 
 /** A Response that refuses a request, with a line of text: the class adds its type. */
 export function refuse(status: number, text: string, headers?: HeadersLike): Response {
@@ -41,6 +45,7 @@ export function refuseBadHost({ headers, url }: Request): Response | undefined {
  *
  * @param clientSignal - Aborted when the client leaves, on a runtime that knows it.
  * @param wireIsChecked - See {@link factsOf}.
+ * @param canExpire - Whether the connection of the runtime can end with a login.
  * @returns The refusal, or what both ends agree on. Never throws for the request.
  */
 export async function negotiate(
@@ -48,21 +53,25 @@ export async function negotiate(
   plan: Plan,
   clientSignal: AbortSignal | undefined,
   wireIsChecked = false,
+  canExpire = false,
 ): Promise<Response | Agreement> {
   const facts = factsOf(request, wireIsChecked);
   const refusal = checkRequest(facts, plan);
   if (refusal !== undefined) return refusal;
   const { authenticate, subprotocols = [] } = plan.options;
-  const auth =
-    authenticate === undefined ? true : await ask(request, plan, authenticate, clientSignal);
+  const admission =
+    authenticate === undefined
+      ? WITHOUT_LOGIN
+      : await ask(request, plan, authenticate, clientSignal, canExpire);
   // Each Response refuses: see `readAuth`.
-  if (isResponse(auth)) return ownResponse(auth);
+  if (isResponse(admission)) return ownResponse(admission);
   const offered = parseSubprotocols(facts.list('sec-websocket-protocol'));
   if (offered === undefined) {
     return refuse(400, "not a websocket handshake: malformed 'Sec-WebSocket-Protocol' header");
   }
   const subprotocol = subprotocols.find((name) => offered.includes(name)) ?? '';
-  return { request, plan, subprotocol, auth };
+  const { auth, expires } = admission;
+  return { request, plan, subprotocol, auth, expires };
 }
 
 /** The fields of an opening handshake that a Worker does not send when it calls another one. */
@@ -131,13 +140,26 @@ function shown(value: string): string {
   return value.slice(0, 80).replaceAll(/[^!-~]|[<>&"'`\\]/g, '?') || '(empty)';
 }
 
-/** @returns The result of `authenticate`, or the refusal. */
+/** The functions `report`, and {@link ask}, that got the error of a forgotten `return`. */
+const reportedNothing = /* @__PURE__ */ new WeakSet<object>();
+
+/** Reports once that `authenticate` has returned undefined: it looks like wrong credentials. */
+function reportNothing(request: Request, { report }: Plan['options']): void {
+  const error = new TypeError(
+    'authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)',
+  );
+  const context = { where: 'authenticate', request, status: 401 };
+  reportOnce(reportedNothing, report ?? ask, report, error, context);
+}
+
+/** @returns The admission, or the refusal. */
 async function ask(
   request: Request,
   plan: Plan,
   authenticate: NonNullable<Plan['options']['authenticate']>,
   clientSignal: AbortSignal | undefined,
-): Promise<unknown> {
+  canExpire: boolean,
+): Promise<Admission<unknown> | Response> {
   const controller = new AbortController();
   const leave = (): void => controller.abort(clientSignal!.reason);
   clientSignal?.addEventListener('abort', leave);
@@ -151,7 +173,9 @@ async function ask(
   });
   try {
     const result = (async () => authenticate(request, { signal: controller.signal }))();
-    return readAuth(await Promise.race([result, late]));
+    const first = await Promise.race([result, late]);
+    if (first === undefined) reportNothing(request, plan.options);
+    return readAuth(first, canExpire);
   } catch (error) {
     return refusalOfError(request, plan, error);
   } finally {
@@ -161,58 +185,27 @@ async function ask(
 }
 
 /**
- * @returns The auth, or a Response that refuses.
+ * @returns The admission, or a Response that refuses.
  * @throws an error that `authenticate` has returned; TypeError, RangeError for a refusal that cannot
- *   be sent, and for a result that looks like one.
+ *   be sent, and for a result that decides nothing.
  */
-function readAuth(result: unknown): unknown {
-  if (!result) return refuse(401, 'Unauthorized');
-  if (errorOf(result) === result) throw result;
-  if (typeof result !== 'object') return result;
-  if (kind(result) === 'Response') {
-    // Below 300, it would look like an upgrade.
-    whole('authenticate: status of the Response', (result as Response).status, 300, 599);
-    return result;
+function readAuth(result: unknown, canExpire: boolean): Admission<unknown> | Response {
+  const decision = decisionOf(result);
+  if (decision === undefined) return refuse(401, 'Unauthorized');
+  if (Admission.is(decision)) {
+    if (decision.expires === undefined || canExpire) return decision;
+    throw new TypeError('admit: this runtime cannot end a login; leave out the option expires');
   }
-  if (!('refuse' in result)) return checkedAuth(result);
-  const { refuse: given, headers, body = 'refused' } = result as Refusal;
+  if (kind(decision) === 'Response') {
+    // Below 300, it would look like an upgrade.
+    whole('authenticate: status of the Response', (decision as Response).status, 300, 599);
+    return decision as Response;
+  }
+  const { refuse: given, headers, body = 'refused' } = decision as Refusal;
   const status: unknown = given === true ? 401 : given;
-  // The string of an Admission says what it is.
+  // The string of an Admission of another copy says what it is.
   if (typeof status === 'string') throw new TypeError(`authenticate: refuse: got ${status}`);
   return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
-}
-
-/** An object that has only these describes an error, and no user. */
-const ERROR_KEYS = ['error', 'message', 'code'];
-
-/** @throws TypeError for an object that looks like a refusal, or contains a result of `admit`. */
-function checkedAuth(result: object): object {
-  const { status } = result as { status?: unknown };
-  const keys = Object.keys(result);
-  let what: string;
-  if (typeof status === 'number' && status >= 300 && status <= 599) what = `the status ${status}`;
-  else if (keys.length > 0 && keys.every((key) => ERROR_KEYS.includes(key))) {
-    what = `no data but ${keys.join(' and ')}`;
-  } else if (hasAdmission(result)) what = 'a result of admit in it';
-  else return result;
-  throw new TypeError(
-    `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
-  );
-}
-
-/** Whether data contains a result of `admit`. The data may be large. Calls no getter. */
-function hasAdmission(data: object, depth = 3): boolean {
-  const own = (object: object, key: string): unknown =>
-    Object.getOwnPropertyDescriptor(object, key)?.value;
-  return Object.keys(data)
-    .slice(0, 100)
-    .some((key) => {
-      const value = own(data, key);
-      if (typeof value !== 'object' || value === null) return false;
-      const refused = own(value, 'refuse');
-      const isOne = typeof refused === 'string' && refused.startsWith('a result of admit');
-      return isOne || (depth > 1 && hasAdmission(value, depth - 1));
-    });
 }
 
 /** An error that is meant for the client, as http-errors makes it, has its own status. */

@@ -2,9 +2,9 @@ import { DurableObject } from 'cloudflare:workers';
 import { checkClose, MESSAGE_COST } from '@ws/browser/internal';
 import { utf8Length } from '@ws/codec/internal';
 import type { CloseInfo } from '@ws/conn';
-import { badType, checkNames } from '@ws/conn/internal';
+import { type AuthOf, badType, checkNames } from '@ws/conn/internal';
 import { negotiate, refuse } from './handshake.ts';
-import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
+import { type AdmitOrRefuse, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
 import { reportOnce, reportTo } from './reports.ts';
 import { isResponse } from './responses.ts';
 import { SERVER } from './server-conn.ts';
@@ -87,7 +87,10 @@ export interface HibernatingEvents<Data = unknown> {
 }
 
 /** Options of {@link hibernating}, which has the options of `upgrade` that need no object in memory. */
-export type HibernatingOptions<Result> = Omit<UpgradeOptions<Result>, 'server' | 'highWaterMark'> &
+export type HibernatingOptions<Result extends AdmitOrRefuse> = Omit<
+  UpgradeOptions<Result>,
+  'server' | 'highWaterMark'
+> &
   HibernatingEvents<AuthOf<Result>> & {
     /**
      * A text that the runtime answers while the object sleeps, and the answer. Each has at most 2,048
@@ -142,8 +145,11 @@ export type HibernatingClass = new (
  * }) {}
  * ```
  */
-export function hibernating<Result = true>(options: HibernatingOptions<Result>): HibernatingClass {
-  const { open, message, close, autoResponse, ...rest } = options as HibernatingOptions<unknown>;
+export function hibernating<Result extends AdmitOrRefuse = true>(
+  options: HibernatingOptions<Result>,
+): HibernatingClass {
+  const { open, message, close, autoResponse, ...rest } =
+    options as HibernatingOptions<AdmitOrRefuse>;
   const plan = checkUpgradeOptions(rest, MAX_MESSAGE);
   const { report } = rest;
   checkAutoResponse(autoResponse);
@@ -358,7 +364,7 @@ function attach(socket: WorkerSocket, attachment: Attachment): void {
 }
 
 /** @throws TypeError, RangeError that names the option. */
-function checkAutoResponse(value: HibernatingOptions<unknown>['autoResponse']): void {
+function checkAutoResponse(value: HibernatingOptions<AdmitOrRefuse>['autoResponse']): void {
   if (value === undefined) return;
   checkNames('autoResponse', value, ['request', 'response'], 'reject');
   const { request, response } = value;

@@ -1,7 +1,13 @@
 import { TextMessage, WebSocketError } from '@ws/conn';
 import { badType } from '@ws/conn/internal';
 import { callOf } from './fetch-call.ts';
-import type { FetchReport, ServerConn, UpgradeHandler, UpgradeOptions } from './options.ts';
+import type {
+  AdmitOrRefuse,
+  FetchReport,
+  ServerConn,
+  UpgradeHandler,
+  UpgradeOptions,
+} from './options.ts';
 import { reportOnce } from './reports.ts';
 import type { Upgrade } from './upgrade.ts';
 
@@ -58,12 +64,12 @@ export interface UpgradeWebSocket {
    * @param createEvents - Called for each request to upgrade, before the checks of `upgrade`.
    */
   // oxlint-disable-next-line typescript/no-explicit-any -- without the types of Hono there is no Context
-  <Context extends HonoContext = any, Result = true>(
+  <Context extends HonoContext = any, Result extends AdmitOrRefuse = true>(
     createEvents: (context: Context) => HonoEvents | PromiseLike<HonoEvents>,
     options?: UpgradeOptions<Result>,
   ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined>;
   /** Answers the request of `context`. */
-  <Result = true>(
+  <Result extends AdmitOrRefuse = true>(
     context: HonoContext,
     events: HonoEvents,
     options?: UpgradeOptions<Result>,
@@ -82,7 +88,7 @@ export function honoUpgrade(
   const answer = async (
     context: HonoContext,
     events: HonoEvents,
-    options: UpgradeOptions<unknown> = {},
+    options: UpgradeOptions<AdmitOrRefuse> = {},
     middleware: object = options.report ?? honoUpgrade,
   ): Promise<Response> => {
     const { req, env } = context;
@@ -97,7 +103,7 @@ export function honoUpgrade(
     return response;
   };
   const middlewareOf =
-    (createEvents: CreateEvents, options: UpgradeOptions<unknown> | undefined) =>
+    (createEvents: CreateEvents, options: UpgradeOptions<AdmitOrRefuse> | undefined) =>
     async (context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> => {
       const upgradeField = context.req.raw.headers.get('upgrade');
       if (upgradeField?.toLowerCase() === 'websocket') {

@@ -7,7 +7,6 @@
 import { optionHint } from '@ws/conn/internal';
 import { callOf } from './fetch-call.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
-import type { UpgradeHandler, UpgradeOptions } from './options.ts';
 import { marking, type Upgrade, upgradeOn } from './upgrade.ts';
 
 export * from './public.ts';
@@ -44,26 +43,10 @@ const answer = /* @__PURE__ */ upgradeOn({
  * ```
  */
 export const upgrade: Upgrade = async (request, options, handler) => {
-  const all = takingAdmissions(request, options);
-  const response = await answer(request, all, handler as UpgradeHandler);
+  const response = await answer(request, options, handler);
   // By this property h3 and Nitro find the hooks of a route: they show an adapter nothing else of a Response.
   return Object.assign(response, { crossws: { upgrade: () => response } });
 };
-
-/** The same options, with an `authenticate` that may return a result of `admit` of `@ws/node-server`. */
-function takingAdmissions(
-  request: Request,
-  options: UpgradeOptions<unknown>,
-): UpgradeOptions<unknown> {
-  const authenticate = options?.authenticate;
-  // Now: `fetch` may return before the login is known.
-  const authOf = callOf(request)?.wrapper.authOf;
-  if (typeof authenticate !== 'function' || authOf === undefined) return options;
-  return {
-    ...options,
-    authenticate: async (...args) => authOf(request, await authenticate(...args)),
-  };
-}
 
 /**
  * As `upgradeWebSocket` of Hono, for its routes. The handshake has the checks and options of

@@ -3,6 +3,26 @@
  *
  * @module
  */
+export type {
+  CloseHandler,
+  CloseInfo,
+  Conn,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageReader,
+  MessageStreams,
+  MessageWriter,
+  PingPongHandler,
+  Role,
+} from '@ws/conn';
+export type {
+  CloseResult,
+  ServerStats,
+  WsServer,
+} from '@ws/node-server';
 export {
   type CrosswsAdapter,
   type CrosswsHooks,

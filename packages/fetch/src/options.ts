@@ -1,7 +1,7 @@
 import { type BrowserConnBounds, checkConnOptions } from '@ws/browser/internal';
 import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { Conn, ConnLike, ReportContext } from '@ws/conn';
-import { badType, bound, checkNames, type optionHint } from '@ws/conn/internal';
+import { type Admission, badType, bound, checkNames, type optionHint } from '@ws/conn/internal';
 
 /**
  * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
@@ -46,16 +46,17 @@ export interface Refusal {
   readonly body?: string | undefined;
 }
 
-/** The type of `auth` for a result of `authenticate`: what does not refuse. */
-export type AuthOf<Result> = Admitted<Awaited<Result>>;
-
-/** The part for Node alone imports the type of a result of `admit` of `@ws/node-server`. */
-type Admitted<Result> = Result extends {
-  readonly auth: infer Auth;
-  readonly refuse: `a result of admit, ${string}`;
-}
-  ? Admitted<Auth>
-  : Exclude<Result, Refusal | Response | Error | undefined | null | false | '' | 0>;
+/**
+ * What `authenticate` may return. `true` and the result of `admit` admit; everything else refuses:
+ * `false`, null and undefined with 401.
+ */
+export type AdmitOrRefuse =
+  | boolean
+  | null
+  | undefined
+  | Admission<unknown>
+  | Refusal
+  | Readonly<{ status: number; bodyUsed: boolean }>;
 
 /** The second argument of `report`. */
 export interface FetchReportContext extends ReportContext {
@@ -67,27 +68,30 @@ export interface FetchReportContext extends ReportContext {
 export type FetchReport = (error: unknown, context: FetchReportContext) => void;
 
 /** Options of `upgrade`. */
-export interface UpgradeOptions<Result = true> {
+export interface UpgradeOptions<Result extends AdmitOrRefuse = true> {
   /**
    * The second argument of your `fetch`, which Bun needs when it calls your `fetch` itself, without
    * the wrapper `bun`. Others ignore it.
    */
   readonly server?: unknown;
   /**
-   * Decides who may connect; may be async. A {@link Refusal} refuses, and so does a Response of 300 or
-   * more, of any class. `undefined`, `null`, `false`, `''`, `0` and `NaN` refuse with 401. An error
-   * refuses with 500 and goes to `report`, unless it has `expose: true` and a `status` from 400 to 499.
-   * So do mistakes: another Response, an object with a `status` of 300 to 599, a result of `admit` in
-   * another value. Any other result becomes `auth`.
+   * Decides who may connect; may be async. Only `true` and the result of `admit` admit: the data of
+   * `admit` becomes `auth`. `false`, null and undefined refuse with 401, a {@link Refusal} and a Response
+   * of 300 to 599, of any class, with their own status. An error refuses with 500 and goes to `report`,
+   * unless it has `expose: true` and a `status` from 400 to 499. Everything else is a mistake: 500, and
+   * a report.
    *
-   * On Node it may return `admit(auth, { expires })` of `@ws/node-server`, and the connection closes when
-   * the login expires. Other runtimes refuse that with 500: they cannot close it.
+   * With `admit(auth, { expires })` the connection closes when the login expires. Only Node can do
+   * that: other runtimes refuse it with 500.
    *
    * `signal` is aborted after `handshakeTimeout` and, on Node and Bun, when the client has left.
    * Do not use `request.signal`: Deno aborts it at once, and Workers never do.
    */
   readonly authenticate?:
-    | ((request: Request, context: { readonly signal: AbortSignal }) => Result)
+    | ((
+        request: Request,
+        context: { readonly signal: AbortSignal },
+      ) => Result | PromiseLike<Result>)
     | undefined;
   /**
    * Origins that may connect in addition to the same host: `https://app.example.org`,
@@ -150,7 +154,7 @@ const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
 
 /** The options of `upgrade`, checked. */
 export interface Plan {
-  readonly options: UpgradeOptions<unknown>;
+  readonly options: UpgradeOptions<AdmitOrRefuse>;
   readonly bounds: BrowserConnBounds;
   readonly origins: AllowedOrigins;
   /** In ms; Infinity for no bound. */
@@ -165,7 +169,7 @@ const MIB = 2 ** 20;
  * @throws TypeError, RangeError that names the option.
  */
 export function checkUpgradeOptions(
-  options: UpgradeOptions<unknown>,
+  options: UpgradeOptions<AdmitOrRefuse>,
   maxMessage: number,
   hintOf?: typeof optionHint,
 ): Plan {

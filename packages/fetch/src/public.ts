@@ -9,15 +9,27 @@ export {
   JSONError,
   ReadLimitError,
   ReadPendingError,
+  type ReportedConn,
+  type Role,
+  type SchemaIssue,
   TextMessage,
   TimeoutError,
   TransportError,
   WebSocketError,
   WriteClosedError,
 } from '@ws/conn';
+export {
+  type Admissible,
+  type Admission,
+  type AdmitOptions,
+  type AuthOf,
+  admit,
+  type RefuseOptions,
+  refuse,
+} from '@ws/conn/internal';
 export type { HonoContext, HonoEvents, HonoSocket, UpgradeWebSocket } from './hono.ts';
 export type {
-  AuthOf,
+  AdmitOrRefuse,
   FetchReport,
   FetchReportContext,
   Refusal,

@@ -87,6 +87,7 @@ export const SERVER: Omit<Side, 'report' | 'turns'> = {
   // Not 1008, after which a reconnecting client never comes back.
   queueCloseCode: 1013,
   limitCloseCode: 1009,
+  breaksOnGoingAway: false,
   checkCode(code) {
     // RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
     const [least, most] = code > 2999 ? [3000, 4999] : code > 1003 ? [1007, 1014] : [1000, 1003];

@@ -1,14 +1,14 @@
-import { badType, kind, type optionHint } from '@ws/conn/internal';
+import { type AuthOf, badType, kind, type optionHint } from '@ws/conn/internal';
 import { FetchCall, type Mark, takeMark, type UpgradingCall, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
-import type { AuthOf, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
+import type { AdmitOrRefuse, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
 import { checkUpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';
 import { isResponse, ownResponse } from './responses.ts';
 
 /** The function `upgrade` of a runtime. */
-export type Upgrade = <Result = true>(
+export type Upgrade = <Result extends AdmitOrRefuse = true>(
   request: Request,
   options: UpgradeOptions<Result>,
   handler: UpgradeHandler<AuthOf<Result>>,
@@ -44,6 +44,10 @@ export function upgradeOn({
   wireIsChecked,
 }: Runtime): Upgrade {
   return async (request, options, handler) => {
+    checkRequest(request);
+    if (typeof options === 'function') {
+      throw new TypeError('upgrade: write upgrade(request, {}, handler)');
+    }
     // Now: `fetch` may return before the login is known.
     const call = callOf?.(request);
     if (call) call.upgrades++;
@@ -52,7 +56,9 @@ export function upgradeOn({
     if (typeof handler !== 'function') {
       throw badType('upgrade: expected a function as the handler', handler);
     }
-    const result = await negotiate(request, plan, clientSignal?.(request), wireIsChecked);
+    const signal = clientSignal?.(request);
+    const canExpire = call?.wrapper.canExpire;
+    const result = await negotiate(request, plan, signal, wireIsChecked, canExpire);
     return isResponse(result) ? result : accept(result, handler as UpgradeHandler, call);
   };
 }
@@ -102,4 +108,21 @@ export async function callFetch<Info>(
   } finally {
     call?.stop();
   }
+}
+
+/** @throws TypeError for what other frameworks and node:http call a request. */
+function checkRequest(request: unknown): void {
+  const { headers, req, socket } = Object(request) as Record<
+    string,
+    { get?: unknown; raw?: unknown }
+  >;
+  if (typeof headers?.get === 'function') return;
+  if (req?.raw !== undefined) {
+    throw new TypeError(
+      'upgrade: expected a Request, got the context of Hono; write upgrade(c.req.raw, options, handler)',
+    );
+  }
+  const cure =
+    socket === undefined ? '' : '; a request of node:http needs the Upgrader of @ws/node-server';
+  throw new TypeError(`upgrade: expected a Request${cure}`);
 }

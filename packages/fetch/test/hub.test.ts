@@ -1,4 +1,4 @@
-import { type UpgradeOptions, upgrade } from '@ws/fetch';
+import { type AdmitOrRefuse, admit, type UpgradeOptions, upgrade } from '@ws/fetch';
 import { Hub } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { describe, expect, it } from 'vitest';
@@ -38,9 +38,9 @@ it('counts the sessions that a closing Hub had to terminate', async () => {
 });
 
 describe('a Hub with connections of upgrade', () => {
-  it.each<[string, UpgradeOptions<unknown>]>([
-    ['authenticate', { authenticate: () => ({ user: 'ada' }) }],
-    ['authenticate and report', { authenticate: () => ({ user: 'ada' }), report() {} }],
+  it.each<[string, UpgradeOptions<AdmitOrRefuse>]>([
+    ['authenticate', { authenticate: () => admit({ user: 'ada' }) }],
+    ['authenticate and report', { authenticate: () => admit({ user: 'ada' }), report() {} }],
     ['nothing', {}],
   ])('gets auth and request as ctx of connect, with %s', async (_, options) => {
     const hub = new Hub();

@@ -6,6 +6,7 @@ import {
   TextMessage,
 } from '@ws/conn';
 import {
+  checkNoMaps,
   checkOptionNames,
   formatJSON,
   isThenable,
@@ -128,6 +129,30 @@ export function prepare(data: MessageData | PreparedMessage, method: string): Pr
 export function prepareResult(result: unknown, name: string): PreparedMessage {
   onRejection(result, () => {});
   return prepare(result as MessageData, name);
+}
+
+/**
+ * As {@link jsonOf}, for the result of a function of the application.
+ *
+ * @throws TypeError also for a Map or Set anywhere in the value, which JSON writes as `{}`.
+ */
+export function dataOf(value: unknown, owner: string): string {
+  if (value === undefined) {
+    throw new TypeError(
+      `${owner}: it returned undefined; return a value (session.data has one after authenticate)`,
+    );
+  }
+  const text = jsonOf(value, owner);
+  checkNoMaps(owner, value, text);
+  return text;
+}
+
+/** The bytes of `text` in UTF-8 if there are more than `most`. */
+export function bytesAbove(text: string, most: number): number | undefined {
+  // A UTF-16 unit has at most three bytes in UTF-8, so most texts need no measuring.
+  if (text.length * 3 <= most) return undefined;
+  const { length } = encoder.encode(text);
+  return length > most ? length : undefined;
 }
 
 /** Matches the text of an event up to its name, and captures the name. */

@@ -136,9 +136,13 @@ export class Listeners<Data> {
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
     }
+    const events: unknown = Reflect.get(listener, CONTRACT_EVENTS);
+    if (events === true) {
+      throw new TypeError('hub.on: listener is not called; write listener(handlers)');
+    }
     // Replaces the list, because a listener may remove itself while the hub iterates over it.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
-    Object.assign(this.events, Reflect.get(listener, CONTRACT_EVENTS));
+    Object.assign(this.events, events);
     const bound = asyncContexts.bind(listener);
     lists[event] = [...lists[event], bound];
     let added = true;

@@ -5,7 +5,17 @@ import {
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
-import { checked, checkOptionNames, isConnLike, kind, rejected } from '@ws/conn/internal';
+import {
+  addHabits,
+  checked,
+  checkNoMore,
+  checkOptionNames,
+  type Facts,
+  type Habits,
+  isConnLike,
+  kind,
+  rejected,
+} from '@ws/conn/internal';
 import { checkString, prepare } from './arguments.ts';
 import {
   BROADCAST_NAMES,
@@ -17,6 +27,8 @@ import {
 import { HubClosedError } from './errors.ts';
 import type { ConnectContext, HubEvents } from './events.ts';
 import { addAskListener, Everywhere } from './everywhere/everywhere.ts';
+import { HUB_FACTS, HUB_HABITS } from './habits.ts';
+import { addLoneHub } from './lone-hubs.ts';
 import {
   checkCloseOptions,
   type HubCloseOptions,
@@ -85,7 +97,12 @@ export interface HubStats {
  * const server = await serve({ port: 8080 }, hub.handler);
  * ```
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Hub<Data = unknown, Infos = Record<string, unknown>> implements AsyncDisposable {
+  static {
+    addHabits(this.prototype, 'hub', HUB_HABITS, HUB_FACTS);
+  }
+
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
    * connection has ended. Listeners of `connect` get its `ctx`, as a handler of `serve` does. The
@@ -105,6 +122,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data, Infos> = {}) {
     this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
+    if (options.backplane === undefined) addLoneHub();
     this.everywhere = new Everywhere(this.#sessions);
     this.handler = async (conn, request, ctx) => {
       conn.data ??= ctx?.auth;
@@ -178,8 +196,17 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
-  on<E extends keyof HubEvents>(event: E, listener: HubEvents<Data, InfoOf<Infos>>[E]): () => void {
-    const remove = checked(() => this.#sessions.listeners.add(event, listener), this, 'on');
+  on<E extends keyof HubEvents>(event: E, listener: HubEvents<Data, InfoOf<Infos>>[E]): () => void;
+  on<E extends keyof HubEvents>(
+    event: E,
+    listener: HubEvents<Data, InfoOf<Infos>>[E],
+    ...more: unknown[]
+  ): () => void {
+    const add = (): (() => void) => {
+      checkNoMore('hub.on', more);
+      return this.#sessions.listeners.add(event, listener);
+    };
+    const remove = checked(add, this, 'on');
     if (event === 'pong') {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
     }
@@ -267,18 +294,18 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   /**
    * Refuses new sessions, delivers all published messages, closes all sessions, and closes the
    * backplane. Publications are possible until all sessions have ended and the promises of their
-   * listeners have settled: at most until `timeout` ms after the last close frame. A second
-   * call returns the promise of the first.
+   * listeners have settled: at most until `timeout` ms after the last close frame. A later call returns
+   * the promise of the first, and its `timeout` and `over` can only shorten the close.
    *
    * @returns Resolves to three numbers: sessions that ended, sessions that were terminated, and
    *   listeners that still run.
    * @throws (rejects) TypeError or RangeError that names the option. The hub stays open then.
    */
   close(options: HubCloseOptions = {}): Promise<HubCloseResult> {
-    if (this.#closing !== undefined) return this.#closing;
     try {
       const plan = checked(() => checkCloseOptions(options), this, 'close');
-      this.#closing = this.#sessions.close(plan);
+      if (this.#closing === undefined) this.#closing = this.#sessions.close(plan);
+      else this.#sessions.hurry(options);
       return this.#closing;
     } catch (error) {
       return rejected(error);
@@ -295,3 +322,9 @@ function count(members: ReadonlySet<object>, except: ReadonlySet<object> | undef
   for (const member of except ?? []) if (members.has(member)) size--;
   return size;
 }
+
+/** What a Hub has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface Hub<Data = unknown, Infos = Record<string, unknown>>
+  extends Habits<typeof HUB_HABITS>,
+    Facts<typeof HUB_FACTS> {}

@@ -1,3 +1,19 @@
+export type {
+  CloseHandler,
+  CloseInfo,
+  Conn,
+  ConnLike,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageReader,
+  MessageStreams,
+  MessageWriter,
+  PingPongHandler,
+  Role,
+} from '@ws/conn';
 export type { Backplane, BackplaneSink, Keep } from './backplane/backplane.ts';
 export type { PublishOptions } from './delivery/publish-options.ts';
 export {

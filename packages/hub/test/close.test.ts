@@ -31,6 +31,54 @@ describe('hub.close', () => {
     });
   });
 
+  it('B6 closes sooner by a later call', async () => {
+    const hub = new Hub();
+    const errors = vi.fn();
+    hub.on('error', errors);
+    for (let i = 0; i < 3; i++) {
+      const [client, server] = connPair();
+      // The client reads no close frame while it handles this message.
+      client.receive(() => new Promise(() => {})).catch(() => {});
+      hub.add(server).send('x');
+    }
+    await turns();
+    const states = (): string[] => Array.from(hub.sessions.values(), ({ state }) => state);
+    let isOver = false;
+    const closed = hub.close({ over: 60_000 });
+    void closed.then(() => {
+      isOver = true;
+    });
+    await wait(100);
+    expect(states()).toEqual(['closed', 'open', 'open']);
+    // Without these options a call changes nothing.
+    expect(hub.close({})).toBe(closed);
+    await wait(1_000);
+    expect(states()).toEqual(['closed', 'open', 'open']);
+    expect(hub.close({ timeout: 1_000, over: 0 })).toBe(closed);
+    await wait(1);
+    expect(states()).not.toContain('open');
+    await wait(900);
+    expect(isOver).toBe(false);
+    // A later call never gives more time.
+    void hub.close({ timeout: 90_000, over: 90_000 });
+    await wait(200);
+    expect(await closed).toEqual({ closed: 0, terminated: 3, handlersPending: 0 });
+    await expect(hub.close({ timeout: -1 })).rejects.toThrow('timeout');
+  });
+
+  it('B6 waits no longer for listeners than a later call says', async () => {
+    const hub = new Hub();
+    hub.on('message', () => new Promise(() => {}));
+    const { client } = enter(hub);
+    await client.send('x');
+    await turns();
+    const closed = hub.close();
+    await wait(500);
+    void hub.close({ timeout: 1_000 });
+    await wait(1_100);
+    expect(await closed).toMatchObject({ handlersPending: 1 });
+  });
+
   it('refuses a new session at once', () => {
     const hub = new Hub();
     enter(hub);

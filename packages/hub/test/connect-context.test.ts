@@ -1,6 +1,6 @@
 import { Hub } from '@ws/hub';
 import { dial } from '@ws/node-client';
-import { route, serve } from '@ws/node-server';
+import { admit, route, serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 
 describe('the event connect behind a server', () => {
@@ -14,7 +14,7 @@ describe('the event connect behind a server', () => {
       void session.join(`room/${params?.['id']}`);
     });
     const server = await serve(
-      { host: '127.0.0.1', authenticate: (_req: unknown) => ({ user: 'ada' }) },
+      { host: '127.0.0.1', authenticate: (_req: unknown) => admit({ user: 'ada' }) },
       {
         '/rooms/:id': route(
           { headers: (_req, { params }) => ({ 'X-Room': `${params['id']}` }) },

@@ -5,6 +5,7 @@ import { connPair } from '@ws/conn';
 import { Hub, type Position } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
 import { nodePlatform } from '@ws/node-io';
+import { contract } from '@ws/rpc';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Channel } from '../src/backplane/channel.ts';
 import { alone, enter, entered, node, send, turns, wait } from './nodes.ts';
@@ -93,18 +94,32 @@ describe('a logout', () => {
   });
 });
 
-describe('hub.close in a listener', () => {
-  it('is reported at once, when the listener awaits it', async () => {
+describe('17 hub.close in a listener', () => {
+  it.each([
+    ['awaits it', (hub: Hub) => hub.close()],
+    ['awaits it after another promise', (hub: Hub) => Promise.resolve().then(() => hub.close())],
+  ])('is reported by the name of the event, when the listener %s', async (_, listener) => {
     const hub = new Hub();
     const errors: string[] = [];
-    hub.on('error', (_, error) => void errors.push(String(error)));
-    hub.on('message', () => hub.close({ timeout: 100 }));
+    hub.on('error', (_session, error) => void errors.push(String(error)));
+    hub.on('message', () => listener(hub));
+    const { client } = enter(hub);
+    await client.send('x');
+    const text = /hub.close\(\) waits for .* \(1 of message\).* write void hub.close\(\)/;
+    await expect.poll(() => errors).toEqual([expect.stringMatching(text)]);
+    client.terminate();
+  });
+
+  it('is not reported when it is not awaited', async () => {
+    const hub = new Hub();
+    const errors: unknown[] = [];
+    hub.on('error', (_, error) => void errors.push(error));
+    hub.on('message', () => void hub.close());
     const { client } = enter(hub);
     await client.send('x');
     await client.closed;
-    await expect
-      .poll(() => errors)
-      .toEqual([expect.stringMatching(/hub.close\(\) waits for 1 listener.*without await/)]);
+    expect(await hub.close()).toMatchObject({ handlersPending: 0 });
+    expect(errors).toEqual([]);
   });
 
   it('is not reported for listeners that hear of the end', async () => {
@@ -151,5 +166,14 @@ describe('the counters of a node', () => {
     expect(received).toEqual(['1', '2']);
     await again.close();
     await a.close();
+  });
+});
+
+describe('17 a listener of a contract', () => {
+  it('is a TypeError at `on` when it is not called', () => {
+    const chat = contract({ server: {}, client: {} });
+    expect(() => new Hub().on('message', chat.listener as never)).toThrow(
+      new TypeError('hub.on: listener is not called; write listener(handlers)'),
+    );
   });
 });

@@ -46,6 +46,7 @@ export {
   type Report,
   type ReportContext,
   type ReportedConn,
+  type Role,
   type SchemaIssue,
   TextMessage,
   TimeoutError,

@@ -1,3 +1,19 @@
+export type {
+  CloseHandler,
+  CloseInfo,
+  Conn,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageReader,
+  MessageStreams,
+  MessageWriter,
+  PingPongHandler,
+  Role,
+  Transport,
+} from '@ws/conn';
 export type { Diagnostics, MessageSeen } from './diagnostics.ts';
 export { toDuplex } from './duplex/on-demand.ts';
 export type { ToDuplexOptions } from './duplex/to-duplex.ts';
@@ -13,4 +29,5 @@ export {
   compressionBackend,
   configureCompression,
   nodeDeflate,
+  type ZlibDeflate,
 } from './zlib-deflate.ts';

@@ -14,6 +14,7 @@ export { withReadableKeys } from './http/readable-keys.ts';
 export { cutStream, isHttp2Stream } from './http/reset.ts';
 export {
   countUnread,
+  endAtReset,
   Http2Code,
   resetName,
   sessionMemory,

@@ -1,6 +1,7 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import { markAsUntransferable } from 'node:worker_threads';
+import { bufferOf, byteOffsetOf, lengthOf } from '@ws/codec/internal';
 import type { Platform } from '@ws/conn';
 import { asyncContexts, YieldQueue } from '@ws/conn/internal';
 import {
@@ -70,10 +71,10 @@ class LastPart {
   #to = 0;
   #view: Buffer | undefined;
 
-  of(bytes: Uint8Array, start = 0, end: number = bytes.byteLength): Buffer {
+  of(bytes: Uint8Array, start = 0, end: number = lengthOf(bytes)): Buffer {
     if (bytes === this.#bytes && start === this.#from && end === this.#to) return this.#view!;
-    const view = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
-    if (bytes.byteLength <= VIEW_KEPT_TO) {
+    const view = Buffer.from(bufferOf(bytes), byteOffsetOf(bytes) + start, end - start);
+    if (lengthOf(bytes) <= VIEW_KEPT_TO) {
       this.#bytes = bytes;
       this.#from = start;
       this.#to = end;

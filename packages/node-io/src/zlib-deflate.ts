@@ -110,7 +110,8 @@ function check(settings: CompressionSettings): void {
   const { memoryBudget = false, backend = 'auto' } = settings;
   if (!BACKENDS.includes(backend)) {
     const got = typeof backend === 'string' ? backend : kind(backend);
-    throw new TypeError(`backend: expected one of ${BACKENDS.join(', ')}, got ${got}`);
+    const cure = got === 'pure' ? "; 'sync' calls the functions of node:zlib" : '';
+    throw new TypeError(`backend: expected one of ${BACKENDS.join(', ')}, got ${got}${cure}`);
   }
   if (memoryBudget === false) return;
   assertOption('memoryBudget', memoryBudget, typeof memoryBudget === 'number', 'a number or false');

@@ -41,6 +41,9 @@ export type ClosePlan = {
   readonly [Name in keyof CloseOptions]-?: NonNullable<CloseOptions[Name]>;
 };
 
+/** For a listener of a signal, or of an 'abort'. */
+export const AS_LISTENER = 'as a listener, use () => server.close()';
+
 const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
 const DEFAULTS: ClosePlan = {
   timeout: 30_000,
@@ -50,6 +53,10 @@ const DEFAULTS: ClosePlan = {
   discard: false,
 };
 
+function isOptions(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !(value instanceof Event);
+}
+
 /**
  * @param defaults - The values of the options that are left out.
  * @throws TypeError or RangeError that names the option.
@@ -58,10 +65,10 @@ export function checkCloseOptions(
   options: CloseOptions = {},
   defaults: ClosePlan = DEFAULTS,
 ): ClosePlan {
-  if (typeof options !== 'object' || options === null || options instanceof Event) {
-    throw new TypeError(
-      `close: expected an object of options, got ${kind(options)}; as a listener, use () => server.close()`,
-    );
+  if (typeof options !== 'number' && !isOptions(options)) {
+    const got = `close: expected an object of options, got ${kind(options)}`;
+    const isCallback = typeof options === 'function';
+    throw new TypeError(`${got}; ${isCallback ? 'it takes no callback: await it' : AS_LISTENER}`);
   }
   checkOptionNames('close', options, NAMES, 'ignore', optionHint);
   const {

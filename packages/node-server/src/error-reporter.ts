@@ -84,20 +84,17 @@ export class ErrorReporter {
   /**
    * Reports, once in a process, that `authenticate` or `checkOrigin` has returned undefined. Each client
    * is refused then, and a forgotten `return` looks like wrong credentials.
-   *
-   * @param place - `' in admit'` for the auth of a result of admit.
    */
   nothingReturned(
     where: 'authenticate' | 'checkOrigin',
-    place: '' | ' in admit',
     request: AppRequest,
     route: string | undefined,
   ): void {
-    if (reportedNothing.has(where + place)) return;
-    reportedNothing.add(where + place);
+    if (reportedNothing.has(where)) return;
+    reportedNothing.add(where);
     const [status, data] = where === 'checkOrigin' ? [403, ''] : [401, ' without data'];
     const error = new TypeError(
-      `${where} returned undefined${place}, which refuses with ${status}; return true to admit${data}, false to refuse (reported once)`,
+      `${where} returned undefined, which refuses with ${status}; return true to admit${data}, false to refuse (reported once)`,
     );
     this.failed(error, { where, request, route });
   }

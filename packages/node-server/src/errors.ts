@@ -28,7 +28,7 @@ export interface HandshakeErrorOptions extends ErrorOptions {
  * import { createServer } from 'node:http';
  * import { HandshakeError, Upgrader } from '@ws/node-server';
  *
- * const upgrader = new Upgrader({ authenticate: (req) => req.headers['x-user'] });
+ * const upgrader = new Upgrader({ authenticate: (req) => req.headers['x-user'] === 'ada' });
  * const server = createServer();
  * server.on('upgrade', async (req, socket, head) => {
  *   try {

@@ -12,9 +12,11 @@ import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
 import type { ErrorReporter } from './error-reporter.ts';
 import { makeHttp2Server } from './http2/on-demand.ts';
+import type { AdmitOrRefuse } from './policies/authenticate.ts';
 import { clientErrorListener } from './responder/client-error.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import { type ListenAddress, type ServeOptions } from './serve-options.ts';
+import { removeStaleSocket } from './stale-socket.ts';
 import { guardedTls } from './tls-callbacks.ts';
 
 /** Sockets of a server above its connections and handshakes: for plain requests. */
@@ -40,7 +42,7 @@ export function maxSockets({
  * @param reporter - Gets the errors of the functions in `options.tls`.
  * @param refused - Gets the refusals of bytes that are no HTTP request.
  */
-export function makeServer<Result>(
+export function makeServer<Result extends AdmitOrRefuse>(
   options: ServeOptions<Result>,
   reporter: ErrorReporter,
   refused: OnRefused,
@@ -100,15 +102,24 @@ function http2Server(
  */
 export async function listenOn(
   server: NetServer,
-  { port = 0, host, socketPath, listen }: ListenAddress,
+  { port = 0, host, socketPath, replaceStale, listen }: ListenAddress,
 ): Promise<void> {
   const path = socketPath ?? listen?.path;
-  try {
+  const start = async (): Promise<void> => {
     // Node prefers a port to a path.
     server.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
     await once(server, 'listening');
+  };
+  try {
+    try {
+      await start();
+    } catch (error) {
+      const mayBeStale = replaceStale && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!mayBeStale || !(await removeStaleSocket(path!))) throw error;
+      await start();
+    }
   } catch (error) {
-    throw listenError(error);
+    throw listenError(error, replaceStale);
   }
 }
 
@@ -116,7 +127,7 @@ export async function listenOn(
  * Returns the error of `listen`. Its message says what to do for an address that is in use, and for
  * a server that listens already.
  */
-function listenError(error: unknown): unknown {
+function listenError(error: unknown, replacesStale = false): unknown {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
   if (!isError(error)) return error;
   // An event has created it: its stack does not name the caller of `serve`.
@@ -125,10 +136,17 @@ function listenError(error: unknown): unknown {
     error.message = `server: it is already listening; omit port, host, socketPath and listen (${error.message})`;
   }
   if (code !== 'EADDRINUSE') return error;
-  const place = port === undefined || port < 0 ? `socketPath: ${address}` : `port: ${port}`;
-  error.message = `${place} is in use; end the process that listens there, or choose another (${error.message})`;
+  const isPath = port === undefined || port < 0;
+  const inUse = isPath
+    ? `socketPath: ${address} ${replacesStale ? 'is in use, or no socket' : LEFT_OR_USED}`
+    : `port: ${port} is in use; end the process that listens there`;
+  error.message = `${inUse}, or choose another (${error.message})`;
   return error;
 }
+
+/** The file of a Unix socket says nothing about a process. */
+const LEFT_OR_USED =
+  'is in use, or a process left it when it ended; set replaceStale: true to replace it then';
 
 /** Returns the URL of a listening server; `''` for a socket without an address. */
 export function urlOf(server: NetServer, { host, listen }: ListenAddress): string {

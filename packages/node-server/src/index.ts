@@ -1,4 +1,8 @@
-export type { SameHost } from '@ws/codec';
+export type {
+  ProtocolErrorCode,
+  RequestFacts,
+  SameHost,
+} from '@ws/codec';
 export {
   BackpressureError,
   BinaryMessage,
@@ -47,6 +51,7 @@ export {
   type Report,
   type ReportContext,
   type ReportedConn,
+  type Role,
   type SchemaIssue,
   TextMessage,
   TimeoutError,
@@ -56,6 +61,14 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
+export {
+  type Admissible,
+  type Admission,
+  type AdmitOptions,
+  admit,
+  type RefuseOptions,
+  refuse,
+} from '@ws/conn/internal';
 export {
   type CompressionBackend,
   type CompressionSettings,
@@ -78,8 +91,7 @@ export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './e
 export type { HeadersInput, HeadersOption } from './headers.ts';
 export type { Http2Options, StreamListener } from './http2/http2-server.ts';
 export type { UpgraderOptions } from './options.ts';
-export { type Admission, type AdmitOptions, admit } from './policies/admit.ts';
-export type { AuthOf, Refusal } from './policies/authenticate.ts';
+export type { AdmitOrRefuse, AuthOf, Refusal } from './policies/authenticate.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
 export type { ErrorAnswer } from './policies/error-hook.ts';
 export type { MaxLifetime } from './policies/lifetime.ts';

@@ -11,7 +11,6 @@ export { webSocketStreams } from './http2/on-demand.ts';
 export { checkUpgraderOptions, pickUpgraderOptions } from './options.ts';
 export { PendingWork } from './pending-work.ts';
 export { giveBackPlainRequest, incomingFault } from './plain-requests.ts';
-export { Admission } from './policies/admit.ts';
 export { Limits } from './policies/limits.ts';
 export { Refusals } from './responder/refusals.ts';
 export { upgradeOfNode, upgradeOfStream } from './upgrade-listeners.ts';

@@ -19,7 +19,7 @@ import { ErrorReporter, type ServerReport } from './error-reporter.ts';
 import type { HeaderPair } from './errors.ts';
 import { type HeadersOption, type HeadersSource, optionHeaderPairs } from './headers.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
-import type { AuthOf } from './policies/authenticate.ts';
+import type { AdmitOrRefuse, AuthOf } from './policies/authenticate.ts';
 import {
   addressByOption,
   type ClientAddress,
@@ -34,7 +34,8 @@ import { type CheckOrigin, OriginPolicy } from './policies/origin.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
-export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> extends ConnSettings {
+export interface UpgraderOptions<Result extends AdmitOrRefuse = undefined, Req = HandshakeRequest>
+  extends ConnSettings {
   /**
    * The supported subprotocols in the server's order of preference, or a function that picks one.
    * Default: none.
@@ -65,14 +66,13 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly allowedHosts?: readonly string[] | undefined;
   /**
-   * Decides who may connect; may be async. It fails closed. A `Refusal` refuses, and so does a
-   * Response of 300 to 599 of any class, with its headers and the first 64 KiB of its body as text.
-   * `undefined`, `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and
-   * goes to `report`, whether it is thrown or returned. An Error with `expose: true` and a `status`
-   * from 400 to 499, as http-errors creates it, refuses with that status instead, and its message is
-   * the body. Another Response, an object with a `status` of 300 to 599, and data that contains a
-   * result of `admit` are mistakes: 500 and a report. Any other result becomes the handler's `auth`:
-   * return `true` to admit without data. `admit` adds the end of the login.
+   * Decides who may connect; may be async. Only `true` and the result of `admit` admit: the data of
+   * `admit` becomes the handler's `auth`. `false`, null and undefined refuse with 401. A `Refusal`
+   * refuses, and so does a Response of 300 to 599 of any class, with its headers and the first 64 KiB
+   * of its body as text. An Error refuses with 500 and goes to `report`, whether it is thrown or
+   * returned. An Error with `expose: true` and a `status` from 400 to 499, as http-errors creates it,
+   * refuses with that status instead, and its message is the body. Any other result is a mistake: 500
+   * and a report.
    *
    * The context has the parsed `path`, `params`, `route` and `address` of the request. Its `signal`
    * is aborted when the client has disconnected or has half-closed, or when `handshakeTimeout` is
@@ -166,7 +166,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
 }
 
 /** Options as the steps of a handshake see them, for requests from anywhere. */
-export type AnyUpgraderOptions = UpgraderOptions<unknown, AppRequest>;
+export type AnyUpgraderOptions = UpgraderOptions<AdmitOrRefuse, AppRequest>;
 
 /** The names of {@link UpgraderOptions}. */
 export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
@@ -194,7 +194,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
 ];
 
 /** Returns the options of `options` that belong to an Upgrader. */
-export function pickUpgraderOptions<Result, Req>(
+export function pickUpgraderOptions<Result extends AdmitOrRefuse, Req>(
   options: UpgraderOptions<Result, Req>,
 ): UpgraderOptions<Result, Req> {
   return Object.fromEntries(upgraderOptionNames.map((name) => [name, options[name]]));

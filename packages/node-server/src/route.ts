@@ -17,7 +17,7 @@ import {
   upgraderOptionNames,
 } from './options.ts';
 import type { PendingWork } from './pending-work.ts';
-import type { AuthOf } from './policies/authenticate.ts';
+import type { AdmitOrRefuse, AuthOf } from './policies/authenticate.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
 
 /** The options that belong to a server and not to one of its routes. */
@@ -40,7 +40,7 @@ const SERVER_ONLY = [
  * The limits (`maxHandshakes`, `maxConnections`, ...) count over all routes, so no route has its
  * own.
  */
-export interface RouteOptions<Result = undefined, Req = HandshakeRequest>
+export interface RouteOptions<Result extends AdmitOrRefuse = undefined, Req = HandshakeRequest>
   extends Omit<UpgraderOptions<Result, Req>, 'authenticate' | (typeof SERVER_ONLY)[number]> {
   /** As for the server; `false` makes the route public. */
   readonly authenticate?: UpgraderOptions<Result, Req>['authenticate'] | false;
@@ -48,11 +48,11 @@ export interface RouteOptions<Result = undefined, Req = HandshakeRequest>
 
 /** A handler with options of its own, made by {@link route}. */
 export class Route<Auth, Params = NoParams, Req = HandshakeRequest> {
-  readonly options: RouteOptions<unknown, Req>;
+  readonly options: RouteOptions<AdmitOrRefuse, Req>;
   readonly handler: ConnHandler<Auth, Params, Req>;
 
   /** @internal Use {@link route}. */
-  constructor(options: RouteOptions<unknown, Req>, handler: ConnHandler<Auth, Params, Req>) {
+  constructor(options: RouteOptions<AdmitOrRefuse, Req>, handler: ConnHandler<Auth, Params, Req>) {
     this.options = options;
     this.handler = handler;
   }
@@ -102,10 +102,10 @@ const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
  *
  * @example
  * ```ts
- * import { route, serve } from '@ws/node-server';
+ * import { admit, route, serve } from '@ws/node-server';
  *
  * const server = await serve(
- *   { port: 0, authenticate: () => ({ user: 'ada' }) },
+ *   { port: 0, authenticate: () => admit({ user: 'ada' }) },
  *   {
  *     '/chat': (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
  *     '/status': route({ authenticate: false, readLimit: 1_024 }, (conn) => conn.send('up')),
@@ -114,7 +114,7 @@ const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
  * await server.close();
  * ```
  */
-export function route<Result, Params, Req = HandshakeRequest>(
+export function route<Result extends AdmitOrRefuse, Params, Req = HandshakeRequest>(
   options: RouteOptions<Result, Req> & {
     readonly authenticate: NonNullable<UpgraderOptions<Result, Req>['authenticate']>;
   },
@@ -142,7 +142,7 @@ export function route(
 // oxlint-disable-next-line typescript/no-explicit-any -- as above
 function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<any, any, any> {
   for (const name of SERVER_ONLY) {
-    if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
+    if ((options as UpgraderOptions<AdmitOrRefuse> | null)?.[name] === undefined) continue;
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);
   }
   checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', optionHint);
@@ -185,7 +185,7 @@ export function checkHandler(name: string, value: unknown, expected: string): vo
 export function planRoute(
   server: AnyUpgraderOptions,
   plan: UpgraderPlan | undefined,
-  own: RouteOptions<unknown, AppRequest>,
+  own: RouteOptions<AdmitOrRefuse, AppRequest>,
 ): UpgraderPlan {
   return checkUpgraderOptions(withRoute(server, own), plan);
 }
@@ -193,11 +193,11 @@ export function planRoute(
 /** Returns the server's options with a route's; `headers` are only the route's. */
 function withRoute(
   server: AnyUpgraderOptions,
-  own: RouteOptions<unknown, AppRequest>,
+  own: RouteOptions<AdmitOrRefuse, AppRequest>,
 ): AnyUpgraderOptions {
   const given = Object.fromEntries(
     Object.entries(own).filter(([, value]) => value !== undefined),
-  ) as RouteOptions<unknown, AppRequest>;
+  ) as RouteOptions<AdmitOrRefuse, AppRequest>;
   const { checkOrigin, allowedOrigins, sameHost, ...others } = server;
   const replacesLists = given.checkOrigin !== undefined;
   const replacesCheck = (given.allowedOrigins ?? given.sameHost) !== undefined;

@@ -8,6 +8,7 @@ import { assertOption } from '@ws/node-io/internal';
 import type { Http2Options } from './http2/http2-server.ts';
 import { type UpgraderOptions, upgraderOptionNames } from './options.ts';
 import { hasRequestListener } from './plain-requests.ts';
+import type { AdmitOrRefuse } from './policies/authenticate.ts';
 
 /** Options of `listen` of node:net for {@link serve}. Use `close` in place of `signal`. */
 export interface ListenOptions extends Omit<NetListenOptions, 'signal'> {
@@ -28,12 +29,20 @@ export interface ListenAddress {
    * none.
    */
   readonly socketPath?: string | undefined;
+  /**
+   * Replaces the file of the Unix socket when no process listens there: a process that was killed
+   * leaves it. A server that runs, and a file that is no socket, are never replaced. Default: false,
+   * `EADDRINUSE`.
+   */
+  readonly replaceStale?: boolean | undefined;
   /** More options of `listen`: `fd`, `backlog`, `ipv6Only`, ... Default: Node's. */
   readonly listen?: ListenOptions | undefined;
 }
 
 /** Options of {@link serve}, together with the options of an {@link Upgrader}. */
-export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result>, ListenAddress {
+export interface ServeOptions<Result extends AdmitOrRefuse = undefined>
+  extends UpgraderOptions<Result>,
+    ListenAddress {
   /**
    * Options of `https.createServer`: `key` and `cert`, or `pfx`, `SNICallback` or `pskCallback`.
    * Serves wss. Default: ws, without TLS.
@@ -63,6 +72,7 @@ export const serveOptionNames: readonly (keyof ServeOptions)[] = [
   'port',
   'host',
   'socketPath',
+  'replaceStale',
   'listen',
   'tls',
   'http2',
@@ -93,7 +103,7 @@ const MAX_SOCKET_PATH = 107;
  * @param isRouted - Whether the second argument is an object of routes.
  * @throws TypeError or RangeError that names the option.
  */
-export function checkServeOptions(options: ServeOptions<unknown>, isRouted: boolean): void {
+export function checkServeOptions(options: ServeOptions<AdmitOrRefuse>, isRouted: boolean): void {
   checkIsOptions('serve', options);
   checkOptionNames('serve', options, serveOptionNames, 'ignore', optionHint);
   const { tls, server, request } = options;
@@ -133,7 +143,7 @@ export function checkIsOptions(owner: string, options: unknown): void {
   }
 }
 
-function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void {
+function checkHttp2({ http2 = false, tls, server }: ServeOptions<AdmitOrRefuse>): void {
   if (http2 === false) return;
   const isObject = typeof http2 === 'object' && http2 !== null;
   const isKnown = http2 === true || http2 === 'clear' || isObject;
@@ -147,23 +157,34 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
     if (tls === undefined) return;
     throw new TypeError("http2: 'clear' cannot be combined with tls; use http2: true");
   }
+  if (isObject) checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   if (tls === undefined) {
     throw new TypeError(
       "http2: tls is missing; browsers use HTTP/2 only over TLS; use http2: 'clear' behind a proxy",
     );
   }
   if (!isObject) return;
-  checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   if (http2.maxStreams !== undefined) whole('http2.maxStreams', http2.maxStreams, 1, 2 ** 32 - 1);
 }
 
 /** Whether an option says where to listen. */
-export function namesAddress({ port, host, socketPath, listen }: ServeOptions<unknown>): boolean {
+export function namesAddress({
+  port,
+  host,
+  socketPath,
+  listen,
+}: ServeOptions<AdmitOrRefuse>): boolean {
   return (port ?? host ?? socketPath ?? listen) !== undefined;
 }
 
 /** @throws TypeError or RangeError that names the option. */
-export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddress): void {
+export function checkAddress({
+  port,
+  host,
+  socketPath,
+  replaceStale,
+  listen = {},
+}: ListenAddress): void {
   checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore', optionHint);
   checkOnce('port', port, listen.port);
   checkOnce('host', host, listen.host);
@@ -174,7 +195,13 @@ export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddr
   checkHost('listen.host', listen.host);
   checkSocketPath('socketPath', socketPath);
   checkSocketPath('listen.path', listen.path);
-  if ((socketPath ?? listen.path) === undefined) return;
+  if (replaceStale !== undefined) {
+    assertOption('replaceStale', replaceStale, typeof replaceStale === 'boolean', 'a boolean');
+  }
+  if ((socketPath ?? listen.path) === undefined) {
+    if (replaceStale) throw new TypeError('replaceStale: it is for a Unix socket; set socketPath');
+    return;
+  }
   if ((port ?? host ?? listen.port ?? listen.host) !== undefined) {
     const name = socketPath === undefined ? 'listen.path' : 'socketPath';
     throw new TypeError(`${name}: a Unix socket has neither port nor host`);
@@ -249,7 +276,7 @@ export function withCertificate(
   return { ...others, ...Object.fromEntries(given) };
 }
 
-function checkServer(options: ServeOptions<unknown>): void {
+function checkServer(options: ServeOptions<AdmitOrRefuse>): void {
   const { server, tls, request } = options;
   const given: unknown = server;
   const known = given instanceof HttpServer || given instanceof HttpsServer;

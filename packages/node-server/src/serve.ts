@@ -15,7 +15,7 @@ import {
   PlainRequests,
   upgradeRequired,
 } from './plain-requests.ts';
-import type { AuthOf } from './policies/authenticate.ts';
+import type { AdmitOrRefuse, AuthOf } from './policies/authenticate.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
@@ -54,12 +54,15 @@ export interface WsServer<Auth = any> extends RunningServer<Auth> {
  * await server.close();
  * ```
  */
-export async function serve<Result = undefined, Pattern extends string = string>(
+export async function serve<
+  Result extends AdmitOrRefuse = undefined,
+  Pattern extends string = string,
+>(
   options: ServeOptions<Result>,
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
 ): Promise<WsServer<AuthOf<Result>>> {
   const running = checked(() => {
-    const own = options as ServeOptions<unknown>;
+    const own = options as unknown as ServeOptions<AdmitOrRefuse>;
     checkServeOptions(own, typeof handlerOrRoutes !== 'function');
     return new HttpWsServer<AuthOf<Result>>(own, handlerOrRoutes as AnyHandlers);
   }, serve);
@@ -78,7 +81,7 @@ const answering = new WeakSet<HttpServer | HttpsServer>();
 /** An Upgrader and its HTTP server. */
 class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   readonly http: HttpServer | HttpsServer;
-  readonly #options: ServeOptions<unknown>;
+  readonly #options: ServeOptions<AdmitOrRefuse>;
   /** Whether {@link answering} contains `http`. */
   #answersAll = false;
   readonly #onRequest: RequestListener;
@@ -90,7 +93,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   /** Gets the streams with the method CONNECT. */
   readonly #onStream: StreamListener;
 
-  constructor(options: ServeOptions<unknown>, handlers: AnyHandlers) {
+  constructor(options: ServeOptions<AdmitOrRefuse>, handlers: AnyHandlers) {
     const { server } = options;
     // First, because it checks options that the HTTP server is made with.
     const acceptor = new Acceptor(pickUpgraderOptions(options) as AnyUpgraderOptions);

@@ -2,9 +2,16 @@ import type { Server as NetServer, Socket } from 'node:net';
 import type { SecureContextOptions, Server as TlsServer } from 'node:tls';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
+import { addHabits, type Facts, type Habits } from '@ws/conn/internal';
 import { prepareReadBuffer, withReadableKeys } from '@ws/node-io/internal';
 import type { Acceptor, ServerStats } from './acceptor.ts';
-import type { CloseOptions, ClosePlan, CloseResult } from './close-options.ts';
+import {
+  AS_LISTENER,
+  type CloseOptions,
+  type ClosePlan,
+  type CloseResult,
+} from './close-options.ts';
+import { SERVER_FACTS, SERVER_HABITS, SERVER_URL } from './habits.ts';
 import { listenOn, maxSockets, urlOf } from './http-server.ts';
 import type { UpgraderOptions } from './options.ts';
 import { SocketLimits } from './policies/limits.ts';
@@ -16,7 +23,10 @@ import { type ListenAddress, withCertificate } from './serve-options.ts';
  * @typeParam Auth - The type of `data` of its connections.
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
-export interface RunningServer<Auth = any> extends AsyncDisposable {
+export interface RunningServer<Auth = any>
+  extends AsyncDisposable,
+    Habits<typeof SERVER_HABITS>,
+    Facts<typeof SERVER_FACTS> {
   /**
    * The URL that the server listens on, for example `ws://127.0.0.1:8080`. It is `''` until your
    * own `server` listens, and for a socket without an address: a Unix socket that came as a file
@@ -59,7 +69,12 @@ export type BaseOptions = ListenAddress &
  * The common part of `serve` and `serveRaw`: the sockets and their limits, listening,
  * the certificate and the close.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export abstract class ServerBase<Auth> implements RunningServer<Auth> {
+  static {
+    addHabits(this.prototype, 'server', SERVER_HABITS, { ...SERVER_FACTS, ...SERVER_URL });
+  }
+
   protected readonly acceptor: Acceptor;
   readonly #owner: string;
   readonly #net: NetServer;
@@ -106,16 +121,14 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
+    // `process.on('SIGTERM', server.close)` calls it without its object.
+    if (!((this as unknown) instanceof ServerBase))
+      return Promise.reject(new TypeError(`close: ${AS_LISTENER}`));
     return this.acceptor.close(options, this, (plan) => (this.#closed ??= this.#close(plan)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** @throws TypeError: for callers without types. */
-  listen(): never {
-    throw new TypeError(`listen: it listens already; port is an option of ${this.#owner}`);
   }
 
   /** Listens by the options of the address, on a server that was created for this one. */
@@ -207,3 +220,9 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     socket.on('close', () => this.#sockets.delete(socket));
   }
 }
+
+/** What a server has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface ServerBase<Auth>
+  extends Habits<typeof SERVER_HABITS>,
+    Facts<typeof SERVER_FACTS> {}

@@ -9,12 +9,12 @@ import {
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
-import { deflateLimits, isThenable } from '@ws/conn/internal';
+import { type Admission, deflateLimits, isThenable, mistakenAnswer } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import { assertOpen, disconnectError, forgetTaken } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
-import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
+import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
 import {
   type AnyResponse,
@@ -25,7 +25,6 @@ import {
   returnedHeaders,
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
-import { Admission } from './policies/admit.ts';
 import { readAuth, responseRefusal, thrownBy } from './policies/authenticate.ts';
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
 import type { Reservation } from './policies/limits.ts';
@@ -94,7 +93,7 @@ export class UpgradeRequest {
   reservation: Reservation | undefined;
   /** The third argument of the handler. Undefined before the route has matched. */
   context: HandlerContext<unknown> | undefined;
-  /** The result of `authenticate`, if it is one of `admit`. */
+  /** What `authenticate` has decided. */
   admission: Admission<unknown> | undefined;
   /** The headers of the application for the accepting answer. */
   headers: readonly HeaderPair[] = NO_HEADERS;
@@ -259,13 +258,13 @@ export class UpgradeRequest {
 
   #originChecked(allowed: unknown): Agreement {
     const { plan, req, route } = this;
-    // An Error or an object does not allow the request.
-    if (allowed && typeof allowed !== 'boolean') {
-      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
+    if (allowed === true) return this.#authenticate();
+    if (allowed === undefined) plan.reporter.nothingReturned('checkOrigin', req, route);
+    const mistake = mistakenAnswer('checkOrigin', allowed);
+    if (mistake !== undefined) {
+      plan.reporter.failed(mistake, { where: 'checkOrigin', request: req, route, status: 403 });
     }
-    if (allowed === undefined) plan.reporter.nothingReturned('checkOrigin', '', req, route);
-    if (!allowed) throw plan.origins.refusal(this.facts);
-    return this.#authenticate();
+    throw plan.origins.refusal(this.facts);
   }
 
   #authenticate(): Agreement {
@@ -283,17 +282,15 @@ export class UpgradeRequest {
   }
 
   #authenticated(result: unknown): Agreement {
-    const { headers, reporter } = this.plan;
-    const admission = Admission.is(result) ? result : undefined;
-    const returned = admission === undefined ? result : admission.auth;
-    if (returned === undefined) {
-      const place = admission === undefined ? '' : ' in admit';
-      reporter.nothingReturned('authenticate', place, this.req, this.route);
+    if (result === undefined) {
+      this.plan.reporter.nothingReturned('authenticate', this.req, this.route);
     }
-    if (isResponse(returned)) return this.#refuseBy(returned);
-    this.context = { ...this.context!, auth: readAuth(returned) };
+    const { headers } = this.plan;
+    const admission = readAuth(result);
+    if (isResponse(admission)) return this.#refuseBy(admission);
+    this.context = { ...this.context!, auth: admission.auth };
     this.admission = admission;
-    if (admission?.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
+    if (admission.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
     return this.#addHeaders(headers);
   }
 

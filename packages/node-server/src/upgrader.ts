@@ -13,7 +13,7 @@ import { type HeadersInput, headerPairs } from './headers.ts';
 import type { StreamListener } from './http2/http2-server.ts';
 import { webSocketStreams } from './http2/on-demand.ts';
 import type { AnyUpgraderOptions, UpgraderOptions } from './options.ts';
-import type { AuthOf } from './policies/authenticate.ts';
+import type { AdmitOrRefuse, AuthOf } from './policies/authenticate.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import {
   streamListener,
@@ -44,12 +44,15 @@ export interface UpgradeOptions {
  * server.on('upgrade', upgrader.handler((conn) => conn.receive((message) => conn.send(message))));
  * ```
  */
-export class Upgrader<Result = undefined> implements AsyncDisposable {
+export class Upgrader<Result extends AdmitOrRefuse = undefined> implements AsyncDisposable {
   readonly #acceptor: Acceptor;
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: UpgraderOptions<Result> = {}) {
-    this.#acceptor = checked(() => new Acceptor(options as AnyUpgraderOptions), Upgrader);
+    this.#acceptor = checked(
+      () => new Acceptor(options as unknown as AnyUpgraderOptions),
+      Upgrader,
+    );
     this.#acceptor.work.refusalsHoldClose = false;
   }
 

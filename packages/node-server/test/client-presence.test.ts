@@ -4,7 +4,13 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../src/index.ts';
+import {
+  type AdmitOrRefuse,
+  type Conn,
+  TransportError,
+  Upgrader,
+  type UpgraderOptions,
+} from '../src/index.ts';
 import { masked, parseAnswer, RawPeer, request, TestServer, trapLeftovers } from './raw.ts';
 
 trapLeftovers();
@@ -46,7 +52,7 @@ describe('a client that disconnects after early frames', () => {
         handshakeTimeout: false,
         authenticate: (_req, { signal }) => {
           asked.emit('asked', signal);
-          return new Promise((_, reject) => {
+          return new Promise<never>((_, reject) => {
             signal.addEventListener('abort', () => reject(signal.reason));
           });
         },
@@ -103,7 +109,7 @@ describe('a client that disconnects after early frames', () => {
 });
 
 describe('a client that sends more than is kept before the answer', () => {
-  it.each<{ says: string; options: UpgraderOptions<unknown>; status: number }>([
+  it.each<{ says: string; options: UpgraderOptions<AdmitOrRefuse>; status: number }>([
     { says: 'authenticate waits', options: {}, status: 400 },
     {
       says: 'authenticate waits, with the option error',
@@ -115,7 +121,9 @@ describe('a client that sends more than is kept before the answer', () => {
       maxHandshakes: 1,
       handshakeTimeout: false,
       authenticate: (_req, { signal }) =>
-        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+        new Promise<never>((_, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason)),
+        ),
       ...options,
     });
     const server = await listening(upgrader);
@@ -159,14 +167,14 @@ describe('a client that has half-closed', () => {
     return value;
   };
 
-  it.each<{ says: string; options: UpgraderOptions<unknown>; key?: boolean; status: number }>(
+  it.each<{ says: string; options: UpgraderOptions<AdmitOrRefuse>; key?: boolean; status: number }>(
     // biome-ignore format: a table
     [
       { says: 'a bad key after checkOrigin', key: false, options: { checkOrigin: (req) => later(req, true) }, status: 400 },
       { says: 'its origin', options: { checkOrigin: (req) => later(req, false) }, status: 403 },
       { says: 'authenticate', options: { authenticate: (req) => later(req, { refuse: 401 }) }, status: 401 },
-      { says: 'nothing else', options: { authenticate: (req) => later(req, 'ada') }, status: 400 },
-      { says: 'a check that never ends', options: { authenticate: () => new Promise(() => {}) }, status: 400 },
+      { says: 'nothing else', options: { authenticate: (req) => later(req, true) }, status: 400 },
+      { says: 'a check that never ends', options: { authenticate: () => new Promise<never>(() => {}) }, status: 400 },
     ],
   )('still receives a refusal: $says', async ({ options, key = true, status }) => {
     const server = await listening(new Upgrader(options));

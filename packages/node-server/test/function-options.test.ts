@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ServeOptions, serve } from '../src/index.ts';
+import { type AdmitOrRefuse, type ServeOptions, serve } from '../src/index.ts';
 import { upgraderOptionNames } from '../src/options.ts';
 import { serveOptionNames } from '../src/serve-options.ts';
 import { connectRaw, parseAnswer, request, trapLeftovers } from './raw.ts';
@@ -11,7 +11,7 @@ type Fn = () => unknown;
 
 /** One function of the application, and what a client must see when it misbehaves. */
 interface Case {
-  readonly options: (fn: Fn) => ServeOptions<unknown>;
+  readonly options: (fn: Fn) => ServeOptions<AdmitOrRefuse>;
   /** The function is the handler. */
   readonly isHandler?: boolean;
   /** The request is not an upgrade. */
@@ -44,9 +44,8 @@ const CASES: Readonly<Record<string, Case>> = {
     nonsense: 500,
     names: 'clientAddress',
   },
-  checkOrigin: { options: (fn) => ({ checkOrigin: fn as () => boolean }), fails: 500, hangs: 503, nonsense: 500, names: 'checkOrigin' },
-  // Any value that is not empty is data.
-  authenticate: { options: (fn) => ({ authenticate: fn }), fails: 500, hangs: 503, nonsense: 101 },
+  checkOrigin: { options: (fn) => ({ checkOrigin: fn as () => boolean }), fails: 500, hangs: 503, nonsense: 403, names: 'checkOrigin' },
+  authenticate: { options: (fn) => ({ authenticate: fn as () => never }), fails: 500, hangs: 503, nonsense: 500, names: 'authenticate' },
   error: { options: (fn) => ({ error: fn as () => undefined, authenticate: () => false }), fails: 401, hangs: 401, waits: true, nonsense: 401 },
   report: {
     options: (fn) => ({
@@ -129,7 +128,7 @@ async function run(
   const hangs = Object.values(HANGS).includes(fn);
   // Short only where it ends the case: a busy machine is slow to send a request.
   const isShort = expected === 503 || expected === undefined || (hangs && waits);
-  const server = await serve<unknown>(
+  const server = await serve<AdmitOrRefuse>(
     {
       host: '127.0.0.1',
       handshakeTimeout: isShort ? 200 : 30_000,

@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { route, type ServeOptions, serve } from '../src/index.ts';
+import { type AdmitOrRefuse, admit, route, type ServeOptions, serve } from '../src/index.ts';
 import { type Answer, exchange, request, trapLeftovers } from './raw.ts';
 
 trapLeftovers();
 
-type Headers = ServeOptions<unknown>['headers'];
+type Headers = ServeOptions<AdmitOrRefuse>['headers'];
 
 /** Sends one request to a route and to a server; returns the answer and what was reported. */
 async function answered(
@@ -12,10 +12,10 @@ async function answered(
   routeHeaders?: Headers,
 ): Promise<{ answer: Answer; reported: string[] }> {
   const reported: string[] = [];
-  const server = await serve<unknown>(
+  const server = await serve<AdmitOrRefuse>(
     {
       host: '127.0.0.1',
-      authenticate: () => 'ada',
+      authenticate: () => admit('ada'),
       headers,
       report: (error) => reported.push(String(error)),
     },

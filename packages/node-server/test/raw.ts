@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { type Answer, nothingUnhandled, parseAnswer, RawPeer, turn } from '@ws/tests';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import {
+  type AdmitOrRefuse,
   type AuthOf,
   type HandlerOrRoutes,
   type ServeOptions,
@@ -37,11 +38,14 @@ export async function exchange(port: number, bytes: Uint8Array): Promise<Answer>
 }
 
 /** `serve` on 127.0.0.1, closed after the test. */
-export async function serving<Result = undefined, Pattern extends string = string>(
+export async function serving<
+  Result extends AdmitOrRefuse = undefined,
+  Pattern extends string = string,
+>(
   options: ServeOptions<Result>,
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
 ): Promise<WsServer<AuthOf<Result>> & { readonly port: number }> {
-  const server = await serve({ host: '127.0.0.1', ...options }, handlerOrRoutes);
+  const server = await serve<Result, Pattern>({ host: '127.0.0.1', ...options }, handlerOrRoutes);
   onTestFinished(async () => void (await server.close({ timeout: 1 })));
   return Object.assign(server, { port: Number(new URL(server.url).port) });
 }
@@ -65,7 +69,7 @@ export class TestServer {
   #wake: (() => void) | undefined;
 
   constructor(
-    listener: Pick<Upgrader<unknown>, 'upgrade'> | Parameters<Server['on']>[1],
+    listener: Pick<Upgrader<AdmitOrRefuse>, 'upgrade'> | Parameters<Server['on']>[1],
     onRequest?: RequestListener,
   ) {
     this.http = createServer((req, res) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
+import { admit, type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
 import { RouteTable } from '../src/route-table.ts';
 import { connectRaw, exchange, request, serving, trapLeftovers } from './raw.ts';
 
@@ -304,7 +304,10 @@ describe('serve with routes', () => {
 
   it('counts the handshakeTimeout of a route from the request, also after a slow page', async () => {
     const responses: ServerResponse[] = [];
-    const slow = route({ handshakeTimeout: 1, authenticate: () => new Promise(() => {}) }, run);
+    const slow = route(
+      { handshakeTimeout: 1, authenticate: () => new Promise<never>(() => {}) },
+      run,
+    );
     const listener = (_req: unknown, res: ServerResponse): void => void responses.push(res);
     const options = { request: listener, handshakeTimeout: 1_000_000 };
     const server = await started(options, { '/slow': slow });
@@ -346,7 +349,7 @@ describe('serve with routes', () => {
     { first: 'the path', change: { add: ['Sec-WebSocket-Protocol: a b'] }, status: 404 },
   ])('names $first when the path is wrong too: $status', async ({ change, status }) => {
     let asked = 0;
-    const authenticate = (): void => void asked++;
+    const authenticate = (): undefined => void asked++;
     const port = portOf(await started({ authenticate }, routes));
     const answer = await exchange(port, request({ ...line('/nowhere'), ...change }));
     expect(answer.status).toBe(status);
@@ -464,7 +467,7 @@ describe('Upgraders on several paths of one server', () => {
     const open = new Upgrader().handler({ '/chat': (conn) => conn.send('chat') });
     const closed = new Upgrader({
       authenticate: (req) =>
-        req.headers['authorization'] === 'Bearer me' ? { user: 'me' } : { refuse: 401 },
+        req.headers['authorization'] === 'Bearer me' ? admit({ user: 'me' }) : { refuse: 401 },
     }).handler({
       '/admin/:room': (conn, _req, { auth, params }) => conn.send(`${auth.user} ${params.room}`),
     });

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import {
+  admit,
   type Conn,
   type ConnHandler,
   type NoParams,
@@ -31,12 +32,15 @@ describe('RouteParams', () => {
 });
 
 describe('the types of serve', () => {
-  const user = async (_req: IncomingMessage) => ({ user: 'ada' });
+  const user = async (_req: IncomingMessage) => admit({ user: 'ada' });
 
   /** Compiled but not run. */
   async function compiled(): Promise<void> {
     const server = await serve(
-      { authenticate: (req) => (req.url === '/' ? { refuse: 401 } : { user: String(req.url) }) },
+      {
+        authenticate: (req) =>
+          req.url === '/' ? { refuse: 401 } : admit({ user: String(req.url) }),
+      },
       {
         '/chat': (conn, req, { auth, params, query }) => {
           expectTypeOf(conn.data.user).toEqualTypeOf<string>();
@@ -89,7 +93,10 @@ describe('the types of serve', () => {
       { authenticate: user },
       {
         '/admin/:id': route(
-          { authenticate: (req) => (req.url === '/' ? undefined : { admin: 1 }), readLimit: 5 },
+          {
+            authenticate: (req) => (req.url === '/' ? undefined : admit({ admin: 1 })),
+            readLimit: 5,
+          },
           (conn, req, { auth, params }) => {
             expectTypeOf(conn.data).toEqualTypeOf<{ admin: number }>();
             expectTypeOf(req).toEqualTypeOf<IncomingMessage>();
@@ -117,7 +124,7 @@ describe('the types of serve', () => {
   }
 
   function compiledUpgrader(): void {
-    const upgrader = new Upgrader({ authenticate: (req) => ({ user: String(req.url) }) });
+    const upgrader = new Upgrader({ authenticate: (req) => admit({ user: String(req.url) }) });
     upgrader.handler({
       '/feed/:id': (_conn, _req, { auth, params }) => {
         expectTypeOf(auth).toEqualTypeOf<{ user: string }>();

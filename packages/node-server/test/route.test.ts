@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
+  type AdmitOrRefuse,
+  admit,
   type ConnHandler,
   type RouteOptions,
   type Routes,
@@ -12,7 +14,7 @@ trapLeftovers();
 
 type AnyRoutes = Routes<string, unknown>;
 
-async function served(options: ServeOptions<unknown>, routes: AnyRoutes): Promise<number> {
+async function served(options: ServeOptions<AdmitOrRefuse>, routes: AnyRoutes): Promise<number> {
   const server = await serving({ ...options }, routes);
   return server.port;
 }
@@ -62,9 +64,9 @@ describe('route', () => {
 
   it('replaces authenticate, makes a route public, or keeps the authenticate of the server', async () => {
     const port = await served(
-      { authenticate: () => 'server', closeTimeout: 20 },
+      { authenticate: () => admit('server'), closeTimeout: 20 },
       {
-        '/own': route({ authenticate: () => 'own' }, tellAuth),
+        '/own': route({ authenticate: () => admit('own') }, tellAuth),
         '/public': route({ authenticate: false }, tellAuth),
         '/kept': route({ authenticate: undefined, readLimit: 5 }, tellAuth),
         '/plain': tellAuth,
@@ -107,7 +109,7 @@ describe('route', () => {
     ['sameHost', { checkOrigin: () => true }, { sameHost: false }, 403],
   ])('%s replaces the whole check of the origin', async (_, options, own, status) => {
     const done: ConnHandler<unknown, object> = (conn) => conn.terminate();
-    const port = await served(options as ServeOptions<unknown>, {
+    const port = await served(options as ServeOptions<AdmitOrRefuse>, {
       '/a': route(own as object, done),
     });
     expect((await exchange(port, at('/a', 'Origin: https://b'))).status).toBe(status);

@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { afterEach, describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Conn, serve, type WsServer } from '../src/index.ts';
+import { admit, type Conn, serve, type WsServer } from '../src/index.ts';
 import {
   connectRaw,
   exchange,
@@ -128,7 +128,7 @@ describe('serve', () => {
   it('passes the typed result of authenticate to the handler', async () => {
     const seen: string[] = [];
     const server = await started(
-      { authenticate: (req) => (req.url === '/no' ? { refuse: 401 } : { user: 'ada' }) },
+      { authenticate: (req) => (req.url === '/no' ? { refuse: 401 } : admit({ user: 'ada' })) },
       (conn, req, { auth }) => {
         expectTypeOf(auth.user).toEqualTypeOf<string>();
         seen.push(`${auth.user} ${req.url}`);
@@ -458,7 +458,7 @@ describe('serve with a given server', () => {
         server: own,
         authenticate: () => {
           asked.emit('asked');
-          return new Promise<void>(() => {});
+          return new Promise<never>(() => {});
         },
       },
       echo,

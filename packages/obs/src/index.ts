@@ -1,3 +1,4 @@
+export type { CloseInfo } from '@ws/conn';
 export type {
   BatchOptions,
   BatchRequest,

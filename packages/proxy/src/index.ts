@@ -1,3 +1,12 @@
+export {
+  type Admission,
+  type AdmitOptions,
+  type AdmitOrRefuse,
+  admit,
+  refuse,
+  type StreamListener,
+  type UpgradeListener,
+} from '@ws/node-server';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export type { Forwarded } from './handshake/forwarded.ts';
 export type { Mode, ProxyOptions } from './options.ts';

@@ -11,7 +11,7 @@ import {
 import type { ProxyOption } from '@ws/node-client';
 import { checkProxy } from '@ws/node-client/internal';
 import { assertOption } from '@ws/node-io/internal';
-import type { AuthOf, UpgraderOptions } from '@ws/node-server';
+import type { AdmitOrRefuse, AuthOf, UpgraderOptions } from '@ws/node-server';
 import { checkUpgraderOptions, type UpgradeRequest } from '@ws/node-server/internal';
 import type { Forwarded } from './handshake/forwarded.ts';
 import type { Balance, PoolPlan, ProxyContext } from './targets/target-pool.ts';
@@ -35,7 +35,8 @@ const SHARED = [
 type Shared = (typeof SHARED)[number];
 
 /** Options of {@link createProxy}. */
-export interface ProxyOptions<Result = unknown> extends Pick<UpgraderOptions<Result>, Shared> {
+export interface ProxyOptions<Result extends AdmitOrRefuse = AdmitOrRefuse>
+  extends Pick<UpgraderOptions<Result>, Shared> {
   /**
    * - `frames`: bytes pass untouched, and the proxy knows where frames begin. It closes with a
    *   reason when one side dies, counts messages and bounds their size;

@@ -8,7 +8,12 @@ import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
 import { isAccepted } from '@ws/node-client/internal';
 import { cutStream, isInstance } from '@ws/node-io/internal';
-import { HandshakeError, type StreamListener, type UpgradeListener } from '@ws/node-server';
+import {
+  type AdmitOrRefuse,
+  HandshakeError,
+  type StreamListener,
+  type UpgradeListener,
+} from '@ws/node-server';
 import {
   giveBackPlainRequest,
   Limits,
@@ -377,9 +382,9 @@ function unopened(status: number, error: unknown, endedBy: EndedBy) {
  * server.on('upgrade', proxy.handler);
  * ```
  */
-export function createProxy<Result = unknown>(
+export function createProxy<Result extends AdmitOrRefuse = AdmitOrRefuse>(
   target: string | URL | readonly Target[] | TargetFunction,
   options: ProxyOptions<Result> = {},
 ): Proxy {
-  return checked(() => new Proxy(target, options as ProxyOptions), createProxy);
+  return checked(() => new Proxy(target, options as unknown as ProxyOptions), createProxy);
 }

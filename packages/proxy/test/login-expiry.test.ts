@@ -94,8 +94,11 @@ describe('a login that expires', () => {
     });
   });
 
-  it('refuses an admission without data with 401', async () => {
-    const { url } = await front('ws://127.0.0.1:9', { authenticate: () => admit(undefined) });
-    await expect(dial(url)).rejects.toMatchObject({ status: 401 });
+  it('refuses an admission without data with 500', async () => {
+    const { url } = await front('ws://127.0.0.1:9', {
+      authenticate: () => admit(undefined as never),
+      report() {},
+    });
+    await expect(dial(url)).rejects.toMatchObject({ status: 500 });
   });
 });

@@ -232,12 +232,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     const { maxDelay, retry } = this.#plan;
     const delay = retryDelay(++this.#waits, this.#plan, Math.random());
     this.#delay = extra === Infinity ? delay : Math.min(maxDelay, extra + delay);
-    const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
-    if (again !== undefined && typeof again !== 'boolean') {
-      onRejection(again, () => {});
-      const got = isThenable(again) ? 'a promise; it must be synchronous' : kind(again);
-      throw new TypeError(`retry: expected true, false or undefined, got ${got}`, { cause: error });
-    }
+    const again = checkRetry(retry?.(error, { tries: this.#tries, delay: this.#delay }), error);
     if (!(again ?? extra < Infinity)) throw error;
   }
 
@@ -329,4 +324,12 @@ async function callDial<C extends ConnLike>(
 async function rejectsAtEnd(closed: Promise<CloseInfo>): Promise<never> {
   const { code, reason, error } = await closed;
   throw error ?? new CloseError(code, reason);
+}
+
+/** @throws TypeError for a result of the option `retry` that is neither a boolean nor undefined. */
+export function checkRetry(again: unknown, cause: unknown): boolean | undefined {
+  if (again === undefined || typeof again === 'boolean') return again;
+  onRejection(again, () => {});
+  const got = isThenable(again) ? 'a promise; it must be synchronous' : kind(again);
+  throw new TypeError(`retry: expected true, false or undefined, got ${got}`, { cause });
 }

@@ -4,6 +4,22 @@
  * @module
  */
 export type {
+  CloseHandler,
+  CloseInfo,
+  Conn,
+  ConnLike,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageReader,
+  MessageStreams,
+  MessageWriter,
+  PingPongHandler,
+  Role,
+} from '@ws/conn';
+export type {
   DialFunction,
   ReconnectingCloseOptions,
   ReconnectingConnOptions,

@@ -10,15 +10,17 @@ import {
   ReadPendingError,
 } from '@ws/conn';
 import {
+  addHabits,
   CallPromise,
   causeText,
   checked,
+  checkReceive,
   Deferred,
   errorOf,
   fromCaller,
+  type Habits,
   internalsOf,
   isThenable,
-  kind,
   markHandled,
   RESOLVED,
   refused,
@@ -27,8 +29,9 @@ import {
 } from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
-import { ConnectionSeries } from './connection-series.ts';
+import { ConnectionSeries, checkRetry } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
+import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
@@ -44,6 +47,7 @@ const REPLACED_MS = 1_000;
  * The base of the classes `ReconnectingConn`. The class of this package takes a dial function, the
  * classes of node-client and browser take a URL.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
@@ -89,7 +93,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
-      { ...plan, dial: this.#reportingDial(plan) },
+      { ...plan, dial: this.#reportingDial(plan), retry: reportingRetry(plan) },
       (conn, signal) => this.#prepare(conn, signal),
     );
     this.closed = this.#settled.promise;
@@ -227,9 +231,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * @throws (rejects) The error that ended this object; the error of the handler; ReadPendingError
    *   when `receive` was called before; TypeError when `handler` is not a function.
    */
-  receive(handler: MessageHandler): Promise<void> {
-    if (typeof handler !== 'function') {
-      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
+  receive(handler: MessageHandler): Promise<void>;
+  receive(handler: MessageHandler, ...more: unknown[]): Promise<void> {
+    try {
+      checkReceive(handler, more);
+    } catch (error) {
       return this.#badArgument(error, 'receive');
     }
     if (this.#receives) {
@@ -564,3 +570,23 @@ function closeReplaced(conn: ConnLike): void {
   void internalsOf(conn).closed.then(() => clearTimeout(timer));
   if (conn.state === 'open') void markHandled(conn.close());
 }
+
+/** The option `retry`. Its error ends the object, and perhaps no code awaits that. */
+function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): LivePlan<C>['retry'] {
+  if (retry === undefined) return undefined;
+  return (error, attempt) => {
+    try {
+      return checkRetry(retry(error, attempt), error);
+    } catch (mistake) {
+      report(mistake, { where: 'retry' });
+      throw mistake;
+    }
+  };
+}
+
+/** What a ReconnectingConn has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS);

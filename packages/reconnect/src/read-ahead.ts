@@ -75,9 +75,8 @@ export class ReadAhead {
   #add(message: BorrowedMessage): Promise<void> | undefined {
     this.#isFarAhead = this.#isFull(WAITING_FACTOR);
     if (this.#hides(message)) return undefined;
-    // In a page, `message` is no BorrowedMessage, and stays valid.
-    const isBorrowed = message instanceof BorrowedMessage;
-    const kept = isBorrowed ? message.copy() : (message as unknown as Message);
+    // In a page, `message` is a Message, and stays valid. No class test: it may be of another copy of `@ws/conn`.
+    const kept = (message as Partial<BorrowedMessage>).copy?.() ?? (message as unknown as Message);
     this.#messages.add(kept);
     this.#bytes += kept.data.length;
     this.#arrival?.resolve();

@@ -1,6 +1,7 @@
 import type { ConnLike } from '@ws/conn';
+import { internalsOf, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import type { Answers } from './answers.ts';
-import type { Carrier } from './carrier.ts';
+import type { Carrier, ReconnectingConnLike } from './carrier.ts';
 import { isId, resultText, signalText } from './wire.ts';
 
 /** The method and the id of {@link QUESTION}; the name of the event {@link SIGN_OF_LIFE}. */
@@ -9,22 +10,32 @@ const ALIVE = '$/alive';
  * The request with which a page checks its connection: a page cannot send pings. Any message from
  * the peer shows that the connection lives. No call has this id, because calls have numbers.
  */
-export const QUESTION: string = JSON.stringify({ jsonrpc: '2.0', id: ALIVE, method: ALIVE });
-/** The event that a page gets while this end has paused reading, and so answers no question. */
+const QUESTION: string = JSON.stringify({ jsonrpc: '2.0', id: ALIVE, method: ALIVE });
+/** The event that a page gets while its messages wait, and so its question too. */
 const SIGN_OF_LIFE: string = signalText(ALIVE);
 /** Interval of {@link SIGN_OF_LIFE}, in ms. */
-const SIGN_MS = 2_000;
+const SIGN_MS = 1_900;
 
 /** Shows a page at the other end that this end lives. */
-export class SignsOfLife {
+export class SignsOfLife implements TimerEntry {
+  slot: TimerEntry['slot'] = undefined;
   readonly #carrier: Carrier;
   readonly #answers: Answers;
-  /** Whether the peer has sent a question, so that it is a page that checks its connection. */
-  #hasAsked = false;
+  readonly #isServer: boolean;
+  readonly #isPaused: () => boolean;
+  /** Whether a message has arrived, and whether reading has paused, since the timer was set. */
+  #hasTaken = false;
+  #hasPaused = false;
 
-  constructor(carrier: Carrier, answers: Answers) {
+  /**
+   * @param isServer - Whether pages may be at the other end.
+   * @param isPaused - Returns whether the link has paused reading.
+   */
+  constructor(carrier: Carrier, answers: Answers, isServer: boolean, isPaused: () => boolean) {
     this.#carrier = carrier;
     this.#answers = answers;
+    this.#isServer = isServer;
+    this.#isPaused = isPaused;
   }
 
   /**
@@ -34,19 +45,81 @@ export class SignsOfLife {
    */
   answer(id: unknown, method: unknown, connection: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
-    this.#hasAsked = true;
     this.#answers.sendAtOnce(connection, resultText(id, null));
     return true;
   }
 
-  /** Sends {@link SIGN_OF_LIFE} while reading is paused. */
-  sendWhile(isPaused: () => boolean): void {
-    if (!this.#hasAsked) return;
-    this.#carrier.platform.setTimer(SIGN_MS, () => {
-      const carrier = this.#carrier;
-      if (!isPaused() || carrier.connection?.state !== 'open') return;
-      carrier.send(SIGN_OF_LIFE, () => {}).catch(() => {});
-      this.sendWhile(isPaused);
-    });
+  /** Called for each message. Messages behind this one may wait: by a pause, a rate or slow code. */
+  taken(): void {
+    this.#hasTaken = true;
+    if (this.#isServer && this.slot === undefined) this.#setTimer();
+  }
+
+  /** Called when the link pauses reading, perhaps only until the next handler settles. */
+  paused(): void {
+    this.#hasPaused = true;
+  }
+
+  #setTimer(): void {
+    schedulerOf(this.#carrier.platform).timers.set(this, SIGN_MS);
+  }
+
+  /** Called by the timer. */
+  fire(): void {
+    const { connection } = this.#carrier;
+    if (connection?.state !== 'open') return;
+    const waits =
+      this.#hasPaused || this.#isPaused() || internalsOf(connection).inputWaits === true;
+    if (waits) this.#send(connection);
+    if (waits || this.#hasTaken) this.#setTimer();
+    this.#hasTaken = false;
+    this.#hasPaused = false;
+  }
+
+  /** While messages wait for the peer, these show that this end lives. */
+  #send(connection: ConnLike): void {
+    const carrier = this.#carrier;
+    if (carrier.untilWritable(connection) !== undefined) return;
+    carrier.send(SIGN_OF_LIFE, () => {}).catch(() => {});
+  }
+}
+
+/** The questions of a page to its server: how the connection in use answers them. */
+export class Questions {
+  readonly #ask: ((conn: ConnLike) => void) | undefined;
+  /** The connection that has got a request of this end. */
+  #conn: ConnLike | undefined;
+  /** Whether the server has answered a question with a result: it answers beside running handlers. */
+  #areAnsweredAtOnce = false;
+  /** Number of requests that this end has given up, and that the server may be handling. */
+  #givenUp = 0;
+
+  /** @param isOpen - Returns whether a request of this end waits for its answer. */
+  constructor(live: ReconnectingConnLike, isOpen: () => boolean) {
+    this.#ask = live['@ws/alive']?.(
+      QUESTION,
+      (conn) => conn === this.#conn && !this.#areAnsweredAtOnce && (isOpen() || this.#givenUp > 0),
+    );
+  }
+
+  /** Called before a request is sent. Asks first, so that a later question need not wait. */
+  requestLeaves(conn: ConnLike): void {
+    if (conn === this.#conn) return;
+    this.#conn = conn;
+    this.#areAnsweredAtOnce = false;
+    this.#givenUp = 0;
+    this.#ask?.(conn);
+  }
+
+  /** Called when this end has given up a request that was sent on `conn`. */
+  gaveUp(conn: ConnLike): void {
+    if (conn === this.#conn) this.#givenUp++;
+  }
+
+  /** Called for an answer on `conn` for which no call waits. */
+  answered(conn: ConnLike | undefined, id: unknown, result: unknown): void {
+    if (conn !== this.#conn) return;
+    if (id === ALIVE) this.#areAnsweredAtOnce ||= result !== undefined;
+    else if (this.#givenUp > 0) this.#givenUp--;
   }
 }

@@ -1,6 +1,6 @@
-import type { BackpressureError, ConnLike } from '@ws/conn';
+import type { ConnLike } from '@ws/conn';
 import { RESOLVED } from '@ws/conn/internal';
-import type { Carrier } from './carrier.ts';
+import type { Carrier, Dropped } from './carrier.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { errorText, type Id } from './wire.ts';
 
@@ -13,9 +13,11 @@ export class Answers {
   readonly #onSent: () => void;
   /** Characters of the refusals that the peer has not read. */
   #refusals = 0;
-  /** Called when a hub has dropped an answer that it had accepted. */
-  readonly #dropped = (error: BackpressureError): void =>
+  /** The peer must get the answer, because its call may have no timeout. */
+  readonly #dropped: Dropped = (error, text) => {
     this.#carrier.reportRarely('unsent', () => error);
+    void this.#carrier.sendSurely(this.#carrier.connection, text);
+  };
 
   /** @param onSent - Called when a refusal that had to wait was sent. */
   constructor(carrier: Carrier, onSent: () => void) {
@@ -41,7 +43,8 @@ export class Answers {
 
   /**
    * Sends an answer, unless the connection has ended. If the connection refuses the answer, sends an
-   * error for the request `id`; without `id`, sends the answer again. Never rejects.
+   * error for the request `id`; without `id`, sends the answer again. If a hub drops the answer later,
+   * sends it again. Never rejects.
    */
   send(connection: ConnLike | undefined, text: string, id?: Id): Promise<void> {
     const carrier = this.#carrier;
@@ -54,7 +57,6 @@ export class Answers {
       carrier.reportRarely('unsent', () => error);
       const substitute =
         id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      // The peer must get an answer, because its call may have no timeout.
       await carrier.sendSurely(connection, substitute);
     });
   }

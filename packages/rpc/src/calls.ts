@@ -15,11 +15,12 @@ import {
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
+import type { Questions } from './alive.ts';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
-import { CANCEL, callText, MORE, signalText, type WireMessage } from './wire.ts';
+import { CANCEL, callText, ITEM_REFUSED, MORE, signalText, type WireMessage } from './wire.ts';
 
 /** Bound of the sent requests without an answer. Streams do not count. */
 const MAX_OPEN = 256;
@@ -75,6 +76,10 @@ export class Call implements TimerEntry {
   timesSent = 0;
   /** Takes the items of a stream; undefined for a method or an event. */
   readonly take: TakeItems | undefined;
+  /** Characters of the unread items of an open stream, as part of {@link Calls.unreadSize}. */
+  unreadSize = 0;
+  /** Whether the unread items count also after the end, because the peer has sent too many. */
+  keepsUnread = false;
   /** While a reader waits for an item: the number of this wait, from {@link Calls.wait}. Else 0. */
   waitsSince = 0;
   readonly #calls: Calls;
@@ -120,6 +125,8 @@ export class Calls {
   readonly #calls = new Map<number, Call>();
   /** Number of sent streams that have not ended. */
   #streams = 0;
+  /** Characters of the unread items of all open streams, each without one larger item. */
+  unreadSize = 0;
   /** Number of sent methods without an answer, at most {@link MAX_OPEN}. */
   #open = 0;
   /** Number of sent events that the connection has not accepted. */
@@ -132,6 +139,8 @@ export class Calls {
   #waitingSize = 0;
   /** Calls and waits of readers are numbered together. This is the last number. See {@link wait}. */
   lastNumber = 0;
+  /** The questions of a page, if the link has many connections. */
+  questions: Questions | undefined;
   /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
@@ -152,6 +161,16 @@ export class Calls {
   /** Whether a call waits for its answer, or an event for the connection. Streams do not count. */
   get waits(): boolean {
     return this.#calls.size - this.#streams + this.#unaccepted > 0;
+  }
+
+  /** Number of open streams. */
+  get openStreams(): number {
+    return this.#streams;
+  }
+
+  /** Whether a sent request or stream has no answer. */
+  get hasOpen(): boolean {
+    return this.#open + this.#streams > 0;
   }
 
   /**
@@ -229,6 +248,12 @@ export class Calls {
     if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
   }
 
+  /** Counts unread items of an open stream, or if negative, read ones. */
+  countUnread(call: Call, size: number): void {
+    call.unreadSize += size;
+    this.unreadSize += size;
+  }
+
   /** Called when the reader of a stream begins to wait. The wait gets a number as a call does. */
   wait(call: Call): void {
     call.waitsSince = ++this.lastNumber;
@@ -260,9 +285,11 @@ export class Calls {
   }
 
   /** Streams do not count for {@link MAX_OPEN}, because a stream may be open for any time. */
-  #countSent({ isRequest, take }: Call, change: 1 | -1): void {
-    if (take !== undefined) this.#streams += change;
-    else if (isRequest) this.#open += change;
+  #countSent(call: Call, change: 1 | -1): void {
+    if (call.take !== undefined) {
+      this.#streams += change;
+      if (!call.keepsUnread) this.countUnread(call, -call.unreadSize);
+    } else if (call.isRequest) this.#open += change;
   }
 
   /**
@@ -297,6 +324,7 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
+    if (call.isRequest) this.questions?.requestLeaves(connection!);
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -339,8 +367,12 @@ export class Calls {
   /** Takes an answer. Ignores the answer if no open request has its id. */
   answered({ id, result, error }: WireMessage): void {
     const call = this.#calls.get(id as number);
+    const { messageConnection } = this.#carrier;
     // An answer on one connection does not settle a request that was sent on another one.
-    if (!call?.connection || call.connection !== this.#carrier.messageConnection) return;
+    if (!call?.connection || call.connection !== messageConnection) {
+      this.questions?.answered(messageConnection, id, result);
+      return;
+    }
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));
@@ -384,6 +416,7 @@ export class Calls {
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     if (connection !== undefined && this.#calls.has(number)) {
+      if (call.isRequest) this.questions?.gaveUp(connection);
       void this.#carrier.sendSurely(connection, signalText(CANCEL, { id: number }));
     }
     this.#fail(call, reason);
@@ -461,6 +494,9 @@ function errorOf(error: unknown, method: string): Error {
   const { code, message, data } = Object(error) as Partial<RpcError>;
   if (!Number.isSafeInteger(code) || typeof message !== 'string') {
     return new JSONError('the answer is an error without a code and a message');
+  }
+  if (code === ErrorCode.Busy && message === ITEM_REFUSED) {
+    return new BackpressureError(`${method}: ${message}`);
   }
   const isUnknown = code === ErrorCode.MethodNotFound && message === 'Method not found';
   const what = isUnknown ? `${message}: ${method}; is the other end older?` : message;

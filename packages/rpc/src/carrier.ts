@@ -11,6 +11,9 @@ import {
 } from '@ws/conn';
 import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
+/** Called with the text of a message that a hub has accepted, and drops for a later one. */
+export type Dropped = (error: BackpressureError, text: string) => void;
+
 /** The close code of a page with too many waiting messages, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;
 /** The result of a send that a hub has accepted. The message may still wait for the connection. */
@@ -46,9 +49,9 @@ export abstract class Carrier {
   /**
    * Sends a message. The carrier must have a connection. Rejects when the message is not sent.
    *
-   * @param _dropped - Called when a hub has accepted the message, and drops it later.
+   * @param _dropped - Called when a hub drops the message later.
    */
-  send(text: string, _dropped: (error: BackpressureError) => void): Promise<void> {
+  send(text: string, _dropped: Dropped): Promise<void> {
     return this.connection!.send(text);
   }
 
@@ -62,12 +65,17 @@ export abstract class Carrier {
   }
 
   /**
-   * Waits until `connection` has room, then sends a message. If a hub drops the message, sends it
-   * again. Gives up when the connection ends. Never rejects.
+   * Waits until `connection` has room, then sends a message. Gives up when the connection ends. Never
+   * rejects.
    *
+   * @param dropped - Called when a hub drops the message later. Default: sends it again.
    * @returns The error, if the connection has room but refuses this message.
    */
-  async sendSurely(connection: ConnLike | undefined, text: string): Promise<unknown> {
+  async sendSurely(
+    connection: ConnLike | undefined,
+    text: string,
+    dropped: Dropped = () => void this.sendSurely(connection, text),
+  ): Promise<unknown> {
     while (connection === this.connection && connection?.state === 'open') {
       const writable = this.untilWritable(connection);
       if (writable !== undefined) {
@@ -75,7 +83,7 @@ export abstract class Carrier {
         continue;
       }
       try {
-        const sent = this.send(text, () => void this.sendSurely(connection, text));
+        const sent = this.send(text, dropped);
         if (sent !== RESOLVED) await sent;
         return undefined;
       } catch (error) {
@@ -140,10 +148,10 @@ export class SessionCarrier extends ConnCarrier {
     this.#session = session;
   }
 
-  override send(text: string, dropped: (error: BackpressureError) => void): Promise<void> {
+  override send(text: string, dropped: Dropped): Promise<void> {
     const session = this.#session;
     const isAccepted =
-      session.sendWatched?.(text, () => dropped(droppedByHub())) ?? session.send(text);
+      session.sendWatched?.(text, () => dropped(droppedByHub(), text)) ?? session.send(text);
     if (isAccepted) return ACCEPTED;
     if (this.connection.state !== 'open') {
       const { closed } = internalsOf(this.connection);
@@ -216,8 +224,16 @@ export interface ReconnectingConnLike {
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
-  /** In a page: sends `question` to find out whether a connection is dead. */
-  '@ws/alive'?(question: string): void;
+  /**
+   * In a page: sends `question` to find out whether a connection is dead.
+   *
+   * @param waits - Returns whether a question on this connection may have to wait for other answers.
+   * @returns A function that asks on a connection now; undefined if the application asks its own way.
+   */
+  '@ws/alive'?(
+    question: string,
+    waits: (conn: ConnLike) => boolean,
+  ): ((conn: ConnLike) => void) | undefined;
   on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
 }
 

@@ -168,9 +168,6 @@ export interface ContractPlan<S extends Definitions, C extends Definitions> {
   readonly client?: C;
 }
 
-// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
-export type None = {};
-
 /**
  * Creates a contract: the methods and events of a server and of its clients, with their schemas. Both
  * ends use the same contract.
@@ -194,9 +191,10 @@ export type None = {};
  * console.log(await peer.add([1, 2])); // 3
  * ```
  */
-export function contract<S extends Definitions = None, C extends Definitions = None>(
-  plan: ContractPlan<S, C>,
-): Contract<S, C>;
+export function contract<
+  S extends Definitions = Record<never, never>,
+  C extends Definitions = Record<never, never>,
+>(plan: ContractPlan<S, C>): Contract<S, C>;
 /**
  * As above, with the names of another contract.
  *
@@ -204,10 +202,10 @@ export function contract<S extends Definitions = None, C extends Definitions = N
  * @throws TypeError also for a name that both contracts have.
  */
 export function contract<
-  S extends Definitions = None,
-  C extends Definitions = None,
-  S2 extends Definitions = None,
-  C2 extends Definitions = None,
+  S extends Definitions = Record<never, never>,
+  C extends Definitions = Record<never, never>,
+  S2 extends Definitions = Record<never, never>,
+  C2 extends Definitions = Record<never, never>,
 >(plan: ContractPlan<S, C>, other: Contract<S2, C2>): Contract<S & S2, C & C2>;
 export function contract(plan: ContractPlan<Definitions, Definitions>, other?: Plain): Plain {
   checkOptionNames('contract', plan, ['server', 'client'], 'ignore');
@@ -233,8 +231,13 @@ function merged(
   return Object.freeze(Object.assign(Object.create(null), other[end], own));
 }
 
-/** A listener has the events of clients under this key, for the hub. */
+/** A listener has the events of clients under this key, for the hub; `listener` itself has `true`. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
+
+/** Marks `listener`, so that a hub can tell it from what it returns. */
+function uncalled(listener: Plain['listener']): Plain['listener'] {
+  return Object.assign(listener, { [CONTRACT_EVENTS]: true });
+}
 
 const IS_CLIENT = 'peer: this end is the client; use the result of connect';
 
@@ -274,7 +277,7 @@ class NamedContract implements Plain, Names {
     };
   };
 
-  readonly listener: Plain['listener'] = (handlers, options) => {
+  readonly listener: Plain['listener'] = uncalled((handlers, options) => {
     const binding = this.#bind('listener', 'server', handlers, options);
     const listener = (session: SessionLike, message: BorrowedMessage): unknown => {
       const link = linkOfSession(session, 'server', this);
@@ -283,7 +286,7 @@ class NamedContract implements Plain, Names {
     };
     // By these events, a hub recognizes the text of an event, which `publishJSON` must not encode again.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
-  };
+  });
 
   readonly peer: Plain['peer'] = (target) => {
     if (isReconnecting(target)) throw new TypeError(IS_CLIENT);
@@ -337,6 +340,11 @@ class NamedContract implements Plain, Names {
     handlers: Handlers<Definitions, never>,
     options: HandlerOptions = {},
   ): Binding {
+    if ('timeout' in options) {
+      throw new TypeError(
+        `${owner}: timeout is an option of each call: peer.add(input, { timeout })`,
+      );
+    }
     checkOptionNames(owner, options, ['concurrency', 'streams'], 'ignore');
     const concurrency = whole('concurrency', options.concurrency ?? 1);
     const streams = whole('streams', options.streams ?? MAX_STREAMS);

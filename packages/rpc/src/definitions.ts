@@ -156,8 +156,14 @@ export function method<I extends StandardSchema, O extends StandardSchema>(
  * console.log(client.said.encode({ text: 'hello' }));
  * ```
  */
-export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>): Event<I> {
+export function event<I extends StandardSchema>(
+  input: I & Sent<SchemaInput<I>>,
+  ...more: never[]
+): Event<I> {
   checkIsSchema('event: input', input);
+  if (more.length > 0) {
+    throw new TypeError('event: expected an input only; method(input, output) has an answer');
+  }
   return Object.freeze({ kind: 'event', input });
 }
 

@@ -12,8 +12,6 @@ interface AbortSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-declare function structuredClone<Value>(value: Value): Value;
-
 declare class TextEncoder {
   encode(text: string): { readonly length: number };
 }

@@ -72,9 +72,10 @@ export class HandlerCaller {
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
-      return after(check(definition.output, answer), (checked) =>
-        resultText(id, valueOf(checked, 'the answer of ', definition.name)),
-      );
+      return after(check(definition.output, answer), (checked) => {
+        if (checked.issues !== undefined) checkNoGenerator(definition.name, answer);
+        return resultText(id, valueOf(checked, 'the answer of ', definition.name));
+      });
     });
   }
 
@@ -106,4 +107,13 @@ export class HandlerCaller {
 export function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';
+}
+
+/** @throws TypeError for a generator as the answer of a method. */
+function checkNoGenerator(name: string, answer: unknown): void {
+  if (typeof (Object(answer) as Partial<AsyncGenerator>)[Symbol.asyncIterator] !== 'function')
+    return;
+  throw new TypeError(
+    `${name}: it returned a generator; write stream(input, item) in the contract`,
+  );
 }

@@ -1,3 +1,10 @@
+export type {
+  BorrowedMessage,
+  ConnLike,
+  DataType,
+  Message,
+  StandardSchema,
+} from '@ws/conn';
 export type { CallOptions } from './calls.ts';
 export type { ReconnectingConnLike, SessionLike } from './carrier.ts';
 export {

@@ -7,7 +7,7 @@ import {
   TextMessage,
 } from '@ws/conn';
 import { internalsOf, kind, markHandled } from '@ws/conn/internal';
-import { QUESTION } from './alive.ts';
+import { Questions } from './alive.ts';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
@@ -34,7 +34,6 @@ export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
 export interface Binding extends RequestsPlan {
   readonly contract: Names;
-  readonly end: End;
   /** Creates the second argument of a handler. */
   contextOf(link: Link, request: Request): unknown;
 }
@@ -216,7 +215,8 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
 /** Creates the link of a ReconnectingConn, and reads all its connections. */
 export function connectSeries(live: ReconnectingConnLike, binding: Binding): Link {
   const link = claim(live, binding, () => new ReconnectingCarrier(live));
-  live['@ws/alive']?.(QUESTION);
+  const { calls } = link;
+  calls.questions = new Questions(live, () => calls.hasOpen);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
     link.opened();

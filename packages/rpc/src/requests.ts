@@ -37,6 +37,7 @@ const MAX_NAME = 64;
 
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface RequestsPlan {
+  readonly end: 'server' | 'client';
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
   /** Bound of the streams that this end serves to one connection at the same time. */
@@ -94,7 +95,12 @@ export class Requests {
       this.#serve(request, definition, handle),
     );
     this.#answers = new Answers(carrier, () => this.readOn());
-    this.#signsOfLife = new SignsOfLife(carrier, this.#answers);
+    this.#signsOfLife = new SignsOfLife(
+      carrier,
+      this.#answers,
+      plan.end === 'server',
+      () => this.#pause !== undefined,
+    );
     this.#plan = plan;
   }
 
@@ -105,6 +111,7 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { messageConnection } = this.#carrier;
+    this.#signsOfLife.taken();
     if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
       this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
@@ -223,8 +230,8 @@ export class Requests {
     const { messageConnection, platform } = this.#carrier;
     if (!this.#mustPause || messageConnection?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
-      const pause = (this.#pause = new Pause(platform, () => this.#pausedTooLong()));
-      this.#signsOfLife.sendWhile(() => this.#pause === pause);
+      this.#pause = new Pause(platform, () => this.#pausedTooLong());
+      this.#signsOfLife.paused();
       this.#watch(messageConnection);
     }
     return this.#pause.over.promise;

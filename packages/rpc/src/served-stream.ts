@@ -1,11 +1,12 @@
+import type { BackpressureError } from '@ws/conn';
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import { ACCEPTED, type Carrier } from './carrier.ts';
+import { ACCEPTED, type Carrier, type Dropped } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
-import { ErrorCode } from './rpc-error.ts';
+import { ErrorCode, RpcError } from './rpc-error.ts';
 import { check, valueOf } from './schema.ts';
 import { StreamWindow, type WindowTotals } from './stream-window.ts';
-import { errorText, itemText, resultText } from './wire.ts';
+import { errorText, ITEM_REFUSED, itemText, resultText } from './wire.ts';
 
 /** The reason with which a stream is cancelled when its connection closes. */
 export const CLOSING = 'the connection is closing';
@@ -30,6 +31,8 @@ export class ServedStream implements TimerEntry {
   #nextItem: Promise<IteratorResult<unknown>> | undefined;
   /** Whether the iterator has ended by itself. */
   #hasEnded = false;
+  /** Settles when an item was sent that the connection has refused, or that a hub has dropped. */
+  #sending: Promise<void> | undefined;
 
   constructor(
     { carrier, windowTotals }: { readonly carrier: Carrier; readonly windowTotals: WindowTotals },
@@ -53,7 +56,7 @@ export class ServedStream implements TimerEntry {
   async run(): Promise<void> {
     const answer = await Promise.race([this.#sendItems(), this.#cancelled.promise]);
     this.window.close();
-    const sent = answer === undefined ? undefined : this.#send(answer);
+    const sent = answer === undefined ? undefined : this.#sendAnswer(answer);
     if (!this.#hasEnded) await this.#endIterator();
     await (sent ?? this.#send(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
   }
@@ -79,8 +82,10 @@ export class ServedStream implements TimerEntry {
         if (!this.#maySend(text.length)) await this.#untilItMaySend(text.length);
         if (request.isCancelled) return undefined;
         this.window.add(text.length);
-        const sent = this.#carrier.send(text, this.#fail);
-        if (sent !== RESOLVED && sent !== ACCEPTED) await sent;
+        const sent = this.#carrier.send(text, this.#dropped);
+        if (sent !== RESOLVED && sent !== ACCEPTED) {
+          await sent.catch((error: BackpressureError) => this.#dropped(error, text));
+        }
       }
       this.#hasEnded = true;
       return resultText(request.id!, undefined);
@@ -101,7 +106,7 @@ export class ServedStream implements TimerEntry {
 
   /** Whether an item of `size` characters may be sent now. */
   #maySend(size: number): boolean {
-    const hasRoom = this.#isConnected && this.window.hasRoom(size);
+    const hasRoom = this.#isConnected && this.#sending === undefined && this.window.hasRoom(size);
     return hasRoom && this.#untilWritable() === undefined;
   }
 
@@ -113,10 +118,27 @@ export class ServedStream implements TimerEntry {
   async #untilItMaySend(size: number): Promise<void> {
     while (!this.request.isCancelled && !this.#maySend(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
+      else if (this.#sending !== undefined) await this.#sending;
       else if (!this.window.hasRoom(size)) await this.window.untilTaken();
       else await this.#untilWritable()?.catch(() => {});
     }
   }
+
+  /**
+   * Sends an item when there is room. No later item is sent before. In a hub, only one item can be
+   * dropped: while it waits there, no other one may be sent.
+   */
+  readonly #dropped: Dropped = (_error, text) => {
+    const sending = this.#carrier
+      .sendSurely(this.request.connection, text, this.#dropped)
+      .then((refusal) => {
+        if (this.#sending === sending) this.#sending = undefined;
+        if (refusal === undefined) return;
+        this.#carrier.reportRarely('unsent', () => refusal);
+        this.#fail(new RpcError(ErrorCode.Busy, ITEM_REFUSED));
+      });
+    this.#sending = sending;
+  };
 
   /** Ends the stream because an item does not fit its schema, or was not sent. */
   readonly #fail = (error: unknown): void => {
@@ -144,6 +166,12 @@ export class ServedStream implements TimerEntry {
     const { name } = this.request;
     const what = `the generator of ${name} has not ended ${SLOW_MS / 1000} s after its cancel`;
     this.#carrier.report(new Error(`${what}; end it by its signal`), name);
+  }
+
+  /** Sends the answer after the items. */
+  async #sendAnswer(answer: string): Promise<void> {
+    while (this.#sending !== undefined) await this.#sending;
+    await this.#send(answer);
   }
 
   async #send(answer: string): Promise<void> {

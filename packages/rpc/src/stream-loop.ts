@@ -2,22 +2,28 @@ import { BackpressureError, TimeoutError } from '@ws/conn';
 import {
   addAbortListener,
   CallPromise,
+  type ConnInternals,
   Deferred,
   Fifo,
+  internalsOf,
   removeAbortListener,
   type TimerEntry,
 } from '@ws/conn/internal';
 import type { Call, CallOptions, Calls, TakeItems } from './calls.ts';
 import type { StreamDefinition } from './definitions.ts';
 import { after, checkArrived } from './schema.ts';
-import { REPORT_ITEMS, REPORT_SIZE } from './stream-window.ts';
+import { LEAST_SHARE, MAX_SIZE, REPORT_ITEMS, REPORT_SIZE } from './stream-window.ts';
 
-/** Bounds of the items that wait for `next()`: their number, and their characters. */
-const MAX_ITEMS = 1_024;
-const MAX_SIZE = 4 * 1024 * 1024;
+/** Bound of the items of one stream that wait for `next()`: twice the window of the other end. */
+const MAX_ITEMS = 128;
+/** Number of open streams for which all shares, and a window for one stream, are 256 KiB. */
+const USUAL_STREAMS = 16;
 
-/** An item that fits its schema, and its share of the characters of its message. */
-type Item = readonly [value: unknown, size: number];
+/**
+ * An item that fits its schema, its share of the characters of its message, and the part of these that
+ * counts for `Calls.unreadSize`.
+ */
+type Item = readonly [value: unknown, size: number, shared: number];
 
 /** The end of a loop: its error, if there is one. */
 type End = readonly [error?: unknown];
@@ -38,6 +44,9 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   /** Number of the arrived items that no `next()` has taken, and their characters. */
   #count = 0;
   #size = 0;
+  /** The part of {@link #size} that counts for `maxTotalBufferedAmount`. */
+  #kept = 0;
+  #internals: ConnInternals | undefined;
   /** A promise while an asynchronous schema checks an item. Later items wait for it. */
   #checking: void | Promise<void> = undefined;
   /** How the loop ends after its items; undefined while it is open. */
@@ -131,22 +140,52 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     const { name, item } = this.#definition;
     const each = size / items.length;
     for (const value of items) {
+      const refusal = this.#refusalOf(each);
+      if (refusal !== undefined) {
+        this.#call!.keepsUnread = true;
+        return this.#stop(new BackpressureError(`${name}: ${refusal}`));
+      }
+      // A nearly empty window takes one item of any size.
+      const shared = this.#size < REPORT_SIZE && each > REPORT_SIZE ? 0 : each;
       this.#count++;
       this.#size += each;
-      if (this.#count > MAX_ITEMS || (this.#size > MAX_SIZE && this.#count > 1)) {
-        const what = `${name}: ${this.#count} items wait here`;
-        const why = 'the other end does not wait for their reader';
-        return this.#stop(new BackpressureError(`${what}; ${why}`));
-      }
+      this.#calls!.countUnread(this.#call!, shared);
       this.#checking = after(this.#checking, () =>
         checkArrived(item, value, `an item of ${name}`, (error, checked) => {
           if (error !== undefined || this.#end !== undefined) return this.#stop(error);
-          this.#items.add([checked, each]);
+          this.#items.add([checked, each, shared]);
           this.#wakeReader();
         }),
       );
     }
   };
+
+  /**
+   * Why one more item of `size` characters must not wait; undefined if it may. The bounds admit all
+   * that the `StreamWindow`s of the other end let it send.
+   */
+  #refusalOf(size: number): string | undefined {
+    const { unreadSize, openStreams } = this.#calls!;
+    const most = MAX_SIZE + Math.max(openStreams, USUAL_STREAMS) * LEAST_SHARE;
+    if (this.#count >= MAX_ITEMS || this.#size > MAX_SIZE || unreadSize > most) {
+      return `${this.#count} items wait here; the other end does not wait for their reader`;
+    }
+    if (this.#keeps(this.#size + size)) return undefined;
+    this.#keeps(this.#size);
+    return `${this.#count} items wait here, and the messages of all connections exceed maxTotalBufferedAmount`;
+  }
+
+  /**
+   * Counts `size` unread characters for `maxTotalBufferedAmount`, in steps: most items are taken at
+   * once. Returns whether so many may wait.
+   */
+  #keeps(size: number): boolean {
+    const change = size - this.#kept;
+    if (Math.abs(change) < REPORT_SIZE && size > 0) return true;
+    this.#kept = size;
+    this.#internals ??= internalsOf(this.#call!.connection!);
+    return this.#internals.countKept?.(change) !== false;
+  }
 
   /** Ends the loop after the waiting items. */
   #stop(...end: End): void {
@@ -161,6 +200,9 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     const call = this.#call;
     if (call === undefined) return;
     this.#items = new Fifo();
+    this.#size = 0;
+    if (this.#kept > 0) this.#keeps(0);
+    this.#calls!.countUnread(call, -call.unreadSize);
     this.#end = undefined;
     this.#stop(...end);
     if (call.signal !== undefined) removeAbortListener(call.signal, this.#aborted);
@@ -172,9 +214,12 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     this.#leave(new TimeoutError(what));
   }
 
-  #took([, size]: Item): void {
+  #took([, size, shared]: Item): void {
     this.#count--;
     this.#size -= size;
+    if (this.#kept > 0) this.#keeps(this.#size);
+    // The end of the stream has set the count of an ended one to 0.
+    this.#calls!.countUnread(this.#call!, -Math.min(shared, this.#call!.unreadSize));
     this.#taken++;
     this.#takenSize += size;
     if (!this.#isReporting) void this.#report();

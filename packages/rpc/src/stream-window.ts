@@ -3,9 +3,9 @@ import { Deferred } from '@ws/conn/internal';
 /** Bound of the items in one window. */
 const MAX_ITEMS = 64;
 /** Bound of the characters in all windows of a link. Each open window has an equal share. */
-const MAX_SIZE = 128 * 1024;
+export const MAX_SIZE: number = 128 * 1024;
 /** The least share of a window, in characters. */
-const LEAST_SHARE = 8 * 1024;
+export const LEAST_SHARE: number = 8 * 1024;
 
 /**
  * A reader reports each time it has taken this many items or characters: half of the smallest

@@ -1,5 +1,5 @@
 import type { StandardSchema } from '@ws/conn';
-import { formatJSON } from '@ws/conn/internal';
+import { checkNoMaps, formatJSON } from '@ws/conn/internal';
 import { ErrorCode } from './rpc-error.ts';
 import { takes } from './schema.ts';
 
@@ -14,6 +14,9 @@ export const ITEM = '$/item';
 
 /** Reports that the reader of a stream has taken `n` more items: `{ id, n }`. */
 export const MORE = '$/more';
+
+/** Message of the error -32000 that ends a stream whose item was refused, because too much waits. */
+export const ITEM_REFUSED = 'the item was refused, because this client reads too slowly';
 
 /** A message of JSON-RPC 2.0. Only the member `jsonrpc` was checked. */
 export interface WireMessage {
@@ -92,8 +95,12 @@ export function resultText(id: Id, result: unknown): string {
   return `{"jsonrpc":"2.0","id":${idText(id)},"result":${valueText(result)}}`;
 }
 
+/** @throws TypeError also for a Map or Set: JSON writes them as `{}`. */
 function valueText(value: unknown): string {
-  return value === undefined ? 'null' : formatJSON(value);
+  if (value === undefined) return 'null';
+  const text = formatJSON(value);
+  checkNoMaps('an answer', value, text);
+  return text;
 }
 
 /** @throws JSONError for `data` without JSON text. */

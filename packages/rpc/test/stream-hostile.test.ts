@@ -1,5 +1,6 @@
 // A peer that breaks the rules of streams, and generators that do not end.
-import { BackpressureError, connPair } from '@ws/conn';
+import { BackpressureError, connPair, type Platform, portablePlatform } from '@ws/conn';
+import { internalsOf, WriteBudget } from '@ws/conn/internal';
 import { contract, stream } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -185,7 +186,7 @@ describe('a reader', () => {
 });
 
 describe('a server', () => {
-  it('that ignores the window ends the loop with an error and a cancel, at 1,024 items', async () => {
+  it('that ignores the window ends the loop with an error and a cancel, at 128 items', async () => {
     const { peer, items, got, client, answerTo, server } = setUpReader();
     const loop = peer.count({ count: 0 });
     const first = loop.next();
@@ -197,12 +198,12 @@ describe('a server', () => {
     const { rest, error } = await drain(loop);
     expect(error).toBeInstanceOf(BackpressureError);
     expect(rest).toEqual(numbers(rest.length + 1).slice(1));
-    expect(rest.length).toBeGreaterThanOrEqual(1_000);
-    expect(rest.length).toBeLessThanOrEqual(1_025);
+    expect(rest.length).toBeGreaterThanOrEqual(127);
+    expect(rest.length).toBeLessThanOrEqual(129);
     expect([client.state, answerTo(1)]).toEqual(['open', undefined]);
   });
 
-  it('that sends 4 MiB of text ends the loop; one larger item arrives', async () => {
+  it('that sends more than the window ends the loop; one larger item arrives', async () => {
     const { peer, items, got, server } = setUpReader();
     const [large, loop] = [peer.texts({ length: 0 }), peer.texts({ length: 0 })];
     const [one, first] = [large.next(), loop.next()];
@@ -215,7 +216,78 @@ describe('a server', () => {
     await quiet(server);
     const { rest, error } = await drain(loop);
     expect(error).toBeInstanceOf(BackpressureError);
-    expect(rest.length).toBeLessThanOrEqual(5);
+    expect(rest.length).toBeLessThanOrEqual(2);
+  });
+
+  it('H3 has at most 256 KiB of a link unread, beside one item larger than its window a stream', async () => {
+    const { peer, items, got, client } = setUpReader();
+    const loops = Array.from({ length: 16 }, () => peer.texts({ length: 0 }));
+    for (const loop of loops) void failure(loop.next());
+    await until(() => expect(got).toHaveLength(16));
+    const ids = got.map(({ id }) => id);
+    // The readers take the first item. No reader takes a second one.
+    for (const id of ids) await items(id, ['first']);
+    for (let i = 0; i < 100; i++) for (const id of ids) await items(id, ['x'.repeat(3_900)]);
+    await quiet(client);
+    const all = await Promise.all(loops.map(drain));
+    const unread = all.flatMap(({ rest }) => rest).reduce((sum, { length }) => sum + length, 0);
+    expect(unread).toBeGreaterThan(200 * 1024);
+    expect(unread).toBeLessThanOrEqual(256 * 1024 + 4_096);
+    for (const { error } of all) expect(error).toBeInstanceOf(BackpressureError);
+  });
+
+  it('H3 has unread items as a part of maxTotalBufferedAmount', async () => {
+    const LIMIT = 1_000_000;
+    const budget = new WriteBudget(LIMIT);
+    const platform = Object.create(portablePlatform, {
+      writeBudget: { value: budget },
+    }) as Platform;
+    const all = Array.from({ length: 12 }, () => {
+      const [server, client] = connPair({ platform, report: () => {} });
+      const peer = agent.connect(server, new Log().handlers);
+      return { loop: peer.texts({ length: 0 }), server, client, ...byHand(client) };
+    });
+    for (const { loop, got, items } of all) {
+      const first = loop.next();
+      await until(() => expect(got).toHaveLength(1));
+      const [{ id } = { id: 0 }] = got;
+      await items(id, ['first']);
+      await first;
+      for (let i = 0; i < 31; i++) await items(id, ['x'.repeat(4_000)]);
+    }
+    await until(() => expect(all[11]!.server.stats.messagesIn).toBe(32));
+    const totals = all.map(({ server }) => internalsOf(server).connection.rare?.keptBytes ?? 0);
+    expect(totals.reduce((a, b) => a + b)).toBeGreaterThan(0.9 * LIMIT);
+    const ends = await Promise.all(
+      all.map(async ({ loop, got, end }) => {
+        const rest = drain(loop);
+        await end(got[0]!.id);
+        return rest;
+      }),
+    );
+    const refused = ends.filter(({ error }) => error !== undefined);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { error } of refused) {
+      expect(error).toBeInstanceOf(BackpressureError);
+      expect(String(error)).toMatch(/maxTotalBufferedAmount/);
+    }
+    // Read, or left: nothing counts any more.
+    for (const { server } of all) expect(internalsOf(server).connection.rare?.keptBytes).toBe(0);
+    for (const { client } of all) client.terminate();
+  });
+
+  it('H3 counts nothing of a loop that is left with unread items', async () => {
+    const { peer, items, got, client } = setUpReader();
+    const loop = peer.texts({ length: 0 });
+    const first = loop.next();
+    await until(() => expect(got).toHaveLength(1));
+    for (let i = 0; i < 20; i++) await items(got[0]!.id, ['x'.repeat(4_000)]);
+    await first;
+    await quiet(client);
+    const kept = (): number => internalsOf(client).connection.rare!.keptBytes;
+    expect(kept()).toBeGreaterThan(70_000);
+    await loop.return!();
+    expect(kept()).toBe(0);
   });
 
   it('that sends items of no stream, of an ended one, of a call, and no items is ignored', async () => {

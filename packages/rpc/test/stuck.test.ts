@@ -44,7 +44,12 @@ function setUp(way: (typeof ways)[number], job: Job) {
   const handlers = { job, note: () => void notes++ };
   read(way, ours, handlers);
   const results: Result[] = [];
-  const receive = () => void raw.receive((message) => void results.push(message.json() as Result));
+  // Without the signs of life for a page.
+  const receive = () =>
+    void raw.receive((message) => {
+      const result = message.json() as Result;
+      if (result.id !== undefined) results.push(result);
+    });
   const cancel = (id: number) =>
     void raw.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id } });
   return { raw, ours, results, reports, receive, cancel, notes: () => notes };

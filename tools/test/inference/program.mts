@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Conn, Message } from '@ws/conn';
 import { dial, ReconnectingConn, reconnecting } from '@ws/node-client';
-import { route, serve, Upgrader } from '@ws/node-server';
+import { type Admission, admit, route, serve, Upgrader } from '@ws/node-server';
 
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- it compares any two types, also `any`
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -11,7 +11,7 @@ function same<A, B>(..._equal: Same<A, B> extends true ? [] : ['the types differ
 interface User {
   readonly name: string;
 }
-declare const users: Map<string, User>;
+declare const users: Map<string, Admission<User>>;
 const failed = { refuse: 401 } as const;
 
 const server = await serve(
@@ -26,7 +26,7 @@ const server = await serve(
       return ctx.params.id;
     },
     '/admin/:id': route(
-      { authenticate: async (req) => (req.complete ? { admin: 1 } : new Error('no')), readLimit: 5 },
+      { authenticate: async (req) => (req.complete ? admit({ admin: 1 }) : false), readLimit: 5 },
       (conn, _req, ctx) => {
         same<typeof conn.data, { admin: number }>();
         same<typeof ctx.auth, { admin: number }>();

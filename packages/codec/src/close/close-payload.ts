@@ -1,6 +1,6 @@
 import { kind } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
-import { isBytes } from '../masking/mask.ts';
+import { isBytes, lengthOf, viewOf } from '../memory/byte-facts.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON } from '../protocol.ts';
 import { readUtf8, toUtf8, UTF8_ACCEPT, unitsWithin, utf8Step } from '../text/utf8-automaton.ts';
@@ -79,22 +79,23 @@ export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
  */
 export function parseCloseMessage(payload: Uint8Array): ClosePayload {
   if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');
-  if (payload.length === 0) return { code: CloseCode.NoStatusReceived, reason: '' };
-  if (payload.length === 1) {
+  const length = lengthOf(payload);
+  if (length === 0) return { code: CloseCode.NoStatusReceived, reason: '' };
+  if (length === 1) {
     throw new ProtocolError(CloseCode.ProtocolError, ['close payload of one byte']);
   }
   const code = (payload[0]! << 8) | payload[1]!;
   if (!isValidCloseCode(code)) {
     throw new ProtocolError(CloseCode.ProtocolError, [`bad close code ${code}`]);
   }
-  if (utf8Step(UTF8_ACCEPT, payload, 2, payload.length) !== UTF8_ACCEPT) {
+  if (utf8Step(UTF8_ACCEPT, payload, 2, length) !== UTF8_ACCEPT) {
     throw new ProtocolError(
       CloseCode.InvalidFramePayloadData,
       ['invalid utf8 payload in close frame'],
       'WS_ERR_INVALID_UTF8',
     );
   }
-  return { code, reason: readUtf8(new Uint8Array(payload.subarray(2))) };
+  return { code, reason: readUtf8(new Uint8Array(viewOf(payload, 2, length))) };
 }
 
 /** Returns the beginning of `text` that fits in a close frame: whole characters. */

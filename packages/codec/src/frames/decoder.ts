@@ -2,6 +2,7 @@ import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
 import type { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
+import { isBytes, lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { MAX_CONTROL_PAYLOAD } from '../protocol.ts';
@@ -188,7 +189,7 @@ export class FrameDecoder {
     if (this.#pos !== this.#inputEnd) return false;
     if (this.#state === AT_HEADER) return this.#memory.size === 0;
     // The whole tail was a frame. Its bytes stay valid until the next call.
-    return this.#state === ON_TAIL && this.#memory.chunkPos === this.#memory.chunk.length;
+    return this.#state === ON_TAIL && this.#memory.chunkPos === lengthOf(this.#memory.chunk);
   }
 
   /** Payload bytes of the current frame that {@link next} has not delivered. */
@@ -199,7 +200,7 @@ export class FrameDecoder {
   /** Bytes that were pushed and that {@link next} has not read. */
   get unread(): number {
     const { chunk, chunkPos } = this.#memory;
-    return this.#inputEnd - this.#pos + Math.max(0, chunk.length - chunkPos);
+    return this.#inputEnd - this.#pos + Math.max(0, lengthOf(chunk) - chunkPos);
   }
 
   /** Payload bytes of the current frame that have arrived and that `next` has not delivered. */
@@ -216,13 +217,13 @@ export class FrameDecoder {
    * @throws TypeError when `chunk` is not a Uint8Array, RangeError when `end` is not inside it,
    *   Error while events of earlier input are pending.
    */
-  push(chunk: Uint8Array, end: number = chunk?.length): void {
+  push(chunk: Uint8Array, end: number = isBytes(chunk) ? lengthOf(chunk) : 0): void {
     checkRange(chunk, 0, end);
     if (!this.#ready()) return;
     if (this.#memory.size === 0) {
       this.#setInput(chunk, 0, end);
     } else {
-      this.#memory.chunk = end === chunk.length ? chunk : chunk.subarray(0, end);
+      this.#memory.chunk = end === lengthOf(chunk) ? chunk : viewOf(chunk, 0, end);
       this.#memory.chunkPos = 0;
       this.#state = IN_TAIL;
     }
@@ -347,7 +348,7 @@ export class FrameDecoder {
    */
   view(): Uint8Array {
     const { buf, start, end } = this;
-    return new Uint8Array(buf.buffer, buf.byteOffset + start, end - start);
+    return viewOf(buf, start, end);
   }
 
   /** With `unmasks: false`: unmasks the current payload, or the current piece of it, in place. */
@@ -372,9 +373,10 @@ export class FrameDecoder {
   rest(): OwnedBytes {
     const { bytes, base, size } = this.#memory;
     // The input is the tail in ON_TAIL.
-    const tail = bytes.subarray(this.#state === ON_TAIL ? base : base - size, base);
-    const input = this.#bytes.subarray(this.#pos, this.#inputEnd);
-    const chunk = this.#memory.chunk.subarray(this.#memory.chunkPos);
+    const tail = viewOf(bytes, this.#state === ON_TAIL ? base : base - size, base);
+    const input = viewOf(this.#bytes, this.#pos, this.#inputEnd);
+    const { chunk: held, chunkPos } = this.#memory;
+    const chunk = viewOf(held, 0, lengthOf(held)).subarray(chunkPos);
     const all = new Uint8Array(tail.length + input.length + chunk.length);
     all.set(tail);
     all.set(input, tail.length);
@@ -393,10 +395,10 @@ export class FrameDecoder {
     if (this.#state === ON_TAIL) this.#endTail(AT_HEADER);
     const held = this.#memory;
     const { chunk, chunkPos } = held;
-    const inTail = chunkPos < chunk.length;
+    const inTail = chunkPos < lengthOf(chunk);
     const rest = inTail
-      ? chunk.subarray(chunkPos)
-      : this.#bytes.subarray(this.#pos, this.#inputEnd);
+      ? viewOf(chunk, chunkPos, lengthOf(chunk))
+      : viewOf(this.#bytes, this.#pos, this.#inputEnd);
     memory.set(rest);
     if (!inTail) return this.#setInput(memory, 0, rest.length);
     held.chunk = memory.subarray(0, rest.length);
@@ -512,7 +514,7 @@ export class FrameDecoder {
       this.#dropInput();
       return NEED_MORE;
     }
-    if (bytes.byteLength < inputEnd) throw detachedChunk();
+    if (lengthOf(bytes) < inputEnd) throw detachedChunk();
     if (!this.#unmasks) this.key = this.#key;
     else if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
     this.#show(bytes, pos, pos + n);
@@ -536,7 +538,7 @@ export class FrameDecoder {
    */
   #endTail(state: typeof AT_HEADER | typeof BEGUN): void {
     const held = this.#memory;
-    this.#setInput(held.chunk, held.chunkPos, held.chunk.length);
+    this.#setInput(held.chunk, held.chunkPos, lengthOf(held.chunk));
     held.chunk = NO_BYTES;
     this.#state = state;
     // Last: the pool's release function may throw.

@@ -1,4 +1,5 @@
-import { isBytes, unmask } from '../masking/mask.ts';
+import { unmask } from '../masking/mask.ts';
+import { isBytes, lengthOf } from '../memory/byte-facts.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { checkFrameFields, checkMaskKey, headerSize, writeHeader, writeMaskKey } from './header.ts';
 import { FIN, MASK } from './rules.ts';
@@ -44,10 +45,11 @@ export function encodeFrame(
   checkFrameFields(opcode, rsv);
   const masked = maskKey !== undefined;
   if (masked) checkMaskKey(maskKey);
-  const start = headerSize(payload.length) + (masked ? 4 : 0);
-  const frame = new Uint8Array(start + payload.length);
+  const length = lengthOf(payload);
+  const start = headerSize(length) + (masked ? 4 : 0);
+  const frame = new Uint8Array(start + length);
   const b0 = (fin ? FIN : 0) | rsv | opcode;
-  const at = writeHeader(frame, 0, b0, masked ? MASK : 0, payload.length);
+  const at = writeHeader(frame, 0, b0, masked ? MASK : 0, length);
   frame.set(payload, start);
   if (!masked) return frame;
   writeMaskKey(frame, at, maskKey);

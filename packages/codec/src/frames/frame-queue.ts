@@ -2,6 +2,7 @@ import { copyRange } from '../masking/copy.ts';
 import { swap, xorWith } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
+import { lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
 import { Arena, Batch } from './batch.ts';
 import type { FrameCoding, FrameSlab } from './frame-slab.ts';
@@ -382,7 +383,7 @@ export class FrameQueue {
     let at = 0;
     for (let segment = this.take(); segment !== undefined; segment = this.take()) {
       try {
-        all.set(viewOf(segment), at);
+        all.set(viewOfSegment(segment), at);
         at += segment.end - segment.start;
         callRelease(segment.release ?? noRelease);
       } catch {
@@ -446,12 +447,12 @@ export class FrameQueue {
  *
  * @throws TypeError for a referenced payload without its bytes.
  */
-export function viewOf({ bytes, start, end }: Segment): Uint8Array {
-  if (bytes.byteLength < end) {
+export function viewOfSegment({ bytes, start, end }: Segment): Uint8Array {
+  if (lengthOf(bytes) < end) {
     throw new TypeError('a payload was detached or has shrunk before it was written');
   }
   // Not `subarray`: of a Buffer it creates a Buffer.
-  return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
+  return viewOf(bytes, start, end);
 }
 
 function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {

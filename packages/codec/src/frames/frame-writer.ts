@@ -10,6 +10,7 @@ import {
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
+import { bufferOf, byteOffsetOf, lengthOf } from '../memory/byte-facts.ts';
 import { LARGEST_SLAB, NO_BYTES } from '../memory/slab.ts';
 import type { LentSlab } from '../memory/slab-pool.ts';
 import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../protocol.ts';
@@ -83,7 +84,7 @@ export class FrameWriter {
     this.slab = slab;
     this.bytes = bytes;
     this.view = slab.view;
-    this.limit = Math.min(bytes.length, LARGEST_SLAB);
+    this.limit = Math.min(lengthOf(bytes), LARGEST_SLAB);
     this.words = undefined;
     this.simd = existingSimd();
     this.address = slab.address;
@@ -204,7 +205,7 @@ export class FrameWriter {
   /** Copies `payload[start, end)` to `at` and masks the copy. `key` is big-endian. */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
     const n = end - start;
-    if (n === payload.length) copyInto(this.bytes, payload, at);
+    if (n === lengthOf(payload)) copyInto(this.bytes, payload, at);
     else if (this.copyPart(at, payload, start, end, key)) return;
     this.mask(at, at + n, key);
   }
@@ -231,8 +232,8 @@ export class FrameWriter {
 
   private findSource(payload: Uint8Array): void {
     this.source = payload;
-    this.sourceBuffer = payload.buffer;
-    this.sourceOffset = payload.byteOffset;
+    this.sourceBuffer = bufferOf(payload);
+    this.sourceOffset = byteOffsetOf(payload);
     this.sourceInSimd = this.sourceBuffer === existingSimd()?.buffer;
   }
 

@@ -1,6 +1,7 @@
 import { integer } from '../arguments.ts';
 import { copyRange, xorCopy } from '../masking/copy.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
+import { lengthOf } from '../memory/byte-facts.ts';
 import {
   callRelease,
   LARGEST_SLAB,
@@ -112,7 +113,7 @@ export class InputMemory {
   /** As {@link keep}, for the tail as it is. Returns whether the chunk has bytes for it. */
   canGrow(need: number): boolean {
     this.#require(need);
-    return this.chunkPos < this.chunk.length;
+    return this.chunkPos < lengthOf(this.chunk);
   }
 
   /** A masked header has at least six bytes: one pass over them is faster than two. */
@@ -123,7 +124,7 @@ export class InputMemory {
   /** Takes bytes of the chunk until the tail has all that its frame needs, or the chunk ends. */
   fill(): void {
     const from = this.chunkPos;
-    const to = Math.min(from + this.#need - this.size, this.chunk.length);
+    const to = Math.min(from + this.#need - this.size, lengthOf(this.chunk));
     this.#append(this.chunk, from, to);
     this.chunkPos = to;
   }

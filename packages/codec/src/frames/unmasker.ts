@@ -8,6 +8,7 @@ import {
   VIEW_AHEAD,
   WORDS_FROM,
 } from '../masking/size-thresholds.ts';
+import { bufferOf, byteOffsetOf } from '../memory/byte-facts.ts';
 import type { InputMemory } from './input-memory.ts';
 
 /** The bytes are not in the SIMD memory, or their place is not yet looked up. */
@@ -67,8 +68,8 @@ export class Unmasker {
   #unmaskAfterLookup(bytes: Uint8Array, start: number, end: number, key: number): void {
     const fast = end - start >= STAGE_FROM ? simd() : existingSimd();
     this.#simd = fast;
-    if (fast !== undefined && bytes.buffer === fast.buffer) {
-      this.#address = bytes.byteOffset;
+    if (fast !== undefined && bufferOf(bytes) === fast.buffer) {
+      this.#address = byteOffsetOf(bytes);
       fast.xor(this.#address + start, this.#address + end, key);
     } else if (fast !== undefined && end - start >= STAGE_FROM) {
       fast.xorForeign(bytes, start, end, key);

@@ -1,3 +1,5 @@
+import { lengthOf, viewOf } from '../memory/byte-facts.ts';
+
 // Copies of bytes, with masking on the way where one pass over a small payload is faster than two.
 
 // oxlint-disable-next-line typescript/unbound-method -- always called with an array as its `this`
@@ -23,10 +25,10 @@ export function copyRange(
   at: number,
 ): void {
   const n = end - start;
-  if (n === from.length) copyInto(to, from, at);
+  if (n === lengthOf(from)) copyInto(to, from, at);
   else if (n < VIEW_FROM) xorCopy(from, start, end, to, at, 0);
   // Not `subarray`: of a Buffer it creates a Buffer, which takes three times as long.
-  else copyInto(to, new Uint8Array(from.buffer, from.byteOffset + start, n), at);
+  else copyInto(to, viewOf(from, start, end), at);
 }
 
 /** Copies `from[start, end)` to `to[at]` and XORs on the way. `key` is little-endian. */

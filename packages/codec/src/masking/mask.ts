@@ -1,3 +1,4 @@
+import { bufferOf, byteOffsetOf, isBytes, lengthOf } from '../memory/byte-facts.ts';
 import { HAS_FAST_BIGINT } from './engine.ts';
 import { existingSimd, type Simd, simd } from './simd.ts';
 import { STAGE_FROM, VIEW_AHEAD } from './size-thresholds.ts';
@@ -57,8 +58,8 @@ export function xorWith(
   const n = end - start;
   if (n < VIEW_AHEAD) {
     xorBytes(bytes, start, end, key);
-  } else if (fast !== undefined && bytes.buffer === fast.buffer) {
-    const offset = bytes.byteOffset;
+  } else if (fast !== undefined && bufferOf(bytes) === fast.buffer) {
+    const offset = byteOffsetOf(bytes);
     fast.xor(offset + start, offset + end, key);
   } else if (fast !== undefined && n >= STAGE_FROM) {
     fast.xorForeign(bytes, start, end, key);
@@ -89,7 +90,7 @@ export function xorBytes(bytes: Uint8Array, start: number, end: number, key: num
  * `byteOffset` costs 8 ns.
  */
 export function misalignmentOf(bytes: Uint8Array): number {
-  return bytes.byteOffset & 7;
+  return byteOffsetOf(bytes) & 7;
 }
 
 /** The payload as words. One engine uses one of the two types for all memory. */
@@ -101,10 +102,10 @@ export type Words = BigInt64Array | Int32Array;
  */
 export function wordsOver(bytes: Uint8Array): Words {
   const misalignment = misalignmentOf(bytes);
-  const start = bytes.byteOffset - misalignment;
-  const length = bytes.length + misalignment;
-  if (HAS_FAST_BIGINT) return new BigInt64Array(bytes.buffer, start, (length / 8) | 0);
-  return new Int32Array(bytes.buffer, start, (length / 4) | 0);
+  const start = byteOffsetOf(bytes) - misalignment;
+  const length = lengthOf(bytes) + misalignment;
+  if (HAS_FAST_BIGINT) return new BigInt64Array(bufferOf(bytes), start, (length / 8) | 0);
+  return new Int32Array(bufferOf(bytes), start, (length / 4) | 0);
 }
 
 // The key twice, read back as one 64-bit word. In V8's optimized code neither this word nor the
@@ -289,15 +290,8 @@ export function swap(key: number): number {
 export function checkRange(bytes: Uint8Array, start: number, end: number): void {
   if (!isBytes(bytes)) throw new TypeError('bytes must be a Uint8Array');
   const whole = Number.isInteger(start) && Number.isInteger(end);
-  if (!whole || start < 0 || start > end || end > bytes.length) {
-    throw new RangeError(`range [${start}, ${end}) is not inside ${bytes.length} bytes`);
+  const length = lengthOf(bytes);
+  if (!whole || start < 0 || start > end || end > length) {
+    throw new RangeError(`range [${start}, ${end}) is not inside ${length} bytes`);
   }
-}
-
-/**
- * Whether `value` is a Uint8Array of any realm. Engines read the tag directly; `instanceof` walks
- * up prototypes.
- */
-export function isBytes(value: unknown): value is Uint8Array {
-  return (value as Uint8Array | undefined)?.[Symbol.toStringTag] === 'Uint8Array';
 }

@@ -1,3 +1,4 @@
+import { bufferOf, byteOffsetOf } from '../memory/byte-facts.ts';
 import { copyRange } from './copy.ts';
 import { xorAnywhere } from './mask.ts';
 import { existingSimd, simd } from './simd.ts';
@@ -87,7 +88,7 @@ function findTarget(to: Uint8Array): number {
 /** Index of the first byte in the SIMD memory, or OUTSIDE. */
 function addressOf(bytes: Uint8Array): number {
   const simd = existingSimd();
-  return simd !== undefined && bytes.buffer === simd.buffer ? bytes.byteOffset : OUTSIDE;
+  return simd !== undefined && bufferOf(bytes) === simd.buffer ? byteOffsetOf(bytes) : OUTSIDE;
 }
 
 /** The naive kernel, unrolled by four. */

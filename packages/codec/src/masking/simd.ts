@@ -1,3 +1,4 @@
+import { viewOf } from '../memory/byte-facts.ts';
 import { poolsAreDebugged } from '../pool-guard.ts';
 import { SimdBlocks } from './simd-blocks.ts';
 import { simdModule } from './simd-module.ts';
@@ -75,7 +76,7 @@ export class Simd {
     for (let at = start; at < end; at += STAGE_BYTES) {
       const n = Math.min(STAGE_BYTES, end - at);
       // Not `subarray`: of a Buffer it creates a Buffer, which takes three times as long.
-      this.#stage.set(new Uint8Array(bytes.buffer, bytes.byteOffset + at, n));
+      this.#stage.set(viewOf(bytes, at, at + n));
       this.xor(0, n, key);
       bytes.set(this.#staged(n), at);
     }
@@ -96,7 +97,7 @@ export class Simd {
     let high = 0;
     for (let at = start; at < end; at += STAGE_BYTES) {
       const n = Math.min(STAGE_BYTES, end - at);
-      this.#stage.set(new Uint8Array(from.buffer, from.byteOffset + at, n));
+      this.#stage.set(viewOf(from, at, at + n));
       high |= this.move(0, n, key, 0);
       to.set(this.#staged(n), toAt + at - start);
     }

@@ -2,6 +2,7 @@ import { integer, notNegative } from '../arguments.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
+import { bufferOf, byteOffsetOf, lengthOf } from './byte-facts.ts';
 import { type Lent, Losses } from './losses.ts';
 import {
   callRelease,
@@ -292,7 +293,7 @@ class PooledSlab implements Slab, LentSlab {
       this.#released = leases;
       this.#releases.push(() => this.#takeBack(this, leases));
     }
-    return this.#releases.at(-1)!;
+    return this.#releases[this.#releases.length - 1]!;
   }
 
   get words(): Words {
@@ -307,12 +308,12 @@ class PooledSlab implements Slab, LentSlab {
 }
 
 function viewOver(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return new DataView(bufferOf(bytes), byteOffsetOf(bytes), lengthOf(bytes));
 }
 
 /** A slab is in the SIMD memory only when that exists. */
 function addressOf(bytes: Uint8Array): number {
-  return bytes.buffer === existingSimd()?.buffer ? bytes.byteOffset : -1;
+  return bufferOf(bytes) === existingSimd()?.buffer ? byteOffsetOf(bytes) : -1;
 }
 
 let shared: SlabPool | undefined;

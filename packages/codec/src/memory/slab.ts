@@ -1,5 +1,6 @@
 import { rejectPromise } from '../arguments.ts';
 import type { Words } from '../masking/mask.ts';
+import { isBytes, lengthOf } from './byte-facts.ts';
 
 /**
  * Bytes that you own: their buffer is never shared memory. From TypeScript 5.7 on this is
@@ -57,8 +58,12 @@ export function takeSlab(pool: SlabSource, minBytes: number, masks: boolean): Sl
 
 /** @throws TypeError for an object that is no slab of at least `minBytes` bytes. */
 export function checkSlab(slab: Slab | undefined, minBytes: number): Slab {
-  const isLarge = slab !== undefined && slab?.bytes?.byteLength >= minBytes;
-  if (isLarge && typeof slab.release === 'function') return slab;
+  if (
+    isBytes(slab?.bytes) &&
+    lengthOf(slab.bytes) >= minBytes &&
+    typeof slab.release === 'function'
+  )
+    return slab;
   rejectPromise('pool.take', slab);
   throw new TypeError(`pool.take must return a slab of at least ${minBytes} bytes`);
 }

@@ -1,3 +1,4 @@
+import { bufferOf, byteOffsetOf, lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { type MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
 import type { Slab } from '../memory/slab.ts';
 import { type PoolGuard, poolGuard } from '../pool-guard.ts';
@@ -88,16 +89,17 @@ export class Lease implements Slab {
 
   /** A lease of a copy of `bytes[start, end)`. The last release fills the copy with 0xDD. */
   static overwritten(bytes: Uint8Array, start: number, end: number): Lease {
-    return new Lease(new Uint8Array(bytes.subarray(start, end)), OVERWRITE);
+    return new Lease(new Uint8Array(viewOf(bytes, start, end)), OVERWRITE);
   }
 
   /** The lease that contains `view`, if it is part of a pooled message that is lent now. */
   static holding(view: Uint8Array): Lease | undefined {
-    return leased.get(view.buffer)?.find(({ memory, isLent }) => {
+    const start = byteOffsetOf(view);
+    return leased.get(bufferOf(view))?.find(({ memory, isLent }) => {
       return (
         isLent &&
-        view.byteOffset >= memory.byteOffset &&
-        view.byteOffset + view.byteLength <= memory.byteOffset + memory.byteLength
+        start >= memory.byteOffset &&
+        start + lengthOf(view) <= memory.byteOffset + memory.byteLength
       );
     });
   }

@@ -10,6 +10,7 @@ import {
   NEED_MORE,
 } from '../frames/decoder-options.ts';
 import { moveUnmasked } from '../masking/move-unmasked.ts';
+import { lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { MessageBuffers } from '../memory/message-buffers.ts';
 import { NO_BYTES, type OwnedBytes, type Slab } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
@@ -224,7 +225,7 @@ export class MessageDecoder {
   /** The payload of the last event, in memory of the caller: a copy, unless the message is OWNED. */
   data(): OwnedBytes {
     const { bytes, start, end } = this;
-    return this.#owned ? (bytes as OwnedBytes) : new Uint8Array(bytes.subarray(start, end));
+    return this.#owned ? (bytes as OwnedBytes) : new Uint8Array(viewOf(bytes, start, end));
   }
 
   /**
@@ -241,7 +242,7 @@ export class MessageDecoder {
    * @param chunk - Lent until {@link next} has returned NEED_MORE while {@link pending} is false, or
    *   until {@link keep}. The decoder may change it.
    */
-  push(chunk: Uint8Array, end: number = chunk.length): void {
+  push(chunk: Uint8Array, end: number = lengthOf(chunk)): void {
     if (end === 0) return;
     if (this.#pending && this.#frames.unread > 0) {
       this.keep();

@@ -1,5 +1,6 @@
 import { rejectPromise } from '../arguments.ts';
 import { checkRange } from '../masking/mask.ts';
+import { viewOf } from '../memory/byte-facts.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 
 // A table automaton over byte classes. A state says which bytes must follow:
@@ -108,7 +109,7 @@ export function utf8Step(
   if (isUtf8 !== undefined && end - i >= PLATFORM_FROM) {
     const last = lastCharacter(bytes, end);
     // Not `subarray`: of a Buffer it creates a Buffer.
-    const isValid: unknown = isUtf8(new Uint8Array(bytes.buffer, bytes.byteOffset + i, last - i));
+    const isValid: unknown = isUtf8(viewOf(bytes, i, last));
     if (isValid !== true) {
       rejectPromise('isUtf8', isValid);
       return UTF8_REJECT;

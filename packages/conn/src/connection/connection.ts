@@ -22,6 +22,7 @@ import {
   fromCaller,
   isMistake,
   LARGEST_SLAB,
+  lengthOf,
   Machine,
   type MachineOwner,
 } from '@ws/codec/internal';
@@ -198,7 +199,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   data(chunk: Uint8Array, end?: number): void {
     try {
       // Not a default of the parameter, which would run outside of this `try`.
-      const length = end ?? chunk.length;
+      const length = end ?? lengthOf(chunk);
       this.bytesIn += length;
       if (this.settings.heartbeat !== false)
         this.lastByteAt = Math.ceil(this.shared.platform.now());

@@ -3,6 +3,7 @@ import {
   type Batch,
   type FrameQueue,
   LARGEST_SLAB,
+  lengthOf,
   type Machine,
   noRelease,
 } from '@ws/codec/internal';
@@ -346,7 +347,7 @@ export class FrameSender implements BatchSender {
       if (frames.first.startsFrame) this.#writeControls();
       if (!this.#machine.blocked) {
         const { bytes, start, end, release } = frames.shift();
-        if (end > bytes.byteLength) this.#notWritten(new DetachedBytes(), release);
+        if (end > lengthOf(bytes)) this.#notWritten(new DetachedBytes(), release);
         else this.#give(viewOf(platform, bytes, start, end), release);
       }
     }

@@ -1,5 +1,13 @@
 import { ContinuationFrame, type Slab } from '@ws/codec';
-import { fromCaller, isMistake, Lease, MAX_CONTROL_PAYLOAD, NO_BYTES } from '@ws/codec/internal';
+import {
+  fromCaller,
+  isMistake,
+  Lease,
+  lengthOf,
+  MAX_CONTROL_PAYLOAD,
+  NO_BYTES,
+  viewOf,
+} from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
@@ -94,7 +102,7 @@ export class MessageWriter implements AsyncDisposable {
       const early = units > 0 ? this.#rejectionFor(units) : undefined;
       if (early !== undefined) return early;
       let bytes = this.#bytesOf(data);
-      const { length } = bytes;
+      const length = lengthOf(bytes);
       // An empty write that waits needs no memory of its own.
       const adds = waits && length > 0;
       const rejection = adds ? this.#rejectionFor(length) : this.#rejectionIfClosed();
@@ -244,9 +252,10 @@ export class MessageWriter implements AsyncDisposable {
   #bytesOf(data: MessageData): Uint8Array {
     if (typeof data === 'string') return utf8(this.#pairs.join(data), this.#connection.platform);
     const bytes = bytesOf(data, 'write');
-    if (this.#pairs.half === '' || bytes.length === 0) return bytes;
+    const length = lengthOf(bytes);
+    if (this.#pairs.half === '' || length === 0) return bytes;
     const half = utf8(this.#pairs.takeRest(), this.#connection.platform);
-    const both = new Uint8Array(half.length + bytes.length);
+    const both = new Uint8Array(half.length + length);
     both.set(half);
     both.set(bytes, half.length);
     return both;
@@ -283,7 +292,7 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
-      if (bytes.byteLength < length) return rejected(new DetachedBytes());
+      if (lengthOf(bytes) < length) return rejected(new DetachedBytes());
       if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
       if (this.#fill === this.#fragmentSize) {
@@ -299,7 +308,7 @@ export class MessageWriter implements AsyncDisposable {
       }
       const n = Math.min(this.#fragmentSize - this.#fill, length - from);
       this.#slab ??= this.#takeSlab();
-      this.#slab.bytes.set(bytes.subarray(from, from + n), this.#fill);
+      this.#slab.bytes.set(viewOf(bytes, from, from + n), this.#fill);
       this.#fill += n;
       from += n;
     }

@@ -1,5 +1,12 @@
 import { PingMessage, type WebSocketError } from '@ws/codec';
-import { type FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
+import {
+  type FrameQueue,
+  LARGEST_SLAB,
+  Lease,
+  lengthOf,
+  noRelease,
+  utf8Length,
+} from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
@@ -169,7 +176,7 @@ export class Outbox {
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
-      if (end > bytes.byteLength) throw new DetachedBytes();
+      if (end > lengthOf(bytes)) throw new DetachedBytes();
       if (encoder.isLarge(size)) {
         const write = WaitingMessage.of(type, bytes, start, end, compress, masks);
         return this.waitingWritesOrNew().encodeLater(write);

@@ -1,5 +1,5 @@
 import type { SharedEncoding } from '@ws/codec';
-import { Lease } from '@ws/codec/internal';
+import { Lease, lengthOf } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { FifoEntry } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
@@ -126,7 +126,7 @@ export class WaitingMessage extends WaitingWrite<void> {
   }
 
   get isDetached(): boolean {
-    return this.end > this.bytes.byteLength;
+    return this.end > lengthOf(this.bytes);
   }
 
   /** The message is sent: its promise settles as `sent` does. */

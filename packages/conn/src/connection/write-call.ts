@@ -1,4 +1,5 @@
 import { BinaryMessage, CloseMessage, TextMessage } from '@ws/codec';
+import { isBytes, lengthOf } from '@ws/codec/internal';
 import { badType, checkWriteOptions, type WriteOptions } from '../call-options.ts';
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
@@ -38,14 +39,15 @@ export function writeData(
   const { outbox } = connection;
   try {
     if (typeof data === 'string') return outbox.sendText(type, data, compress);
-    if (!(data instanceof Uint8Array) && data instanceof BorrowedMessage) {
+    if (!isBytes(data) && data instanceof BorrowedMessage) {
       data.check();
       const { bytes, start, end, lease } = data;
       return outbox.sendBytes(type, bytes, start, end, compress, lease);
     }
     let bytes = bytesOf(data, method);
-    if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
-    return outbox.sendBytes(type, bytes, 0, bytes.length, compress);
+    const length = lengthOf(bytes);
+    if (length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
+    return outbox.sendBytes(type, bytes, 0, length, compress);
   } catch (error) {
     return connection.rejected(error, method);
   }

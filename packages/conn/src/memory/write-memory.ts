@@ -1,6 +1,13 @@
 import { type Slab, SlabPool, type SlabSource } from '@ws/codec';
-import { FrameSlab, LARGEST_SLAB, poolGuard, poolsAreDebugged } from '@ws/codec/internal';
-import { isThenable, isUint8Array, onRejection } from '../validate.ts';
+import {
+  FrameSlab,
+  isBytes,
+  LARGEST_SLAB,
+  lengthOf,
+  poolGuard,
+  poolsAreDebugged,
+} from '@ws/codec/internal';
+import { isThenable, onRejection } from '../validate.ts';
 
 /**
  * Lends write buffers, as gorilla/websocket's `BufferPool`. A connection takes a buffer when it
@@ -32,8 +39,8 @@ export function slabsOf(
   return {
     take(minBytes: number): Slab {
       const pooled: unknown = pool.get();
-      if (isUint8Array(pooled)) {
-        if (pooled.length >= minBytes) return slab(pooled, pool, putFailed);
+      if (isBytes(pooled)) {
+        if (lengthOf(pooled) >= minBytes) return slab(pooled, pool, putFailed);
         // The buffer is too small for the frame: returns it to the pool.
         slab(pooled, pool, putFailed).release();
       } else if (isThenable(pooled)) {

@@ -1,9 +1,11 @@
-import { nearName } from '../validate.ts';
+import { hasOwn, nearName } from '../validate.ts';
 
 /** Advice for all functions, or only for functions with the option `with`. */
 type Hint = string | { readonly with: string; readonly say: string };
 
 const IN_URL = 'it belongs into the URL';
+const HANDLER = 'the handler is a separate argument, after the options';
+const IN_RECONNECTING = 'a ReconnectingConn dials again, see its options';
 const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
 
 /**
@@ -12,6 +14,7 @@ const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
  */
 const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   // Options of ws, socket.io, fetch, node:https and http-proxy.
+  ackTimeout: 'timeout is an option of each call',
   adapter: ['use backplane', 'backplane is an option of new Hub'],
   agent: 'use proxy',
   allowRequest: 'use authenticate',
@@ -19,6 +22,7 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   auth: ['use authenticate', 'use headers: { Authorization }'],
   autoConnect: 'dial connects at once',
   autoPong: 'conn.setPingHandler replaces the automatic pong',
+  backpressureLimit: 'use maxBufferedAmount',
   backlog: 'use listen: { backlog }',
   ca: 'use tls: { ca }',
   cert: 'use tls: { cert }',
@@ -29,23 +33,36 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   closeHandshakeTimeout: 'use closeTimeout',
   closeTimeout: 'use timeout',
   concurrencyLimit: 'all connections of a process share the threads of zlib',
+  connectionStateRecovery: 'serveRooms of @ws/hub/rooms keeps what clients miss',
   connectTimeout: 'use handshakeTimeout',
+  cookie: 'use headers: { Cookie }',
+  cookies: 'use headers: { Cookie }',
   cors: 'use allowedOrigins',
   createConnection: 'use netDial',
   extraHeaders: 'use headers',
+  fetch: 'serveFetch of @ws/fetch/node takes a fetch handler',
   finishRequest: 'use headers',
   forceNew: 'each dial opens a connection of its own',
   generateMask: 'masks are random',
+  history: { with: 'backplane', say: "use rooms: { 'chat/*': { history: true } }" },
   handleProtocols: 'use subprotocols',
+  idleTimeout: 'use heartbeat: { interval, timeout }, in ms',
+  keepAlive: 'use heartbeat',
   key: 'use tls: { key }',
   logger: 'use report',
+  maxClients: 'use maxConnections',
   maxHttpBufferSize: 'use readLimit',
   maxPayload: 'use readLimit',
   maxPayloadLength: 'use readLimit',
   maxRedirects: 'use followRedirects',
-  maxRetries: 'use retry',
+  maxRetries: ['use retry', IN_RECONNECTING],
+  namespace: "a path is a key of the routes, { '/path': handler }",
+  nats: 'use backplane: natsBackplane(connection)',
   noServer: 'new Upgrader() is for your own server',
-  onConnection: 'the handler is a separate argument, after the options',
+  onClose: HANDLER,
+  onConnect: HANDLER,
+  onMessage: HANDLER,
+  onConnection: HANDLER,
   origin: ['use allowedOrigins', 'use headers: { Origin }'],
   origins: 'use allowedOrigins',
   perMessageDeflate: 'use compression',
@@ -53,15 +70,19 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   pingTimeout: 'use heartbeat: { timeout }',
   protocol: 'use subprotocols',
   protocols: 'use subprotocols',
+  presence: { with: 'backplane', say: "use rooms: { 'chat/*': { presence } }" },
   protocolVersion: 'the version is always 13',
   rateLimit: ['use rate', 'rate is an option of serve'],
   reconnect: 'a ReconnectingConn dials again',
-  reconnectInterval: 'use minDelay',
+  reconnectInterval: ['use minDelay', IN_RECONNECTING],
+  redis: 'use backplane: redisBackplane(client)',
   reconnection: 'the function reconnecting does that',
-  reconnectionAttempts: 'use retry',
-  reconnectionDelay: 'use minDelay',
-  reconnectionDelayMax: 'use maxDelay',
+  reconnectionAttempts: ['use retry', IN_RECONNECTING],
+  reconnectionDelay: ['use minDelay', IN_RECONNECTING],
+  reconnectionDelayMax: ['use maxDelay', IN_RECONNECTING],
   rejectUnauthorized: 'use tls: { rejectUnauthorized }',
+  retries: ['use retry', IN_RECONNECTING],
+  sendPings: 'use heartbeat',
   servername: 'use tls: { servername }',
   serverNoContextTakeover: "use mode: 'shared'",
   skipUTF8Validation: 'text is always checked',
@@ -71,13 +92,14 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   transports: 'WebSocket is the only transport',
   verifyClient: 'use authenticate',
   WebSocket: 'a Conn cannot be replaced; conn.data is yours',
+  withCredentials: 'a browser sends cookies by itself; elsewhere use headers: { Cookie }',
   xfwd: 'use forwarded',
   zlibDeflateOptions: 'use level',
   zlibInflateOptions: 'messages are inflated within readLimit',
 
   // Options of this library, passed to the wrong function.
   alive: 'use heartbeat, which finds a dead connection by pings',
-  handler: 'the handler is a separate argument, after the options',
+  handler: HANDLER,
   headers: [
     { with: 'director', say: 'use director, or headers of a target' },
     { with: 'jar', say: OF_EACH_DIAL },
@@ -128,6 +150,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'port',
     'rate',
     'request',
+    'replaceStale',
     'sameHost',
     'server',
     'socketPath',
@@ -158,7 +181,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
  */
 export function optionHint(name: string, known: readonly string[]): string | undefined {
   // Not a plain lookup, which would find `constructor`.
-  const hints: readonly Hint[] = Object.hasOwn(HINTS, name) ? [HINTS[name]!].flat() : [];
+  const hints: readonly Hint[] = hasOwn(HINTS, name) ? [HINTS[name]!].flat() : [];
   for (const hint of hints) {
     const { with: needed, say } =
       typeof hint === 'string' ? { with: /^use (\w+)/.exec(hint)?.[1], say: hint } : hint;

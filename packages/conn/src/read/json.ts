@@ -49,6 +49,22 @@ export async function parseLater<T>(message: Promise<Message>, onFailure: () => 
 }
 
 /**
+ * Checks a value that was written as `text`.
+ *
+ * @throws TypeError for a Map or Set anywhere in `value`: JSON.stringify writes `{}`.
+ */
+export function checkNoMaps(owner: string, value: unknown, text: string): void {
+  // Most values have no empty object, and need no second pass.
+  if (!text.includes('{}')) return;
+  JSON.stringify(value, (key, each: unknown) => {
+    const type = kind(each);
+    if (type !== 'Map' && type !== 'Set') return each;
+    const where = key === '' ? 'a' : `${JSON.stringify(key)} is a`;
+    throw new TypeError(`${owner}: ${where} ${type}, which JSON does not have; write [...value]`);
+  });
+}
+
+/**
  * Returns `value` as JSON text.
  *
  * @throws JSONError for a value without JSON text: a function, a symbol, undefined, a BigInt, a

@@ -1,11 +1,11 @@
 import type { DataType, MessageDecoder, OwnedBytes } from '@ws/codec';
-import { fromCaller, isMistake } from '@ws/codec/internal';
+import { fromCaller, isBytes, isMistake, lengthOf } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { Message } from '../message.ts';
 import { markHandled, rejected } from '../time/promises.ts';
-import { isUint8Array, kind } from '../validate.ts';
+import { kind } from '../validate.ts';
 import { PieceQueue, restDropped } from './piece-queue.ts';
 
 /**
@@ -35,6 +35,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   readonly type: DataType;
   readonly #pieces: PieceQueue;
   readonly #connection: Connection;
+  /** Whether `bytes`, `text` or `json` has read the rest. */
+  #hasRest = false;
 
   /** @internal */
   constructor(type: DataType, pieces: PieceQueue, connection: Connection) {
@@ -53,14 +55,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    *   of the connection, and the error that ended the connection.
    */
   read(into: Uint8Array): Promise<number> {
-    if (!isUint8Array(into)) {
+    if (!isBytes(into)) {
       return this.#reject(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
-    if (into.length === 0) return this.#reject(new RangeError('read: no room in an empty array'));
+    if (lengthOf(into) === 0)
+      return this.#reject(new RangeError('read: no room in an empty array'));
     return this.#readAlone(
       (pieces) => {
         // `into` was transferred to another thread. The result 0 would mean the end of the message.
-        if (into.length === 0) throw this.#detached();
+        if (lengthOf(into) === 0) throw this.#detached();
         return pieces.take(into);
       },
       0,
@@ -120,9 +123,16 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** Reads the rest of the message. You own the bytes. */
+  /**
+   * Reads the rest of the message. You own the bytes.
+   *
+   * @throws (rejects) TypeError when `bytes`, `text` or `json` has read it before.
+   */
   bytes(): Promise<OwnedBytes> {
     if (this.#pieces.reading) return this.#rejectClash();
+    if (this.#hasRest) {
+      return this.#reject(new TypeError('the message was read before; keep the first result'));
+    }
     return this.#rejectionIfFailed() ?? this.#whileReading(() => this.#bytes());
   }
 
@@ -147,7 +157,10 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     let length = 0;
     for (;;) {
       const piece = await this.#next((pieces) => pieces.shift(), undefined);
-      if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
+      if (piece === undefined) {
+        this.#hasRest = true;
+        return length === all.length ? all : copyOf(all, 0, length);
+      }
       if (length + piece.length > all.length) {
         // Doubling the array bounds the cost. On average, growth copies each byte at most twice.
         const grown = new Uint8Array(

@@ -8,7 +8,8 @@ import type { CloseInfo } from '../platform/observer.ts';
 export interface MessageStreams {
   /**
    * The messages: strings for text, Uint8Arrays with owned bytes for binary. The stream ends after a
-   * normal close (1000, 1001 or 1005). After any other end, it fails with the error of that end.
+   * normal close (1000, 1001 or 1005; in a page, 1001 is no normal close). After any other end, it fails
+   * with the error of that end.
    */
   readonly readable: ReadableStream<string | OwnedBytes>;
   /**
@@ -35,7 +36,7 @@ type Streamed = AsyncIterable<Message> & {
 export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<void> {
   const { code, reason, wasClean, error } = await conn.close();
   const end = error ?? new CloseError(code, reason);
-  if (!wasClean || !isNormalEnd(end)) throw end;
+  if (error !== undefined || !wasClean || !isNormalEnd(end)) throw end;
 }
 
 export function streamsOf(conn: Streamed): MessageStreams {

@@ -1,4 +1,4 @@
-import { NO_BYTES } from '@ws/codec/internal';
+import { lengthOf, NO_BYTES } from '@ws/codec/internal';
 import { ReadPendingError } from '../errors.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
 import { Deferred } from '../time/promises.ts';
@@ -100,11 +100,11 @@ export class PieceQueue {
   #fillWith(into: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
     // Pieces of the queue come before these bytes.
     if (this.held || this.#pieces.length > 0 || this.#tailLength > 0) return start;
-    const n = Math.min(end - start, into.length - this.#filled);
+    const n = Math.min(end - start, lengthOf(into) - this.#filled);
     if (n <= 0) return start;
     copyInto(into, this.#filled, bytes, start, start + n);
     this.#filled += n;
-    if (this.#filled === into.length) this.demanding = false;
+    if (this.#filled === lengthOf(into)) this.demanding = false;
     this.#notify();
     return start + n;
   }
@@ -170,11 +170,11 @@ export class PieceQueue {
     let at = this.#filled;
     this.#into = undefined;
     this.#filled = 0;
-    while (at < into.length) {
+    while (at < lengthOf(into)) {
       const piece = this.#first();
       if (piece === undefined) break;
-      const n = Math.min(piece.length - this.#read, into.length - at);
-      into.set(piece.subarray(this.#read, this.#read + n), at);
+      const n = Math.min(piece.length - this.#read, lengthOf(into) - at);
+      copyInto(into, at, piece, this.#read, this.#read + n);
       at += n;
       this.#read += n;
       this.cost -= n;

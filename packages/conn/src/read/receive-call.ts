@@ -5,7 +5,7 @@ import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, markHandled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
-import { kind } from '../validate.ts';
+import { checkReceive } from '../validate.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -322,11 +322,18 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 }
 
-/** See {@link Conn.receive}. */
-export function receive(connection: Connection, handler: MessageHandler): Promise<CloseInfo> {
-  if (typeof handler === 'function') return startReceive(connection, handler);
-  const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
-  return connection.rejected(error, 'receive');
+/** See {@link Conn.receive}. `more` are arguments that it does not take. */
+export function receive(
+  connection: Connection,
+  handler: MessageHandler,
+  more: readonly unknown[],
+): Promise<CloseInfo> {
+  try {
+    checkReceive(handler, more);
+  } catch (error) {
+    return connection.rejected(error, 'receive');
+  }
+  return startReceive(connection, handler);
 }
 
 /**

@@ -1,10 +1,10 @@
 import { BinaryMessage, CloseMessage, type OwnedBytes, PingMessage, PongMessage } from '@ws/codec';
-import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
-import { copyOf } from '../memory/copy.ts';
+import { bufferOf, bytesOfView, isBytes, lengthOf, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
-import { isBuffer, kind } from '../validate.ts';
+import { isBuffer, kind, refuseCopy } from '../validate.ts';
 
 /**
  * Data that can be sent: a string (text), an ArrayBuffer or SharedArrayBuffer, any view, a
@@ -15,7 +15,7 @@ export type MessageData = string | ArrayBufferLike | ArrayBufferView | Message |
 /** The message type that `send` gives to data that is not a string. */
 export function dataTypeOf(data: MessageData): DataType {
   // Checks for bytes first: the other checks would walk the whole prototype chain of bytes.
-  if (data instanceof Uint8Array) return BinaryMessage;
+  if (isBytes(data)) return BinaryMessage;
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
@@ -37,21 +37,24 @@ const OBJECT_HINTS: Readonly<Record<string, string>> = {
 const OTHER_HINT = '; JSON.stringify makes a string of it';
 
 /**
- * Returns a view of the bytes of `data`, without a copy.
+ * Returns the bytes of `data`, without a copy. An array of the application is returned as it is,
+ * because a view costs more than most messages: ask `lengthOf` for its length, as a property of the
+ * array may have another value.
  *
  * @param method - The method that the caller used, for the error.
  * @throws TypeError for other data, for a detached buffer, and for a view of a resized buffer that
  *   is now too short.
  */
 export function bytesOf(data: unknown, method: string): Uint8Array {
-  if (data instanceof Uint8Array) {
-    // Not `length`: for a resizable buffer, optimized code of Node 20 and 22 may read a stale value.
-    if (data.byteLength === 0) viewOf(data);
-    return data;
+  if (isBytes(data)) {
+    const length = lengthOf(data);
+    // Above this size the array is referenced. Its properties may change before it is written.
+    return length === 0 || length >= COPY_BELOW ? plain(data) : data;
   }
   if (data instanceof Message) return bytesOf(data.data, method);
   if (data instanceof BorrowedMessage) return bytesOf(data.borrow(), method);
-  if (ArrayBuffer.isView(data) || isBuffer(data)) return viewOf(data);
+  if (ArrayBuffer.isView(data) || isBuffer(data)) return plain(data);
+  for (const Class of [Message, BorrowedMessage]) refuseCopy(data, Class, method);
   const got = kind(data);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject || method === 'ping' ? (HINTS[method] ?? OTHER_HINT) : '';
@@ -60,12 +63,9 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   );
 }
 
-function viewOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
+function plain(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
   try {
-    if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
-    // A detached typed array looks empty. Only its methods throw.
-    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return ArrayBuffer.isView(data) ? bytesOfView(data) : new Uint8Array(data);
   } catch (cause) {
     throw new TypeError('websocket: the buffer is detached: its bytes were transferred', { cause });
   }
@@ -82,7 +82,7 @@ export function isControlType(type: unknown): type is number {
  *   5.5).
  */
 export function controlPayload(data: unknown, platform: Platform, method: string): Uint8Array {
-  const bytes = typeof data === 'string' ? utf8(data, platform) : bytesOf(data, method);
+  const bytes = typeof data === 'string' ? utf8(data, platform) : plain(bytesOf(data, method));
   if (bytes.length > MAX_CONTROL_PAYLOAD) {
     throw new RangeError(
       `websocket: invalid control frame: ${bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,
@@ -97,7 +97,7 @@ export function controlPayload(data: unknown, platform: Platform, method: string
  * small array at the first access.
  */
 export function isUnstable(bytes: Uint8Array): boolean {
-  const { buffer } = bytes;
+  const buffer = bufferOf(bytes);
   return !(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true;
 }
 

@@ -1,4 +1,4 @@
-import { poolsAreDebugged } from '@ws/codec/internal';
+import { lengthOf, poolsAreDebugged } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 
 /** The application has detached bytes of a pending write. The option `report` gets this error. */
@@ -38,6 +38,6 @@ export function watchChanges(
   return () => {
     const at = before.findIndex((byte, i) => byte !== bytes[start + i]);
     // Detached bytes have their own error.
-    if (at >= 0 && end <= bytes.byteLength) throw new ChangedBytes(at);
+    if (at >= 0 && end <= lengthOf(bytes)) throw new ChangedBytes(at);
   };
 }

@@ -23,7 +23,7 @@ describe('bytesOf', () => {
     const seen = bytesOf(data, 'send');
     expect([...seen]).toEqual(bytes);
     expect(seen.buffer === (ArrayBuffer.isView(data) ? data.buffer : data)).toBe(true);
-    if (data instanceof Uint8Array) expect(seen).toBe(data);
+    if (data instanceof Uint8Array && data.length > 0) expect(seen).toBe(data);
   });
 
   it.each([
@@ -91,7 +91,7 @@ describe('controlPayload', () => {
   it('accepts text as UTF-8, or bytes, up to 125 bytes', () => {
     expect([...controlPayload('é', platform, 'ping')]).toEqual([0xc3, 0xa9]);
     const bytes = new Uint8Array(125);
-    expect(controlPayload(bytes, platform, 'ping')).toBe(bytes);
+    expect(controlPayload(bytes, platform, 'ping').buffer).toBe(bytes.buffer);
   });
 
   it.each([new Uint8Array(126), 'x'.repeat(126), 'é'.repeat(63)])(

@@ -1,13 +1,9 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { NO_BYTES } from '@ws/codec/internal';
 import { type Conn, WebSocketError } from '@ws/conn';
-import type { AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
-import {
-  Admission,
-  checkUpgraderOptions,
-  pickUpgraderOptions,
-  upgradeOfNode,
-} from '@ws/node-server/internal';
+import { Admission } from '@ws/conn/internal';
+import type { AdmitOrRefuse, AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
+import { checkUpgraderOptions, pickUpgraderOptions, upgradeOfNode } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
 import type { FetchReport, FetchReportContext, Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
@@ -26,7 +22,7 @@ export interface NodeInfo {
 
 /** Options of an Upgrader that `upgrade` does not have. They hold for all connections. */
 export type NodeOptions = Omit<
-  UpgraderOptions<unknown>,
+  UpgraderOptions<AdmitOrRefuse>,
   | 'authenticate'
   | 'allowedOrigins'
   | 'checkOrigin'
@@ -36,7 +32,7 @@ export type NodeOptions = Omit<
   | 'unmatched'
 >;
 
-type Upgrading = UpgraderOptions<unknown>;
+type Upgrading = UpgraderOptions<AdmitOrRefuse>;
 type CheckedOptions = ReturnType<typeof checkUpgraderOptions>;
 
 /** Options of `serve` that `upgrade` decides for each request. Here they would have no effect. */
@@ -66,15 +62,6 @@ function checkNodeOptions(options: object): void {
   }
 }
 
-/** When the logins of requests expire, from `authenticate` of `upgrade` to `authenticate` of the Upgrader. */
-const expiries = /* @__PURE__ */ new WeakMap<Request, Date | number | undefined>();
-
-function authOf(request: Request, result: unknown): unknown {
-  if (!Admission.is(result)) return result;
-  expiries.set(request, result.expires);
-  return result.auth;
-}
-
 /** Plans that are kept. An application has a few kinds of connections. */
 const MAX_PLANS = 32;
 
@@ -84,7 +71,7 @@ export class FetchUpgrades implements Wrapper {
   readonly reportedTo: WeakSet<object> = new WeakSet();
   readonly hasLeft = ({ signal }: Request, error: unknown): boolean =>
     signal.aborted && error === signal.reason;
-  readonly authOf: NonNullable<Wrapper['authOf']> = authOf;
+  readonly canExpire = true;
   readonly options: Upgrading;
   readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
@@ -94,7 +81,9 @@ export class FetchUpgrades implements Wrapper {
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
     if (typeof fetch !== 'function') {
-      throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
+      const hasFetch = typeof (fetch as { fetch?: unknown } | null)?.fetch === 'function';
+      const cure = hasFetch ? '; write serveFetch(app.fetch, { port })' : '';
+      throw new TypeError(`fetch: expected a function, got ${typeof fetch}${cure}`);
     }
     checkNodeOptions(options);
     this.#fetch = fetch;
@@ -125,12 +114,12 @@ export class FetchUpgrades implements Wrapper {
   async #authenticate(
     req: IncomingMessage,
     { signal, address }: AuthenticateContext,
-  ): Promise<unknown> {
+  ): Promise<AdmitOrRefuse> {
     const request = requestOf(req, signal);
     if (request === undefined) return { refuse: 400, body: 'the target is no URL\n' };
     const mark = await this.ask(request, { address, req });
     if (isResponse(mark)) return answer(req, mark, signal, this.report);
-    return new Admission(mark, expiries.get(mark.request), this.#planOf(mark));
+    return new Admission(mark, mark.expires, this.#planOf(mark));
   }
 
   /** The options of one connection. */

@@ -10,7 +10,7 @@ import { closeWithSocket, dropResponse, refuseRequest, sendResponse } from './re
 
 /** Options of {@link serveFetch}: where it listens, and options of all connections. */
 export type ServeFetchOptions = NodeOptions &
-  Pick<ServeOptions, 'port' | 'host' | 'socketPath' | 'listen' | 'tls' | 'server'>;
+  Pick<ServeOptions, 'port' | 'host' | 'socketPath' | 'replaceStale' | 'listen' | 'tls' | 'server'>;
 
 /**
  * Serves HTTP and WebSockets by a `fetch`, and resolves when the server listens. A request to upgrade

@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import { hibernating } from '@ws/fetch/workers';
+import { admit, hibernating } from '@ws/fetch/workers';
 import app from './app.mjs';
 
 export class Room extends DurableObject {
@@ -11,7 +11,8 @@ export class Room extends DurableObject {
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Sleeper extends hibernating({
-  authenticate: (request) => ({ name: new URL(request.url).searchParams.get('name') ?? '' }),
+  authenticate: (request) =>
+    admit({ name: new URL(request.url).searchParams.get('name') ?? '', since: 1 }),
   maxQueuedBytes: 64 * 1024,
   report: (error) => console.log(`reported ${String(error)}`),
   open(conn) {

@@ -1,5 +1,5 @@
 // One program for Node, Bun, Deno, Workers and Durable Objects. `../runtimes.slow.test.ts` runs it.
-import { upgrade, upgradeWebSocket } from '@ws/fetch';
+import { admit, upgrade, upgradeWebSocket } from '@ws/fetch';
 import { Hub } from '@ws/hub';
 import { Hono } from 'hono';
 
@@ -31,7 +31,9 @@ async function authenticate(request, { signal }) {
     /\btoken=(\w+)/.exec(`${headers.get('cookie')} ${url}`) ??
     [];
   const user = USERS[token];
-  return user ? { user } : { refuse: 401, headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who?' };
+  return user
+    ? admit({ user })
+    : { refuse: 401, headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who?' };
 }
 
 const echo = (conn) => conn.receive((message) => conn.send(message));

@@ -1,6 +1,6 @@
 // The program in a Durable Object: there its rooms work.
 import { DurableObject } from 'cloudflare:workers';
-import { hibernating } from '@ws/fetch/workers';
+import { admit, hibernating } from '@ws/fetch/workers';
 import app from './app.mjs';
 
 export class Room extends DurableObject {
@@ -13,7 +13,8 @@ let made = 0;
 
 export class Sleeper extends hibernating({
   autoResponse: { request: 'ping', response: 'pong' },
-  authenticate: (request) => ({ name: new URL(request.url).searchParams.get('name') ?? '' }),
+  authenticate: (request) =>
+    admit({ name: new URL(request.url).searchParams.get('name') ?? '', since: 1 }),
   subprotocols: ['chat'],
   report: () => {},
   open: (conn) => conn.send(`hello ${conn.data.name} by ${conn.subprotocol}`),

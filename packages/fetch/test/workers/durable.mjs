@@ -1,6 +1,6 @@
 // Clients and ends that only Workers have. `../workers.slow.test.ts` runs it with several compatibility dates.
 import { DurableObject } from 'cloudflare:workers';
-import { hibernating, upgrade } from '@ws/fetch/workers';
+import { admit, hibernating, upgrade } from '@ws/fetch/workers';
 import { address } from './worker.mjs';
 
 const ends = [];
@@ -39,7 +39,7 @@ export class Sleeper extends hibernating({
       watcher.send('slow logs in');
       await sleep(300);
     }
-    return { name };
+    return admit({ name, at: 1 });
   },
   maxBufferedAmount: 2 ** 20,
   maxQueuedBytes: 64 * 1024,

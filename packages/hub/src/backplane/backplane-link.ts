@@ -1,5 +1,5 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
-import { Deferred, markHandled } from '@ws/conn/internal';
+import { markHandled } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import { OtherNodes } from '../everywhere/other-nodes.ts';
 import type { Position } from '../position.ts';
@@ -21,7 +21,7 @@ import { LinkFaults } from './link-faults.ts';
 import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
 import { Subscriptions } from './subscriptions.ts';
-import { sleep, withTimeout } from './with-timeout.ts';
+import { added, sleep, waitFor, withTimeout } from './with-timeout.ts';
 import { encodeWord, type Word } from './words.ts';
 
 /** Longest wait for the engine: before a read, for its answer to a word, and for `close`. In ms. */
@@ -58,8 +58,10 @@ export class BackplaneLink {
   /** The other nodes, as their words describe them. */
   readonly others: OtherNodes;
   #unansweredWords = 0;
-  /** Resolves when the engine is up again; defined only while the engine is away. */
-  #engineBack: Deferred<void> | undefined;
+  /** Whether the engine is away: in an outage, or after a failed start. */
+  isAway = false;
+  /** Called when the engine is up, or the hub closes. */
+  readonly #upCalls = new Set<() => void>();
   /** Whether messages with `through` have not returned within {@link RETURN_MS}. */
   #hasUnreturned = false;
   /** Number of messages that reached only this node, in the current outage. */
@@ -191,16 +193,30 @@ export class BackplaneLink {
 
   /** Resolves when a read of the history finds all messages that this node has published before. */
   async untilReadable(channel: string): Promise<void> {
-    const ready = async (): Promise<void> => {
-      await this.started;
-      await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
-      // In an outage, messages of this node wait until the engine is back.
-      await this.#engineBack?.promise;
-      // This node drops messages from before its first member when they return. So a read must find
-      // them: wait until the engine has stored them.
-      await this.#publications.untilAnswered(channel, this.channels.get(channel)?.ownBefore ?? 0);
-    };
-    await withTimeout(this.platform, ANSWER_MS, ready());
+    const { platform } = this;
+    const startedAt = platform.now();
+    await this.untilUp(0);
+    await this.#untilSettled(channel, platform.now() - startedAt);
+    // In an outage, messages of this node wait until the engine is back.
+    await this.untilUp(platform.now() - startedAt);
+    // This node drops messages from before its first member when they return. So a read must find
+    // them: wait until the engine has stored them.
+    const { ownBefore = 0 } = this.channels.get(channel) ?? {};
+    const answered = this.#publications.untilAnswered(channel, ownBefore);
+    await withTimeout(platform, ANSWER_MS, answered, { waited: platform.now() - startedAt });
+  }
+
+  /**
+   * Resolves when the engine has answered the subscription of a room, after {@link ANSWER_MS}, or at once
+   * while the engine is away. Never rejects.
+   */
+  async untilSubscribed(room: string): Promise<void> {
+    if (!this.isAway) await this.#untilSettled(channelOf(room), 0).catch(() => {});
+  }
+
+  #untilSettled(channel: string, waited: number): Promise<void> {
+    const begin = (done: () => void): (() => void) => this.whenSubscribed(channel, done);
+    return waitFor(this.platform, ANSWER_MS, begin, { waited });
   }
 
   /** Resolves when the messages with `through` have returned, or after {@link RETURN_MS}. */
@@ -216,7 +232,7 @@ export class BackplaneLink {
   async stop(): Promise<void> {
     this.closed = true;
     this.others.stop();
-    this.#engineBack?.reject(new Error('the hub was closed'));
+    this.#callUp();
     if (!this.#hasUnreturned) {
       await withTimeout(this.platform, LAST_DIGESTS_MS, this.#sendLastDigests()).catch(() => {});
     }
@@ -270,24 +286,32 @@ export class BackplaneLink {
 
   // Called by reads, channels, subscriptions and publications
 
-  /** Whether the engine is away: in an outage, or after a failed start. */
-  get isAway(): boolean {
-    return this.#engineBack !== undefined;
-  }
-
   /**
-   * Resolves when the engine is up, or rejects after {@link ANSWER_MS}.
+   * Resolves when the engine is up. Rejects after {@link ANSWER_MS}, and when the hub closes before.
    *
    * @param waited - Ms that the caller has already waited, as a part of {@link ANSWER_MS}.
    */
-  untilUp(waited: number): Promise<void> {
-    return withTimeout(this.platform, ANSWER_MS, this.untilBack(), { waited });
+  async untilUp(waited: number): Promise<void> {
+    if (this.state === 'up') return;
+    const begin = (done: () => void): (() => void) => added(this.#upCalls, done);
+    if (!this.closed) await waitFor(this.platform, ANSWER_MS, begin, { waited });
+    this.#checkReturned();
   }
 
-  /** Resolves when the engine is up. Rejects when the hub closes before. */
+  /** As {@link untilUp}, without a bound: for few callers, which cannot give up. */
   async untilBack(): Promise<void> {
-    await this.started;
-    await this.#engineBack?.promise;
+    if (this.state === 'up') return;
+    if (!this.closed) await new Promise<void>((resolve) => added(this.#upCalls, resolve));
+    this.#checkReturned();
+  }
+
+  #checkReturned(): void {
+    if (this.closed && this.state !== 'up') throw new BackplaneError('the hub was closed');
+  }
+
+  #callUp(): void {
+    for (const done of this.#upCalls) done();
+    this.#upCalls.clear();
   }
 
   /** Delivers a message to the members of this node. */
@@ -312,13 +336,13 @@ export class BackplaneLink {
     const { name, history } = channel;
     return this.#repairs.run(async () => {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
-      await this.#engineBack?.promise;
+      await this.untilBack();
       try {
         await this.untilReadable(name);
         return await this.reads.readNow(name, since, history!.size);
       } catch (error) {
         // Rejects after the outage, so that one gap reports both the failed read and the outage.
-        if (!this.closed) await this.#engineBack?.promise;
+        if (!this.closed) await this.untilBack();
         throw error;
       }
     });
@@ -344,9 +368,13 @@ export class BackplaneLink {
     this.channels.get(name)?.subscribed();
   }
 
-  /** Calls `ready` when the engine has answered the subscription to a channel. */
-  whenSubscribed(channel: string, ready: () => void): void {
-    this.#subscriptions.whenSettled(channel, ready);
+  /**
+   * Calls `ready` when the engine has answered the subscription to a channel.
+   *
+   * @returns A function that removes `ready`.
+   */
+  whenSubscribed(channel: string, ready: () => void): () => void {
+    return this.#subscriptions.whenSettled(channel, ready);
   }
 
   /** Whether the engine is up, and sends this node the messages and words of a channel. */
@@ -377,9 +405,11 @@ export class BackplaneLink {
     }
     channel.digest(envelope);
     // In a room with history, earlier messages may still follow: a repair may hold them, or the digest
-    // may have overtaken them.
+    // may have overtaken them. After the next digest, 5 s later, they are lost.
     const mayFollow = channel.history !== undefined && channel.lastOf(node) < counter;
-    if (node === this.node && !mayFollow) this.#publications.forgetOrigins(name, counter);
+    if (node === this.node && !channel.isRepairing) {
+      this.#publications.digestReturned(name, counter, mayFollow);
+    }
   }
 
   #receiveWord(room: string | undefined, node: string, word: Uint8Array): void {
@@ -418,8 +448,8 @@ export class BackplaneLink {
   #engineReturned(): void {
     this.state = 'up';
     this.#publications.sendWaiting();
-    this.#engineBack?.resolve();
-    this.#engineBack = undefined;
+    this.isAway = false;
+    this.#callUp();
     this.#reportLocalOnly();
   }
 
@@ -432,7 +462,7 @@ export class BackplaneLink {
 
   #down(error: unknown): void {
     this.state = 'down';
-    this.#engineBack ??= new Deferred();
+    this.isAway = true;
     this.faults.report('the backplane is away', { cause: error });
   }
 

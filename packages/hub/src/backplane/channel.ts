@@ -93,6 +93,11 @@ export class Channel {
     this.#since = this.#link.platform.now();
   }
 
+  /** Whether messages wait for the end of a repair. */
+  get isRepairing(): boolean {
+    return this.#repair !== undefined;
+  }
+
   /** The position of the last message that was delivered. */
   get last(): Position | undefined {
     return this.#last;

@@ -7,9 +7,16 @@ const ENTRY_COST = 256;
 const SWEEP_MS = 10_000;
 /** The `ttl` of a read without `keep`, in ms. */
 const TTL_MS = 300_000;
+/** Bound of the logs. A join is enough to create one, and it outlives the last member by minutes. */
+const MAX_LOGS = 100_000;
+/** Number of logs that the bound drops together: to find the quietest ones takes time. */
+const DROPPED = 100;
 
 /** The history of one channel. */
 class Log {
+  readonly channel: string;
+  /** The queue of {@link EngineLogs} that has this log. */
+  queue: Set<Log>;
   readonly epoch: string = crypto.randomUUID();
   /** Offset of the last message. */
   last = 0;
@@ -21,6 +28,11 @@ class Log {
   #messages: Uint8Array[] = [];
   /** Index of the first message in `#messages`. Dropped ones before it are removed together, later. */
   #first = 0;
+
+  constructor(channel: string, queue: Set<Log>) {
+    this.channel = channel;
+    this.queue = queue;
+  }
 
   get length(): number {
     return this.#messages.length - this.#first;
@@ -78,6 +90,10 @@ export class EngineLogs {
   readonly #now: () => number;
   readonly #maxAnswerBytes: number;
   readonly #logs = new Map<string, Log>();
+  /** The logs that never had a message, in the order of their last read. The bound drops these first. */
+  readonly #neverUsed = new Set<Log>();
+  /** The logs whose messages are gone, in the order of their last use. The bound drops these next. */
+  readonly #emptied = new Set<Log>();
   /** The logs with messages, in the order of their last publication. */
   readonly #used = new Set<Log>();
   /** Sum of the costs of all logs. */
@@ -98,8 +114,7 @@ export class EngineLogs {
   add(channel: string, bytes: Uint8Array, keep: Keep): Position {
     const log = this.#log(channel);
     this.#change(log, () => log.add(bytes, keep));
-    this.#used.delete(log);
-    this.#used.add(log);
+    this.#enqueue(log);
     log.messagesExpireAt = this.#now() + keep.ttl;
     log.epochExpiresAt = this.#now() + epochTtl(keep);
     while (this.#cost > (keep.total ?? Infinity) && this.#used.size > 0) this.#dropOldest();
@@ -114,6 +129,7 @@ export class EngineLogs {
     keep: Pick<Keep, 'ttl'> = { ttl: TTL_MS },
   ): HistoryAnswer {
     const log = this.#log(channel);
+    if (log.length === 0) this.#enqueue(log);
     log.epochExpiresAt = this.#now() + epochTtl(keep);
     return log.read(since, limit, this.#maxAnswerBytes);
   }
@@ -126,7 +142,7 @@ export class EngineLogs {
   /** Deletes all histories. */
   clear(): void {
     this.#logs.clear();
-    this.#used.clear();
+    for (const queue of [this.#neverUsed, this.#emptied, this.#used]) queue.clear();
     this.#cost = 0;
   }
 
@@ -134,35 +150,60 @@ export class EngineLogs {
     const now = this.#now();
     if (now >= this.#sweepAt) this.#sweep(now);
     const found = this.#logs.get(channel);
-    if (found !== undefined && !this.#expire(channel, found, now)) return found;
-    const log = new Log();
+    if (found !== undefined && !this.#expire(found, now)) return found;
+    if (this.#logs.size >= MAX_LOGS) this.#dropSome();
+    const log = new Log(channel, this.#neverUsed);
     this.#logs.set(channel, log);
+    this.#neverUsed.add(log);
     return log;
   }
 
+  /** Puts a log at the end of its queue. */
+  #enqueue(log: Log): void {
+    log.queue.delete(log);
+    log.queue = log.length > 0 ? this.#used : log.last > 0 ? this.#emptied : this.#neverUsed;
+    log.queue.add(log);
+  }
+
+  /** Drops an epoch. A client that comes back to the channel gets a gap, as after the `ttl`. */
+  #drop(log: Log): void {
+    this.#change(log, () => log.clear());
+    log.queue.delete(log);
+    this.#logs.delete(log.channel);
+  }
+
+  /** Makes a place for a log. */
+  #dropSome(): void {
+    const queue = [this.#neverUsed, this.#emptied, this.#used].find(({ size }) => size > 0)!;
+    let left = DROPPED;
+    for (const log of queue) {
+      if (left-- === 0) return;
+      this.#drop(log);
+    }
+  }
+
   /** Drops expired messages, and an expired epoch. Returns whether the epoch has expired. */
-  #expire(channel: string, log: Log, now: number): boolean {
-    if (log.messagesExpireAt <= now) this.#empty(log);
-    if (log.epochExpiresAt > now) return false;
-    this.#empty(log);
-    return this.#logs.delete(channel);
+  #expire(log: Log, now: number): boolean {
+    if (log.epochExpiresAt <= now) this.#drop(log);
+    else if (log.messagesExpireAt <= now) this.#empty(log);
+    return log.epochExpiresAt <= now;
   }
 
   #sweep(now: number): void {
     this.#sweepAt = now + SWEEP_MS;
-    for (const [channel, log] of this.#logs) this.#expire(channel, log, now);
+    for (const log of this.#logs.values()) this.#expire(log, now);
   }
 
   /** Drops the oldest message of the channel that has been quiet longest. */
   #dropOldest(): void {
     const [log] = this.#used as Iterable<Log> as [Log];
     this.#change(log, () => log.dropFirst());
-    if (log.length === 0) this.#used.delete(log);
+    if (log.length === 0) this.#enqueue(log);
   }
 
   #empty(log: Log): void {
     this.#change(log, () => log.clear());
-    this.#used.delete(log);
+    this.#enqueue(log);
     log.messagesExpireAt = Infinity;
   }
 

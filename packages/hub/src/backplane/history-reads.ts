@@ -6,7 +6,7 @@ import type { BackplaneLink } from './backplane-link.ts';
 import { channelOf } from './channel.ts';
 import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
-import { withTimeout } from './with-timeout.ts';
+import { setAnswerTimer, silenceText } from './with-timeout.ts';
 
 /** Most reads of the engine at a time. */
 const MAX_READS = 32;
@@ -196,15 +196,23 @@ export class HistoryReads {
    * {@link ANSWER_MS}, and in any case after {@link MOST_WAITS} times {@link ANSWER_MS}.
    */
   async #whileAnswers<T>(read: Promise<T>): Promise<T> {
-    for (let waits = 1; ; waits++) {
+    const late = new Deferred<never>();
+    let waits = 0;
+    let cancel!: () => void;
+    const wait = (): void => {
       const answers = this.#answers;
-      try {
-        const found = await withTimeout(this.#link.platform, ANSWER_MS, read);
-        this.#answers++;
-        return found;
-      } catch (error) {
-        if (answers === this.#answers || waits === MOST_WAITS) throw error;
-      }
+      cancel = setAnswerTimer(this.#link.platform, ANSWER_MS, () => {
+        if (answers !== this.#answers && ++waits < MOST_WAITS) wait();
+        else late.reject(new BackplaneError(silenceText(ANSWER_MS)));
+      });
+    };
+    wait();
+    try {
+      const found = await Promise.race([read, late.promise]);
+      this.#answers++;
+      return found;
+    } finally {
+      cancel();
     }
   }
 }

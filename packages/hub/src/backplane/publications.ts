@@ -71,6 +71,8 @@ export interface Sent {
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
+  /** Counter of the last digest that has returned from the engine. */
+  digested: number;
   /** The origins of messages that have not returned from the engine, by counter. */
   readonly origins: Map<number, Origin>;
   /** The sessions that joined while `origins` had entries, in order. Value: `counter` at the join. */
@@ -137,11 +139,22 @@ export class Publications {
     returned: Deferred<void>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const giveUp = (): void => returned.resolve();
-    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, giveUp);
-    await returned.promise;
-    cancel();
+    await this.#returnOf([returned]);
     return position;
+  }
+
+  /**
+   * Resolves when the messages have returned. A message may be lost on its way, so the wait for it ends
+   * after {@link PUBLISH_TIMEOUT_MS}, and no later wait begins.
+   */
+  async #returnOf(underWay: readonly Deferred<void>[]): Promise<void> {
+    if (underWay.length === 0) return;
+    const giveUp = (): void => {
+      for (const returned of underWay) returned.resolve();
+    };
+    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, giveUp);
+    await Promise.all(underWay.map(({ promise }) => promise));
+    cancel();
   }
 
   /** Called when the engine is up again. Sends the waiting publications. */
@@ -175,10 +188,10 @@ export class Publications {
     );
   }
 
-  /** Resolves when each message that is on its way through the engine has returned or is lost. */
-  async untilReturned(channel: string): Promise<void> {
+  /** Resolves when each message that is on its way through the engine has returned, see {@link #returnOf}. */
+  untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.origins.values() ?? [])];
-    await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
+    return this.#returnOf(underWay.flatMap(({ returned }) => returned ?? []));
   }
 
   lastCounter(channel: string): number {
@@ -217,6 +230,18 @@ export class Publications {
     if (sent.joined.size === 0) return origin;
     // The sessions of `joined` have joined after the publication of the message.
     return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
+  }
+
+  /**
+   * A digest of this node has returned.
+   *
+   * @param mayFollow - Whether messages up to `counter` may still return, until the next such digest.
+   */
+  digestReturned(channel: string, counter: number, mayFollow: boolean): void {
+    const sent = this.sent.get(channel);
+    if (sent === undefined) return;
+    if (!mayFollow || sent.digested === counter) this.forgetOrigins(channel, counter);
+    sent.digested = counter;
   }
 
   /**
@@ -304,6 +329,7 @@ export class Publications {
       ...counted,
       unanswered: 0,
       digests: 0,
+      digested: 0,
       origins: new Map(),
       joined: new Map(),
     };

@@ -1,5 +1,5 @@
 import type { BackplaneLink } from './backplane-link.ts';
-import { sleep, withTimeout } from './with-timeout.ts';
+import { added, sleep, withTimeout } from './with-timeout.ts';
 
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
 const RETRY_MS = 1_000;
@@ -12,7 +12,7 @@ export class Subscriptions {
   readonly #link: BackplaneLink;
   readonly #subscribed = new Set<string>();
   /** By channel: the functions that wait for the end of its current change. */
-  readonly #changing = new Map<string, (() => void)[]>();
+  readonly #changing = new Map<string, Set<() => void>>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();
 
@@ -36,16 +36,21 @@ export class Subscriptions {
     if (!this.#changing.has(channel)) void this.#retry(channel, error);
   }
 
-  /** Calls `ready` when no change of a channel is in progress. Keeps the order of the calls. */
-  whenSettled(channel: string, ready: () => void): void {
+  /**
+   * Calls `ready` when no change of a channel is in progress. Keeps the order of the calls.
+   *
+   * @returns A function that removes `ready`.
+   */
+  whenSettled(channel: string, ready: () => void): () => void {
     const waiting = this.#changing.get(channel);
-    if (waiting === undefined) ready();
-    else waiting.push(ready);
+    if (waiting !== undefined) return added(waiting, ready);
+    ready();
+    return () => {};
   }
 
   /** Subscribes or unsubscribes, until this fits the members: they may join and leave meanwhile. */
   async #change(channel: string): Promise<void> {
-    const waiting: (() => void)[] = [];
+    const waiting = new Set<() => void>();
     this.#changing.set(channel, waiting);
     let refusal: unknown;
     try {

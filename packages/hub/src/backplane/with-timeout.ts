@@ -21,19 +21,57 @@ export function setAnswerTimer(
   return () => cancel();
 }
 
+/** The end of a wait: `waited`: ms that the caller has already waited. `text`: message of the error. */
+interface Timeout {
+  readonly waited?: number;
+  readonly text?: string;
+}
+
 /**
- * Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`.
+ * Waits until `begin` calls `done`. Many calls may wait so for one event that may never come: a call that
+ * gives up leaves nothing behind. A promise of the event would keep the reactions of all of them.
  *
- * @param options - `waited`: ms that the caller has already waited. `text`: message of the error.
+ * @param begin - Arranges the call of `done`. Returns a function that removes it, called in any case.
+ * @throws (rejects) {@link BackplaneError} after `ms`.
+ */
+export async function waitFor(
+  platform: Pick<Platform, 'setTimer'>,
+  ms: number,
+  begin: (done: () => void) => () => void,
+  { waited = 0, text = silenceText(ms) }: Timeout = {},
+): Promise<void> {
+  const event = new Deferred<void>();
+  const remove = begin(() => event.resolve());
+  const cancel = setAnswerTimer(platform, Math.max(ms - waited, GRACE_MS), () => {
+    event.reject(new BackplaneError(text));
+  });
+  try {
+    await event.promise;
+  } finally {
+    cancel();
+    remove();
+  }
+}
+
+/** Adds `done` to the calls of an event. Returns a function that removes it. */
+export function added(calls: Set<() => void>, done: () => void): () => void {
+  calls.add(done);
+  return () => void calls.delete(done);
+}
+
+export function silenceText(ms: number): string {
+  return `the backplane has not answered for ${ms} ms`;
+}
+
+/**
+ * Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`. For a
+ * promise of one call only, see {@link waitFor}.
  */
 export async function withTimeout<T>(
   platform: Platform,
   ms: number,
   promise: Promise<T>,
-  {
-    waited = 0,
-    text = `the backplane has not answered for ${ms} ms`,
-  }: { readonly waited?: number; readonly text?: string } = {},
+  { waited = 0, text = silenceText(ms) }: Timeout = {},
 ): Promise<T> {
   const timeout = new Deferred<never>();
   const cancel = setAnswerTimer(platform, Math.max(ms - waited, GRACE_MS), () => {

@@ -1,7 +1,8 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
-import { withTimeout } from '../backplane/with-timeout.ts';
+import { ANSWER_MS } from '../backplane/engine-times.ts';
+import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
 import { BackplaneError } from '../errors.ts';
 import { Batches } from './batches.ts';
 import { connect } from './cluster-broker.ts';
@@ -42,6 +43,10 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   #hasBroker = false;
   /** The pending answers of the broker, in the order of the requests. */
   #answers: Deferred<unknown>[] = [];
+  /** Cancels the timer for the next answer of the broker. */
+  #cancelTimer = (): void => {};
+  /** Whether the broker has not answered in time, as `down` has reported to the hub. */
+  #isDown = false;
   readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
 
   /** @param connect - Returns undefined in a process that cannot reach a broker. */
@@ -76,17 +81,35 @@ export class WorkerBackplane implements Backplane, LinkedHub {
 
   /** Takes the replies of the broker. */
   take(replies: readonly Reply[]): void {
+    const waiting = this.#answers.length;
     for (const reply of replies) {
       if (reply[0] === 'answer') this.#answers.shift()!.resolve(reply[1]);
       else if (reply[0] === 'gap') this.#sink!.gap();
       // Copies the bytes: a view would keep the memory of its whole batch.
       else if (reply[0] === 'message') this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
     }
+    if (this.#answers.length === waiting) return;
+    this.#watchSilence();
+    if (!this.#isDown) return;
+    this.#isDown = false;
+    // Between processes no message is lost.
+    this.#sink!.up(true);
+  }
+
+  /** Reports that the broker is away when it has answered nothing for {@link ANSWER_MS}. */
+  #watchSilence(): void {
+    this.#cancelTimer();
+    if (this.#answers.length === 0) return;
+    this.#cancelTimer = setAnswerTimer(portablePlatform, ANSWER_MS, () => {
+      this.#isDown = true;
+      this.#sink!.down(new Error(`the primary has not answered for ${ANSWER_MS} ms`));
+    });
   }
 
   /** The connection to the primary has ended. */
   ended(error: Error): void {
     this.#link = undefined;
+    this.#cancelTimer();
     this.#sink!.down(error);
     for (const answer of this.#answers.splice(0)) answer.reject(error);
   }
@@ -94,6 +117,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   #ask<Answer>(request: Request, messageBytes = 0): Promise<Answer> {
     const answer = new Deferred<unknown>();
     this.#answers.push(answer);
+    if (this.#hasBroker && this.#answers.length === 1) this.#watchSilence();
     this.#batches.add(request, messageBytes, false);
     return answer.promise as Promise<Answer>;
   }

@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import process from 'node:process';
 import type { Send } from './batches.ts';
 import { Broker, BrokerClient } from './broker.ts';
+import { closeUnaccepted } from './unaccepted.ts';
 import { type Link, type LinkedHub, packetOf, type Reply, type Request } from './wire.ts';
 
 let broker: Broker | undefined;
@@ -45,6 +46,7 @@ export function clusterBroker(): void {
   cluster.setupPrimary({ serialization: 'advanced' });
   const local = localBroker();
   cluster.on('fork', (worker) => {
+    closeUnaccepted(worker.process);
     const clients = new Map<string, BrokerClient>();
     worker.on('message', (message) => {
       const packet = packetOf<Request>(message);

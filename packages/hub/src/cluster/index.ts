@@ -5,6 +5,8 @@
  * @module
  */
 
+export type { Backplane } from '../backplane/backplane.ts';
+export type { Position } from '../position.ts';
 export { clusterBackplane } from './cluster-backplane.ts';
 export { clusterBroker } from './cluster-broker.ts';
 export { type RunClusterOptions, type RunningCluster, runCluster } from './run-cluster.ts';

@@ -24,7 +24,7 @@ export interface RunningCluster {
   readonly workers: number;
   /**
    * Replaces the workers one by one: a new worker starts, then the old one closes its connections over
-   * 10 s. Resolves when all are replaced. A call during a replacement starts another one afterwards.
+   * 10 s. Resolves when all are replaced. All calls during a replacement start one more afterwards.
    *
    * With one worker, the call does nothing and warns once.
    *
@@ -32,7 +32,10 @@ export interface RunningCluster {
    *   whose `start` takes more than 2 minutes is killed.
    */
   replace(): Promise<void>;
-  /** Closes all workers. Resolves when they have ended. This process can then exit. */
+  /**
+   * Closes all workers, also one that is being replaced. Resolves when they have ended. This process can
+   * then exit.
+   */
   close(options?: ClusterCloseOptions): Promise<void>;
 }
 
@@ -91,6 +94,7 @@ export function runCluster<App extends ClusterApp>(
 }
 
 function checkOptions(options: RunClusterOptions, start: unknown) {
+  if (typeof options === 'function') throw new TypeError('runCluster: write runCluster({}, start)');
   checkOptionNames('runCluster', options, ['workers', 'signals'], 'ignore');
   const { workers = availableParallelism(), signals = true } = options;
   whole('workers', workers);

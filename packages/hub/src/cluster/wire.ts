@@ -4,7 +4,7 @@ import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 import type { Send } from './batches.ts';
 
 /** The default of `timeout` of a close, in ms. */
-const TIMEOUT_MS = 30_000;
+export const TIMEOUT_MS = 30_000;
 /** Ms that the close of a worker may take beside the closes of its connections. */
 const GRACE_MS = 5_000;
 /** The longest delay of a timer, in ms. */

@@ -33,9 +33,21 @@ class LiveWorker {
   failure: Error | undefined;
   hasStarted = false;
   isClosing = false;
+  #killAt = Infinity;
+  #killTimer: NodeJS.Timeout | undefined;
 
   constructor(worker: Worker) {
     this.worker = worker;
+    void this.ended.promise.then(() => clearTimeout(this.#killTimer));
+  }
+
+  /** Kills the worker after `ms`, unless an earlier call kills it before. */
+  killAfter(ms: number): void {
+    const at = performance.now() + ms;
+    if (at >= this.#killAt) return;
+    clearTimeout(this.#killTimer);
+    this.#killAt = at;
+    this.#killTimer = setTimeout(() => this.worker.process.kill('SIGKILL'), ms);
   }
 }
 
@@ -52,7 +64,9 @@ export class WorkerPool {
   #delay = MIN_DELAY_MS;
   /** Number of the last workers in a row that ended before they had started. */
   #failures = 0;
+  /** The replacement that runs, and the one that waits for its end. */
   #replacing: Promise<void> = Promise.resolve();
+  #nextReplacement: Promise<void> | undefined;
 
   constructor(size: number) {
     this.#size = size;
@@ -69,10 +83,18 @@ export class WorkerPool {
 
   /**
    * Replaces the workers one by one: a new worker starts, then the oldest one closes. If a new worker does
-   * not start within {@link MAX_START_MS}, rejects and keeps the old one.
+   * not start within {@link MAX_START_MS}, rejects and keeps the old one. All calls during a replacement
+   * share the next one.
    */
   replace(): Promise<void> {
-    return (this.#replacing = this.#replacing.catch(() => {}).then(() => this.#renew()));
+    this.#nextReplacement ??= this.#replacing
+      .catch(() => {})
+      .then(() => {
+        this.#replacing = this.#nextReplacement!;
+        this.#nextReplacement = undefined;
+        return this.#renew();
+      });
+    return this.#nextReplacement;
   }
 
   /** Closes all workers. */
@@ -176,18 +198,14 @@ export class WorkerPool {
     }
   }
 
-  /** Closes a worker. Resolves when it has ended. */
+  /** Closes a worker, or closes it sooner. Resolves when it has ended. */
   async #stop(live: LiveWorker, options: ClusterCloseOptions, isReplaced = false): Promise<void> {
-    const { worker, hasStarted, isClosing } = live;
-    if (isClosing) return live.ended.promise;
     live.isClosing = true;
     // A worker that has not started has no clients. It may also miss the message below.
-    const ms = hasStarted ? longestClose(options) : 0;
-    const timer = setTimeout(() => worker.process.kill('SIGKILL'), ms);
+    live.killAfter(live.hasStarted ? longestClose(options) : 0);
     const control: Control = { '@ws/hub/cluster': ['close', options, isReplaced] };
     // With a callback, there is no event 'error' for a worker that has just ended.
-    worker.send(control, () => {});
+    live.worker.send(control, () => {});
     await live.ended.promise;
-    clearTimeout(timer);
   }
 }

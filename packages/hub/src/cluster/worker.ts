@@ -3,12 +3,23 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import { kind } from '@ws/conn/internal';
-import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { isError, kind, onRejection } from '@ws/conn/internal';
+import { loneHubs } from '../lone-hubs.ts';
+import {
+  type Act,
+  actOf,
+  type ClusterCloseOptions,
+  type Control,
+  longestClose,
+  TIMEOUT_MS,
+} from './wire.ts';
 
 /** The result of `start` of {@link runCluster}. */
 export interface ClusterApp {
-  /** Closes the hub first, then the server. */
+  /**
+   * Closes the hub first, then the server. Called again, with other options, when the cluster closes during
+   * a replacement: it may then close sooner, as a hub does.
+   */
   close(options: ClusterCloseOptions): unknown;
 }
 
@@ -16,6 +27,8 @@ export interface ClusterApp {
 export class RunningApp<App extends ClusterApp> {
   #app: App | undefined;
   #closing: Promise<void> | undefined;
+  #exitAt = Infinity;
+  #exitTimer: NodeJS.Timeout | undefined;
 
   /** @throws (rejects) The error of `start`; TypeError for a result without `close`. */
   async start(start: () => App | PromiseLike<App>): Promise<App> {
@@ -27,20 +40,37 @@ export class RunningApp<App extends ClusterApp> {
     return app;
   }
 
-  /** Closes the application once. Sets the exit code 1 if the close fails or takes too long. */
+  /**
+   * Closes the application. A later call can only shorten the close. Sets the exit code 1 if the close fails
+   * or takes too long.
+   */
   close(options: ClusterCloseOptions = {}): Promise<void> {
+    const ms = longestClose(options);
+    const at = performance.now() + ms;
+    if (at < this.#exitAt) {
+      clearTimeout(this.#exitTimer);
+      this.#exitAt = at;
+      this.#exitTimer = setTimeout(() => process.exit(1), ms);
+      // The first call has the result.
+      if (this.#closing !== undefined) {
+        onRejection(this.#closeApp({ timeout: TIMEOUT_MS, over: 0, ...options }), () => {});
+      }
+    }
     return (this.#closing ??= this.#close(options));
   }
 
   async #close(options: ClusterCloseOptions): Promise<void> {
-    const timer = setTimeout(() => process.exit(1), longestClose(options));
     try {
-      await this.#app?.close(options);
+      await this.#closeApp(options);
     } catch (error) {
       console.error(error);
       process.exitCode = 1;
     }
-    clearTimeout(timer);
+    clearTimeout(this.#exitTimer);
+  }
+
+  async #closeApp(options: ClusterCloseOptions): Promise<void> {
+    await this.#app?.close(options);
   }
 }
 
@@ -65,6 +95,7 @@ export async function runWorker<App extends ClusterApp>(
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
+    warnOfLoneHubs();
     send(['ready']);
     return result;
   } catch (reason) {
@@ -86,10 +117,25 @@ function refuseConnections(): void {
   });
 }
 
+/**
+ * Warns once of a hub without a backplane in this worker: its rooms have only the clients of this
+ * worker, and no call fails.
+ */
+function warnOfLoneHubs(): void {
+  const lone = loneHubs();
+  lone.added = () => {
+    lone.added = () => {};
+    process.emitWarning(
+      'runCluster: a hub of this worker has no backplane, so its rooms have only the clients of this worker; pass backplane: clusterBackplane()',
+    );
+  };
+  if (lone.count > 0) lone.added();
+}
+
 /** Sends the error of `start` to the primary, and ends the process. */
 function reportFailure(reason: unknown): void {
   const end = (): void => process.exit(1);
-  const error = reason instanceof Error ? reason : new Error(inspect(reason));
+  const error = isError(reason) ? reason : new Error(inspect(reason));
   try {
     // Sends the fields of the error too: between processes an error loses its fields, such as `code`.
     send(['failed', error, Object.assign({}, error)], end);

@@ -1,4 +1,4 @@
-import { Deferred, onRejection } from '@ws/conn/internal';
+import { Deferred, isError, onRejection } from '@ws/conn/internal';
 import { checkText, jsonOf, MAX_DELAY_MS } from '../arguments.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
 import type { Ask, CloseTarget } from '../backplane/words.ts';
@@ -72,7 +72,7 @@ async function answerOf(hub: LocalHub, { name, data }: Ask): Promise<NodeAnswer>
 
 /** The class of an error. The message stays on this node. */
 function classOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'Error';
+  if (!isError(error)) return 'Error';
   try {
     const { name } = error.constructor as { readonly name: unknown };
     if (typeof name === 'string' && name !== '' && name.length <= MAX_CLASS) return name;

@@ -1,4 +1,3 @@
-import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { idOf } from '../backplane/envelope.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
@@ -40,9 +39,10 @@ export class Nodes {
   readonly lost: Map<string, LiveNode> = new Map();
   readonly #link: BackplaneLink;
   readonly #others: OtherNodes;
-  /** Resolves after {@link BEAT_MS}: by then each other node has sent a beat. */
-  readonly allAppeared: Deferred<void> = new Deferred();
+  /** Whether {@link BEAT_MS} have passed: by then each other node has sent a beat. */
   haveAllAppeared = false;
+  /** Called when {@link haveAllAppeared} is true, or the hub closes. */
+  readonly appearedCalls: Set<() => void> = new Set();
   #isFull = false;
   #event = 0;
   #cancelBeat: (() => void) | undefined;
@@ -71,8 +71,14 @@ export class Nodes {
     this.#beatLater();
   }
 
+  #callAppeared(): void {
+    for (const done of this.appearedCalls) done();
+    this.appearedCalls.clear();
+  }
+
   stop(): void {
     this.#stopped = true;
+    this.#callAppeared();
     this.#cancelBeat?.();
     this.#cancelExpiry?.();
   }
@@ -83,7 +89,7 @@ export class Nodes {
       this.#beatLater();
       this.sendBeat();
       this.haveAllAppeared = true;
-      this.allAppeared.resolve();
+      this.#callAppeared();
       this.#forgetLost();
       this.#isFull &&= this.live.size >= MAX_NODES;
       this.#others.beat();

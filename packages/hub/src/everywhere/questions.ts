@@ -1,7 +1,7 @@
 import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
+import { added, setAnswerTimer, waitFor } from '../backplane/with-timeout.ts';
 import type { Ask, Question, Word } from '../backplane/words.ts';
 import { HubClosedError, OverflowError } from '../errors.ts';
 import { askHere, closeHere } from './local-acts.ts';
@@ -69,7 +69,7 @@ export class Questions {
         `${MAX_OPEN} calls of everywhere wait for answers already; await them`,
       );
     }
-    if (!this.#nodes.haveAllAppeared) await this.#untilNodesKnown();
+    if (!this.#nodes.haveAllAppeared && !this.#stopped) await this.#untilNodesKnown();
     if (this.#stopped) throw new HubClosedError('everywhere');
     const open = this.#create(question, timeout);
     if (this.#link.state === 'up') this.#send(open);
@@ -81,9 +81,9 @@ export class Questions {
   async #untilNodesKnown(): Promise<void> {
     this.#waiting++;
     try {
-      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.allAppeared.promise, {
-        text: 'the backplane has not started, so no other node is known',
-      });
+      const begin = (done: () => void): (() => void) => added(this.#nodes.appearedCalls, done);
+      const text = 'the backplane has not started, so no other node is known';
+      await waitFor(this.#link.platform, BEAT_MS + START_MS, begin, { text });
     } finally {
       this.#waiting--;
     }
@@ -154,7 +154,6 @@ export class Questions {
   stop(): void {
     this.#stopped = true;
     const error = new HubClosedError('everywhere');
-    this.#nodes.allAppeared.resolve();
     for (const open of this.#open.values()) {
       open.cancelTimer();
       open.result.reject(error);

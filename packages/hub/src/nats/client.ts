@@ -106,14 +106,14 @@ export interface ConsumerInfo {
   readonly num_pending: number;
 }
 
-interface Consumer {
+export interface Consumer {
   fetch(options: {
     readonly max_messages: number;
     readonly expires: number;
   }): Promise<AsyncIterable<StoredMessage>>;
 }
 
-interface StoredMessage {
+export interface StoredMessage {
   readonly seq: number;
   readonly data: Uint8Array;
   /**

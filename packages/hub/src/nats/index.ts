@@ -9,13 +9,19 @@ import type { JetStreamClient, NatsConnection } from './client.ts';
 import { NatsBackplane } from './nats-backplane.ts';
 import type { StreamLog } from './stream-log.ts';
 
+export type { Backplane } from '../backplane/backplane.ts';
+export type { Position } from '../position.ts';
+
 export type {
+  Consumer,
+  ConsumerInfo,
   JetStreamClient,
   JetStreamManager,
   NatsConnection,
   NatsMessage,
   NatsStatus,
   NatsSubscription,
+  StoredMessage,
   StreamConfig,
   StreamInfo,
 } from './client.ts';

@@ -90,7 +90,12 @@ export class NatsBackplane implements Backplane {
     return undefined;
   }
 
-  async #store(log: StreamLog, token: string, bytes: Uint8Array, keep: Keep): Promise<Position> {
+  async #store(
+    log: StreamLog,
+    token: string,
+    bytes: Uint8Array,
+    keep: Keep,
+  ): Promise<Position | undefined> {
     try {
       // A disconnected client never rejects a request.
       await this.#unlessLost(log.update(keep), undefined);

@@ -41,6 +41,8 @@ const MAX_FETCHES = 3;
 const PARTS = 8;
 /** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;
+/** Number of attempts of a read during which the stream is created again. */
+const MAX_ATTEMPTS = 3;
 
 /** A read fetches this many messages one by one. A consumer costs the server as much as 20 messages. */
 const MAX_SINGLE = 8;
@@ -52,9 +54,28 @@ interface Part {
   readonly messages: readonly Stored[];
   /** Whether the room has no later messages. */
   readonly ends: boolean;
+  /** Whether the room has earlier messages. */
+  readonly isLast?: boolean;
 }
 
 const NO_PART: Part = { messages: [], ends: true };
+
+/** What the description of the stream says. No other value of a stream stays the same until its end. */
+interface Numbering {
+  /** Random, of the stream. */
+  readonly id: string;
+  /** 1, and one more each time that the stream has lost its last messages. */
+  readonly count: number;
+  /** The sequence before the first one of this numbering. */
+  readonly after: number;
+}
+
+/** The numbering that this node knows. */
+interface Known extends Numbering {
+  readonly epoch: string;
+  /** The largest sequence that this node has seen in it. */
+  last: number;
+}
 
 /** The bytes that this node has stored for a room. */
 interface Counted {
@@ -74,9 +95,11 @@ export class StreamLog {
   readonly #name: string;
   readonly #storedPrefix: string;
   readonly #livePrefix: string;
-  #epoch: string | undefined;
-  /** The largest sequence that this node has seen. */
-  #lastSeen = 0;
+  /** Undefined before the first answer of the server. */
+  #known: Known | undefined;
+  /** Number of requests for the state of the stream, and the one whose answer is in `#known`. */
+  #asked = 0;
+  #applied = 0;
   /** The largest bounds of all rooms: number of messages, ms, and bytes. */
   #size = 1;
   #ttl = 1_000;
@@ -109,31 +132,36 @@ export class StreamLog {
    * @param subject - If given, the result has the number of messages of this subject.
    */
   async open(subject?: string): Promise<StreamInfo> {
-    // The answer may lack messages that arrive before it, so compare with the value before the request.
-    const seen = this.#lastSeen;
+    // The answer may lack messages that arrive before it, and another call may learn of a new epoch
+    // meanwhile. So compare with the values before the request.
+    const known = this.#known;
+    const seen = known?.last ?? 0;
     const { streams } = await this.#manager;
-    const ask = (): Promise<StreamInfo> =>
-      subject === undefined
+    let asked = 0;
+    const ask = (): Promise<StreamInfo> => {
+      asked = ++this.#asked;
+      return subject === undefined
         ? streams.info(this.#name)
         : streams.info(this.#name, { subjects_filter: subject });
+    };
     let info = await this.#findOrCreate(streams, ask);
     for (let raises = 0; ; raises++) {
-      const { config, state } = info;
+      const { config } = info;
       if (config.republish?.dest !== `${this.#livePrefix}.>`) {
         throw new Error(
           `stream ${this.#name} does not republish to ${this.#livePrefix}.>; delete it, or change the option prefix`,
         );
       }
-      const lostItsEnd = epochOf(info) === this.#epoch && state.last_seq < seen;
+      const next = nextNumbering(info, known, seen);
       const changed = {
         ...config,
-        ...(lostItsEnd && { description: nextDescription(config) }),
+        ...(next && { description: descriptionOf(next) }),
         max_msgs_per_subject: raised(config.max_msgs_per_subject, this.#size),
         max_age: raised(config.max_age, this.#ttl * NS_PER_MS),
         max_bytes: raised(config.max_bytes ?? -1, this.#bytes),
       };
       if (
-        !lostItsEnd &&
+        next === undefined &&
         changed.max_msgs_per_subject === config.max_msgs_per_subject &&
         changed.max_age === config.max_age &&
         changed.max_bytes === (config.max_bytes ?? -1)
@@ -146,15 +174,22 @@ export class StreamLog {
       await sleep(portablePlatform, (1 + Math.random()) * PAUSE_MS * 2 ** raises);
       info = await ask();
     }
-    const epoch = epochOf(info);
-    if (epoch !== this.#epoch) this.#lastSeen = info.state.last_seq;
-    this.#epoch = epoch;
+    this.#apply(info, asked);
     return info;
+  }
+
+  /** Learns the epoch from an answer, unless this node knows the answer to a later request. */
+  #apply(info: StreamInfo, asked: number): void {
+    if (asked < this.#applied) return;
+    this.#applied = asked;
+    const epoch = epochOf(info);
+    if (epoch === this.#known?.epoch) return;
+    this.#known = { ...numberingOf(info)!, epoch, last: info.state.last_seq };
   }
 
   /** Rejects if the stream has another epoch. */
   async expect(epoch: string): Promise<void> {
-    if (epochOf(await this.open()) !== epoch) throw new Error('the stream was created again');
+    if (epochOf(await this.open()) !== epoch) throw new Error(CREATED_AGAIN);
   }
 
   #findOrCreate(
@@ -163,7 +198,8 @@ export class StreamLog {
   ): Promise<StreamInfo> {
     const config = {
       name: this.#name,
-      description: '@ws/hub, numbering 1',
+      // Of two nodes that create the stream, the second one gets an error for its other description.
+      description: descriptionOf({ id: crypto.randomUUID(), count: 1, after: 0 }),
       subjects: [`${this.#storedPrefix}.>`],
       max_msgs_per_subject: this.#size,
       max_age: this.#ttl * NS_PER_MS,
@@ -209,13 +245,23 @@ export class StreamLog {
     this.#ensured = undefined;
   }
 
-  /** @param maxBytes - Bound of the bytes that this node stores for the room. */
-  async publish(token: string, bytes: Uint8Array, maxBytes?: number): Promise<Position> {
+  /**
+   * @param maxBytes - Bound of the bytes that this node stores for the room.
+   * @returns Undefined if the stream was created again meanwhile: the epoch of the message is unknown.
+   */
+  async publish(
+    token: string,
+    bytes: Uint8Array,
+    maxBytes?: number,
+  ): Promise<Position | undefined> {
     const subject = `${this.#storedPrefix}.${token}`;
+    const known = this.#known!;
+    const seen = known.last;
     const { seq } = await this.#client.publish(subject, bytes);
-    this.#lastSeen = Math.max(seq, this.#lastSeen);
+    known.last = Math.max(seq, known.last);
     if (maxBytes !== undefined) this.#count(subject, seq, bytes.length, maxBytes);
-    return { epoch: this.#epoch!, offset: seq };
+    if (known !== this.#known || seq <= seen) return undefined;
+    return { epoch: known.epoch, offset: seq };
   }
 
   /** Counts a message, and drops the oldest ones of the room beyond its bound of bytes. */
@@ -247,12 +293,18 @@ export class StreamLog {
   position({ headers }: NatsMessage): { position: Position; previous: number } | undefined {
     const offset = Number(headers?.get('Nats-Sequence'));
     if (!(offset > 0)) return undefined;
-    this.#lastSeen = Math.max(offset, this.#lastSeen);
+    const known = this.#known!;
+    known.last = Math.max(offset, known.last);
     const previous = Number(headers!.get('Nats-Last-Sequence'));
-    return { position: { epoch: this.#epoch!, offset }, previous };
+    return { position: { epoch: known.epoch, offset }, previous };
   }
 
-  /** @param maxBytes - Bound of the bytes of the room. */
+  /**
+   * Reads messages of a room. A `since` of another epoch begins at the present numbering, so that a
+   * client gets no message of an earlier one again. A `since` without an epoch begins at the first message.
+   *
+   * @param maxBytes - Bound of the bytes of the room.
+   */
   async history(
     token: string,
     since: Position | undefined,
@@ -260,24 +312,40 @@ export class StreamLog {
     maxBytes: number = Infinity,
   ): Promise<HistoryAnswer> {
     const subject = `${this.#storedPrefix}.${token}`;
-    if (since !== undefined && since.epoch === this.#epoch) {
-      const { epoch, offset } = since;
-      const part = await this.#after(subject, offset, limit);
-      const follows = await this.#isWhole(subject, offset, epoch, part, maxBytes);
-      return { ...resultOf(part, limit, epoch, follows), last: offset };
+    for (let attempt = 1; ; attempt++) {
+      const isKnown = since !== undefined && since.epoch === this.#known?.epoch;
+      const before = isKnown ? undefined : await this.open(subject);
+      const epoch = before === undefined ? since!.epoch : epochOf(before);
+      const part =
+        before === undefined
+          ? await this.#after(subject, since!.offset, limit)
+          : await this.#first(subject, since, limit, before);
+      // The messages are of this epoch if the stream still has it after the read.
+      const after = await this.#stateFromNow();
+      if (epochOf(after) === epoch) {
+        const from = isKnown ? since.offset : 0;
+        const mayFollow = isKnown || (since === undefined && !part.isLast);
+        const follows = mayFollow && (await this.#isWhole(subject, from, after, part, maxBytes));
+        // The position of a room without messages. A `since` ahead of the stream is of another history.
+        const last = isKnown ? Math.min(from, after.state.last_seq) : before!.state.last_seq;
+        return { ...resultOf(part, limit, epoch, follows), last };
+      }
+      if (attempt === MAX_ATTEMPTS) throw new Error(CREATED_AGAIN);
     }
-    const info = await this.open(subject);
-    const epoch = epochOf(info);
-    // The position, if the room has no messages.
-    const end = { last: info.state.last_seq };
-    if (since === undefined) {
-      const last = await this.#lastOf(subject, limit, info);
-      if (last !== undefined) return { ...resultOf(last, limit, epoch, false), ...end };
-    }
-    const hasNone = (info.state.subjects?.[subject] ?? 0) === 0;
-    const part = hasNone ? NO_PART : await this.#from(subject, 1, limit);
-    const follows = since === undefined && (await this.#isWhole(subject, 0, epoch, part, maxBytes));
-    return { ...resultOf(part, limit, epoch, follows), ...end };
+  }
+
+  /** Reads the last messages of a room or, for a `since` of another epoch, the first ones. */
+  async #first(
+    subject: string,
+    since: Position | undefined,
+    limit: number,
+    info: StreamInfo,
+  ): Promise<Part> {
+    if ((info.state.subjects?.[subject] ?? 0) === 0) return NO_PART;
+    const last = since === undefined ? await this.#lastOf(subject, limit, info) : undefined;
+    if (last !== undefined) return last;
+    const isForeign = since !== undefined && since.epoch !== '';
+    return this.#from(subject, isForeign ? numberingOf(info)!.after + 1 : 1, limit);
   }
 
   /** Reads the first `limit` messages of a room after a sequence, one by one or by a consumer. */
@@ -324,7 +392,7 @@ export class StreamLog {
       const { num_pending: pending } = consumer;
       if (pending >= limit && (pending <= MAX_SURPLUS + 3 * limit || high - low <= 1)) {
         const messages = await this.#read(consumer, pending - limit, limit);
-        return { messages, ends: messages.length === limit };
+        return { messages, ends: messages.length === limit, isLast: true };
       }
       this.#delete(consumer);
       if (pending >= limit) [low, fromLow] = [start, pending];
@@ -407,12 +475,10 @@ export class StreamLog {
   async #isWhole(
     subject: string,
     after: number,
-    epoch: string,
+    info: StreamInfo,
     { messages: found, ends }: Part,
     maxBytes: number,
   ): Promise<boolean> {
-    const info = await this.#stateFromNow();
-    if (epochOf(info) !== epoch) return false;
     const { messages, first_seq: first, last_seq: last } = info.state;
     // The caller's position is ahead of the stream.
     if (after > last) return false;
@@ -457,12 +523,41 @@ function raised(current: number, wanted: number): number {
   return current <= 0 ? current : Math.max(current, wanted);
 }
 
-/** The epoch of a stream. After a stream lost its last messages, `open` changes its description. */
-function epochOf({ created, config }: StreamInfo): string {
-  return `${created} ${config.description}`;
+const CREATED_AGAIN = 'the stream was created again';
+
+/** The epoch of a stream that {@link StreamLog.open} has read. */
+function epochOf(info: StreamInfo): string {
+  const { id, count } = numberingOf(info)!;
+  return `${id} ${count}`;
 }
 
-function nextDescription({ description = '' }: StreamConfig): string {
-  const count = Number(/\d+$/.exec(description)?.[0] ?? 1);
-  return `@ws/hub, numbering ${count + 1}`;
+function descriptionOf({ id, count, after }: Numbering): string {
+  return `@ws/hub, epoch ${id}, numbering ${count} after ${after}`;
+}
+
+/** Undefined for a stream of the application, and for one of an earlier version of this package. */
+function numberingOf({ config: { description = '' } }: StreamInfo): Numbering | undefined {
+  const [, id, count, after] =
+    /^@ws\/hub, epoch ([\w-]+), numbering (\d+) after (\d+)$/.exec(description) ?? [];
+  return id === undefined ? undefined : { id, count: Number(count), after: Number(after) };
+}
+
+/**
+ * The numbering to write into the description, if the stream has none, or has lost its last messages.
+ * All nodes that notice a loss write the same count, so there is one new epoch.
+ *
+ * @param known - The numbering that this node knew before the request.
+ * @param seen - The largest sequence that this node had seen before the request.
+ */
+function nextNumbering(
+  info: StreamInfo,
+  known: Known | undefined,
+  seen: number,
+): Numbering | undefined {
+  const { last_seq: after } = info.state;
+  const now = numberingOf(info);
+  if (now === undefined) return { id: crypto.randomUUID(), count: 1, after };
+  if (now.id !== known?.id || now.count > known.count) return undefined;
+  const lostItsEnd = now.count < known.count || after < seen;
+  return lostItsEnd ? { id: now.id, count: known.count + 1, after } : undefined;
 }

@@ -9,10 +9,14 @@ import { nodeRedisDriver } from './node-redis.ts';
 /** Receives the reports of a {@link Connection}. */
 type ConnectionEvents = Omit<DriverEvents, 'broken' | 'lost'> & {
   lost(error: Error, lostSubscriptions: boolean): void;
+  /** The server has become a replica, or still is one. Called after `lost`. */
+  demoted(error: Error): void;
 };
 
 /** Message of the error for a command that was not sent. */
 const NOT_CONNECTED = 'Redis is not connected';
+/** Message of the error for a server that answers, but passes no message to the nodes of its primary. */
+const REPLICA = 'the server is a replica; the hub needs the primary';
 
 /** A connection to Redis. While the connection is lost, commands reject at once. */
 export class Connection {
@@ -23,13 +27,22 @@ export class Connection {
   /** When Redis last answered a command, in ms. */
   #answeredAt = -Infinity;
   #cancelSilenceTimer = (): void => {};
+  readonly #asksRole: boolean;
+  /** The driver whose server has last said that it is a primary. */
+  #wasPrimary: Driver | undefined;
+  /** Whether the server of the driver is a replica. */
+  #isReplica = false;
   readonly #events: ConnectionEvents;
   #checkTimer: unknown;
   /** Whether the last check found the client ready, or replaced one that was not ready twice. */
   #wasReady = true;
 
-  constructor(client: RedisClient, sharded: boolean, events: ConnectionEvents) {
+  /**
+   * @param asksRole - Whether {@link ping} asks for the role of the server: a replica answers a ping too.
+   */
+  constructor(client: RedisClient, sharded: boolean, asksRole: boolean, events: ConnectionEvents) {
     const createDriver = driverCreatorOf(client);
+    this.#asksRole = asksRole;
     this.#events = events;
     this.#create = () => {
       // Drops the events of a driver that was replaced.
@@ -37,7 +50,7 @@ export class Connection {
       const driver: Driver = createDriver(client, sharded, {
         ready: () => isCurrent() && events.ready(),
         message: (channel, frame) => isCurrent() && events.message(channel, frame),
-        broken: (error) => isCurrent() && this.#replace(error),
+        broken: (error) => isCurrent() && this.replace(error),
         moved: (channel) => isCurrent() && events.moved(channel),
         lost: (error, lostSubscriptions) => isCurrent() && this.#lost(error, lostSubscriptions),
       });
@@ -47,7 +60,7 @@ export class Connection {
   }
 
   get ready(): boolean {
-    return this.#driver.ready;
+    return this.#driver.ready && !this.#isReplica;
   }
 
   /** Connects, and keeps the connection alive until {@link destroy}. */
@@ -68,7 +81,11 @@ export class Connection {
         rejectLost = reject;
         if (this.#unanswered.size === 0) this.#watchSilence(ANSWER_MS);
         this.#unanswered.add(rejectLost);
-        command(this.#driver).then(resolve, reject);
+        const driver = this.#driver;
+        command(driver).then(resolve, (error: Error) => {
+          reject(error);
+          if (error.message.startsWith('READONLY')) this.#foundReplica(driver, error);
+        });
       });
     } finally {
       this.#unanswered.delete(rejectLost);
@@ -86,13 +103,31 @@ export class Connection {
     this.#cancelSilenceTimer = setAnswerTimer(portablePlatform, ms, () => {
       const left = this.#answeredAt + ANSWER_MS - portablePlatform.now();
       if (left > 0) this.#watchSilence(left);
-      else this.#replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
+      else this.replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
     });
   }
 
   /** Resolves when Redis has answered all earlier commands. */
-  ping(): Promise<unknown> {
-    return this.run((driver) => driver.ping());
+  async ping(): Promise<void> {
+    if (!this.#asksRole) return void (await this.run((driver) => driver.ping()));
+    const driver = this.#driver;
+    const role = String(await this.run(() => driver.call('INFO', 'replication')));
+    if (/^role:slave\b/m.test(role)) this.#foundReplica(driver, new Error(REPLICA));
+    else this.#wasPrimary = driver;
+  }
+
+  /**
+   * The server is a replica. The address may lead to the new primary by now, so replaces the driver at once.
+   * If it leads to a replica again, the next check replaces the driver.
+   */
+  #foundReplica(driver: Driver, error: Error): void {
+    if (driver !== this.#driver || this.#isReplica) return;
+    if (driver === this.#wasPrimary) this.replace(error);
+    else {
+      this.#isReplica = true;
+      this.#lost(error, false);
+    }
+    this.#events.demoted(error);
   }
 
   /** Ends the connection at once. */
@@ -104,21 +139,23 @@ export class Connection {
   }
 
   /**
-   * Sends a ping, which notices a silent network. Replaces a client that no longer reconnects, and a
-   * client that is not ready at two checks in a row: a client of the package `redis` is never ready
-   * while the server refuses one of its subscriptions.
+   * Sends a ping, which notices a silent network. Replaces a client of a replica, a client that no longer
+   * reconnects, and a client that is not ready at two checks in a row: a client of the package `redis` is
+   * never ready while the server refuses one of its subscriptions.
    */
   #check(): void {
     const { ready } = this;
     if (ready) {
       this.#driver.check?.();
       this.ping().catch(() => {});
-    } else if (this.#driver.ended || !this.#wasReady) this.#replace(undefined);
+    } else if (this.#isReplica || this.#driver.ended || !this.#wasReady) this.replace(undefined);
     this.#wasReady = ready || !this.#wasReady;
   }
 
-  #replace(error: Error | undefined): void {
+  /** Connects again, by a new driver. */
+  replace(error: Error | undefined): void {
     this.#cancelSilenceTimer();
+    this.#isReplica = false;
     const old = this.#driver;
     this.#driver = this.#create();
     old.destroy();

@@ -4,6 +4,9 @@ import { type Discover, discoverOf } from './cluster-clients.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
+export type { Backplane } from '../backplane/backplane.ts';
+export type { Position } from '../position.ts';
+
 export type { RedisClient } from './driver.ts';
 
 /** The options of {@link redisBackplane}. */
@@ -25,9 +28,9 @@ export interface RedisBackplaneOptions {
  *
  * A lost connection and a failover count as an outage; in a cluster, only for the rooms of their slots.
  * The client's user in Redis needs PUBLISH, SUBSCRIBE and UNSUBSCRIBE on channels that begin with
- * `prefix`; in a cluster SPUBLISH, SSUBSCRIBE, SUNSUBSCRIBE and CLUSTER SLOTS in their place. For rooms
- * with history, the user also needs EVAL, INFO, DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and XRANGE on
- * keys that begin with `prefix`.
+ * `prefix`; in a cluster SPUBLISH, SSUBSCRIBE, SUNSUBSCRIBE and CLUSTER SLOTS in their place. It needs INFO,
+ * because a server that becomes a replica counts as away. For rooms with history, the user also needs EVAL,
+ * DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and XRANGE on keys that begin with `prefix`.
  *
  * @param client - A client of the package `redis`, `ioredis` or `iovalkey`, for one server or for a
  *   cluster. The hub duplicates it, connects twice to the server or to each primary of the cluster,

@@ -99,20 +99,23 @@ const SMALL_BYTES = 16_384;
  * The script of a read of the history. The first read of a room creates its epoch.
  *
  * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings, the ttl of
- * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and entries: the
- * first after `since`; without `since`, the last; if `since` has another epoch, the first of the current
- * epoch.
+ * the epoch, the size of the history; in a cluster also a replication id. Returns the epoch, its last
+ * offset and entries: the first after `since`; without `since`, the last; if `since` has another epoch,
+ * the first of the current epoch; if it has none, the first of all. The stream may have more than the
+ * size, because XADD drops whole nodes of 100 entries.
  *
  * Redis serves no other client while the script runs, and a MiB takes 40 ms. So the script reads a few
  * entries at a time, until it has {@link PART_BYTES}.
  */
 export const historyScript = (
   isShard: boolean,
-): string => `${readRoom("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[6]' : undefined)}
+): string => `${readRoom("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[7]' : undefined)}
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 local from = ARGV[4]
-if from == '' then from = math.max(o - ARGV[2], 0)
+if from == '' then from = o - ARGV[2]
+elseif ARGV[3] == '' then from = 0
 elseif ARGV[3] ~= e then from = s end
+from = math.max(from, o - ARGV[6], 0)
 local found, bytes, limit = {}, 0, math.min(ARGV[2], ${PART_SIZE})
 while #found < limit and bytes < ${PART_BYTES} do
   local count = math.min(limit - #found, bytes < #found * ${SMALL_BYTES} + 1 and ${FEW} or 1)

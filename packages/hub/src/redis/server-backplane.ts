@@ -14,8 +14,8 @@ import { historyScript, publishScript } from './scripts.ts';
 
 /** Bound of the reads of histories at a time, because other commands wait for them in Redis. */
 const MAX_READS = 8;
-/** The `ttl` of a read without `keep`, in ms. */
-const TTL_MS = 300_000;
+/** The bounds of a read without `keep`. */
+const ANY: Keep = { size: Number.MAX_SAFE_INTEGER, ttl: 300_000 };
 /** Bound of the channels that are subscribed at a time. */
 const MAX_CHANGES = 1_000;
 /** Longest wait of `close` for the answers to publications, in ms. */
@@ -55,20 +55,24 @@ export class ServerBackplane implements Backplane {
     this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH', isShard);
     this.#historyScript = historyScript(isShard);
     const ready = (): void => void this.#restore();
-    this.#commands = new Connection(client, sharded, {
+    // A primary of a cluster that has become a replica loses its slots.
+    this.#commands = new Connection(client, sharded, !isShard, {
       ready,
       // `#commands` has no subscriptions.
       lost: (error) => this.#down(error),
+      // The other connection is to the same server.
+      demoted: (error) => this.#subscriber.replace(error),
       message: () => {},
       moved: () => {},
     });
-    this.#subscriber = new Connection(client, sharded, {
+    this.#subscriber = new Connection(client, sharded, false, {
       ready,
       lost: (error, lostSubscriptions) => {
         if (lostSubscriptions) this.#subscribed.clear();
         this.#mayHaveMissed = true;
         this.#down(error);
       },
+      demoted: () => {},
       message: (name, frame) => this.#receive(name, frame),
       moved: (name) => this.#moved(name),
     });
@@ -146,12 +150,13 @@ export class ServerBackplane implements Backplane {
     channel: string,
     since: Position | undefined,
     limit: number,
-    keep: Pick<Keep, 'ttl'> = { ttl: TTL_MS },
+    keep: Keep = ANY,
     asking = false,
     from = '',
   ): Promise<HistoryAnswer> {
     const [epochOfSince, offset] = [since?.epoch ?? '', String(since?.offset ?? '')];
-    const args = [String(limit), epochOfSince, offset, String(epochTtl(keep)), from];
+    const bounds = [String(epochTtl(keep)), String(keep.size)];
+    const args = [String(limit), epochOfSince, offset, ...bounds, from];
     const [epochBytes, last, entries] = (await this.#reads.run(() =>
       this.#eval(this.#historyScript, channel, args, asking),
     )) as [RedisBytes, number, Entry[]];
@@ -241,8 +246,8 @@ export class ServerBackplane implements Backplane {
     if (this.#restoring) return;
     this.#restoring = true;
     const refused = new Map<string, Error>();
-    // Only one connection may have been lost so far. The pings find out whether the other one works.
-    // Without them, its later loss would be a second outage with a second gap.
+    // Only one connection may have been lost so far. The pings find out whether the other one works, and
+    // whether the server is a primary. Without them, a later loss would be a second outage with a second gap.
     await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
       // The hub may change its channels meanwhile, so compare them again.

@@ -11,6 +11,7 @@ import {
 } from '@ws/conn/internal';
 import { checkFunction, checkText } from '../arguments.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
+import { observe } from '../observe.ts';
 import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
 import { checkPosition, type Position } from '../position.ts';
 import { infoText, MAX_SESSION_BYTES } from '../presence/presence.ts';
@@ -49,20 +50,23 @@ export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
   /** Undefined for a join without options. */
   readonly resume: Resume<Data> | undefined;
+  /** Ends the wait. */
+  release: (() => void) | undefined;
 }
 
-/** A session about which a function of the application has not decided yet. */
-export interface AskedJoin<Data> {
-  readonly session: Session<Data>;
+/** A question to a function of the application, about a session in a room, without an answer yet. */
+export interface Decision {
   readonly room: string;
+  /** Whether the session had to leave the room meanwhile: the answer may be older. */
+  isRevoked: boolean;
 }
 
 /** Admits or refuses joins: by their arguments, by the bounds of rooms, and by the option `mayJoin`. */
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The joins that wait for a decision. `everywhere.close` of a room closes these sessions too. */
-  readonly pending: Set<AskedJoin<Data>> = new Set();
+  /** The decisions without an answer. */
+  readonly #decisions = new Map<Session<Data>, Set<Decision>>();
   /** Number of nested calls of {@link decide}. */
   #deciding = 0;
 
@@ -91,6 +95,7 @@ export class Joins<Data> {
       if (pending !== undefined) {
         if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
         session.joining!.delete(name);
+        pending.release?.();
         pending.resume?.cancel();
         const joined = this.join(session, name, options, isAdmitted);
         pending.result.resolve(joined);
@@ -116,6 +121,17 @@ export class Joins<Data> {
    * @throws {@link RoomRefusedError} when the option throws, or joins rooms in a circle.
    */
   decide<T>(option: string, session: Session<Data>, room: string, ask: () => T): T {
+    const decision = this.addDecision(session, room);
+    try {
+      const answer = this.#decide(option, session, room, ask);
+      if (decision.isRevoked) throw leftError(room);
+      return answer;
+    } finally {
+      this.removeDecision(session, decision);
+    }
+  }
+
+  #decide<T>(option: string, session: Session<Data>, room: string, ask: () => T): T {
     try {
       if (this.#deciding === MAX_DECIDING) {
         throw new RangeError('mayJoin or presence joins rooms in a circle');
@@ -133,26 +149,51 @@ export class Joins<Data> {
     }
   }
 
-  /** Makes a session {@link pending} until `decision` settles. */
-  decideLater(session: Session<Data>, room: string, decision: PromiseLike<unknown>): void {
-    const join = { session, room };
-    this.pending.add(join);
-    const decided = (): void => void this.pending.delete(join);
-    decision.then(decided, decided);
+  /** A function of the application is asked about a session. Call {@link removeDecision} later. */
+  addDecision(session: Session<Data>, room: string): Decision {
+    const decision: Decision = { room, isRevoked: false };
+    const decisions = this.#decisions.get(session);
+    if (decisions !== undefined) decisions.add(decision);
+    // After the end of the session, nothing would remove the entry.
+    else if (session.state === 'open') this.#decisions.set(session, new Set([decision]));
+    return decision;
+  }
+
+  removeDecision(session: Session<Data>, decision: Decision): void {
+    const decisions = this.#decisions.get(session);
+    if (decisions?.delete(decision) === true && decisions.size === 0) {
+      this.#decisions.delete(session);
+    }
+  }
+
+  /** The sessions about which the application may still decide. `everywhere.close` of a room closes them. */
+  *undecided(room: string): Generator<Session<Data>> {
+    for (const [session, decisions] of this.#decisions) {
+      if ([...decisions].some((decision) => decision.room === room)) yield session;
+    }
+  }
+
+  /** The application ends the membership of a session, perhaps before it has begun: answers are outdated. */
+  revoke(session: Session<Data>, name: string): void {
+    for (const decision of this.#decisions.get(session) ?? []) {
+      if (decision.room === name) decision.isRevoked = true;
+    }
   }
 
   /** Rejects the joins of a session that has ended. */
   cancelAll(session: Session<Data>): void {
+    this.#decisions.delete(session);
     for (const name of session.joining?.keys() ?? []) {
       this.cancel(session, name, () => new SessionClosedError('session.join'));
     }
   }
 
   /** Rejects a join that waits for a decision, if there is one. */
-  cancel(session: Session<Data>, name: string, reason: () => Error): void {
+  cancel(session: Session<Data>, name: string, reason: () => Error = () => leftError(name)): void {
     const pending = session.joining?.get(name);
     if (pending === undefined) return;
     session.joining!.delete(name);
+    pending.release?.();
     pending.resume?.cancel();
     pending.result.reject(reason());
   }
@@ -221,13 +262,14 @@ export class Joins<Data> {
     this.cancel(session, name, () => new RoomRefusedError(name, 'joined within mayJoin'));
     session.joining ??= new Map();
     const { joining } = session;
-    const join: PendingJoin<Data> = { result: new Deferred(), resume };
+    const join: PendingJoin<Data> = { result: new Deferred(), resume, release: undefined };
     const { result } = join;
     // A resume may reject after the decision.
     if (resume !== undefined) void markHandled(result.promise);
     joining.set(name, join);
+    const asked = this.addDecision(session, name);
     const decided = (enter: () => Promise<Joined<Data>>): void => {
-      if (joining.get(name) !== join) return;
+      this.removeDecision(session, asked);
       joining.delete(name);
       try {
         result.resolve(enter());
@@ -237,14 +279,18 @@ export class Joins<Data> {
         result.reject(error);
       }
     };
-    this.decideLater(session, name, decision);
-    decision.then(
+    const release = observe(
+      decision,
       () => decided(() => this.#enterAdmitted(session, name, resume)),
       (error) =>
         decided(() => {
           throw error;
         }),
     );
+    join.release = () => {
+      this.removeDecision(session, asked);
+      release();
+    };
     return result.promise;
   }
 
@@ -301,16 +347,24 @@ function admit<Data>(
     const value: unknown = mayJoin(session, room);
     return [value, isThenable(value)];
   });
-  if (!isPromise) {
-    checkAdmits(room, answer);
-    return undefined;
-  }
+  if (isPromise) return untilAdmitted(room, answer);
+  checkAdmits(room, answer);
+  return undefined;
+}
+
+/** A function of its own, so that the application's promise does not keep the session. See {@link observe}. */
+function untilAdmitted(room: string, answer: unknown): Promise<void> {
   return Promise.resolve(answer).then(
     (value) => checkAdmits(room, value),
     (cause) => {
       throw new RoomRefusedError(room, 'mayJoin rejected', { cause });
     },
   );
+}
+
+/** The session has left the room before the application has decided about its join. */
+function leftError(room: string): RoomRefusedError {
+  return new RoomRefusedError(room, 'left before the decision');
 }
 
 /** @throws {@link RoomRefusedError} unless the answer is `true`. */

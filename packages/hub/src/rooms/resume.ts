@@ -17,7 +17,7 @@ import type { Rooms } from './rooms.ts';
 
 /** Bound of the states of a join. The join is refused when the history reaches back to none of them. */
 const MAX_STATES = 3;
-/** A position of no history. A read from it begins with the oldest message. */
+/** A position of another history. A read from it begins with the oldest message of the present epoch. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 
 /**
@@ -80,6 +80,8 @@ export class Resume<Data> {
    * is the member's info.
    */
   hidden: { shown: string | undefined } | undefined;
+  /** Set for a session that was a member before this join, with its resume of that time. */
+  membership: { readonly earlier: Resume<Data> | undefined } | undefined;
 
   constructor(
     hub: Sessions<Data>,
@@ -243,7 +245,25 @@ export class Resume<Data> {
       throw new RoomRefusedError(this.#name, text);
     } catch (error) {
       if (this.isReading) this.#hub.joinFailed(this.#session, error);
-      this.#refuse(error);
+      if (this.isReading && this.membership !== undefined) this.#keepMember(error);
+      else this.#refuse(error);
+    }
+  }
+
+  /** Rejects the join of a session that was a member before, and stays one. */
+  #keepMember(error: unknown): void {
+    const queue = this.#live.takeAll();
+    const { earlier } = this.membership!;
+    // After a state, or with an emptied queue, the session lacks messages.
+    const isWhole = !this.#saidWhole && !this.#mustReread;
+    this.#fail(error);
+    if (!isWhole) return this.#lose();
+    this.#audience!.setResume(this.#session, earlier);
+    for (const publication of queue) {
+      if (earlier !== undefined) earlier.take(publication);
+      else if (isFor(publication, this.#session)) {
+        this.#session.deliver(publication.message, publication.key);
+      }
     }
   }
 
@@ -333,6 +353,8 @@ export class Resume<Data> {
   async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
     if (this.#hub.settings.room(this.#name).history === undefined) {
+      // From the answer to the join on, the session gets what other nodes publish.
+      await this.#hub.withLink((link) => link.untilSubscribed(this.#name));
       return { isWhole: since === undefined, missed: 0 };
     }
     try {
@@ -397,17 +419,15 @@ export class Resume<Data> {
   /** Reads the messages after `since`, or the last ones of them if they exceed the option `limit`. */
   async #readSince(since: Position): Promise<MissedPart | undefined> {
     const { limit } = this.#options;
-    // The epoch of a client without a position is empty.
-    const start = since.epoch === '' ? BEFORE_ALL : since;
-    const part = await this.#read(start);
+    const part = await this.#read(since);
     const { length } = part.messages;
-    // The history has not reached `start` yet, so `start` is of another history.
-    const isGone = length === 0 && !part.isWhole && !isNext(part, start);
+    // The history has not reached `since` yet, so `since` is of another history.
+    const isGone = length === 0 && !part.isWhole && !isNext(part, since);
     if (limit === undefined) return isGone ? this.#read(BEFORE_ALL) : part;
     if (!isGone && !part.hasMore && length <= limit) return part;
     const last = await this.#readLast(limit);
     const hasAll = part.isWhole && last !== undefined && last.firstOffset! <= part.firstOffset!;
-    if (hasAll) return this.#read(start);
+    if (hasAll) return this.#read(since);
     this.#exceedsLimit = true;
     return last;
   }

@@ -1,5 +1,7 @@
 import type { MessageData, PreparedMessage } from '@ws/conn';
+import { addHabits, type Facts, type Habits } from '@ws/conn/internal';
 import type { PublishOptions } from '../delivery/publish-options.ts';
+import { ROOM_FACTS, ROOM_HABITS } from '../habits.ts';
 import type { HistoryQuery, Kept } from '../history/room-history.ts';
 import type { Position } from '../position.ts';
 import type { JSONValue, Presences } from '../presence/room-presence.ts';
@@ -44,7 +46,12 @@ export interface Joined<Data = unknown> {
  * console.log((await client.readMessage()).text()); // hello all
  * ```
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Room<Data = unknown, Info = JSONValue> {
+  static {
+    addHabits(this.prototype, 'room', ROOM_HABITS, ROOM_FACTS);
+  }
+
   readonly name: string;
   readonly #rooms: Rooms<Data>;
 
@@ -123,3 +130,9 @@ export class Room<Data = unknown, Info = JSONValue> {
     return this.#rooms.reads.history(this.name, query);
   }
 }
+
+/** What a Room has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface Room<Data = unknown, Info = JSONValue>
+  extends Habits<typeof ROOM_HABITS>,
+    Facts<typeof ROOM_FACTS> {}

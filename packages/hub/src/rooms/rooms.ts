@@ -107,12 +107,18 @@ export class Rooms<Data> {
   /** The members of a room, and the sessions that it may admit. */
   admissible(name: string): ReadonlySet<Session<Data>> {
     const sessions = new Set(this.membersOf(name));
-    for (const join of this.joins.pending) if (join.room === name) sessions.add(join.session);
+    for (const session of this.joins.undecided(name)) sessions.add(session);
     return sessions;
   }
 
+  /** See `Session.leave`. Also revokes what the application is asked about the session in this room. */
+  revoke(session: Session<Data>, name: string): void {
+    this.joins.revoke(session, name);
+    this.leave(session, name);
+  }
+
   leave(session: Session<Data>, name: string): void {
-    this.joins.cancel(session, name, () => new RoomRefusedError(name, 'left before the decision'));
+    this.joins.cancel(session, name);
     if (!session.isIn(name)) return;
     session.left(name);
     const record = this.#records.get(name)!;
@@ -425,6 +431,7 @@ export class Rooms<Data> {
     if (resume === undefined) return this.#joined(name);
     const { audience } = this.#records.get(name)!;
     if (audience.resumeOf(session)?.isReading) throw new RoomRefusedError(name, 'is resuming');
+    resume.membership = { earlier: audience.resumeOf(session) };
     resume.hold(audience);
     return resume.start();
   }

@@ -3,8 +3,9 @@
  *
  * @module rooms
  */
+
 import type { ConnLike, StandardSchema } from '@ws/conn';
-import { checkOptionNames, duration } from '@ws/conn/internal';
+import { addHabits, checkOptionNames, duration, type Habits } from '@ws/conn/internal';
 import {
   type Contract,
   contract,
@@ -18,11 +19,48 @@ import {
 } from '@ws/rpc';
 import { withRoomHandlers, withRooms } from '@ws/rpc/internal';
 import type { ConnectContext } from '../events.ts';
+import { SERVER_HABITS } from '../habits.ts';
 import type { Hub } from '../hub.ts';
 import type { HubOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 import { RoomServer } from './room-server.ts';
 import type { RoomTable } from './room-table.ts';
+
+export type {
+  CloseHandler,
+  CloseInfo,
+  Conn,
+  ConnLike,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageReader,
+  MessageStreams,
+  MessageWriter,
+  PingPongHandler,
+  Role,
+} from '@ws/conn';
+export type { Peer } from '@ws/rpc';
+export type {
+  ConnectContext,
+  ConnectQuery,
+  Everywhere,
+  Hub,
+  HubCloseResult,
+  HubStats,
+  Joined,
+  JSONValue,
+  Kept,
+  Position,
+  PresenceChange,
+  Presences,
+  Present,
+  Room,
+  Session,
+  Waiting,
+} from '../index.ts';
 
 export type { May, RoomRules, RoomTable } from './room-table.ts';
 
@@ -55,7 +93,8 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
 }
 
 /** Rooms that clients join, with their hub. */
-export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
+export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>>
+  extends Habits<typeof SERVER_HABITS> {
   /**
    * The hub, for calls by your server. In a room of the table, your server publishes JSON:
    * `hub.room(name).publishJSON(value)`.
@@ -82,9 +121,6 @@ export interface RoomsServer<Data, C extends Definitions, Infos = Record<string,
 
 const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'streams', 'timeout'];
 
-// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
-type None = {};
-
 /**
  * Creates a hub for clients that join rooms, publish, and get missed messages after a break. The client
  * is `roomsOf` of `@ws/rpc/rooms`, or any program that speaks JSON-RPC 2.0.
@@ -108,7 +144,7 @@ type None = {};
 export function serveRooms<Data = unknown, Infos = Record<string, unknown>>(
   table: RoomTable<Data, Infos>,
   options?: ServeRoomsOptions<Data> & { readonly contract?: undefined },
-): RoomsServer<Data, None, Infos>;
+): RoomsServer<Data, Record<never, never>, Infos>;
 /** As above, with your own contract on the same connections. */
 export function serveRooms<
   Data,
@@ -124,7 +160,12 @@ export function serveRooms<Data>(
   table: RoomTable<Data>,
   options: object = {},
 ): RoomsServer<Data, never> {
-  const given: Partial<ContractServeOptions<Data, None, None>> & { handlers?: object } = options;
+  const given: Partial<ContractServeOptions<Data, Record<never, never>, Record<never, never>>> & {
+    handlers?: object;
+  } = options;
+  if (typeof (given as { start?: unknown }).start === 'function') {
+    throw new TypeError('serveRooms: write serveRooms(table, { hub: { backplane } })');
+  }
   checkOptionNames('serveRooms', given, NAMES, 'ignore');
   const { hub = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;
@@ -136,12 +177,17 @@ export function serveRooms<Data>(
   );
   const all = withRoomHandlers('serveRooms', handlers, own.server, server.handlers);
   server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency, streams }));
-  return {
+  const rooms: Omit<RoomsServer<Data, never>, keyof Habits<typeof SERVER_HABITS>> = {
     hub: server.hub,
     handler: server.hub.handler,
     // Not `own.peer`: the contract may be of another copy of `@ws/rpc`, which knows none of the
     // connections.
-    peer: (session) => merged.peer(session) as never,
+    peer: (session) => {
+      if (given.contract !== undefined) return merged.peer(session) as never;
+      throw new TypeError(
+        'peer: write the contract too, serveRooms(table, { contract, handlers })',
+      );
+    },
     emit: async (room, event, value) => {
       if (own.client[event?.name as never] !== event) {
         throw new TypeError(
@@ -151,4 +197,6 @@ export function serveRooms<Data>(
       await server.emit(room, event.encode(value));
     },
   };
+  addHabits(rooms, 'rooms', SERVER_HABITS);
+  return rooms as RoomsServer<Data, never>;
 }

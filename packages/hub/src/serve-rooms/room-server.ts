@@ -3,7 +3,6 @@ import {
   addAbortListener,
   Deferred,
   formatJSON,
-  isThenable,
   kind,
   removeAbortListener,
 } from '@ws/conn/internal';
@@ -23,12 +22,12 @@ import {
   ROOM_REFUSED,
   type RoomMethods,
 } from '@ws/rpc/internal';
-import { checkText, eventNameOf, jsonOf, prepare } from '../arguments.ts';
+import { bytesAbove, checkText, dataOf, eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
 import type { Position } from '../position.ts';
-import type { JoinOptions } from '../rooms/joins.ts';
+import type { Decision, JoinOptions } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -39,6 +38,10 @@ import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room
 
 /** Longest result of the option `stamp`, in bytes of JSON. */
 const MAX_STAMP_BYTES = 1_024;
+/** Largest `state`, as the hub bounds it. */
+const MAX_STATE_BYTES = 1_048_576;
+/** Bound of the calls of `mayJoin` for one join, whose answers the application takes back. */
+const MAX_ASKED = 3;
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
 
@@ -97,7 +100,10 @@ export class RoomServer<Data> {
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
     // A question to the application may never have an answer, so its request may never end.
-    this.hub.on('disconnect', (session) => void this.#requests.delete(session));
+    this.hub.on('disconnect', (session) => {
+      this.#requests.get(session)?.end();
+      this.#requests.delete(session);
+    });
     this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
@@ -107,13 +113,50 @@ export class RoomServer<Data> {
   #roomOptions(table: RoomTable<Data>, hasBackplane: boolean): Record<string, RoomOptions<Data>> {
     const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
       messageText(message, room, position);
-    return Object.fromEntries(
+    const ofTable = Object.fromEntries(
       Object.entries(table).map(([key, { history, presence, schema, state }]) => {
         const accept: RoomOptions['accept'] = (message, room) =>
           this.#accept(message, room, schema);
         const delivery = hasBackplane ? 'through' : 'local-first';
-        return [key, { history, presence, form, accept, delivery, state: state && stateOf(state) }];
+        return [
+          key,
+          { history, presence, form, accept, delivery, state: state && this.#stateOf(key, state) },
+        ];
       }),
+    );
+    return { '*': { accept: (message, room) => this.#acceptOutside(message, room) }, ...ofTable };
+  }
+
+  /** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
+  #stateOf(
+    key: string,
+    state: NonNullable<KeyRules<Data>['state']>,
+  ): NonNullable<RoomOptions['state']> {
+    return async (room, { position, signal }) => {
+      try {
+        const value = await state(room, { signal });
+        const text = stateText(room, position, dataOf(value, `rooms[${quoted(key)}].state`));
+        const bytes = bytesAbove(text, MAX_STATE_BYTES);
+        if (bytes === undefined) return text;
+        // Later calls would get no smaller state, so the client must not ask again.
+        const why = `the state of the room has ${bytes} bytes, of at most ${MAX_STATE_BYTES}`;
+        const error = new RpcError(ErrorCode.InternalError, why);
+        this.#sessions.reportTogether('states were too large', error);
+        throw error;
+      } catch (cause) {
+        throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
+      }
+    };
+  }
+
+  /**
+   * Checks a message that the application publishes in a room outside of the table. Only the
+   * application can join a session to one, so without a member its name is a mistake.
+   */
+  #acceptOutside(message: PreparedMessage, room: string): PreparedMessage {
+    if (this.hub.room(room).members.size > 0) return message;
+    throw new TypeError(
+      `publish: no key of the table fits ${quoted(room)}, and no session of this node is in it`,
     );
   }
 
@@ -158,7 +201,8 @@ export class RoomServer<Data> {
 
   /** Sends an event to the members of a room, on all nodes. */
   emit(room: string, text: string): Promise<unknown> {
-    if (this.#rulesOf(room) === undefined) return this.hub.room(room).publish(text);
+    const isOutside = this.#rulesOf(room) === undefined;
+    if (isOutside) return this.#sessions.rooms.publish(room, text, {}, true);
     return this.#sessions.rooms.emit(room, asIs(text), false);
   }
 
@@ -177,7 +221,12 @@ export class RoomServer<Data> {
   #requestsOf(session: Session<Data>): ClientRequests {
     const known = this.#requests.get(session);
     if (known !== undefined) return known;
-    const requests = new ClientRequests(() => {
+    const { joins } = this.#sessions.rooms;
+    const decisions = {
+      add: (room: string) => joins.addDecision(session, room),
+      remove: (decision: Decision) => joins.removeDecision(session, decision),
+    };
+    const requests = new ClientRequests(decisions, () => {
       if (requests.isIdle) this.#requests.delete(session);
     });
     this.#requests.set(session, requests);
@@ -205,11 +254,15 @@ export class RoomServer<Data> {
     const { joining } = request.requests;
     const earlier = joining.get(room);
     if (earlier !== undefined) return earlier;
-    if (!session.isIn(room)) {
+    for (let asked = 0; !session.isIn(room); asked++) {
       this.#checkCount(session);
+      // A function that always takes back what it is asked for would be called without an end.
+      if (asked === MAX_ASKED) throw busyError();
+      if (request.decision !== undefined) request.decision.isRevoked = false;
       await this.#ask('mayJoin', rules, session, room, request);
-      this.#checkCount(session);
+      if (request.decision?.isRevoked !== true) break;
     }
+    if (!session.isIn(room)) this.#checkCount(session);
     const join: Joining = { ended: new Deferred(), isLeft: false };
     joining.set(room, join);
     const giveUp = (): void => this.#leaveNow(session, room);
@@ -260,7 +313,7 @@ export class RoomServer<Data> {
 
   #leaveNow(session: Session<Data>, room: string): void {
     this.#leaving = [session, room];
-    session.leave(room);
+    this.#sessions.rooms.leave(session, room);
     this.#leaving = undefined;
   }
 
@@ -283,8 +336,8 @@ export class RoomServer<Data> {
       rules.schema === undefined
         ? this.#textOf(data, request)
         : await this.#checkedText(rules, session, { room, id, data }, request);
-    // The application may have ended the membership meanwhile.
-    if (!session.isIn(room)) throw refusedError();
+    // The application may have ended the membership meanwhile, and the client may have a new one.
+    if (!session.isIn(room) || request.decision?.isRevoked === true) throw refusedError();
     const kept = keptText(id, text, this.#stampOf(rules, session));
     try {
       const published = this.#sessions.rooms.publish(room, kept, {}, true);
@@ -302,10 +355,10 @@ export class RoomServer<Data> {
    *
    * @throws {@link RpcError} when `stamp` throws, or returns a value that is too long or no JSON.
    */
-  #stampOf({ stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
+  #stampOf({ key, stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
     if (stamp === undefined) return undefined;
     try {
-      const text = jsonOf(stamp(session), 'stamp');
+      const text = dataOf(stamp(session), `rooms[${quoted(key)}].stamp`);
       checkText('stamp', text, 1, MAX_STAMP_BYTES);
       return text;
     } catch (error) {
@@ -362,9 +415,7 @@ export class RoomServer<Data> {
       const question = `${name} of ${quoted(room)}`;
       const answer =
         typeof may === 'function'
-          ? await request.requests.ask(question, request, this.#timeout, () =>
-              this.#decision(name, session, room, may(session, room)),
-            )
+          ? await request.requests.ask(question, request, this.#timeout, () => may(session, room))
           : may;
       if (answer === true) return;
       isIntended = answer === false;
@@ -381,14 +432,6 @@ export class RoomServer<Data> {
     if (name === 'mayJoin') this.#sessions.joinFailed(session, refusal);
     else if (!isIntended) this.#sessions.reportTogether('publications were refused', refusal);
     throw refusedError();
-  }
-
-  /** Registers a pending `mayJoin`, so that `everywhere.close` of the room closes the session too. */
-  #decision(name: string, session: Session<Data>, room: string, answer: unknown): unknown {
-    if (name === 'mayJoin' && isThenable(answer)) {
-      this.#sessions.rooms.joins.decideLater(session, room, answer);
-    }
-    return answer;
   }
 
   /**
@@ -448,19 +491,6 @@ export class RoomServer<Data> {
     if ((session === leaving && room === name) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
   }
-}
-
-/** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
-function stateOf<Data>(
-  state: NonNullable<KeyRules<Data>['state']>,
-): NonNullable<RoomOptions['state']> {
-  return async (room, { position, signal }) => {
-    try {
-      return stateText(room, position, jsonOf(await state(room, { signal }), 'state'));
-    } catch (cause) {
-      throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
-    }
-  };
 }
 
 /** Whether `error` is a RoomRefusedError, of any copy of this package. */

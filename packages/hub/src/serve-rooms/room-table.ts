@@ -1,5 +1,5 @@
 import type { StandardSchema } from '@ws/conn';
-import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checkOptionNames, kind, nearName } from '@ws/conn/internal';
 import { checkIsSchema } from '@ws/rpc/internal';
 import { checkFunction } from '../arguments.ts';
 import { byPattern, type RoomOptions } from '../options.ts';
@@ -80,6 +80,12 @@ export function rulesByName<Data>(
   if (typeof table !== 'object' || table === null) {
     throw new TypeError(`serveRooms: expected an object of rooms, got ${kind(table)}`);
   }
+  const { rooms } = table as { rooms?: object };
+  if (Array.isArray(table) || (rooms !== undefined && !('mayJoin' in Object(rooms)))) {
+    throw new TypeError(
+      "serveRooms: the first argument is the table itself; write serveRooms({ 'chat/*': { mayJoin: true } })",
+    );
+  }
   return byPattern(
     Object.entries(table).map(([key, given]) => {
       checkRules(`rooms[${JSON.stringify(key)}]`, given);
@@ -88,8 +94,23 @@ export function rulesByName<Data>(
   );
 }
 
+/** Names that belong elsewhere, or that others have. */
+const RULE_HINTS: Readonly<Record<string, string>> = {
+  from: 'use stamp, which says who publishes',
+  last: 'it is an option of join, rooms.join(room, { last })',
+  replay: 'it is an option of join, rooms.join(room, { last })',
+  size: 'use history: { size }',
+  ttl: 'use history: { ttl }',
+  user: 'use stamp, which says who publishes',
+  validate: 'use schema',
+};
+
+function ruleHint(name: string, known: readonly string[]): string | undefined {
+  return Object.hasOwn(RULE_HINTS, name) ? RULE_HINTS[name] : nearName(name, known);
+}
+
 function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {
-  checkOptionNames(owner, rules, NAMES, 'ignore');
+  checkOptionNames(owner, rules, NAMES, 'ignore', ruleHint);
   const { schema, mayJoin, mayPublish, members = false, presence } = rules;
   if (schema !== undefined) checkIsSchema(`${owner}.schema`, schema);
   if (mayJoin === undefined) {

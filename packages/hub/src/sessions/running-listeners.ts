@@ -5,23 +5,31 @@ import { Deferred } from '@ws/conn/internal';
 export class RunningListeners {
   /** Number of pending calls. */
   count = 0;
-  /** Number of pending calls that began before the close of the hub. */
-  early = 0;
+  /** Number of pending calls that began before the close of the hub, by event. */
+  readonly early: Map<string, number> = new Map();
   /** Resolves when no call is pending. */
   #idle: Deferred<void> | undefined;
 
-  /** Counts `work` until it settles. `work` must not reject. */
-  add(work: Promise<unknown>, isEarly: boolean): Promise<unknown> {
-    this.#addToCounts(1, isEarly);
+  /**
+   * Counts `work` until it settles. `work` must not reject.
+   *
+   * @param event - What called the listener, for {@link early}; undefined for a later call.
+   */
+  add(work: Promise<unknown>, event: string | undefined): Promise<unknown> {
+    this.count++;
+    this.#countEarly(event, 1);
     return work.finally(() => {
-      this.#addToCounts(-1, isEarly);
+      this.count--;
+      this.#countEarly(event, -1);
       if (this.count === 0) this.#idle?.resolve();
     });
   }
 
-  #addToCounts(change: number, isEarly: boolean): void {
-    this.count += change;
-    if (isEarly) this.early += change;
+  #countEarly(event: string | undefined, change: number): void {
+    if (event === undefined) return;
+    const count = (this.early.get(event) ?? 0) + change;
+    if (count > 0) this.early.set(event, count);
+    else this.early.delete(event);
   }
 
   /** Resolves when no call is pending, or after `ms`. */
@@ -33,12 +41,17 @@ export class RunningListeners {
     await idle.promise;
     cancel();
   }
+
+  /** Ends {@link untilIdle}. */
+  stopWaiting(): void {
+    this.#idle?.resolve();
+  }
 }
 
-/** The error that says why `hub.close()` waits. */
-export function waitError(count: number): Error {
-  const what = count === 1 ? '1 listener that has' : `${count} listeners that have`;
+/** The error that says why `hub.close()` waits: for pending calls of the listeners of events. */
+export function waitError(early: ReadonlyMap<string, number>): Error {
+  const names = Array.from(early, ([event, count]) => `${count} of ${event}`).join(', ');
   return new Error(
-    `hub.close() waits for ${what} not settled; in a listener, call it without await: each would wait for the other until timeout`,
+    `hub.close() waits for listeners that have not settled (${names}); in a listener, write void hub.close(): with await each waits for the other until timeout`,
   );
 }

@@ -9,14 +9,18 @@ import {
   type PreparedMessage,
 } from '@ws/conn';
 import {
+  addHabits,
   type ConnInternals,
   checked,
   Deferred,
+  type Facts,
+  type Habits,
   internalsOf,
   schedulerOf,
   TurnCallback,
 } from '@ws/conn/internal';
 import { checkKeyedOptions, checkNoEvent, jsonOf, MAX_DELAY_MS, prepare } from '../arguments.ts';
+import { SESSION_FACTS, SESSION_HABITS } from '../habits.ts';
 import type { OverflowPolicy } from '../options.ts';
 import type { JoinOptions, PendingJoin } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
@@ -50,7 +54,12 @@ const MESSAGE_COST = 64;
  * console.log((await client.readMessage()).text(), session.rooms.size); // welcome 1
  * ```
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Session<Data = unknown> {
+  static {
+    addHabits(this.prototype, 'session', SESSION_HABITS, SESSION_FACTS);
+  }
+
   /** Unique in this hub. */
   readonly id: string;
   /**
@@ -245,7 +254,7 @@ export class Session<Data = unknown> {
    * a long delivery of earlier messages is in progress. No effect when the session is not in the room.
    */
   leave(room: string): void {
-    this.#hub.rooms.leave(this, room);
+    this.#hub.rooms.revoke(this, room);
   }
 
   /**
@@ -551,3 +560,9 @@ export class Session<Data = unknown> {
     else this.#sendAfter(undefined);
   }
 }
+
+/** What a Session has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface Session<Data = unknown>
+  extends Habits<typeof SESSION_HABITS>,
+    Facts<typeof SESSION_FACTS> {}

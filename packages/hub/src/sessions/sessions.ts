@@ -34,6 +34,7 @@ import { type ConnectContext, type HubEvents, Listeners } from '../events.ts';
 import type { AskListener } from '../everywhere/everywhere.ts';
 import {
   type ClosePlan,
+  type HubCloseOptions,
   type HubCloseResult,
   type HubSettings,
   type OverflowPolicy,
@@ -52,6 +53,8 @@ import { Session } from './session.ts';
 const CLOSE_BATCH = 64;
 /** Ms that `Hub.close` waits for the sessions beyond their timeout. */
 const SLACK_MS = 1_000;
+/** Time until {@link Sessions.close} reports that it waits for a listener, in ms. */
+const WAIT_MS = 1_000;
 
 /** The backplanes of all hubs. Two hubs must not share one. */
 const usedBackplanes = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -84,6 +87,12 @@ export class Sessions<Data> implements LocalHub {
   /** See `HubStats.refused`. */
   refusedCount = 0;
   readonly #running = new RunningListeners();
+  /** The event whose listener runs now, up to its first `await`. */
+  #calling: string | undefined;
+  /** How the hub closes; undefined before {@link close}. */
+  #plan: ClosePlan | undefined;
+  /** Ends the wait of {@link close} for its next session. */
+  #endWait = (): void => {};
   /** Number of sessions that {@link close} has terminated after their timeout. */
   #terminatedCount = 0;
   /** The sessions that {@link terminateAfter} has ended. Their `closed` has no TimeoutError. */
@@ -196,34 +205,61 @@ export class Sessions<Data> implements LocalHub {
    * Delivers all publications, then closes all sessions. Open sessions and their listeners may publish
    * until the last session has ended.
    */
-  async close({ timeout, code, reason, over, discard }: ClosePlan): Promise<HubCloseResult> {
+  async close(plan: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
+    const cancelTell = this.#tellWhileItWaits();
+    this.#plan = plan;
     // The constructor reports a failure to load the code.
     await this.#linkLoaded?.catch(() => {});
     await this.#untilDelivered();
     const { size } = this.byId;
-    const interval = over / Math.max(size - 1, 1);
     const start = this.platform.now();
-    await this.#forEach((session, i) => {
-      const close = (): void => session.closeWith(code, reason, { timeout, discard });
-      const ms = start + i * interval - this.platform.now();
-      return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
-    });
-    const end = this.platform.now() + timeout;
+    await this.#forEach((session, i) => this.#closeAt(session, start, i / Math.max(size - 1, 1)));
+    const sentAt = this.platform.now();
     // Keeps the process alive: the timers of the sessions do not.
-    const longest = Math.min(timeout + SLACK_MS, MAX_DELAY_MS);
+    const longest = Math.min(this.#plan.timeout + SLACK_MS, MAX_DELAY_MS);
     const cancel = this.platform.setTimer(longest, () => {}, true);
     await this.#forEach(({ conn }) => conn.closed);
     cancel();
     if (size > 0) {
-      await this.#untilIdle(end - this.platform.now());
+      await this.#untilIdle(sentAt + this.#plan.timeout - this.platform.now());
       await this.#untilDelivered();
     }
+    cancelTell();
     this.ended = true;
     await this.#stopLink();
     this.#failures.flushAll();
     const terminated = this.#terminatedCount;
     return { closed: size - terminated, terminated, handlersPending: this.#running.count };
+  }
+
+  /** Closes a session after a share of the option `over`, or earlier if {@link hurry} shortens it. */
+  async #closeAt(session: Session<Data>, start: number, share: number): Promise<void> {
+    for (;;) {
+      const { over, timeout, code, reason, discard } = this.#plan!;
+      const ms = start + share * over - this.platform.now();
+      if (ms <= 0 || session.conn.state === 'closed') {
+        return session.closeWith(code, reason, { timeout, discard });
+      }
+      await this.#whileOpen(session, ms);
+    }
+  }
+
+  /** Shortens a {@link close} that runs, to bounds that count from now. */
+  hurry({ timeout, over = Infinity }: Pick<HubCloseOptions, 'timeout' | 'over'>): void {
+    const plan = this.#plan!;
+    this.#plan = {
+      ...plan,
+      timeout: Math.min(timeout ?? Infinity, plan.timeout),
+      over: Math.min(over, plan.over),
+    };
+    this.#endWait();
+    if (timeout === undefined) return;
+    const { code, reason, discard } = plan;
+    for (const session of this.byId.values()) {
+      if (session.state === 'closed') session.closeWith(code, reason, { timeout, discard });
+    }
+    this.platform.setTimer(timeout, () => this.#running.stopWaiting());
   }
 
   /** Resolves when the members have all messages that were published. */
@@ -236,9 +272,19 @@ export class Sessions<Data> implements LocalHub {
   async #untilIdle(ms: number): Promise<void> {
     // Listeners of `disconnect` are called some microtasks after the end of the last connection.
     await new Promise<void>((next) => this.platform.yield(next));
-    const { early } = this.#running;
-    if (early > 0) this.failed(undefined, waitError(early));
     await this.#running.untilIdle(this.platform, ms);
+  }
+
+  /**
+   * Reports that the close waits for a listener, which may await the close: at once if a listener has
+   * called it, else after {@link WAIT_MS}.
+   */
+  #tellWhileItWaits(): () => void {
+    const ms = this.#calling === undefined ? WAIT_MS : 0;
+    return this.platform.setTimer(ms, () => {
+      const { early } = this.#running;
+      if (early.size > 0) this.failed(undefined, waitError(early));
+    });
   }
 
   /** Calls `visit` for each session, a few in each turn of the event loop. */
@@ -258,9 +304,10 @@ export class Sessions<Data> implements LocalHub {
     }
   }
 
-  /** Resolves after `ms`, or when the session has ended. */
+  /** Resolves after `ms`, at {@link hurry}, or when the session has ended. */
   async #whileOpen({ conn }: Session<Data>, ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
+      this.#endWait = resolve;
       const cancel = this.platform.setTimer(ms, resolve, true);
       void conn.closed.then(() => {
         cancel();
@@ -313,8 +360,10 @@ export class Sessions<Data> implements LocalHub {
   ): unknown {
     let pending: unknown[] | undefined;
     // Computed first, because a listener may close the hub.
-    const isEarly = !this.closed;
+    const early = this.closed ? undefined : event;
+    const outer = this.#calling;
     for (const listener of this.listeners.of(event)) {
+      this.#calling = event;
       try {
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
         if (!isThenable(result)) continue;
@@ -322,15 +371,17 @@ export class Sessions<Data> implements LocalHub {
         pending.push(result.then(undefined, (error) => this.listenerFailed(session, error)));
       } catch (error) {
         this.listenerFailed(session, error);
+      } finally {
+        this.#calling = outer;
       }
     }
     if (pending === undefined) return undefined;
-    return this.#running.add(Promise.all(pending), isEarly);
+    return this.#running.add(Promise.all(pending), early);
   }
 
   /** Makes {@link close} wait for `work`, as for a listener. `work` never rejects. */
   counts(work: Promise<unknown>): Promise<unknown> {
-    return this.#running.add(work, !this.closed);
+    return this.#running.add(work, this.closed ? undefined : 'request');
   }
 
   /** A listener threw or rejected. */

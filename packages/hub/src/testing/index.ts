@@ -6,6 +6,9 @@ import { loadedLink } from '../backplane/loaded-link.ts';
 import type { Position } from '../position.ts';
 import { PresenceLink } from '../presence/presence-link.ts';
 
+export type { Backplane } from '../backplane/backplane.ts';
+export type { Position } from '../position.ts';
+
 /** The options of a {@link MemoryBroker}. */
 export interface MemoryBrokerOptions {
   /** Whether the broker keeps the histories of rooms. If false, no room has one. Default: true. */

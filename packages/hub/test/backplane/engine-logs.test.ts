@@ -98,4 +98,64 @@ describe('EngineLogs', () => {
     expect(all.read('b', undefined, 1, KEEP).epoch).not.toBe(first);
     expect(all.size).toBe(1);
   });
+
+  describe('B1 a bound of the number', () => {
+    const MOST = 100_000;
+
+    it('keeps at most 100,000 logs, however many channels come and go', () => {
+      const { logs: all } = logs();
+      for (let i = 0; i < MOST; i++) all.read(`${i}`, undefined, 1, KEEP);
+      expect(all.size).toBe(MOST);
+      for (let i = 0; i < MOST; i++) {
+        all.read(`r${i}`, undefined, 1, KEEP);
+        all.add(`a${i}`, bytes(1), KEEP);
+        expect(all.size <= MOST).toBe(true);
+      }
+      expect(all.size).toBeGreaterThan(MOST - 1_000);
+    });
+
+    it('drops channels that never had a message first, then one whose messages are gone, then quiet ones', () => {
+      const { logs: all, clock } = logs();
+      const long = { size: 10, ttl: 1e9 };
+      const gone = all.add('gone', bytes(1), { ...KEEP, ttl: 1 });
+      const quiet = all.add('quiet', bytes(1), long);
+      const busy = all.add('busy', bytes(1), long);
+      const isKept = (channel: string, since: typeof busy): boolean =>
+        all.read(channel, since, 9, long).epoch === since.epoch;
+      clock.now = 1;
+      // Its messages have expired, its epoch has not.
+      expect(all.read('gone', gone, 9, long)).toMatchObject({ complete: true, messages: [] });
+      for (let i = 0; i < 2 * MOST; i++) all.read(`${i}`, undefined, 1, long);
+      expect(isKept('gone', gone)).toBe(true);
+      // These take the places of the channels without a message.
+      let added = 0;
+      while (all.size < MOST || added < MOST - 3) all.add(`a${added++}`, bytes(1), long);
+      all.add('busy', bytes(1), long);
+      expect([isKept('gone', gone), isKept('quiet', quiet)]).toEqual([true, true]);
+      all.add('takes the place of `gone`', bytes(1), long);
+      expect([isKept('quiet', quiet), all.size]).toEqual([true, MOST]);
+      all.add('takes the place of `quiet`', bytes(1), long);
+      expect(all.read('busy', busy, 9, long)).toMatchObject({ epoch: busy.epoch, complete: true });
+      const again = all.read('quiet', quiet, 9, long);
+      expect(again).toMatchObject({ messages: [], complete: false, follows: false });
+      expect(again.epoch).not.toBe(quiet.epoch);
+    });
+
+    it('keeps the channel that was read last', () => {
+      const { logs: all } = logs();
+      const { epoch } = all.read('read again', undefined, 1, KEEP);
+      for (let i = 0; i < 2 * MOST; i++) {
+        all.read(`${i}`, undefined, 1, KEEP);
+        if (i % 1_000 === 0) all.read('read again', undefined, 1, KEEP);
+      }
+      expect(all.read('read again', undefined, 1, KEEP).epoch).toBe(epoch);
+    });
+
+    it('counts no bytes of a channel that it has dropped', () => {
+      const { logs: all } = logs();
+      const keep = { ...KEEP, total: MOST * (256 + 1) };
+      for (let i = 0; i < MOST + 50; i++) all.add(`${i}`, bytes(1), keep);
+      expect(offsets(all.read('100', undefined, 1, KEEP))).toEqual([1]);
+    });
+  });
 });

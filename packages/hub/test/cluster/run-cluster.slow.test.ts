@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -283,6 +284,45 @@ describe('runCluster', { timeout: 120_000 }, () => {
     expect(program.errors).toEqual([]);
   });
 
+  it('B6 closes at once during a replacement, although clients never answer', async () => {
+    const program = await (await start(2)).up();
+    for (let i = 0; i < 4; i++) await silentClient(program.port);
+    program.child.send('replace');
+    await expect.poll(() => program.pids('closing')).toHaveLength(1);
+    // Otherwise 5 s later a worker ends with 1, which the primary passes on.
+    program.child.send('hurry');
+    expect(await program.ended).toBe(0);
+    expect(new Set(program.pids('closed'))).toEqual(new Set(program.pids('started')));
+  });
+
+  it('B6-5 ends the connection that a worker has not accepted when it dies', async () => {
+    const program = await (await start(2)).up();
+    const [dead] = program.pids('started') as [number];
+    const descriptors = (): number => readdirSync(`/proc/${program.child.pid}/fd`).length;
+    const before = existsSync('/proc/self/fd') ? descriptors() : undefined;
+    process.kill(dead, 'SIGSTOP');
+    const clients = Array.from({ length: 6 }, () => connect(program.port, '127.0.0.1'));
+    whenOver(() => {
+      for (const client of clients) client.destroy();
+    });
+    const ended: Socket[] = [];
+    for (const client of clients) {
+      client
+        .resume()
+        .on('error', () => {})
+        .on('close', () => void ended.push(client));
+      client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    }
+    // The other worker answers all but the one that the stopped worker has got.
+    const answered = (): Socket[] => clients.filter(({ bytesRead }) => bytesRead > 0);
+    await expect.poll(() => answered().length).toBe(5);
+    process.kill(dead, 'SIGKILL');
+    const [waits] = clients.filter((client) => !answered().includes(client));
+    await expect.poll(() => ended).toContain(waits);
+    await expect.poll(() => program.pids('up').length).toBe(4);
+    if (before !== undefined) await expect.poll(descriptors).toBe(before);
+  });
+
   it('replaces a worker that starts when SIGUSR2 arrives', async () => {
     const program = await (await start(2, { SLOW: '1000' })).up();
     const [dead, other] = program.pids('started') as [number, number];
@@ -383,6 +423,18 @@ describe('clusterBackplane', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });
+
+/** A client that never answers a close frame. */
+async function silentClient(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  whenOver(() => socket.destroy());
+  const upgrade = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'];
+  const key = `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}`;
+  socket.on('error', () => {});
+  socket.write(['GET / HTTP/1.1', 'Host: x', ...upgrade, key, '', ''].join('\r\n'));
+  await once(socket, 'data');
+  socket.pause();
+}
 
 /** A member may publish. */
 async function publish(rooms: ReturnType<typeof visit>['rooms'], text: string): Promise<void> {

@@ -5,6 +5,8 @@ import { WorkerPool } from '../../src/cluster/worker-pool.ts';
 
 /** A worker without a process. */
 class FakeWorker extends EventEmitter {
+  /** Whether workers ignore the message to close. */
+  static hangs = false;
   readonly process: { readonly pid: number; readonly kill: (signal: string) => void };
   /** What the primary has done to it. */
   readonly got: unknown[] = [];
@@ -20,7 +22,7 @@ class FakeWorker extends EventEmitter {
 
   send(message: unknown): void {
     this.got.push(message);
-    this.emit('exit', 0, null);
+    if (!FakeWorker.hangs) this.emit('exit', 0, null);
   }
 
   start(): void {
@@ -39,6 +41,7 @@ beforeEach(() => {
   });
 });
 afterEach(() => {
+  FakeWorker.hangs = false;
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
@@ -89,6 +92,72 @@ describe('replace', () => {
     await expect(replacing).rejects.toMatchObject({ message: 'of start', code: 1 });
     expect(workers.map(({ got }) => got.length)).toEqual([1, 0, 0, 0]);
     await pool.close();
+  });
+});
+
+describe('B5 many calls of replace', () => {
+  it('start one replacement, and one more for all calls during it', async () => {
+    const pool = await startPool();
+    const first = pool.replace();
+    await expect.poll(() => workers.length).toBe(3);
+    const next = [pool.replace(), pool.replace(), pool.replace()];
+    expect(new Set(next).size).toBe(1);
+    for (const started of [3, 4, 5, 6]) {
+      await expect.poll(() => workers.length).toBe(started);
+      workers.at(-1)!.start();
+    }
+    await Promise.all([first, ...next]);
+    expect(workers).toHaveLength(6);
+    // A failure belongs to the calls of that replacement only.
+    const fails = pool.replace();
+    await expect.poll(() => workers.length).toBe(7);
+    const later = [pool.replace(), pool.replace()];
+    const failed = expect(fails).rejects.toThrow('before it had started');
+    workers[6]!.emit('exit', 1, null);
+    await failed;
+    for (const started of [8, 9]) {
+      await expect.poll(() => workers.length).toBe(started);
+      workers.at(-1)!.start();
+    }
+    await Promise.all(later);
+    await pool.close();
+  });
+});
+
+describe('B6 a close during a replacement', () => {
+  it('gives the worker that is being replaced its own times', async () => {
+    const pool = await startPool();
+    const replacing = pool.replace();
+    await expect.poll(() => workers.length).toBe(3);
+    FakeWorker.hangs = true;
+    workers[2]!.start();
+    await expect.poll(() => workers[0]!.got).toHaveLength(1);
+    const closed = pool.close({ timeout: 1_000 });
+    const close = (...args: unknown[]) => ({ '@ws/hub/cluster': ['close', ...args] });
+    const sooner = close({ timeout: 1_000 }, false);
+    expect(workers.map(({ got }) => got)).toEqual([
+      [close({ over: 10_000 }, true), sooner],
+      [sooner],
+      [sooner],
+    ]);
+    await vi.advanceTimersByTimeAsync(6_900);
+    expect(workers[0]!.got).not.toContain('SIGKILL');
+    await vi.advanceTimersByTimeAsync(200);
+    for (const { got } of workers) expect(got.at(-1)).toBe('SIGKILL');
+    await Promise.all([closed, replacing]);
+    expect(process.exitCode).toBe(1);
+    process.exitCode = undefined;
+  });
+
+  it('never gives a worker more time than it had', async () => {
+    const pool = await startPool();
+    FakeWorker.hangs = true;
+    const closed = pool.close({ timeout: 1_000 });
+    void pool.close({ timeout: 60_000 });
+    await vi.advanceTimersByTimeAsync(7_100);
+    for (const { got } of workers) expect(got.at(-1)).toBe('SIGKILL');
+    await closed;
+    process.exitCode = undefined;
   });
 });
 

@@ -36,8 +36,12 @@ async function kept(hub: Hub, room: string, since?: Position, limit?: number) {
   return { texts: messages.map(({ message }) => message.text()), complete };
 }
 
+function publications(hub: Hub, room: string, messages: readonly string[]) {
+  return messages.map((text) => hub.room(room).publish(text));
+}
+
 function publishAll(hub: Hub, room: string, messages: readonly string[]) {
-  return Promise.all(messages.map((text) => hub.room(room).publish(text)));
+  return Promise.all(publications(hub, room, messages));
 }
 
 /** A connection that passes its messages through a function, which may hold or drop them. */
@@ -234,8 +238,54 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
     await publishAll(b.hub, 'r', ['2 again', '3 again', '4']);
     expect(await texts(client, 3)).toEqual(['2 again', '3 again', '4']);
     expect(a.gaps).toEqual(['r']);
-    const { complete } = await kept(a.hub, 'r', first);
-    expect(complete).toBe(false);
+    // The messages of the present epoch only: the client has those of the earlier one.
+    const missed = await kept(a.hub, 'r', first);
+    expect(missed).toEqual({ texts: ['2 again', '3 again', '4'], complete: false });
+    const all = await kept(a.hub, 'r', { epoch: '', offset: 0 });
+    expect(all).toEqual({ texts: ['1', '2 again', '3 again', '4'], complete: false });
+    expect((await kept(b.hub, 'r', undefined, 4)).texts).toEqual(all.texts);
+  });
+
+  it('B2 keeps the epoch when the bounds are raised between two restarts', async () => {
+    const server = await natsServer();
+    const small = { rooms: { r: { history: { size: 10 } }, large: { history: { size: 900 } } } };
+    const a = await node(server, small);
+    const first = await a.hub.room('r').publish('1');
+    await a.hub.room('r').publish('2');
+    for (const end of ['raise', 'look']) {
+      await server.stop('SIGTERM');
+      await becomes(a, 'down');
+      await server.start();
+      await becomes(a, 'up');
+      if (end === 'raise') await a.hub.room('large').publish('x');
+    }
+    expect(await kept(a.hub, 'r', first)).toEqual({ texts: ['2'], complete: true });
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('B8 makes one new epoch of a deleted stream while its rooms are read and published to', async () => {
+    const { a, b } = await pair();
+    const { client } = await a.enter('r');
+    const first = (await b.hub.room('r').publish('1'))!;
+    expect(await texts(client, 1)).toEqual(['1']);
+    const manager = await jetstreamManager(b.connection);
+    await manager.streams.delete(STREAM);
+    const work = [a, b].flatMap(({ hub }) => [
+      ...Array.from({ length: 20 }, (_, i) => kept(hub, 'r', i % 2 === 0 ? first : undefined)),
+      ...publications(hub, 't', ['x', 'y', 'z']),
+      ...publications(hub, 'r', ['x']),
+    ]);
+    // The stream may be away during some of them.
+    await Promise.allSettled(work);
+    await Promise.all([becomes(a, 'up'), becomes(b, 'up')]);
+    await b.hub.room('r').publish('last');
+    const { config } = await manager.streams.info(STREAM);
+    expect(config.description).toMatch(/, numbering 1 after 0$/);
+    const [one, two] = await Promise.all([kept(a.hub, 'r', first), kept(b.hub, 'r', first)]);
+    expect(one).toEqual(two);
+    expect(one.complete).toBe(false);
+    expect(one.texts.at(-1)).toBe('last');
+    expect(one.texts).not.toContain('1');
   });
 
   it('creates a deleted stream again, with a gap', async () => {

@@ -153,6 +153,32 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       expect(await history(0, 3, '')).toEqual([[1, 2, 3], false]);
     });
 
+    it('B7 hands out at most `size` messages, although Redis keeps more', async () => {
+      const { port, backplane } = await start();
+      const bounds = { size: 20, ttl: 60_000 };
+      let last!: { epoch: string; offset: number };
+      for (let i = 1; i <= 90; i++) last = (await backplane.publish('r', bytes(`${i}`), bounds))!;
+      expect(await adminOf(port).xlen('ws:{r}:log')).toBeGreaterThan(20);
+      const newest = Array.from({ length: 20 }, (_, i) => i + 71);
+      const { epoch } = last;
+      const all = [
+        undefined,
+        { epoch, offset: 0 },
+        { epoch, offset: 69 },
+        { epoch: '', offset: 0 },
+      ];
+      for (const since of [...all, { epoch: 'another', offset: 80 }]) {
+        const found = await backplane.history!('r', since, 1_000, bounds);
+        expect(found.messages.map(({ offset }) => offset)).toEqual(newest);
+        expect(found).toMatchObject({ complete: false, follows: false });
+      }
+      const next = await backplane.history!('r', { epoch, offset: 70 }, 1_000, bounds);
+      expect(next).toMatchObject({ complete: true, follows: true });
+      expect(next.messages).toHaveLength(20);
+      const few = await backplane.history!('r', undefined, 5, bounds);
+      expect(few.messages.map(({ offset }) => offset)).toEqual([86, 87, 88, 89, 90]);
+    });
+
     it('bounds the history, and begins a new epoch when it has expired', async () => {
       const { port, backplane } = await start();
       const bounds = { size: 10, ttl: 100_000.5 };
@@ -393,6 +419,13 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       expect(repaired.messages.map((message) => String(message.bytes))).toEqual(['3']);
       const all = await backplane.history!('r', undefined, 10);
       expect(all.messages.map((message) => String(message.bytes))).toEqual(['1', '2', '3']);
+      // B4: a client without a position gets all that is kept, too.
+      const fromStart = await backplane.history!('r', { epoch: '', offset: 0 }, 10);
+      expect(fromStart.messages).toEqual(all.messages);
+      expect(fromStart).toMatchObject({ complete: false, follows: false, epoch: next.epoch });
+      // A position of no history: the messages of the present epoch, as for `lost`.
+      const foreign = await backplane.history!('r', { epoch: 'none', offset: 0 }, 10);
+      expect(foreign.messages).toEqual(repaired.messages);
     });
 
     it('ends a subscription whose end was under way when the connection was lost', async () => {

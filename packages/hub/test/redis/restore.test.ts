@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { redisBackplane } from '@ws/hub/redis';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RecordingSink } from './recording-sink.ts';
 
 /** A connection of the package `redis`. The test holds back its network. */
@@ -48,6 +48,8 @@ class FakeRedis extends EventEmitter {
 /** A connection of the package `ioredis`, which forgets its subscriptions with the connection. */
 class FakeIoRedis extends EventEmitter {
   static readonly mark = { evalBuffer() {} };
+  /** The role of the server to which new and old connections lead. */
+  static role = 'master';
   status = 'wait';
   subscribed = 0;
 
@@ -73,6 +75,11 @@ class FakeIoRedis extends EventEmitter {
     return Promise.resolve('PONG');
   }
 
+  call(...[command, section]: string[]): Promise<unknown> {
+    expect([command, section]).toEqual(['INFO', 'replication']);
+    return Promise.resolve(`# Replication\r\nrole:${FakeIoRedis.role}\r\nconnected_slaves:0`);
+  }
+
   subscribe(): Promise<unknown> {
     this.subscribed++;
     return Promise.resolve(1);
@@ -89,7 +96,7 @@ function backplaneOn<C>(Connection: { new (): C; readonly mark: object }) {
   const backplane = redisBackplane(client);
   onTestFinished(() => backplane.close());
   const [commands, subscriber] = made as [C, C];
-  return { backplane, commands, subscriber };
+  return { backplane, commands, subscriber, made };
 }
 
 /** The same, started. */
@@ -216,4 +223,66 @@ it('redisBackplane waits for a command while Redis answers others', async () => 
   } finally {
     vi.useRealTimers();
   }
+});
+
+describe('B10 redisBackplane on a server that is a replica', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'performance'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    FakeIoRedis.role = 'master';
+  });
+
+  it('is down, connects again at each check, and is up with the next primary', async () => {
+    const { backplane, sink, made } = await start(FakeIoRedis);
+    await backplane.subscribe('r');
+    FakeIoRedis.role = 'slave';
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(sink.reports).toEqual(['down']);
+    await expect(backplane.publish('r', Uint8Array.of(1))).rejects.toThrow('not connected');
+    const before = made.length;
+    expect(before).toBeGreaterThanOrEqual(4);
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(made.length - before).toBeLessThanOrEqual(6);
+    expect(made.length).toBeGreaterThan(before);
+    expect(sink.reports).toEqual(['down']);
+    FakeIoRedis.role = 'master';
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(sink.reports).toEqual(['down', 'up']);
+    expect(made.at(-1)!.subscribed + made.at(-2)!.subscribed).toBe(1);
+  });
+
+  it('connects again at once when the server refuses a publication with READONLY', async () => {
+    const { backplane, commands, subscriber, sink, made } = await start(FakeIoRedis);
+    const refusal = new Error("READONLY You can't write against a read only replica.");
+    commands.evalBuffer = () => Promise.reject(refusal);
+    const keep = { size: 1, ttl: 1_000 };
+    const published = Array.from({ length: 3 }, () =>
+      backplane.publish('r', Uint8Array.of(1), keep),
+    );
+    for (const { reason } of (await Promise.allSettled(published)) as PromiseRejectedResult[]) {
+      expect(reason).toBe(refusal);
+    }
+    await sink.reported('up');
+    expect(sink.reports).toEqual(['down', 'up']);
+    expect(made).toHaveLength(4);
+    expect([commands.status, subscriber.status]).toEqual(['end', 'end']);
+  });
+
+  it('does not start', async () => {
+    FakeIoRedis.role = 'slave';
+    const { backplane } = backplaneOn(FakeIoRedis);
+    await expect(backplane.start(new RecordingSink(), 'node')).rejects.toThrow(
+      'the server is a replica; the hub needs the primary',
+    );
+  });
+
+  it('takes a server that refuses the question for a primary', async () => {
+    vi.spyOn(FakeIoRedis.prototype, 'call').mockRejectedValue(new Error('NOPERM'));
+    const { sink } = await start(FakeIoRedis);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(sink.reports).toEqual([]);
+    vi.restoreAllMocks();
+  });
 });

@@ -39,6 +39,25 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       expect(await sink.messages(1)).toEqual([['r', '1', undefined]]);
     });
 
+    it('B10 is down while its server is a replica, and follows the address to the new primary', async () => {
+      const [one, two] = [await startRedis(), await startRedis()];
+      const relay = await Relay.start(one.port);
+      const [a, b] = [
+        await node(client, { port: relay.port }),
+        await node(client, { port: two.port }),
+      ];
+      await a.backplane.subscribe('r');
+      await b.backplane.subscribe('r');
+      // The old primary lives on, with its connections.
+      await adminOf(one.port).replicaof('127.0.0.1', two.port);
+      await expect.poll(() => a.sink.reports).toEqual(['down']);
+      relay.heal(two.port);
+      await a.sink.report('up');
+      await a.backplane.publish('r', bytes('1'));
+      for (const { sink } of [a, b]) expect((await sink.messages(1))[0]![1]).toBe('1');
+      expect(a.sink.reports).toEqual([]);
+    });
+
     it('rejects a publication that a silent network does not answer in time', async () => {
       const daemon = await startRedis();
       const { backplane, sink } = await node(client, { port: daemon.port });

@@ -6,7 +6,8 @@ import { turns } from './setup.ts';
 function start() {
   const answers: ((may: boolean) => void)[] = [];
   let isIdle = true;
-  const requests: ClientRequests = new ClientRequests(() => (isIdle = requests.isIdle));
+  const decisions = { add: (room: string) => ({ room, isRevoked: false }), remove: () => {} };
+  const requests: ClientRequests = new ClientRequests(decisions, () => (isIdle = requests.isIdle));
   const ask = async (room: string, { signal } = new AbortController()): Promise<unknown> => {
     isIdle = false;
     return requests

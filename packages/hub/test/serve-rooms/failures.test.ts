@@ -125,6 +125,82 @@ describe('a question without an answer', () => {
     await close(node.hub);
   });
 
+  it.each(['mayJoin', 'mayPublish', 'schema'])(
+    'B6-2 is asked anew after 60 s: %s',
+    async (name) => {
+      const answers: ((value: boolean) => void)[] = [];
+      const ask = vi.fn(() => new Promise<boolean>((resolve) => answers.push(resolve)));
+      const validate = async (value: unknown) => ((await ask()) ? { value } : { issues: [] });
+      const schema = { '~standard': { version: 1, vendor: 'test', validate } } as never;
+      const rules = {
+        mayJoin: { mayJoin: ask },
+        mayPublish: { mayJoin: true, mayPublish: ask },
+        schema: { mayJoin: true, mayPublish: true, schema },
+      }[name]!;
+      const node = serveRooms({ r: { history: true, ...rules } }, { timeout: 1_000 });
+      node.hub.on('error', () => {});
+      const raw = startRaw(node as never);
+      const request = (): ReturnType<typeof raw.ask> =>
+        name === 'mayJoin'
+          ? raw.ask('room.join', { room: 'r' })
+          : raw.ask('room.publish', { room: 'r', id: ID, data: { text: '1' } });
+      if (name !== 'mayJoin') await raw.ask('room.join', { room: 'r' });
+      for (let second = 0; second < 59; second += 10) {
+        const late = request();
+        await turns();
+        await advance(10_000);
+        expect((await late).error).toMatchObject(LATER);
+        expect(ask).toHaveBeenCalledTimes(1);
+      }
+      const anew = request();
+      await turns();
+      expect(ask).toHaveBeenCalledTimes(2);
+      // The late question is thrown away.
+      answers[0]!(false);
+      await turns();
+      answers[1]!(true);
+      expect((await anew).error).toBeUndefined();
+      await close(node.hub);
+    },
+  );
+
+  it('B6-2 gives a request that waits for it no answer after 60 s', async () => {
+    const answers: ((value: boolean) => void)[] = [];
+    const mayJoin = vi.fn(() => new Promise<boolean>((resolve) => answers.push(resolve)));
+    const { node, hub } = startNode({ r: { mayJoin } });
+    const { ask, session } = startRaw(node);
+    for (let second = 0; second < 50; second += 10) {
+      const late = ask('room.join', { room: 'r' });
+      await advance(10_000);
+      expect((await late).error).toMatchObject(LATER);
+    }
+    await advance(5_000);
+    const second = ask('room.join', { room: 'r' });
+    await advance(5_000);
+    answers[0]!(true);
+    expect((await second).error).toMatchObject(LATER);
+    expect(session.rooms.has('r')).toBe(false);
+    await close(hub);
+  });
+
+  it('B6-2 keeps its place: a client has at most 256 questions without an answer', async () => {
+    const mayJoin = vi.fn(() => new Promise<boolean>(() => {}));
+    const node = serveRooms(
+      { 'r/*': { mayJoin } },
+      { timeout: 1_000, hub: { maxRoomsPerSession: 999 } },
+    );
+    node.hub.on('error', () => {});
+    const { client, send } = startRaw(node as never);
+    client.receive(() => {}).catch(() => {});
+    let id = 0;
+    for (let minute = 0; minute < 20; minute++) {
+      for (let i = 0; i < 16; i++) await send('room.join', { room: `r/${i}` }, ++id);
+      for (let second = 0; second < 70; second += 10) await advance(10_000);
+    }
+    expect(mayJoin).toHaveBeenCalledTimes(256);
+    await close(node.hub);
+  });
+
   it('gives up the requests that wait behind it together', async () => {
     const { node, hub } = startNode({
       r: { mayJoin: true, mayPublish: () => new Promise<never>(() => {}) },

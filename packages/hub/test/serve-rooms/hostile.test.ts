@@ -1,4 +1,5 @@
 // Clients that do not keep to the rules of rooms.
+import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { RpcError } from '@ws/rpc';
@@ -22,6 +23,8 @@ describe('a client that asks for a room', () => {
       },
       nobody: { mayJoin: false },
     });
+    // Only the application can join a session to such a room.
+    await hub.add(connPair()[1]).join('private');
     await hub.room('private').publish('exists');
     const { ask } = startRaw(node);
     const names = [

@@ -8,7 +8,6 @@ import { contract, event, method } from '@ws/rpc';
 import { roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { forgetPrintedErrors } from '../../../../tests/kit/printed-errors.ts';
 import { nextOf, read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 const chat = contract({ client: { said: event(z.object({ n: z.number() })) } });
@@ -114,35 +113,6 @@ describe('a message of another node that is no JSON', () => {
     await live.close();
     await late.live.close();
     await Promise.all([hub.close(), other.close()]);
-  });
-});
-
-describe('a message that does not fit the schema of the client', () => {
-  it('is a gap with its position, and the loop continues', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] });
-    forgetPrintedErrors();
-    const { node, hub } = startNode({ 'chat/*': { history: true, mayJoin: true } });
-    const reports: string[] = [];
-    const warn = vi.spyOn(console, 'error').mockImplementation((text) => {
-      reports.push(String(text));
-    });
-    const { rooms, cut } = startClient(node);
-    const loop = rooms.join('chat/main');
-    await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
-    const room = hub.room('chat/main');
-    await room.publishJSON({ text: '1' });
-    const bad = await room.publishJSON({ text: 2 });
-    await room.publishJSON({ text: 3 });
-    await room.publishJSON({ text: '4' });
-    expect(await read(loop, 1)).toEqual(['1']);
-    expect(await nextOf(loop)).toEqual({ kind: 'gap', position: bad });
-    expect(await read(loop, 2)).toEqual(['gap', '4']);
-    cut();
-    await room.publishJSON({ text: '5' });
-    expect(await read(loop, 1)).toEqual(['5']);
-    expect(reports.filter((text) => text.includes('does not fit its schema'))).toHaveLength(1);
-    warn.mockRestore();
-    vi.useRealTimers();
   });
 });
 

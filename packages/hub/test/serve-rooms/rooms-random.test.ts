@@ -125,7 +125,7 @@ class Simulation {
   readonly clients: Client[];
   /** The messages in the history of the room, by offset. */
   readonly kept = new Map<number, string>();
-  /** Offsets of messages that a session did not get. */
+  /** Offsets of messages that a session did not get, or that no loop takes. */
   readonly partial = new Set<number>();
   /** Publications that clients know to be in the room. */
   readonly acknowledged = new Set<number>();
@@ -174,12 +174,14 @@ class Simulation {
     const [session] = hub.sessions.values();
     const text = String(--this.#serverCount);
     const kind = random.below(6);
+    const isPartial = (position: Position | undefined): void => {
+      if (position !== undefined) this.partial.add(position.offset);
+    };
     if (kind === 0) void room.publish(TOO_LONG);
-    else if (kind === 1) void room.publish(JSON.stringify(MISFIT));
+    // Loops pass over it. A gap comes later.
+    else if (kind === 1) void room.publish(JSON.stringify(MISFIT)).then(isPartial);
     else if (kind < 4 && session !== undefined) {
-      void room.publish(text, { except: session }).then((position) => {
-        if (position !== undefined) this.partial.add(position.offset);
-      });
+      void room.publish(text, { except: session }).then(isPartial);
     } else void room.publish(text, broker === undefined ? { filter: () => true } : { local: true });
   }
 

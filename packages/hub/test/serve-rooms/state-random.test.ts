@@ -138,7 +138,7 @@ class Simulation {
     if (action < 6) for (let i = random.size(8); i > 0; i--) this.#write(room);
     else if (action < 8) client.conn?.terminate();
     else if (action < 11) {
-      if (open.length < 4) client.copies.push(new Copy(client.rooms.join(room), room));
+      if (open.length < 4) client.copies.push(new Copy(client.rooms.join(room), room, false));
     } else if (action === 11 && open.length > 0) random.pick(open).end();
     else if (action === 12 && open.length > 0) random.pick(open).toggle();
     else if (action === 13 && random.once(8)) for (let i = FLOOD; i > 0; i--) this.#write(room);
@@ -171,7 +171,7 @@ class Simulation {
 
   async run(): Promise<string[]> {
     for (const { copies, rooms } of this.clients) {
-      for (const room of ROOMS) copies.push(new Copy(rooms.join(room), room));
+      for (const room of ROOMS) copies.push(new Copy(rooms.join(room), room, false));
     }
     for (let i = 0; i < STEPS; i++) await this.#step();
     this.#isCalm = true;

@@ -240,40 +240,6 @@ describe('a loop over a room with a state', () => {
     );
   });
 
-  it('gets a state for a message that does not fit its schema', async () => {
-    const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
-    const counter = new Counter();
-    const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
-    const { rooms } = startClient(node);
-    const loop = rooms.join('chat/main');
-    expect(await items(loop as never, 2)).toEqual(['state 0', 'live']);
-    await counter.add(hub, 'chat/main');
-    expect(await items(loop as never, 2)).toEqual(['state 1', 'live']);
-    warn.mockRestore();
-  });
-
-  it('asks for a state once a second for messages that do not fit its schema', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
-    const counter = new Counter();
-    const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
-    const { rooms, live } = startClient(node);
-    const read = items(rooms.join('chat/main') as never, 100);
-    await turns();
-    await vi.advanceTimersByTimeAsync(5_000);
-    for (let i = 0; i < 100; i++) {
-      await counter.add(hub, 'chat/main');
-      await vi.advanceTimersByTimeAsync(50);
-      await turns(2);
-    }
-    expect(counter.calls).toBeGreaterThan(4);
-    expect(counter.calls).toBeLessThan(8);
-    warn.mockRestore();
-    vi.useRealTimers();
-    await live.close();
-    expect(await read).toContain('end');
-  });
-
   it('ends with the RpcError that state throws', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table());
@@ -303,13 +269,38 @@ describe('a loop over a room with a state', () => {
   it.each([
     ['a value that JSON does not have', () => new Map()],
     ['undefined', () => undefined],
-    ['more than 1 MiB', () => 'x'.repeat(1_048_577)],
   ])('gets no state that is %s', async (_, state) => {
     const { node, errors } = startNode({ r: { history: true, mayJoin: true, state } });
     const { ask } = startRaw(node);
     const { error } = await ask('room.join', { room: 'r' });
     expect(error).toMatchObject({ code: -32_000 });
     expect(errors.length).toBeGreaterThan(0);
+  });
+});
+
+describe('EB1 a state of more than 1 MiB', () => {
+  it.each([
+    ['letters', 'x'.repeat(1_048_577)],
+    ['letters of three bytes', '日'.repeat(350_000)],
+    ['letters of six bytes in JSON', '\u0001'.repeat(175_000)],
+  ])('ends the loop, is reported and is not asked for again: %s', async (_, text) => {
+    let calls = 0;
+    const state = (): string => {
+      calls++;
+      return text;
+    };
+    const { node, hub, errors } = startNode({ r: { history: true, mayJoin: true, state } });
+    const { rooms } = startClient(node);
+    const loop = rooms.join('r');
+    await expect(loop.next()).rejects.toMatchObject({
+      code: -32_603,
+      message: expect.stringMatching(/^the state of the room has \d+ bytes, of at most 1048576$/),
+    });
+    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    await turns(20);
+    expect(calls).toBe(1);
+    expect(hub.room('r').members.size).toBe(0);
+    expect(errors.map(String).join()).toContain('the state of the room has');
   });
 });
 

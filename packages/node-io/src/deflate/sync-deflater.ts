@@ -1,4 +1,5 @@
 import { constants, type ZlibOptions } from 'node:zlib';
+import { viewOf } from '@ws/codec/internal';
 import type { Deflater } from '@ws/deflate';
 import { deflateSettings } from './settings.ts';
 import type { ZlibModule } from './zlib-handle.ts';
@@ -38,7 +39,7 @@ export class SyncDeflater implements Deflater {
   ): boolean {
     this.used = 0;
     if (this.#rest.length === 0 && from < to) {
-      this.#rest = this.#zlib.deflateRawSync(input.subarray(from, to), this.#options);
+      this.#rest = this.#zlib.deflateRawSync(viewOf(input, from, to), this.#options);
       this.used = to - from;
     }
     this.produced = Math.min(end - at, this.#rest.length);

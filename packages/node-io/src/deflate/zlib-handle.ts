@@ -1,4 +1,5 @@
 import type { DeflateRaw, InflateRaw, ZlibOptions } from 'node:zlib';
+import { lengthOf } from '@ws/codec/internal';
 
 /** The functions of `node:zlib` that compress on this thread. */
 export interface ZlibModule {
@@ -91,7 +92,7 @@ export class ZlibHandle {
   ): boolean {
     // Node aborts the process for such a range. The `length` of a detached array may be stale in
     // Node 20 and 22, `byteLength` is not.
-    if (to > input.byteLength || end > output.byteLength)
+    if (to > lengthOf(input) || end > lengthOf(output))
       throw new RangeError('zlib: the range is outside the buffer');
     this.#failed = false;
     this.#handle!.writeSync(flush, input, from, to - from, output, at, end - at);

@@ -1,4 +1,4 @@
-import { isThenable, kind, onRejection } from '@ws/conn/internal';
+import { isError, isThenable, kind, onRejection } from '@ws/conn/internal';
 
 /**
  * Throws unless `holds`.
@@ -42,7 +42,7 @@ const ERROR_FIELDS = ['stack', 'name', 'message', 'code', 'cause'] as const;
  * undefined, or an Error with a getter that throws.
  */
 export function asError(thrown: unknown, who: string): Error {
-  if (isInstance(thrown, Error) && ERROR_FIELDS.every((field) => canRead(thrown, field))) {
+  if (isError(thrown) && ERROR_FIELDS.every((field) => canRead(thrown, field))) {
     return thrown;
   }
   return new Error(`${who} threw a value that is not an Error`, { cause: thrown });

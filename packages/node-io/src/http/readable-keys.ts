@@ -31,5 +31,5 @@ function meaningOf(cause: unknown): string {
   // Other codes, of a wrong type or of unknown ciphers, are not about the contents of files.
   const isContent = code === undefined || code.startsWith('ERR_OSSL_');
   if (!isContent) return message;
-  return `key, cert, ca and pfx are the contents of the files, not their paths (${String(cause)})`;
+  return `key, cert, ca and pfx are the contents of the files, not their paths, and key is the private one (${String(cause)})`;
 }

@@ -15,6 +15,7 @@ import {
 } from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
 import { Http2Code, resetForOverload, resetName } from './codes.ts';
+import { endAfterReset, hasArrived } from './resets.ts';
 import { type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
 /** Options of {@link http2Transport}. */
@@ -209,6 +210,7 @@ class Http2Transport implements Transport {
   #giveWaiting(): void {
     const stream = this.underlying;
     const backlog = this.#backlog;
+    if (backlog?.waits === true && stream.aborted) return this.#cutOff();
     if (backlog?.waits === true && this.#given === 0 && stream.writable) {
       const several = backlog.waiting > 1;
       if (several) stream.cork();
@@ -341,8 +343,14 @@ class Http2Transport implements Transport {
 
   /** The stream was reset, or its session has ended, before our END_STREAM. */
   aborted(): void {
-    // Unread bytes before an END_STREAM are still delivered, and the END_STREAM too.
-    this.#cut = !hasArrived(this.underlying);
+    // Unread bytes before an END_STREAM are still delivered, and the END_STREAM too. A reader that
+    // waits for its own writes would never read them.
+    if (!hasArrived(this.underlying) || this.bufferedAmount > 0) this.#cutOff();
+  }
+
+  #cutOff(): void {
+    this.#cut = true;
+    endAfterReset(this.underlying);
   }
 
   failed(error: Error): void {
@@ -398,15 +406,6 @@ class Http2Transport implements Transport {
     if (this.#ended && rstCode === Http2Code.NO_ERROR) return cause;
     return new Error(`the peer reset the stream: ${resetName(rstCode)}`, { cause });
   }
-}
-
-/** Whether all bytes and the END_STREAM have arrived, read or not. Node has no public field for it. */
-function hasArrived(stream: Http2Stream): boolean {
-  const { _readableState: state } = stream as unknown as Record<
-    string,
-    { readonly ended: boolean }
-  >;
-  return state!.ended;
 }
 
 function flush(transport: Http2Transport): void {

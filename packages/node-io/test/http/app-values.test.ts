@@ -1,5 +1,6 @@
+import vm from 'node:vm';
 import { expect, test } from 'vitest';
-import { describeResult } from '../../src/internal.ts';
+import { asError, describeResult } from '../../src/internal.ts';
 
 test('describeResult leaves no unhandled rejection', async () => {
   const unhandled: unknown[] = [];
@@ -14,4 +15,19 @@ test('describeResult leaves no unhandled rejection', async () => {
 
 test('describeResult returns the type of any other value', () => {
   expect([null, 1, 'x', {}].map(describeResult)).toEqual(['null', 'number', 'string', 'Object']);
+});
+
+// Jest runs tests in a context of vm: errors of Node's modules are of another realm.
+test('15 asError returns an Error of another realm as it is', () => {
+  const error: unknown = vm.runInNewContext(
+    "Object.assign(new Error('none'), { code: 'ENOTFOUND' })",
+  );
+  expect(error instanceof Error).toBe(false);
+  expect(asError(error, 'lookup')).toBe(error);
+});
+
+test('asError describes another thrown value', () => {
+  const { message, cause } = asError('none', 'lookup');
+  expect(message).toBe('lookup threw a value that is not an Error');
+  expect(cause).toBe('none');
 });

@@ -14,7 +14,7 @@ import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as wait } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Heartbeat } from '@ws/conn';
-import { countUnread, sessionMemory } from '@ws/node-io/internal';
+import { countUnread, endAtReset, sessionMemory } from '@ws/node-io/internal';
 import { guardSession, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
@@ -98,6 +98,7 @@ export class Http2Sessions {
       const [stream, headers] = args;
       if (!watchResets(stream, heartbeat)) return;
       if (headers[':method'] === 'CONNECT') return accept(...args);
+      endAtReset(stream);
       if (!stream.endAfterHeaders) stream.once('close', countUnread(stream));
       for (const listener of listeners) listener(...args);
     });

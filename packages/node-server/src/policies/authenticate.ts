@@ -1,11 +1,16 @@
 import { STATUS_CODES } from 'node:http';
 import { Readable } from 'node:stream';
 import { types } from 'node:util';
-import { isError } from '@ws/conn/internal';
+import { Admission, type AuthOf as AuthOfResult, decisionOf, isError } from '@ws/conn/internal';
 import { assertOption, headerEntries } from '@ws/node-io/internal';
 import { HandshakeError, type HeaderPair, serverFault } from '../errors.ts';
-import { type AnyResponse, endToEnd, type HeadersInput, headerPairs } from '../headers.ts';
-import { type Admission, hasAdmission } from './admit.ts';
+import {
+  type AnyResponse,
+  endToEnd,
+  type HeadersInput,
+  headerPairs,
+  isResponse,
+} from '../headers.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {
@@ -20,50 +25,40 @@ export interface Refusal {
   readonly body?: string | undefined;
 }
 
-/**
- * The results of `authenticate` that a handler can get: all but refusals. Without `authenticate` it
- * is `undefined`.
- */
-export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
+/** The results of `authenticate` that a handler can get. Without `authenticate` it is `undefined`. */
+export type AuthOf<Result> = [Result] extends [undefined] ? undefined : AuthOfResult<Result>;
 
 /** A Response of any class. */
 type AResponse = Readonly<{ status: number; bodyUsed: boolean }>;
 
-/** `stack` tells an Error from data that has a name and a message. */
-type Admitted<Result> =
-  Result extends Admission<infer Auth>
-    ? Admitted<Auth>
-    : Result extends Refusal | AResponse | false | null | undefined | void | '' | 0
-      ? never
-      : Result extends Error
-        ? 'stack' extends keyof Result
-          ? never
-          : Result
-        : Result;
+/**
+ * What `authenticate` may return. `true` and the result of `admit` admit; everything else refuses:
+ * `false`, null and undefined with 401.
+ */
+export type AdmitOrRefuse = boolean | null | undefined | Admission<unknown> | Refusal | AResponse;
 
 /** A function of the application that may refuse a request. */
 export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'onBeforeUpgrade';
 
 /**
- * Returns the result of `authenticate` if it admits the client.
+ * Returns the result of `authenticate` if it admits the client, or a Response that refuses it.
  *
  * @throws HandshakeError for every other result: a refusal with its status; an Error as
- *   {@link thrownBy} does; 401 for a missing value; 500 for a value whose getters or
- *   traps throw, and for a value that looks like a refusal or contains a result of `admit`.
+ *   {@link thrownBy} does; 401 for `false`, null and undefined; 500 for a value that decides nothing,
+ *   or whose getters or traps throw.
  */
-export function readAuth<Result>(result: unknown): AuthOf<Result> {
-  const refusal = refusalOfResult(result);
-  if (refusal !== undefined) throw refusal;
-  return result as AuthOf<Result>;
-}
-
-function refusalOfResult(result: unknown): HandshakeError | undefined {
+export function readAuth(result: unknown): Admission<unknown> | AnyResponse {
+  let decision: object | undefined;
   try {
-    if (!result) return emptyResult(result);
-    return returnedRefusal('authenticate', result) ?? mistakenAuth(result);
+    decision = decisionOf(result);
+    if (Admission.is(decision) || isResponse(decision)) return decision;
   } catch (cause) {
-    return serverFault('authenticate', cause);
+    throw thrownBy('authenticate', cause);
   }
+  if (decision !== undefined) throw refusalOrFault('authenticate', decision as Refusal);
+  if (result === false) throw refusalError('authenticate', { refuse: true });
+  const message = `refused by authenticate: it returned ${String(result)}; return true to admit without data`;
+  throw new HandshakeError(401, message, { body: `${STATUS_CODES[401]}\n` });
 }
 
 /**
@@ -100,34 +95,6 @@ function exposedRefusal({ expose, status, headers, message }: ExposedError): Ref
 
 /** An error as http-errors creates it. */
 type ExposedError = Error & Partial<{ expose: boolean; status: number; headers: HeadersInput }>;
-
-/** A lookup without a result, or a function without `return`, admits no client. */
-function emptyResult(result: unknown): HandshakeError {
-  if (result === false) return refusalError('authenticate', { refuse: true });
-  const got = result === '' ? "''" : String(result);
-  const message = `refused by authenticate: it returned ${got}; return true to admit without data`;
-  return new HandshakeError(401, message, { body: `${STATUS_CODES[401]}\n` });
-}
-
-/** An object that has only these describes an error, and no user. */
-const ERROR_KEYS = ['error', 'message', 'code'];
-
-/** Returns the fault of data that is not meant to admit; undefined for other data. */
-function mistakenAuth(result: unknown): HandshakeError | undefined {
-  if (typeof result !== 'object' && typeof result !== 'function') return undefined;
-  const { status } = result as { readonly status?: unknown };
-  const keys = Object.keys(result as object);
-  let what: string;
-  if (typeof status === 'number' && status >= 300 && status <= 599) what = `the status ${status}`;
-  else if (keys.length > 0 && keys.every((key) => ERROR_KEYS.includes(key))) {
-    what = `no data but ${keys.join(' and ')}`;
-  } else if (hasAdmission(result)) what = 'a result of admit in it';
-  else return undefined;
-  const cause = new TypeError(
-    `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
-  );
-  return serverFault('authenticate', cause);
-}
 
 function refusalOrFault(where: Refuser, refusal: Refusal): HandshakeError {
   try {

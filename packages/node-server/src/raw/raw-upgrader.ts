@@ -18,7 +18,7 @@ import {
   upgraderOptionNames,
 } from '../options.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
-import type { AuthOf } from '../policies/authenticate.ts';
+import type { AdmitOrRefuse, AuthOf } from '../policies/authenticate.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
@@ -47,7 +47,7 @@ export interface RawOptions extends HeadCallbacks {
 }
 
 /** Options of a {@link RawUpgrader}. Their functions get the head as {@link RequestFacts}. */
-export interface RawUpgraderOptions<Result = undefined>
+export interface RawUpgraderOptions<Result extends AdmitOrRefuse = undefined>
   extends UpgraderOptions<Result, RequestFacts>,
     RawOptions {}
 
@@ -61,7 +61,7 @@ const NAMES = [...upgraderOptionNames, ...rawOptionNames];
  *
  * @throws TypeError that names the option.
  */
-function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
+function checkRawOptions(options: RawUpgraderOptions<AdmitOrRefuse>): void {
   checkOptionNames('RawUpgrader', options, NAMES, 'ignore', optionHint);
   for (const name of headCallbackNames) {
     const value = options[name];
@@ -94,7 +94,7 @@ function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
  * const server = createServer({ allowHalfOpen: true }, listener);
  * ```
  */
-export class RawUpgrader<Result = undefined> implements AsyncDisposable {
+export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements AsyncDisposable {
   readonly #acceptor: Acceptor;
   readonly #heads: PendingHeads;
   readonly #fallback: HttpServer | undefined;
@@ -103,11 +103,14 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: RawUpgraderOptions<Result> = {}) {
-    checked(() => checkRawOptions(options as RawUpgraderOptions<unknown>), RawUpgrader);
+    checked(
+      () => checkRawOptions(options as unknown as RawUpgraderOptions<AdmitOrRefuse>),
+      RawUpgrader,
+    );
     const { onRequest, onHost, onHeader, onBeforeUpgrade, fallback } = options;
     const callbacks = { onRequest, onHost, onHeader, onBeforeUpgrade };
     const hasCallbacks = Object.values(callbacks).some((callback) => callback !== undefined);
-    const ofUpgrader = pickUpgraderOptions(options) as AnyUpgraderOptions;
+    const ofUpgrader = pickUpgraderOptions(options) as unknown as AnyUpgraderOptions;
     this.#acceptor = checked(
       () => new Acceptor(ofUpgrader, hasCallbacks ? new HeadCallbackRunner(callbacks) : undefined),
       RawUpgrader,

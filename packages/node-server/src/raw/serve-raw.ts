@@ -11,7 +11,7 @@ import { withReadableKeys } from '@ws/node-io/internal';
 import type { AnyHandlers } from '../acceptor.ts';
 import type { ErrorReporter } from '../error-reporter.ts';
 import { upgraderOptionNames } from '../options.ts';
-import type { AuthOf } from '../policies/authenticate.ts';
+import type { AdmitOrRefuse, AuthOf } from '../policies/authenticate.ts';
 import type { HandlerOrRoutes } from '../route.ts';
 import { checkAddress, checkIsOptions, checkTls, type ListenAddress } from '../serve-options.ts';
 import { type BaseOptions, type RunningServer, ServerBase } from '../server-base.ts';
@@ -20,7 +20,7 @@ import type { PendingHeads } from './head-reading.ts';
 import { RawUpgrader, type RawUpgraderOptions, rawOptionNames } from './raw-upgrader.ts';
 
 /** Options of {@link serveRaw}, together with the options of a {@link RawUpgrader}. */
-export interface RawServeOptions<Result = undefined>
+export interface RawServeOptions<Result extends AdmitOrRefuse = undefined>
   extends RawUpgraderOptions<Result>,
     ListenAddress {
   /**
@@ -47,6 +47,7 @@ const NAMES = [
   'port',
   'host',
   'socketPath',
+  'replaceStale',
   'listen',
   'tls',
 ];
@@ -68,7 +69,10 @@ const NAMES = [
  * await server.close();
  * ```
  */
-export async function serveRaw<Result = undefined, Pattern extends string = string>(
+export async function serveRaw<
+  Result extends AdmitOrRefuse = undefined,
+  Pattern extends string = string,
+>(
   options: RawServeOptions<Result>,
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>, RequestFacts>,
 ): Promise<RawServer<AuthOf<Result>>> {
@@ -78,7 +82,7 @@ export async function serveRaw<Result = undefined, Pattern extends string = stri
     checkAddress(options);
     if (options.tls !== undefined) checkTls(options.tls);
     return new StreamServer<AuthOf<Result>>(
-      options as RawServeOptions<unknown>,
+      options as unknown as RawServeOptions<AdmitOrRefuse>,
       handlerOrRoutes as AnyHandlers,
     );
   }, serveRaw);
@@ -92,8 +96,16 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
   readonly #heads: PendingHeads;
   readonly #hasFallback: boolean;
 
-  constructor(options: RawServeOptions<unknown>, handlers: AnyHandlers) {
-    const { port: _port, host: _host, socketPath: _path, listen: _listen, tls, ...own } = options;
+  constructor(options: RawServeOptions<AdmitOrRefuse>, handlers: AnyHandlers) {
+    const {
+      port: _port,
+      host: _host,
+      socketPath: _path,
+      replaceStale: _replaceStale,
+      listen: _listen,
+      tls,
+      ...own
+    } = options;
     const upgrader = new RawUpgrader(own);
     const { acceptor, heads } = RawUpgrader.partsOf(upgrader as RawUpgrader);
     const listener = upgrader.listener(handlers as HandlerOrRoutes<string, unknown, RequestFacts>);

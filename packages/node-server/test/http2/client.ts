@@ -10,12 +10,18 @@ import type { AddressInfo } from 'node:net';
 import { Conn } from '@ws/conn';
 import { http2Transport, nodePlatform } from '@ws/node-io';
 import { selfSigned, whenOver } from '@ws/tests';
-import { type ConnHandler, type ServeOptions, serve, type WsServer } from '../../src/index.ts';
+import {
+  type AdmitOrRefuse,
+  type ConnHandler,
+  type ServeOptions,
+  serve,
+  type WsServer,
+} from '../../src/index.ts';
 
 export const echo = (conn: Conn): Promise<unknown> => conn.receive((message) => conn.send(message));
 
 /** A server of HTTP/2, in TLS or in clear, that ends with the test. */
-export async function served<Result = undefined>(
+export async function served<Result extends AdmitOrRefuse = undefined>(
   secure: boolean,
   options: ServeOptions<Result> = {},
   handler: ConnHandler<never> = echo,

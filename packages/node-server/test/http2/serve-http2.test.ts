@@ -5,7 +5,7 @@ import type { Conn } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { http2Client, nothingLeft, selfSigned, turn, WEBSOCKET_REQUEST, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type ServeOptions, serve, Upgrader } from '../../src/index.ts';
+import { admit, type ServeOptions, serve, Upgrader } from '../../src/index.ts';
 import { ask, bodyOf, echo, open, served, sessionWith } from './client.ts';
 
 nothingLeft();
@@ -40,7 +40,7 @@ describe('serve with http2', () => {
         headers: { 'Set-Cookie': ['a=1', 'b=2'] },
         authenticate: (req, { path, address }) => {
           seen.push(req.url, req.headers.host, req.headers.cookie, path, address);
-          return 'ada';
+          return admit('ada');
         },
       },
       ((conn: Conn, req: IncomingHttpHeaders, ctx: { auth: string }) => {
@@ -138,9 +138,9 @@ describe('serve with http2', () => {
   });
 
   it('keeps the frames that arrive before its answer', async () => {
-    let admit!: (auth: string) => void;
+    let answer!: (auth: true) => void;
     const server = await served(false, {
-      authenticate: () => new Promise<string>((done) => (admit = done)),
+      authenticate: () => new Promise<true>((done) => (answer = done)),
     });
     const session = await sessionWith(server.url);
     const stream = session.request(
@@ -152,7 +152,7 @@ describe('serve with http2', () => {
     stream.write('hi');
     while (server.stats.handshakesPending === 0) await turn();
     for (let i = 0; i < 5; i++) await turn();
-    admit('ada');
+    answer(true);
     const [chunk] = (await once(stream, 'data')) as [Buffer];
     expect(chunk.toString('latin1')).toBe('\x81\x02hi');
   });

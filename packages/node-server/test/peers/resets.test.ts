@@ -11,10 +11,10 @@ import {
   whenOver,
 } from '@ws/tests/peers';
 import { describe, expect, it } from 'vitest';
-import { type Conn, type ServeOptions, serve } from '../../src/index.ts';
+import { type AdmitOrRefuse, type Conn, type ServeOptions, serve } from '../../src/index.ts';
 
 /** An echo server that records how its connections ended. */
-async function echoing(secure: boolean, options: ServeOptions<unknown> = {}) {
+async function echoing(secure: boolean, options: ServeOptions<AdmitOrRefuse> = {}) {
   const { key, cert } = await selfSigned();
   const conns: Conn[] = [];
   const tls = secure ? { key, cert } : undefined;
@@ -95,11 +95,11 @@ describe.each(TRANSPORTS)('a server over %s, when a client resets', (_, secure) 
     let first = true;
     const { server, conns, port } = await echoing(secure, {
       authenticate: (_req, { signal }) => {
-        if (!first) return {};
+        if (!first) return true;
         first = false;
         asked(signal);
-        return new Promise<object>((resolve) => {
-          answer = () => resolve({});
+        return new Promise<true>((resolve) => {
+          answer = () => resolve(true);
         });
       },
     });
@@ -122,9 +122,9 @@ describe.each(TRANSPORTS)('a server over %s, when a client resets', (_, secure) 
     const peers: RawPeer[] = [];
     const { server, conns, port } = await echoing(secure, {
       authenticate: () =>
-        new Promise<object>((resolve) => {
-          answer = () => resolve({});
-          if (peers.length === 0) resolve({});
+        new Promise<true>((resolve) => {
+          answer = () => resolve(true);
+          if (peers.length === 0) resolve(true);
           else {
             peers.pop()!.reset();
             answer();

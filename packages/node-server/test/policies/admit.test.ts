@@ -15,7 +15,10 @@ function stopTime(): void {
 async function upgraded(authenticate: () => unknown) {
   const reported: unknown[] = [];
   const got: { conn?: Conn; auth?: unknown } = {};
-  const upgrader = new Upgrader({ authenticate, report: (error) => reported.push(error) });
+  const upgrader = new Upgrader({
+    authenticate: authenticate as () => never,
+    report: (error) => reported.push(error),
+  });
   const server = await listening(
     upgrader.handler((conn, _req, { auth }) => {
       Object.assign(got, { conn, auth });
@@ -43,7 +46,7 @@ describe('admit', () => {
   it('lets renew move the end', async () => {
     stopTime();
     const { got } = await upgraded(async () =>
-      admit(true, { expires: new Date(Date.now() + 200) }),
+      admit('ada', { expires: new Date(Date.now() + 200) }),
     );
     got.conn!.renew(Date.now() + 60_000);
     vi.advanceTimersByTime(300);
@@ -57,16 +60,8 @@ describe('admit', () => {
     got.conn!.terminate();
   });
 
-  it.each([undefined, null, false, '', 0, Number.NaN])('refuses with 401 for %s', async (auth) => {
-    expect((await upgraded(() => admit(auth, { expires: Date.now() + 1_000 }))).status).toBe(401);
-  });
-
-  it('refuses with the refusal that it contains', async () => {
-    expect((await upgraded(() => admit({ refuse: 403 }))).status).toBe(403);
-  });
-
   it.each([
-    ['a promise', () => admit(Promise.resolve('ada')), 'admit: expected data, got a promise'],
+    ['a promise', () => admit(Promise.resolve('ada')), 'got a promise; await it first'],
     ['a result of admit', () => admit(admit('ada')), 'admit: expected data, got a result of admit'],
     [
       'seconds',
@@ -79,14 +74,6 @@ describe('admit', () => {
     const { status, reported } = await upgraded(authenticate);
     expect(status).toBe(500);
     expect(String(reported[0])).toContain(text);
-  });
-
-  it('leaves every other object to the application', async () => {
-    const auth = { auth: 'ada', expires: Date.now() - 1_000 };
-    const { got } = await upgraded(() => auth);
-    expect(got.auth).toBe(auth);
-    expect(got.conn!.state).toBe('open');
-    got.conn!.terminate();
   });
 
   it('has the type of its data in the handler', async () => {
@@ -104,7 +91,7 @@ describe('admit', () => {
           expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
           expectTypeOf(conn.data).toEqualTypeOf<{ user: string }>();
         },
-        '/b': route({ authenticate: async () => admit(5) }, (_conn, _req, { auth }) => {
+        '/b': route({ authenticate: async () => admit(5 as number) }, (_conn, _req, { auth }) => {
           expectTypeOf(auth).toEqualTypeOf<number>();
         }),
       },

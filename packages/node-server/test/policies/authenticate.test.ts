@@ -4,6 +4,8 @@ import { promisify } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
 import {
+  type Admission,
+  type AdmitOrRefuse,
   type AuthenticateContext,
   type AuthOf,
   admit,
@@ -29,12 +31,12 @@ function httpError(fields: object): Error {
 /** Sends one request to an Upgrader with this `authenticate`. */
 async function answerTo(
   authenticate: () => unknown,
-  options: ServeOptions<unknown> = {},
+  options: ServeOptions<AdmitOrRefuse> = {},
 ): Promise<{ status: number; body: string; reported: unknown[]; headers: Map<string, string> }> {
   const reported: unknown[] = [];
   const upgrader = new Upgrader({
     ...options,
-    authenticate,
+    authenticate: authenticate as () => never,
     report: (error) => reported.push(error),
   });
   const server = await listening(upgrader.handler((conn) => conn.terminate()));
@@ -44,12 +46,6 @@ async function answerTo(
   const { status, body, headers } = parseAnswer(client.received.toString());
   return { status, body, headers: headers as Map<string, string>, reported };
 }
-
-/** As a second copy of the package would make it. */
-const copyOfAdmission = {
-  auth: 'ada',
-  refuse: 'a result of admit, which this server does not take',
-};
 
 type MakeResponse = (status: number, body: string, headers: Record<string, string>) => unknown;
 
@@ -98,9 +94,9 @@ const throwing = [
 describe('authenticate or checkOrigin that forgets its return', () => {
   it('is reported once in a process', async () => {
     const program = `
-      import { admit, serve } from '@ws/node-server';
+      import { serve } from '@ws/node-server';
       import { dial } from '@ws/node-client';
-      const results = [undefined, undefined, admit(undefined), admit(undefined)];
+      const results = [undefined, undefined];
       const options = results.map((result) => ({ authenticate: () => result }));
       for (const option of [...options, { checkOrigin() {} }]) {
         const server = await serve({ host: '127.0.0.1', ...option, report: log }, () => {});
@@ -121,7 +117,6 @@ describe('authenticate or checkOrigin that forgets its return', () => {
     expect(stdout).toBe(
       [
         'authenticate authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
-        'authenticate authenticate returned undefined in admit, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
         'checkOrigin checkOrigin returned undefined, which refuses with 403; return true to admit, false to refuse (reported once)\n',
       ].join(''),
     );
@@ -129,35 +124,11 @@ describe('authenticate or checkOrigin that forgets its return', () => {
 });
 
 describe.each(returning)('authenticate that %s', (_, make) => {
-  it.each([undefined, null, false, '', 0, 0n, Number.NaN])('%o refuses with 401', async (value) => {
+  it.each([undefined, null, false])('%o refuses with 401', async (value) => {
     const { status, body, reported } = await answerTo(make(value));
     expect({ status, body }).toEqual({ status: 401, body: 'Unauthorized\n' });
     // The first undefined of a process is reported; see below.
     if (value !== undefined) expect(reported).toEqual([]);
-  });
-
-  it.each([
-    [{ status: 401 }, 'the status 401'],
-    [Object.assign(() => {}, { status: 401 }), 'the status 401'],
-    [{ status: 300, user: 'ada' }, 'the status 300'],
-    [{ status: 599 }, 'the status 599'],
-    [Object.create({ status: 403 }), 'the status 403'],
-    [admit({ status: 401 }), 'the status 401'],
-    [{ user: admit('ada') }, 'a result of admit in it'],
-    [[admit('ada')], 'a result of admit in it'],
-    [admit({ user: { login: admit('ada') } }), 'a result of admit in it'],
-    [{ user: copyOfAdmission }, 'a result of admit in it'],
-    [{ error: 'no token' }, 'no data but error'],
-    [{ message: 'no' }, 'no data but message'],
-    [admit({ code: 401, error: null }), 'no data but code and error'],
-  ])('%o, a mistake, refuses with 500 and says the cure', async (value, what) => {
-    const { status, body, reported } = await answerTo(make(value));
-    expect({ status, body }).toEqual({ status: 500, body: 'Internal Server Error\n' });
-    expect(reported).toEqual([
-      new TypeError(
-        `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
-      ),
-    ]);
   });
 
   it('a refusal with the status as a string refuses with 500 and says so', async () => {
@@ -168,29 +139,6 @@ describe.each(returning)('authenticate that %s', (_, make) => {
         "authenticate: expected a refusal status from 300 to 599, got the string '401'",
       ),
     ]);
-  });
-
-  it.each([
-    { status: 200 },
-    { status: 600 },
-    { status: '401' },
-    { status: 'active' },
-    {},
-    { error: null, user: 'ada' },
-  ])('%o admits: it is data', async (value) => {
-    expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
-  });
-
-  it('data is not read: its getters are not called', async () => {
-    const nested = Object.defineProperty({}, 'refuse', {
-      get: () => expect.unreachable(),
-      enumerable: true,
-    });
-    const user = Object.defineProperty({ nested }, 'rights', {
-      get: () => expect.unreachable(),
-      enumerable: true,
-    });
-    expect(await answerTo(make({ user }))).toMatchObject({ status: 101, reported: [] });
   });
 
   it.each(Object.entries(RESPONSES))('a Response %s refuses with it', async (_, responseOf) => {
@@ -213,7 +161,7 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     },
   );
 
-  it.each([true, 1, 'ada', [], {}, { ok: false }])('%o admits', async (value) => {
+  it.each([true, admit('ada'), admit({ user: 'ada' })])('%o admits', async (value) => {
     expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
   });
 
@@ -422,20 +370,19 @@ describe('AuthOf', () => {
       readonly message: string;
     }
     expectTypeOf<AuthOf<undefined>>().toEqualTypeOf<undefined>();
-    expectTypeOf<AuthOf<Promise<User | null | undefined>>>().toEqualTypeOf<User>();
-    expectTypeOf<AuthOf<User | Refusal | false | Error | TypeError>>().toEqualTypeOf<User>();
-    expectTypeOf<AuthOf<Promise<User | Response>>>().toEqualTypeOf<User>();
+    expectTypeOf<AuthOf<Promise<Admission<User> | null | undefined>>>().toEqualTypeOf<User>();
+    expectTypeOf<AuthOf<Admission<User> | Refusal | false>>().toEqualTypeOf<User>();
+    expectTypeOf<AuthOf<Promise<Admission<User> | Response>>>().toEqualTypeOf<User>();
     expectTypeOf<AuthOf<Promise<boolean>>>().toEqualTypeOf<true>();
-    expectTypeOf<AuthOf<'' | 'ada' | 0>>().toEqualTypeOf<'ada'>();
     expectTypeOf<AuthOf<unknown>>().toEqualTypeOf<unknown>();
   });
 });
 
 describe('ServeOptions with the type of auth', () => {
   it('take an authenticate that is async or not', () => {
-    const both: ServeOptions<{ readonly name: string } | Refusal>[] = [
-      { authenticate: () => ({ name: 'ada' }) },
-      { authenticate: async () => ({ name: 'ada' }) },
+    const both: ServeOptions<Admission<{ readonly name: string }> | Refusal>[] = [
+      { authenticate: () => admit({ name: 'ada' }) },
+      { authenticate: async () => admit({ name: 'ada' }) },
       { authenticate: async () => ({ refuse: 403 }) },
     ];
     expect(both).toHaveLength(3);
@@ -448,7 +395,7 @@ describe('ServeOptions with the type of auth', () => {
  */
 async function contextsOf(
   line: string,
-  options: ServeOptions<unknown> = {},
+  options: ServeOptions<AdmitOrRefuse> = {},
 ): Promise<{ status: number; asked: unknown; handled: unknown }> {
   let asked: unknown;
   let handled: unknown;
@@ -518,7 +465,7 @@ describe('the context of authenticate and of the handler', () => {
 });
 
 describe('an absolute request target', () => {
-  const guarded: ServeOptions<unknown> = {
+  const guarded: ServeOptions<AdmitOrRefuse> = {
     authenticate: (req) => (req.url!.startsWith('/admin/') ? { refuse: 401 } : true),
   };
 

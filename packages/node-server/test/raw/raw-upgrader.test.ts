@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { RequestHead } from '@ws/codec';
 import type { Transport, TransportSink } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { HandshakeError, TransportError } from '../../src/index.ts';
+import { type AdmitOrRefuse, admit, HandshakeError, TransportError } from '../../src/index.ts';
 import { RawUpgrader, route } from '../../src/raw/index.ts';
 import { ACCEPT, masked, nothingUnhandled, parseAnswer, request } from '../raw.ts';
 import { Wire } from './wire.ts';
@@ -13,7 +13,10 @@ const TEXT = 1;
 const noReport = { report: () => {} };
 
 /** Feeds a request to a new stream of an upgrader, and returns the status of the answer. */
-async function statusOf<Result>(upgrader: RawUpgrader<Result>, bytes: Uint8Array): Promise<number> {
+async function statusOf<Result extends AdmitOrRefuse>(
+  upgrader: RawUpgrader<Result>,
+  bytes: Uint8Array,
+): Promise<number> {
   const wire = new Wire();
   upgrader.listener(() => {})(wire);
   wire.push(bytes);
@@ -185,7 +188,10 @@ describe('RawUpgrader.accept', () => {
 
   it('answers a request that other code has parsed', async () => {
     const wire = new Wire();
-    const upgrader = new RawUpgrader({ heartbeat: false, authenticate: (head) => head.target });
+    const upgrader = new RawUpgrader({
+      heartbeat: false,
+      authenticate: (head) => admit(head.target),
+    });
     const conn = await upgrader.accept(headOf(request()), wire, masked(TEXT, 'early'));
     expect(parseAnswer(await wire.answered()).status).toBe(101);
     expect((await conn.readMessage()).text()).toBe('early');

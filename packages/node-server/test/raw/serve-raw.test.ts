@@ -4,7 +4,7 @@ import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Upgrader } from '../../src/index.ts';
+import { type AdmitOrRefuse, Upgrader } from '../../src/index.ts';
 import { type RawServeOptions, serveRaw } from '../../src/raw/index.ts';
 import { connectRaw, exchange, masked, RawPeer, request, trapLeftovers } from '../raw.ts';
 
@@ -12,7 +12,7 @@ trapLeftovers();
 
 const TEXT = 1;
 
-async function started<Auth>(
+async function started<Auth extends AdmitOrRefuse>(
   options: RawServeOptions<Auth> = {},
 ): Promise<{ port: number; server: Awaited<ReturnType<typeof serveRaw>> }> {
   const server = await serveRaw({ host: '127.0.0.1', ...options }, (conn) =>

@@ -3,14 +3,20 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type RefusedRequest, type ServeOptions, serve, type WsServer } from '../../src/index.ts';
+import {
+  type AdmitOrRefuse,
+  type RefusedRequest,
+  type ServeOptions,
+  serve,
+  type WsServer,
+} from '../../src/index.ts';
 import { connectRaw, exchange, parseAnswer, request, trapLeftovers } from '../raw.ts';
 
 trapLeftovers();
 
 /** A server, and what it publishes on the channel of refusals. */
 async function watched(
-  options: ServeOptions<unknown>,
+  options: ServeOptions<AdmitOrRefuse>,
 ): Promise<{ server: WsServer; port: number; seen: RefusedRequest[] }> {
   const seen: RefusedRequest[] = [];
   const see = (event: unknown): void => void seen.push(event as RefusedRequest);
@@ -38,7 +44,7 @@ describe('a refusal', () => {
     );
   });
 
-  it.each<[string, ServeOptions<unknown>, string, string]>([
+  it.each<[string, ServeOptions<AdmitOrRefuse>, string, string]>([
     [
       'allowedOrigins',
       { allowedOrigins: ['https://a', 'https://b'] },
@@ -171,7 +177,7 @@ describe('a request that never reaches the handshake', () => {
 describe('a client that has half-closed', () => {
   it('is published and counted when it is refused', async () => {
     const { server, port, seen } = await watched({
-      authenticate: (_req, { signal }) => once(signal, 'abort'),
+      authenticate: (_req, { signal }) => once(signal, 'abort').then(() => true as const),
     });
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     socket.end(request());
@@ -186,7 +192,7 @@ describe('a client that has half-closed', () => {
     const { server, port, seen } = await watched({
       authenticate: (_req, { signal }) => {
         client.stream.resetAndDestroy();
-        return once(signal, 'abort');
+        return once(signal, 'abort').then(() => true as const);
       },
     });
     const client = await connectRaw(port);
@@ -220,7 +226,7 @@ describe('a call that ignores its signal', () => {
     const { port } = await watched({
       handshakeTimeout: 200,
       authenticate: async (_req, { signal }) => {
-        await once(signal, 'abort');
+        await once(signal, 'abort').then(() => true as const);
         for (let i = 0; i < 50; i++) await Promise.resolve();
         return false;
       },

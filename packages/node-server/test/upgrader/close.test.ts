@@ -1,7 +1,13 @@
 import { EventEmitter, once } from 'node:events';
 import { turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type CloseOptions, type Conn, type ServeOptions, Upgrader } from '../../src/index.ts';
+import {
+  admit,
+  type CloseOptions,
+  type Conn,
+  type ServeOptions,
+  Upgrader,
+} from '../../src/index.ts';
 import {
   connectRaw,
   exchange,
@@ -226,7 +232,7 @@ describe('close of an Upgrader', () => {
   });
 
   it('closes connections of upgrade', async () => {
-    const upgrader = new Upgrader({ authenticate: () => ({ user: 'ada' }) });
+    const upgrader = new Upgrader({ authenticate: () => admit({ user: 'ada' }) });
     const server = await listening(upgrader);
     polite(await connected(server)).stream.write(request());
     const conn = (await server.outcome()) as Conn;

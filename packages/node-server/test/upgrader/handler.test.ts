@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { BackpressureError, type Conn, Upgrader } from '../../src/index.ts';
+import { admit, BackpressureError, type Conn, Upgrader } from '../../src/index.ts';
 import { exchange, masked, request } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
@@ -222,7 +222,7 @@ describe('Upgrader.handler', () => {
       says: 'functions that return no promise',
       options: {
         checkOrigin: () => true,
-        authenticate: () => 'ada',
+        authenticate: () => admit('ada'),
         headers: () => ({ 'X-A': 'b' }),
       },
     },

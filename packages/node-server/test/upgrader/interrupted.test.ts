@@ -48,6 +48,7 @@ describe('a client that disconnects during a check', () => {
         await once(req.socket, 'close');
         await new Promise((resolve) => setImmediate(resolve));
         state = context.signal.aborted;
+        return false;
       },
     });
     const server = await listening(upgrader);
@@ -66,7 +67,7 @@ describe('a reset at every stage of the handshake', () => {
           await new Promise((resolve) => setImmediate(resolve));
           return true;
         },
-        authenticate: () => new Promise((resolve) => setTimeout(resolve, 1)),
+        authenticate: () => new Promise<true>((resolve) => setTimeout(resolve, 1, true)),
       }),
     );
     const bytes = request({ behind: masked(1, 'early') });

@@ -1,5 +1,11 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { type Conn, type HandshakeError, Upgrader, type UpgraderOptions } from '../../src/index.ts';
+import {
+  admit,
+  type Conn,
+  type HandshakeError,
+  Upgrader,
+  type UpgraderOptions,
+} from '../../src/index.ts';
 import { exchange, request } from '../raw.ts';
 import { connected, endAfterEach, listening, withHeaders } from '../upgrade-server.ts';
 
@@ -199,7 +205,7 @@ describe('authenticate', () => {
       authenticate: async (req) => {
         await Promise.resolve();
         if (req.url === '/secret') return { refuse: 401 };
-        return { user: String(req.url) };
+        return admit({ user: String(req.url) });
       },
     });
     const listener = upgrader.handler((conn, _req, { auth }) => {

@@ -99,7 +99,7 @@ describe('an upgrade pipelined after other requests', () => {
       },
       authenticate: () => {
         asked.emit('asked');
-        return new Promise(() => {});
+        return new Promise<never>(() => {});
       },
     });
     const responses: ServerResponse[] = [];

@@ -173,7 +173,7 @@ describe('error', () => {
   it('answers a handshake whose time is up', async () => {
     const upgrader = new Upgrader({
       handshakeTimeout: 30,
-      authenticate: () => new Promise(() => {}),
+      authenticate: () => new Promise<never>(() => {}),
       error: () => ({ status: 599 }),
     });
     const server = await listening(upgrader);

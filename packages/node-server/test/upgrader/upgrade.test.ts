@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { type Conn, TransportError, Upgrader } from '../../src/index.ts';
+import { admit, type Conn, TransportError, Upgrader } from '../../src/index.ts';
 import { ACCEPT, exchange, masked, request } from '../raw.ts';
 import { connected, endAfterEach, listening, withHeaders } from '../upgrade-server.ts';
 
@@ -45,7 +45,7 @@ describe('Upgrader.upgrade', () => {
     const authenticate = (_req: IncomingMessage, { signal }: { signal: AbortSignal }) =>
       new Promise<boolean>((resolve) => {
         setImmediate(() => resolve(signal.aborted));
-      }).then((aborted) => ({ aborted }));
+      }).then((aborted) => admit({ aborted: String(aborted) }));
     const server = await listening(new Upgrader({ authenticate }));
     const client = await connected(server);
     let before: number[] = [];

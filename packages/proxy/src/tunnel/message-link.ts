@@ -8,7 +8,7 @@ import {
   type MessageData,
   TransportError,
 } from '@ws/conn';
-import { type Expiry, internalsOf, isThenable } from '@ws/conn/internal';
+import { type Expiry, internalsOf, isError, isThenable } from '@ws/conn/internal';
 import type { ProxiedConnection } from '../proxied.ts';
 import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link } from './link.ts';
 
@@ -146,8 +146,7 @@ export class MessageLink implements Link {
     const [ofClient, ofTarget] = await Promise.all([endOf(toTarget), endOf(toClient)]);
     clearTimeout(this.#endTimer);
     const first = this.#endedBy === 'target' ? ofTarget : ofClient;
-    const error =
-      first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
+    const error = isError(first.error) && !isCloseError(first.error) ? first.error : undefined;
     const { reason } = first;
     const code = first.code === CloseCode.AbnormalClosure ? this.#sent! : first.code;
     proxied.linkEnded({ endedBy: this.#endedBy!, code, reason, error });

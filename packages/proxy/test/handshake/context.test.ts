@@ -11,8 +11,8 @@ describe('the context of the functions of a proxy', () => {
   nothingLeft();
 
   it.each([
-    ['a value', () => ({ user: 'ada' })],
-    ['a promise', async () => ({ user: 'ada' })],
+    ['a value', () => admit({ user: 'ada' })],
+    ['a promise', async () => admit({ user: 'ada' })],
     ['admit', () => admit({ user: 'ada' }, { expires: Date.now() + 60_000 })],
   ] satisfies [string, ProxyOptions['authenticate']][])(
     'has the user of authenticate, which is %s',
@@ -48,7 +48,7 @@ describe('the context of the functions of a proxy', () => {
   it('reaches the function that chooses the target, and has no auth without authenticate', async () => {
     const backend = await rawTarget();
     const seen: unknown[] = [];
-    for (const options of [{ authenticate: () => 'ada' }, {}]) {
+    for (const options of [{ authenticate: () => admit('ada') }, {}]) {
       const between = await front((_req, { auth }) => {
         seen.push(auth);
         return backend.url;

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { dial } from '@ws/node-client';
-import { serve } from '@ws/node-server';
+import { admit, serve } from '@ws/node-server';
 import { http2Client, nothingLeft, rawClient, WEBSOCKET_REQUEST, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { ProxyError, ProxyOptions } from '../../src/index.ts';
@@ -64,7 +64,7 @@ describe('a target over HTTP/2', () => {
     const between = await http2Front('ws://127.0.0.1:1', {
       http2: 'only',
       director: (_req, headers, { auth }) => void vias.push(headers.get('via'), auth),
-      authenticate: () => 'ada',
+      authenticate: () => admit('ada'),
     });
     between.proxy.targets = [between.url];
     expect((await ask(between.port)).status).toBe(508);

@@ -1,11 +1,11 @@
 import { BackpressureError, dial } from '@ws/node-client';
-import { type ServeOptions, serve } from '@ws/node-server';
+import { type AdmitOrRefuse, type ServeOptions, serve } from '@ws/node-server';
 import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import type { ProxyOptions } from '../../src/index.ts';
 import { front, pair, stopClock } from '../support.ts';
 
-async function echo(options: ProxyOptions, ofServer: ServeOptions<unknown> = {}) {
+async function echo(options: ProxyOptions, ofServer: ServeOptions<AdmitOrRefuse> = {}) {
   const server = await serve({ port: 0, host: '127.0.0.1', ...ofServer }, (conn) =>
     conn.receive((message) => conn.send(message)),
   );

@@ -1,19 +1,12 @@
-import {
-  BackpressureError,
-  CloseCode,
-  CloseError,
-  type ConnLike,
-  portablePlatform,
-  ReadLimitError,
-} from '@ws/conn';
+import { CloseCode, CloseError, type ConnLike, portablePlatform, ReadLimitError } from '@ws/conn';
 import { Deferred, internalsOf, reportError } from '@ws/conn/internal';
-import { ErrorCode, RpcError } from '../rpc-error.ts';
 import type { ClientRooms } from './client-rooms.ts';
+import { Delays, maySucceedLater } from './delays.ts';
+import { Misfits } from './misfits.ts';
 import {
   type JoinAnswer,
   type JoinOptions,
   type Position,
-  START,
   type WireGap,
   type WireMembers,
   type WireState,
@@ -21,10 +14,6 @@ import {
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
 import { KnownMembers } from './room-members.ts';
 import type { KeySchemas } from './room-schemas.ts';
-
-/** Bounds of the time in ms before a failed request is sent again. */
-const LEAST_DELAY_MS = 1_000;
-const MOST_DELAY_MS = 30_000;
 
 /** One room of a client. Its loops share one join. */
 export class ClientRoom {
@@ -44,8 +33,20 @@ export class ClientRoom {
   #isRunning = false;
   /** The loops that get their missing messages from the pending join. */
   readonly #joining = new Set<RoomLoop>();
+  #isJoining = false;
   /** Whether the server has sent a gap for the pending join. */
   #joinHasGap = false;
+  /** Whether a message with a position has arrived since the pending join was sent. */
+  #joinHasMessages = false;
+  /**
+   * Whether the pending join has no `since`. Unless a state comes, the server then omits messages that
+   * other loops lack.
+   */
+  #joinOmits = false;
+  /** The loops that lack a message because it belongs to the pending join of other loops. */
+  readonly #omitted = new Set<RoomLoop>();
+  /** Whether loops are learning of an event. A join would not know what later loops need. */
+  #isTelling = false;
   /** See {@link onDecided}. */
   readonly #deciding = new Set<() => void>();
   /** Number of joins, and of memberships that the server ended. Detects an answer that is outdated. */
@@ -61,16 +62,13 @@ export class ClientRoom {
   hasState: boolean | undefined;
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
-  /** Number of joins in a row whose connection ended because a message exceeded `readLimit`. */
-  limitEnds = 0;
   /** Whether the server shows members, from the last answer to a join; undefined before the first. */
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
-  /** Whether a message that does not fit its schema was reported. */
-  #reportedMisfit = false;
-  /** When the last state arrived, in ms. */
-  #stateAt = -Infinity;
+  readonly #misfits = new Misfits<RoomLoop>(() => this.#replaceMisfits());
+  /** Whether a join requests a state in place of messages that do not fit. The loops continue meanwhile. */
+  #needsState = false;
 
   constructor(rooms: ClientRooms, name: string) {
     this.#rooms = rooms;
@@ -116,54 +114,87 @@ export class ClientRoom {
   }
 
   take(message: Arrived): void {
-    if (this.#memberOn === undefined && this.#joining.size === 0) return;
+    if (this.#memberOn === undefined && !this.#isJoining) return;
     const { position } = message;
+    this.#joinHasMessages ||= position !== undefined;
     // The join of another loop may bring older messages.
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
+    this.#isTelling = true;
     for (const loop of this.#loops) {
+      if (this.#joining.has(loop)) loop.take(message);
       // Until its own join, a loop with the option `last` takes no message.
-      if (loop.last === undefined || this.#joining.has(loop)) loop.take(message);
+      else if (loop.last !== undefined) continue;
+      else if (this.#isOmittedFor(loop, position)) this.#omitted.add(loop);
+      else loop.take(message);
     }
+    this.#told();
+  }
+
+  /**
+   * Whether a loop must not take a message, because the pending join of other loops may omit messages
+   * before it. The loop joins again afterwards.
+   */
+  #isOmittedFor(loop: RoomLoop, position: Position | undefined): boolean {
+    if (position === undefined || !this.#isJoining || loop.isNew) return false;
+    const omits = this.#joinOmits && this.hasState !== true;
+    return omits || loop.position?.epoch !== position.epoch;
   }
 
   takeState({ data, position }: WireState): void {
-    if (this.#memberOn === undefined && this.#joining.size === 0) return;
+    if (this.#memberOn === undefined && !this.#isJoining) return;
     this.hasState = true;
-    this.#stateAt = portablePlatform.now();
+    this.#needsState = this.#joinOmits = false;
+    this.#omitted.clear();
+    this.#misfits.forget();
     this.#position = position;
     // Each loop needs a copy, because the application changes the state with each message.
     const copies = this.#loops.size > 1;
-    for (const loop of this.#loops) loop.takeState(copies ? structuredClone(data) : data, position);
+    for (const loop of this.#loops) loop.takeState(copies ? copyOf(data) : data, position);
   }
 
   takeGap({ position, joining }: WireGap): void {
+    this.#isTelling = true;
     if (joining === true) {
       this.#joinHasGap = true;
       // For a room with a state, the server sends the state in place of a gap.
-      this.hasState = false;
+      this.#learn(false);
       for (const loop of this.#loops) {
         const isAhead = loop.position !== undefined && !isUpTo(loop.position, position);
         if (!this.#joining.has(loop) || (isAhead && !loop.isFilling)) loop.checkNext();
         else if (loop.position !== undefined) loop.markGap();
       }
-      return;
+    } else {
+      // A gap without a position may mean that the client is no longer a member.
+      if (position === undefined) {
+        this.#memberOn = undefined;
+        this.changes++;
+      }
+      for (const loop of this.#loops) {
+        // A loop that is past the position gets a gap now. For others, the answer to the join decides.
+        const at = loop.position;
+        if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.markGap();
+        loop.refill();
+      }
+      this.#isDue = true;
     }
-    // A gap without a position may mean that the client is no longer a member.
-    if (position === undefined) {
-      this.#memberOn = undefined;
-      this.changes++;
-    }
-    for (const loop of this.#loops) {
-      // A loop that is past the position gets a gap now. For others, the answer to the join decides.
-      const at = loop.position;
-      if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.markGap();
-      loop.refill();
-    }
-    this.#schedule();
+    this.#told();
+  }
+
+  /** Notes whether the room has a state. Before, the loops keep their gaps back. */
+  #learn(hasState: boolean): void {
+    const wasUnknown = this.hasState === undefined;
+    this.hasState = hasState;
+    if (wasUnknown) for (const loop of this.#loops) loop.learned();
+  }
+
+  /** Ends the phase in which loops learn of an event. Begins the join that they need. */
+  #told(): void {
+    this.#isTelling = false;
+    if (this.#isDue) this.#schedule();
   }
 
   takeMembers(event: WireMembers): void {
-    if (this.#memberOn === undefined && this.#joining.size === 0) return;
+    if (this.#memberOn === undefined && !this.#isJoining) return;
     const before = this.members;
     this.#setMembers(before.after(event), event.members !== undefined && !before.complete);
   }
@@ -208,26 +239,33 @@ export class ClientRoom {
     this.#wake?.();
   }
 
-  /** Reports the first message that does not fit its schema. */
-  report(error: unknown): void {
-    if (!this.#reportedMisfit) reportFor(this.name, error);
-    this.#reportedMisfit = true;
+  /** Called when a loop has passed over a message that does not fit its schema. Reports the first one. */
+  misfit(loop: RoomLoop, error: unknown): void {
+    if (!this.#misfits.hasReported) reportFor(this.name, error);
+    if (this.#loops.has(loop)) this.#misfits.add(loop);
+  }
+
+  /** Requests a state, or adds a gap, in place of the messages that did not fit. */
+  #replaceMisfits(): void {
+    // Until the first answer, nobody knows which of the two.
+    if (this.hasState === undefined) return;
+    if (this.hasState) {
+      this.#needsState = !this.#misfits.isEmpty;
+      this.#schedule();
+    } else for (const loop of this.#misfits.takeLoops()) loop.addMisfitGap();
   }
 
   /** Joins again for a loop that lacks messages or a state. */
   rejoin(loop: RoomLoop): void {
     // The answer to the pending join does not bring all that the loop lacks.
     this.#joining.delete(loop);
-    // After messages that do not fit, the client requests at most one state a second.
-    const ms = this.#reportedMisfit ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now() : 0;
-    if (ms > 0) portablePlatform.setTimer(ms, () => this.#schedule());
-    else this.#schedule();
+    this.#schedule();
   }
 
   /** A join or a leave is due: starts {@link #run}, or lets it continue. */
   #schedule(): void {
     this.#isDue = true;
-    if (!this.#isRunning) void this.#run();
+    if (!this.#isRunning && !this.#isTelling) void this.#run();
   }
 
   leave(loop: RoomLoop): void {
@@ -236,17 +274,31 @@ export class ClientRoom {
 
   /** Called when the last loop has ended. */
   #noLoopsLeft(): void {
+    this.#misfits.forget();
     this.#joinControl?.abort();
     this.#schedule();
     this.#wake?.();
   }
 
-  /** Ends all loops. */
-  end(error: unknown): void {
+  /** Ends loops. Default: all loops. */
+  end(error: unknown, loops: readonly RoomLoop[] = [...this.#loops]): void {
+    for (const loop of loops) {
+      loop.end(error);
+      this.#loops.delete(loop);
+    }
+    if (this.#loops.size > 0) return;
     this.failure = error;
-    for (const loop of this.#loops) loop.end(error);
-    this.#loops.clear();
     this.#noLoopsLeft();
+  }
+
+  /** The number of connections in a row that a too long message has ended during a join of one loop. */
+  get limitEnds(): number {
+    return Math.max(0, ...Array.from(this.#loops, (loop) => loop.limitEnds));
+  }
+
+  /** Whether the client is a member, and no loop waits for a join. */
+  get isSettled(): boolean {
+    return this.isMember && Array.from(this.#loops).every((loop) => !loop.isFilling);
   }
 
   /** Joins and leaves, one after the other. */
@@ -304,22 +356,20 @@ export class ClientRoom {
     const isNew = conn !== this.#memberOn;
     // Whether no room has live messages yet, so that a too long message belongs to this join.
     const isFirst = isAlone && conn !== this.#rooms.answeredOn;
-    let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
-    if (!isNew && lacking.length === 0) return true;
-    // Each loop with the option `last`, or that needs a state, has a separate join, after the join
-    // that the other loops share.
-    const joinsAlone = (loop: RoomLoop): boolean =>
-      loop.last !== undefined || (loop.restarts && this.hasState === true);
-    const others = lacking.filter((loop) => !joinsAlone(loop));
-    if (others.length < lacking.length && lacking.length > 1) {
-      this.#isDue = true;
-      lacking = others.length > 0 ? others : lacking.slice(0, 1);
-    }
+    const due = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
+    const asksForState = due.length === 0 && this.#needsState;
+    if (!isNew && due.length === 0 && !asksForState) return true;
+    if (asksForState) this.#needsState = false;
+    const lacking = this.#together(due);
+    this.#isDue ||= lacking.length < due.length || this.#needsState;
     this.#hasAsked = true;
     for (const loop of lacking) this.#joining.add(loop);
-    this.#joinHasGap = false;
-    const positions = lacking.map((loop) => loop.beginJoin());
-    const since = oldest(positions);
+    this.#isJoining = true;
+    this.#joinHasGap = this.#joinHasMessages = false;
+    const since = this.#since(lacking);
+    this.#joinOmits = since === undefined;
+    // The server does not know what the loops of later joins lack.
+    for (const loop of due) if (!lacking.includes(loop) && !loop.isNew) this.#omitted.add(loop);
     const control = new AbortController();
     const { signal } = control;
     this.#joinControl = control;
@@ -340,21 +390,61 @@ export class ClientRoom {
         if (isAlone && (await endedByReadLimit(conn))) {
           this.#skip(lacking, isFirst && since === undefined);
         }
-      } else if (maySucceedLater(error)) return false;
-      else this.end(error);
+      } else if (!maySucceedLater(error)) this.end(error);
+      else return asksForState;
     } finally {
+      // If no state has come, the room requests it later.
+      if (asksForState) this.#misfits.wait();
       this.#joinControl = undefined;
       this.#joining.clear();
+      this.#isJoining = false;
+      this.#refillOmitted();
     }
     return true;
   }
 
+  /** The loops, of those that need a join, that share the next one. */
+  #together(due: readonly RoomLoop[]): readonly RoomLoop[] {
+    // A message that ended connections belongs to the first join of a connection.
+    const suspects = due.filter(({ limitEnds }) => limitEnds > 0);
+    const next = suspects.length > 0 ? suspects : due;
+    // Each loop with the option `last`, or that needs a state, has a separate join, after the join
+    // that the other loops share.
+    const sharing = next.filter(
+      (loop) => loop.last === undefined && !(loop.restarts && this.hasState === true),
+    );
+    if (sharing.length === 0) return next.slice(0, 1);
+    // Positions of different histories have no order.
+    const epochs = sharing.map(({ since }) => since?.epoch);
+    const epoch = epochs.find((each) => each !== undefined);
+    return sharing.filter((_, i) => epochs[i] === undefined || epochs[i] === epoch);
+  }
+
+  /**
+   * The option `since` of a join: the oldest position. The server sends a member no message up to `since`
+   * again, so `since` is not after the position of another loop.
+   */
+  #since(lacking: readonly RoomLoop[]): Position | undefined {
+    const positions = lacking.map((loop) => loop.beginJoin());
+    const least = oldest(positions);
+    const others = [...this.#loops].filter((loop) => !loop.isBehind && !lacking.includes(loop));
+    const live = others.map(({ position }) => position);
+    return least && oldest([least, ...live.filter((each) => each?.epoch === least.epoch)]);
+  }
+
+  /** Lets the loops join again that have not got what another join has brought. */
+  #refillOmitted(): void {
+    for (const loop of this.#omitted) loop.refill();
+    this.#omitted.clear();
+  }
+
   /** Called when a too long message has ended the connection during a join. */
   #skip(lacking: readonly RoomLoop[], isState: boolean): void {
-    this.limitEnds++;
+    for (const loop of lacking) loop.limitEnds++;
     if (isState && this.limitEnds > 1 && this.hasState !== false) {
       const note = 'the state of the room is longer than readLimit';
-      return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
+      const loops = [...this.#loops].filter((loop) => loop.isNew || loop.restarts);
+      return this.end(new CloseError(CloseCode.MessageTooBig, '', note), loops);
     }
     for (const loop of lacking) loop.skip();
   }
@@ -362,7 +452,9 @@ export class ClientRoom {
   /** Called for a client that is too slow. Gives up missed messages, if a join on `conn` has brought any. */
   skipMissed(conn: ConnLike): void {
     if (conn !== this.#missedOn) return;
+    this.#isTelling = true;
     for (const loop of this.#loops) loop.skip();
+    this.#told();
   }
 
   #joined(conn: ConnLike, lacking: readonly RoomLoop[], answer: JoinAnswer): void {
@@ -371,29 +463,45 @@ export class ClientRoom {
     this.#memberOn = conn;
     this.changes++;
     this.#delays = new Delays();
-    this.limitEnds = 0;
     const { complete, missed, position, members = false, state = false } = answer;
+    const wasUnknown = this.hasState === undefined;
     this.hasState = state;
     if (missed > 0) this.#missedOn = conn;
     if (members !== this.#hasMembers) {
       this.#hasMembers = members;
       this.#checkMembers();
     }
-    if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
-    for (const loop of lacking) loop.joined(answer, this.#joinHasGap, this.#joining.has(loop));
+    const isSameHistory = position?.epoch === this.#position?.epoch;
+    // Messages of another history that have arrived meanwhile are newer than the answer.
+    if (position !== undefined && (isSameHistory || !this.#joinHasMessages)) {
+      if (!isUpTo(position, this.#position)) this.#position = position;
+    }
+    for (const loop of lacking) {
+      loop.limitEnds = 0;
+      loop.joined(answer, this.#joinHasGap, this.#joining.has(loop));
+    }
+    for (const loop of this.#loops) {
+      if (!lacking.includes(loop) && this.#lacks(loop, answer)) this.#omitted.add(loop);
+    }
+    this.#refillOmitted();
     // Begins the loops that were created since the join was sent.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
     // A state without a position may be outdated.
     if (complete || !state) for (const loop of this.#loops) loop.addLive();
+    if (wasUnknown) {
+      for (const loop of this.#loops) loop.learned();
+      if (!this.#misfits.isWaiting) this.#replaceMisfits();
+    }
     this.#callDecided();
     this.#rooms.joined(conn);
   }
-}
 
-/** Whether a request may succeed when it is sent again. */
-export function maySucceedLater(error: unknown): boolean {
-  if (error instanceof RpcError) return error.code === ErrorCode.Busy;
-  return error instanceof BackpressureError;
+  /** Whether a loop may lack messages up to the position of an answer to a join of other loops. */
+  #lacks(loop: RoomLoop, { position, state }: JoinAnswer): boolean {
+    if (position === undefined || loop.isNew) return false;
+    if (loop.position?.epoch !== position.epoch) return true;
+    return this.#joinOmits && state !== true && !isUpTo(position, loop.position);
+  }
 }
 
 /** Reports an error of a room: a value that does not fit its schema, or a failed publication. */
@@ -408,29 +516,15 @@ export async function endedByReadLimit(conn: ConnLike): Promise<boolean> {
   return error instanceof ReadLimitError;
 }
 
-/** The growing delays before a request is sent again. */
-export class Delays {
-  #ms = LEAST_DELAY_MS;
-
-  /**
-   * Calls `done` after a random time between half of the delay and the full delay, so that many
-   * clients do not send at the same time. The next delay is twice as long.
-   *
-   * @returns A function that stops the wait.
-   */
-  wait(done: () => void): () => void {
-    const ms = this.#ms * (1 - Math.random() / 2);
-    this.#ms = Math.min(2 * this.#ms, MOST_DELAY_MS);
-    return portablePlatform.setTimer(ms, done);
-  }
+/** A copy of what JSON has. `structuredClone` is not in each page, and slower. */
+function copyOf(data: unknown): unknown {
+  return JSON.parse(JSON.stringify(data));
 }
 
-/** The earliest position; `START` for positions of different histories, which have no order. */
+/** The earliest of positions of one history; undefined without positions. */
 function oldest(positions: readonly (Position | undefined)[]): Position | undefined {
-  const known = positions.filter((position) => position !== undefined);
-  if (known.some(({ epoch }) => epoch !== known[0]!.epoch)) return START;
-  return known.reduce<Position | undefined>(
-    (least, position) => (isUpTo(position, least ?? position) ? position : least),
+  return positions.reduce(
+    (least, position) => (position && isUpTo(position, least ?? position) ? position : least),
     undefined,
   );
 }

@@ -46,7 +46,10 @@ export class ClientRooms {
   readonly #listeners = new Set<{ readonly call: MembersListener }>();
   /** How the ReconnectingConn has ended; undefined before. */
   #end: { readonly error: unknown } | undefined;
-  /** Number of connections in a row that ended because a message was longer than `readLimit`. */
+  /**
+   * Number of connections that ended because a message was longer than `readLimit`, since a connection
+   * on which all loops have joined.
+   */
   #limitEnds = 0;
   /** When the last connections ended because this client read too slowly, in ms. */
   #slowEnds: readonly number[] = [];
@@ -119,9 +122,8 @@ export class ClientRooms {
       if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#endedTooSlow(conn);
     });
     // The room that may have ended the last connection joins first, while no other room has messages.
-    const rooms = Array.from(this.#rooms.values()).toSorted(
-      (one, two) => two.limitEnds - one.limitEnds,
-    );
+    const rooms = Array.from(this.#rooms.values());
+    rooms.sort((one, two) => two.limitEnds - one.limitEnds);
     for (const room of rooms) room.opened();
   }
 
@@ -149,7 +151,7 @@ export class ClientRooms {
   /** Called when a room was joined on the connection `conn`. */
   joined(conn: ConnLike): void {
     this.answeredOn = conn;
-    if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#limitEnds = 0;
+    if (Array.from(this.#rooms.values()).every((room) => room.isSettled)) this.#limitEnds = 0;
   }
 
   /** Whether a call on the connection `conn` failed because that connection broke. */

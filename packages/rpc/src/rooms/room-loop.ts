@@ -29,8 +29,8 @@ export type RoomMessage<Data, State = unknown> =
       /** Messages may be missing here. In a room with a state, the state comes in place of a gap. */
       readonly kind: 'gap';
       /**
-       * Position of the last message before the gap, if known. If the gap stands for a message that
-       * does not fit its schema: the position of that message.
+       * Position of the last message before the gap, if known. A gap for messages that do not fit their
+       * schema comes some time after them.
        */
       readonly position: Position | undefined;
     }
@@ -93,6 +93,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #awaitsLive = true;
   /** The option `last`; undefined after the first join. */
   last: number | undefined;
+  /** Number of connections in a row that a too long message has ended during a join of this loop. */
+  limitEnds = 0;
+  /** Position of the last entry that the reader has. */
+  #readUpTo: Position | undefined;
   #end: { readonly error: unknown } | undefined;
   /** Resolves when there is something to read. */
   #readable: Deferred<void> | undefined;
@@ -106,7 +110,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   ) {
     this.#room = room;
     this.#schemas = schemas;
-    this.position = since;
+    this.position = this.#readUpTo = since;
     this.last = last;
     this.isFilling = last !== undefined || (mayGetOlder && since !== undefined);
     this.#items = this.#read();
@@ -116,18 +120,28 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    * Whether the loop has no position yet, and its first join no answer. The reader gets nothing until
    * the answer, because the joins of other loops may bring older messages.
    */
-  get #isNew(): boolean {
+  get isNew(): boolean {
     return !this.#hasBegun && this.position === undefined;
   }
 
-  /** Called before a join for this loop. Returns its option `since`. Without it, a gap or a state follows. */
+  /** The option `since` of the next join for this loop. Without it, a gap or a state follows. */
+  get since(): Position | undefined {
+    return this.restarts ? undefined : this.position;
+  }
+
+  /** Called before a join for this loop. Returns its option `since`. */
   beginJoin(): Position | undefined {
     this.#awaitsLive = true;
-    this.#hasNewState = false;
+    this.#hasNewState = this.#mustCheckNext = false;
+    // An interrupted join may have brought other messages than this join does.
+    if (this.isNew || this.last !== undefined) {
+      while (this.#queue.length > 0) this.#removeLast();
+      this.isBehind = this.#hasLost = false;
+    }
     if (!this.restarts) return this.position;
     if (this.isFilling) this.isBehind = this.#hasLost = false;
     // If a state comes, it replaces this gap.
-    if (!this.#isNew) this.#addGap();
+    if (!this.isNew) this.#addGap();
     this.isFilling = true;
     return undefined;
   }
@@ -150,7 +164,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Ends the loop after its queue was read. The loop throws `error`, if there is one. */
   end(error: unknown): void {
     // Messages may be missing before the first message of the queue, so drops the queue.
-    if (this.isFilling || this.#isNew) this.#queue.length = 0;
+    if (this.isFilling || this.isNew) this.#queue.length = 0;
     this.isFilling = false;
     this.#end ??= { error };
     this.#readable?.resolve();
@@ -161,7 +175,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    * follows {@link position}.
    */
   checkNext(): void {
-    this.#mustCheckNext = !this.isFilling && !this.isBehind && !this.#isNew;
+    this.#mustCheckNext = !this.isFilling && !this.isBehind && !this.isNew;
   }
 
   /** Takes a message, unless the loop already has it. */
@@ -188,11 +202,11 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#count++;
     this.#size += message.size;
     while (this.#isFull) {
-      this.#hasLost ||= this.#queue.at(-1)!.position === undefined;
+      this.#hasLost ||= this.#newest!.position === undefined;
       this.#removeLast();
       this.isBehind = true;
     }
-    if (this.#isNew) return;
+    if (this.isNew) return;
     if (!this.isBehind && !this.isFilling) this.position = message.position ?? this.position;
     this.#readable?.resolve();
   }
@@ -201,6 +215,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (position === undefined || this.position === undefined) return false;
     const { epoch, offset } = this.position;
     return isUpTo(position, { epoch, offset: offset + 1 });
+  }
+
+  get #newest(): Entry | undefined {
+    return this.#queue[this.#queue.length - 1];
   }
 
   get #isFull(): boolean {
@@ -256,14 +274,28 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #addGap(): void {
     // Messages may be missing between the queue and the pending join. The join brings the messages of
     // the queue again.
-    while (this.isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
+    while (this.isFilling && this.#queue.length > 0 && this.#newest!.kind !== 'gap') {
       this.#removeLast();
     }
     // A `live` at the end of the queue is no longer true.
-    if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
-    if (this.#queue.at(-1)?.kind === 'gap') return;
+    if (this.#newest?.kind === 'live') this.#queue.pop();
+    if (this.#newest?.kind === 'gap') return;
     this.#queue.push({ kind: 'gap', position: this.position });
     this.#readable?.resolve();
+  }
+
+  /** Adds a gap in place of messages that did not fit: before the queue, because they came before it. */
+  addMisfitGap(): void {
+    if (this.#queue[0]?.kind === 'gap') return;
+    this.#queue.unshift({ kind: 'gap', position: this.#readUpTo });
+    this.#readable?.resolve();
+  }
+
+  /** Called when it is known whether the room has a state. Requests a state in place of a gap. */
+  learned(): void {
+    const hasGap = this.#queue.some(({ kind }) => kind === 'gap');
+    if (hasGap && this.#room.hasState === true) this.#needState();
+    else this.#readable?.resolve();
   }
 
   /** Requests a state. The loop yields nothing until the state arrives. */
@@ -289,17 +321,17 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Called when a join was answered and no earlier message is missing. Adds a `live`. */
   addLive(): void {
-    const isLate = this.#isNew || this.isFilling || this.isBehind;
+    const isLate = this.isNew || this.isFilling || this.isBehind;
     if (!this.#awaitsLive || isLate || this.#end !== undefined) return;
     this.#awaitsLive = false;
-    if (this.#queue.at(-1)?.kind !== 'live') this.#queue.push({ kind: 'live' });
+    if (this.#newest?.kind !== 'live') this.#queue.push({ kind: 'live' });
     this.#readable?.resolve();
   }
 
   /** Gives up all missed messages: after a gap, the loop restarts with its next join. */
   skip(): void {
     // A new loop has missed nothing, unless it has the option `last`.
-    if (this.#isNew && this.last === undefined) return;
+    if (this.isNew && this.last === undefined) return;
     this.last = undefined;
     if (this.#room.hasState === true) return this.#needState();
     while (this.isFilling && this.#queue.length > 0) this.#removeLast();
@@ -310,8 +342,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Called when messages after {@link position} may be missing. Requests them. */
   refill(): void {
+    if (this.#end !== undefined) return;
     if (this.position === undefined || this.restarts) this.markGap();
-    else if (this.#queue.length > 0 && !this.isFilling) this.isBehind = true;
+    // The reader requests them after the queue.
+    else if ((this.#queue.length > 0 || this.isBehind) && !this.isFilling) this.isBehind = true;
     else {
       this.isFilling = true;
       this.#room.rejoin(this);
@@ -328,37 +362,40 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (this.#hasNewState) return;
     if (this.restarts && isFilled) {
       this.restarts = false;
-      if (!this.#isNew) return this.#restarted(position);
+      if (!this.isNew) return this.#restarted(position);
     }
     if (this.last !== undefined) return this.#beginWithLast(position);
-    if (this.#isNew) return this.begin(position);
+    if (this.isNew) return this.begin(position);
     const isUnknown = this.position === undefined && this.#hasBegun;
     const lacks = this.position !== undefined && !complete;
     if (isUnknown || (lacks && !hasGap)) this.markGap();
     if (!isFilled) return;
     if (this.isFilling) this.#endFilling();
-    // If the history has lost all messages, only the answer has its position.
-    if (lacks && this.#queue.every(({ kind }) => kind !== 'message')) this.#advance(position);
+    // If no message has come, only the answer has the position of the history.
+    const isEmpty = this.#mustCheckNext || this.#queue.every(({ kind }) => kind !== 'message');
+    if (lacks && isEmpty && !this.isBehind && position !== undefined) {
+      if (this.#mustCheckNext && !isUpTo(position, this.position)) this.markGap();
+      this.#mustCheckNext = false;
+      this.#advance(position);
+    }
     this.begin(position);
     this.#readable?.resolve();
   }
 
   #restarted(position: Position | undefined): void {
     this.#hasBegun = true;
-    this.#endFilling();
-    this.#advance(position);
+    this.#endFilling(position);
     this.#readable?.resolve();
   }
 
   /** Keeps the last messages of the join, as many as the option `last` says. */
   #beginWithLast(position: Position | undefined): void {
-    const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
+    const past = lastIndex(this.#queue, ({ position: at }) => at && isUpTo(at, position));
     const early = this.#queue.splice(0, past + 1 - Math.min(this.last!, past + 1));
     for (const entry of early) this.#forget(entry);
     this.last = undefined;
     this.#hasBegun = true;
-    this.#endFilling();
-    if (!this.isBehind) this.#advance(position);
+    this.#endFilling(position);
     this.#readable?.resolve();
   }
 
@@ -369,22 +406,28 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Called when the room is joined. A new loop begins with the messages after `position`. */
   begin(position: Position | undefined): void {
-    const isNew = this.#isNew;
+    const isNew = this.isNew;
     if (isNew && this.#room.hasState === true) return this.#needState();
     this.#hasBegun = true;
     this.position ??= position;
     if (!isNew) return;
-    const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
+    const past = lastIndex(this.#queue, ({ position: at }) => at && isUpTo(at, position));
     for (const entry of this.#queue.splice(0, past + 1)) this.#forget(entry);
     this.#endFilling();
     this.#readable?.resolve();
   }
 
-  /** Called when no message is missing in the queue up to its last one. */
-  #endFilling(): void {
+  /**
+   * Called when no message is missing in the queue up to its last one.
+   *
+   * @param position - That of the answer, for a queue without messages. A message may be of a later
+   *   history than the answer.
+   */
+  #endFilling(position?: Position): void {
     this.isFilling = false;
-    const last = this.#queue.findLast(({ position }) => position !== undefined);
-    this.position = last?.position ?? this.position;
+    const last = lastIndex(this.#queue, ({ kind, position: at }) => kind === 'message' && !!at);
+    if (last >= 0) this.position = this.#queue[last]!.position;
+    else if (!this.isBehind) this.#advance(position);
   }
 
   async *#read(): AsyncGenerator<RoomMessage<unknown>, undefined> {
@@ -405,8 +448,11 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   #shift(): Entry | undefined {
-    if (this.isFilling || this.#isNew) return undefined;
+    if (this.isFilling || this.isNew) return undefined;
+    // In a room with a state, the state comes in place of a gap.
+    if (this.#queue[0]?.kind === 'gap' && this.#room.hasState === undefined) return undefined;
     const entry = this.#queue.shift();
+    this.#readUpTo = entry?.position ?? this.#readUpTo;
     if (entry?.kind === 'message') {
       this.#count--;
       this.#size -= entry.size;
@@ -430,7 +476,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /**
    * Checks the data of an entry.
    *
-   * @returns Undefined for a message that does not fit, if a state will replace it.
+   * @returns Undefined for a message that does not fit: the loop passes over it.
    * @throws (rejects) JSONError for a state that does not fit.
    */
   async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {
@@ -444,9 +490,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
       const data = await checkedValue(this.#schemas.message, entry.data, 'a message of the room');
       return { kind, data, id, from, position };
     } catch (error) {
-      this.#room.report(error);
-      if (this.#room.hasState !== true) return { kind: 'gap', position };
-      this.#needState();
+      this.#room.misfit(this, error);
       return undefined;
     }
   }
@@ -459,6 +503,13 @@ async function checkedValue(
   what: string,
 ): Promise<unknown> {
   return schema === undefined ? given : valueOf(await check(schema, given), what);
+}
+
+/** As `findLastIndex`, which Safari 15 lacks. */
+function lastIndex(queue: readonly Entry[], test: (entry: Entry) => unknown): number {
+  let i = queue.length - 1;
+  while (i >= 0 && !test(queue[i]!)) i--;
+  return i;
 }
 
 function isSame(one: Position | undefined, two: Position | undefined): boolean {

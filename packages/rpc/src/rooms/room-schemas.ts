@@ -1,5 +1,5 @@
 import type { SchemaOutput, StandardSchema } from '@ws/conn';
-import { checkOptionNames } from '@ws/conn/internal';
+import { checkOptionNames, hasOwn } from '@ws/conn/internal';
 import { checkIsSchema, checkNow } from '../schema.ts';
 import type { RoomMember, WireMembers } from './room-contract.ts';
 
@@ -68,7 +68,7 @@ export function checkSchemas(owner: string, given: StandardSchema | KeySchemas):
 
 /** The schemas of the key `name`, or of the longest prefix of `name`. */
 export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
-  let best = Object.hasOwn(schemas, name) ? name : '';
+  let best = hasOwn(schemas, name) ? name : '';
   for (const key of best === name ? [] : Object.keys(schemas)) {
     const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
     if (covers && key.length > best.length) best = key;

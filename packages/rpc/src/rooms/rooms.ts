@@ -1,11 +1,14 @@
 import { BackpressureError, portablePlatform, type SchemaOutput, TimeoutError } from '@ws/conn';
 import {
   addAbortListener,
+  addHabits,
   CallPromise,
   checkOptionNames,
   Deferred,
   duration,
   formatJSON,
+  type Habits,
+  hasOwn,
   isConnLike,
   kind,
   removeAbortListener,
@@ -18,14 +21,15 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
-  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import type { SchemaInput } from '../schema.ts';
-import { type ClientRoom, Delays, maySucceedLater, reportFor } from './client-room.ts';
+import { type ClientRoom, reportFor } from './client-room.ts';
 import { ClientRooms, type MembersListener } from './client-rooms.ts';
+import { Delays, maySucceedLater } from './delays.ts';
+import { ROOMS_HABITS } from './habits.ts';
 import {
   isLast,
   isPosition,
@@ -76,10 +80,16 @@ const MAX_PUBLICATIONS = 1_000;
 /** Default of the option `timeout` of `publish`, in ms. */
 const TIMEOUT_MS = 30_000;
 
+/** What Rooms has not, see {@link Habits}. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+export interface Rooms<S extends Definitions, T extends RoomSchemas>
+  extends Habits<typeof ROOMS_HABITS> {}
+
 /**
  * The client's end of `serveRooms`, over all connections of a ReconnectingConn. {@link roomsOf}
  * creates it.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
@@ -107,8 +117,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    *   error. The loop also throws an {@link RpcError} with the code -32001 when the server refuses
    *   the room; the RpcError that the server's function `state` has thrown; a JSONError for a state
    *   that does not fit its schema; a CloseError 1009 for a state that is longer than `readLimit`.
-   *   A message that does not fit its schema becomes a `gap`. The first such message of a room is
-   *   reported.
+   *   The loop passes over a message that does not fit its schema. A `gap`, or a state, follows after
+   *   1 s; after up to 60 s if there are many. The first such message of a room is reported.
    * @throws TypeError for a name that is empty or longer than 256 bytes, an invalid `since`, an
    *   unknown option, or `since` with `last`; RangeError for a `last` out of range.
    */
@@ -117,6 +127,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     options: JoinOptions = {},
   ): AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>, StateOf<T, Name>>> {
     checkName('join', room);
+    if (room.endsWith('/*')) {
+      throw new TypeError(
+        `join: ${JSON.stringify(room)} is a key of the table; join one room of it`,
+      );
+    }
     checkOptionNames('join', options, ['since', 'last'], 'ignore');
     const { since, last } = options;
     if (since !== undefined && !isPosition(since)) {
@@ -245,7 +260,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @throws TypeError for an unknown event, or when `listener` is not a function.
    */
   on(event: 'members', listener: MembersListener): () => void {
-    if (event !== 'members') throw new TypeError(`on: expected 'members', got ${String(event)}`);
+    if (event !== 'members') {
+      throw new TypeError(
+        `on: expected 'members', got ${String(event)}; read messages by for await (const item of rooms.join(room))`,
+      );
+    }
     if (typeof listener !== 'function') {
       throw new TypeError(`on: expected a function, got ${kind(listener)}`);
     }
@@ -319,15 +338,15 @@ async function waitFor(
  * await server.hub.close();
  * ```
  */
-export function roomsOf<const T extends RoomSchemas = None>(
+export function roomsOf<const T extends RoomSchemas = Record<never, never>>(
   live: ReconnectingConnLike,
   options?: RoomsOptions<T> & { readonly contract?: undefined },
-): Rooms<None, T>;
+): Rooms<Record<never, never>, T>;
 /** As above, with your own contract on the same connection. */
 export function roomsOf<
   S extends Definitions,
   C extends Definitions,
-  const T extends RoomSchemas = None,
+  const T extends RoomSchemas = Record<never, never>,
 >(
   live: ReconnectingConnLike,
   options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
@@ -341,12 +360,16 @@ export function roomsOf(
     const got = isConnLike(live) ? 'a Conn; write new ReconnectingConn(url)' : kind(live);
     throw new TypeError(`roomsOf: expected a ReconnectingConn, got ${got}`);
   }
-  if (more.length > 0 || Object.hasOwn(Object(options), 'server')) {
+  if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
-  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
-    options;
+  const given: Partial<
+    ContractRoomsOptions<Record<never, never>, Record<never, never>, RoomSchemas>
+  > & { handlers?: object } = options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
+  if (given.handlers !== undefined && given.contract === undefined) {
+    throw new TypeError('roomsOf: handlers: write the contract too, { contract, handlers }');
+  }
   const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
@@ -380,9 +403,13 @@ function checkName(owner: string, room: unknown): void {
   throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
 }
 
-/** 128 random bits in hexadecimal. */
+/** 128 random bits in hexadecimal. The id is no secret, and React Native has no `crypto`. */
 function randomId(): string {
   const words = new Int32Array(4);
-  portablePlatform.randomFill(words);
+  if ('crypto' in globalThis) portablePlatform.randomFill(words);
+  else for (let i = 0; i < words.length; i++) words[i] = Math.random() * 2 ** 32;
   return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
+
+// Not a static block, which Safari 15.4 does not have.
+addHabits(Rooms.prototype, 'rooms', ROOMS_HABITS);

@@ -1,5 +1,5 @@
 // One program for Node, Bun, Deno, Workers and Durable Objects. `../runtimes.slow.test.ts` runs it.
-import { upgrade } from '@ws/fetch';
+import { admit, upgrade } from '@ws/fetch';
 import { Hub } from '@ws/hub';
 import { RpcError } from '@ws/rpc';
 import { chat } from './contract.mjs';
@@ -41,7 +41,7 @@ const routes = { '/serve': chat.serve(handlers), '/hub': hub.handler };
 export default {
   fetch: (request, server) => {
     const { pathname, searchParams } = new URL(request.url);
-    const authenticate = () => ({ name: searchParams.get('name') });
+    const authenticate = () => admit({ name: searchParams.get('name') ?? 'nobody' });
     return upgrade(request, { server, authenticate }, routes[pathname]);
   },
 };

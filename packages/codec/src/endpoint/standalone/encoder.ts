@@ -1,12 +1,13 @@
 import { checkCoderOptions, checkFunction, integer, notNegative } from '../../arguments.ts';
 import { formatCloseMessage } from '../../close/close-payload.ts';
-import { FrameQueue, noRelease, SLAB_PAYLOAD, viewOf } from '../../frames/frame-queue.ts';
+import { FrameQueue, noRelease, SLAB_PAYLOAD, viewOfSegment } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
 import { type WriteUtf8, writePiece } from '../../frames/frame-writer.ts';
 import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
+import { isBytes, lengthOf } from '../../memory/byte-facts.ts';
 import type { OwnedBytes, SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { once, poolsAreDebugged } from '../../pool-guard.ts';
@@ -126,7 +127,7 @@ export class FrameEncoder {
     rsv: number,
     payload: Uint8Array,
     start = 0,
-    end: number = payload.length,
+    end: number = isBytes(payload) ? lengthOf(payload) : 0,
     release?: () => void,
   ): number {
     checkRange(payload, start, end);
@@ -237,7 +238,7 @@ export function flush(
         const segment = queue.shift();
         release = segment.release ?? noRelease;
         if (release === noRelease && poolsAreDebugged()) release = once(noRelease, 'chunk');
-        write(viewOf(segment), release);
+        write(viewOfSegment(segment), release);
       }
     } catch (error) {
       loseChunk(queue, release);

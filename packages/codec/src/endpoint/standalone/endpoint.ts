@@ -14,9 +14,9 @@ import { FrameQueue, SLAB_PAYLOAD } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
 import { headerSize } from '../../frames/header.ts';
 import { FIN } from '../../frames/rules.ts';
-import { isBytes } from '../../masking/mask.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
+import { bytesOfView, isBytes } from '../../memory/byte-facts.ts';
 import { MessageBuffers } from '../../memory/message-buffers.ts';
 import { callRelease, NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
@@ -544,8 +544,11 @@ export class Endpoint {
 
   /** Without a closure for each message, which `checked` would need. */
   #bytesOf(data: EndpointData): Uint8Array {
-    if (data instanceof Uint8Array && data.byteLength > 0) return data;
-    return checked(() => bytesOf(data), this, 'send');
+    try {
+      return bytesOf(data);
+    } catch {
+      return checked(() => bytesOf(data), this, 'send');
+    }
   }
 
   /**
@@ -592,11 +595,7 @@ function asProtocolError(error: unknown): ProtocolError {
  * @throws TypeError for other data, and for bytes of a buffer that is detached or has shrunk.
  */
 function bytesOf(data: unknown): Uint8Array {
-  if (ArrayBuffer.isView(data)) {
-    // Without its memory a typed array looks empty, and only its methods throw.
-    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
+  if (ArrayBuffer.isView(data)) return bytesOfView(data);
   const tag = kind(data);
   if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
     return new Uint8Array(data as ArrayBufferLike);

@@ -1,5 +1,5 @@
 import { checkOptionNames, whole } from '../../arguments.ts';
-import { isBytes } from '../../masking/mask.ts';
+import { isBytes, lengthOf, viewOf } from '../../memory/byte-facts.ts';
 import { NO_BYTES } from '../../memory/slab.ts';
 import { COLON, CR, endOf, isOf, LF, lowerCase, SPACE, TAB, TEXT, TOKEN } from '../byte-class.ts';
 import { hasToken } from '../token-list.ts';
@@ -123,7 +123,7 @@ export abstract class Head {
   push(chunk: Uint8Array): HeadVerdict {
     if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
     if (this.#done || this.#fault !== undefined) return this.#verdict();
-    const last = Math.min(chunk.length, this.#maxBytes - this.#size);
+    const last = Math.min(lengthOf(chunk), this.#maxBytes - this.#size);
     const at = this.#readBytes(chunk, 0, last);
     if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) {
       this.fail(`the head is larger than ${this.#maxBytes} bytes`, 431);
@@ -264,7 +264,7 @@ export abstract class Head {
     if (bytes.latin1Slice !== undefined) return bytes.latin1Slice(start, end);
     const middle = start + MAX_ARGUMENTS;
     if (end > middle) return this.text(start, middle) + this.text(middle, end);
-    const codes: ArrayLike<number> = bytes.subarray(start, end);
+    const codes: ArrayLike<number> = viewOf(bytes, start, end);
     return String.fromCharCode.apply(undefined, codes as number[]);
   }
 
@@ -319,7 +319,7 @@ export abstract class Head {
       larger.set(this.#bytes);
       this.#bytes = larger;
     }
-    this.#bytes.set(chunk.subarray(0, length), this.#size);
+    this.#bytes.set(viewOf(chunk, 0, length), this.#size);
     this.#size = size;
     if (this.#done) this.#findBounds();
   }

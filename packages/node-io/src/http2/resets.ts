@@ -1,0 +1,38 @@
+import type { Http2Stream } from 'node:http2';
+import process from 'node:process';
+import { Http2Code } from './codes.ts';
+
+/**
+ * Ends a stream without a transport when its peer resets it before its END_STREAM: see
+ * {@link endAfterReset}.
+ */
+export function endAtReset(stream: Http2Stream): void {
+  stream.on('aborted', onAborted);
+}
+
+function onAborted(this: Http2Stream): void {
+  if (!hasArrived(this)) endAfterReset(this);
+}
+
+/**
+ * Ends a stream that its peer has reset. Node does it for each code but NO_ERROR, which `close()` of
+ * Node sends: there it waits until all bytes are read.
+ */
+export function endAfterReset(stream: Http2Stream): void {
+  if (stream.rstCode !== Http2Code.NO_ERROR) return;
+  // After `close` of this side, which emits 'aborted' before it sends the RST_STREAM.
+  process.nextTick(destroy, stream);
+}
+
+function destroy(stream: Http2Stream): void {
+  stream.destroy();
+}
+
+/** Whether all bytes and the END_STREAM have arrived, read or not. Node has no public field for it. */
+export function hasArrived(stream: Http2Stream): boolean {
+  const { _readableState: state } = stream as unknown as Record<
+    string,
+    { readonly ended: boolean }
+  >;
+  return state!.ended;
+}

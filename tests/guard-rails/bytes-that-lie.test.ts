@@ -1,0 +1,237 @@
+// Facts about bytes come from the bytes, and not from properties of the application's object.
+import { BinaryMessage, Endpoint, encodeFrame, FrameEncoder, PingMessage } from '@ws/codec';
+import { Sender } from '@ws/compat';
+import { broadcast, type Conn, type ConnPairOptions, connPair, PreparedMessage } from '@ws/conn';
+import { nodePlatform } from '@ws/node-io';
+import { ReconnectingConn } from '@ws/reconnect';
+import { describe, expect, it } from 'vitest';
+
+const CANARY = 'SECRET-OF-ANOTHER-CONNECTION ';
+/** One is copied, one is referenced. */
+const SIZES = [10, 40_000];
+
+/** Wrong values of each fact about `size` bytes. */
+const WRONG: readonly (readonly [fact: string, value: unknown])[] = [
+  ...[9_000, 3, -1, Number.NaN].map((value) => ['length', value] as const),
+  ...[9_000, 3].map((value) => ['byteLength', value] as const),
+  ...[0, -1].map((value) => ['byteOffset', value] as const),
+  ['buffer', new ArrayBuffer(60_000)],
+  ['buffer', undefined],
+  ['constructor', Array],
+  [Symbol.toStringTag as unknown as string, 'Uint16Array'],
+  ['subarray', () => new Uint8Array(7)],
+  ['slice', () => new Uint8Array(7)],
+  ['set', () => {}],
+  ['indexOf', () => -1],
+];
+
+/** The real bytes, in an array that is not at the start of its buffer. */
+function bytesOfSize(size: number): Uint8Array {
+  return new Uint8Array(new ArrayBuffer(size + 32), 16, size).map((_, i) => 65 + (i % 26));
+}
+
+/** Arrays of `size` bytes whose properties have other values: own ones, inherited ones, changing ones. */
+function liars(size: number): [name: string, make: () => Uint8Array][] {
+  const all: [string, () => Uint8Array][] = [];
+  for (const [fact, value] of WRONG) {
+    const name = `${String(fact)} ${typeof value === 'object' ? 'buffer' : String(value)}`;
+    all.push([`own ${name}`, () => Object.defineProperty(bytesOfSize(size), fact, { value })]);
+    class Liar extends Uint8Array {}
+    Object.defineProperty(Liar.prototype, fact, { value });
+    all.push([
+      `subclass ${name}`,
+      () => {
+        const { buffer, byteOffset, length } = bytesOfSize(size) as Uint8Array<ArrayBuffer>;
+        return new Liar(buffer, byteOffset, length);
+      },
+    ]);
+    all.push([
+      `changing ${name}`,
+      () => {
+        const bytes = bytesOfSize(size);
+        const real: unknown = Reflect.get(bytes, fact);
+        let asked = 0;
+        const get = (): unknown => (asked++ === 0 ? real : value);
+        return Object.defineProperty(bytes, fact, { get });
+      },
+    ]);
+  }
+  return all;
+}
+
+/** Fills the pooled memory of the process with the payloads of another connection. */
+async function fillPools(): Promise<void> {
+  const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
+  for (const [from, to] of [
+    [client, server],
+    [server, client],
+  ] as const) {
+    void from.send(CANARY.repeat(600));
+    await to.readMessage();
+  }
+  client.terminate();
+  server.terminate();
+  await client.closed;
+}
+
+/** The payload of the only frame of `bytes`, unmasked. */
+function payloadOf(bytes: Uint8Array): Uint8Array {
+  const view = Buffer.from(bytes);
+  const length = view[1]! & 0x7f;
+  const at = length < 126 ? 2 : length === 126 ? 4 : 10;
+  if (view[1]! < 0x80) return view.subarray(at);
+  return view.subarray(at + 4).map((byte, i) => byte ^ view[at + (i & 3)]!);
+}
+
+function wrongOnes(results: readonly (readonly [string, Uint8Array, Uint8Array])[]): string[] {
+  return results
+    .filter(([, got, real]) => Buffer.compare(got, real) !== 0)
+    .map(
+      ([name, got]) => `${name}: ${got.length} bytes ${Buffer.from(got).toString('latin1', 0, 40)}`,
+    );
+}
+
+/** What the peer of `from` gets, for each array that lies. */
+async function received(
+  role: 'client' | 'server',
+  options: ConnPairOptions,
+  sizes: readonly number[],
+  send: (from: Conn, bytes: Uint8Array) => Promise<unknown>,
+  read = async (to: Conn): Promise<Uint8Array> => (await to.readMessage()).data,
+): Promise<string[]> {
+  const results: [string, Uint8Array, Uint8Array][] = [];
+  for (const size of sizes) {
+    for (const [name, make] of liars(size)) {
+      await fillPools();
+      const all = { heartbeat: false, platform: nodePlatform, ...options } as const;
+      const [client, server] = connPair(all);
+      const [from, to] = role === 'client' ? [client, server] : [server, client];
+      const reading = read(to);
+      await send(from, make());
+      results.push([`${name} of ${size} bytes`, await reading, bytesOfSize(size)]);
+      client.terminate();
+      server.terminate();
+    }
+  }
+  return wrongOnes(results);
+}
+
+describe.each(['client', 'server'] as const)('C1 bytes that lie, sent by a %s', (role) => {
+  it('leave as they are by send', async () => {
+    expect(await received(role, {}, SIZES, (from, bytes) => from.send(bytes))).toEqual([]);
+  });
+
+  it('leave as they are by send with a signal, behind an open writer', async () => {
+    const { signal } = new AbortController();
+    const send = async (from: Conn, bytes: Uint8Array): Promise<unknown> => {
+      const writer = await from.nextWriter(BinaryMessage);
+      const sent = from.send(bytes, { signal });
+      writer.abort();
+      return sent;
+    };
+    expect(await received(role, {}, SIZES, send)).toEqual([]);
+  });
+
+  it.each([
+    { threshold: 0 },
+    { threshold: 0, serverMaxWindowBits: 9, clientMaxWindowBits: 9 } as const,
+  ])('leave as they are compressed with %o', async (compression) => {
+    const send = (from: Conn, bytes: Uint8Array): Promise<void> => from.send(bytes);
+    expect(await received(role, { compression }, SIZES, send)).toEqual([]);
+  });
+
+  it('leave as they are by a writer, its stream and toStreams', async () => {
+    const parts = async (from: Conn, bytes: Uint8Array): Promise<unknown> => {
+      const writer = await from.nextWriter(BinaryMessage);
+      void writer.write(bytes);
+      return writer.close();
+    };
+    expect(await received(role, {}, SIZES, parts)).toEqual([]);
+    const stream = async (from: Conn, bytes: Uint8Array): Promise<unknown> => {
+      const writer = (await from.nextWriter(BinaryMessage)).writable().getWriter();
+      void writer.write(bytes);
+      return writer.close();
+    };
+    expect(await received(role, {}, SIZES, stream)).toEqual([]);
+    const streams = async (from: Conn, bytes: Uint8Array): Promise<unknown> =>
+      from.toStreams().writable.getWriter().write(bytes);
+    expect(await received(role, {}, SIZES, streams)).toEqual([]);
+  });
+
+  it('leave as they are by broadcast and as a prepared message', async () => {
+    const all = async (from: Conn, bytes: Uint8Array): Promise<unknown> => broadcast([from], bytes);
+    expect(await received(role, {}, SIZES, all)).toEqual([]);
+    const prepared = (from: Conn, bytes: Uint8Array): Promise<unknown> =>
+      from.writePreparedMessage(new PreparedMessage(BinaryMessage, bytes));
+    expect(await received(role, { compression: { threshold: 0 } }, SIZES, prepared)).toEqual([]);
+  });
+
+  it('leave as they are in pings', async () => {
+    const read = (to: Conn): Promise<Uint8Array> =>
+      new Promise((resolve) => {
+        to.setPingHandler((payload) => resolve(payload.slice()));
+        void to.discardReads().catch(() => {});
+      });
+    const ping = (from: Conn, bytes: Uint8Array): Promise<unknown> =>
+      from.writeControl(PingMessage, bytes);
+    expect(await received(role, {}, [10], ping, read)).toEqual([]);
+    const measured = async (from: Conn, bytes: Uint8Array): Promise<void> =>
+      void from.ping(bytes).catch(() => {});
+    expect(await received(role, {}, [10], measured, read)).toEqual([]);
+  });
+
+  it('leave as they are by an Endpoint, a FrameEncoder and encodeFrame', async () => {
+    const results: [string, Uint8Array, Uint8Array][] = [];
+    for (const size of [10, 40_000, 100_000]) {
+      for (const [name, make] of liars(size)) {
+        await fillPools();
+        const real = bytesOfSize(size);
+        const endpoint = new Endpoint({ role });
+        endpoint.send(make());
+        results.push([`Endpoint ${name}`, payloadOf(endpoint.output()), real]);
+        const encoder = new FrameEncoder({ role });
+        encoder.frame(BinaryMessage, true, 0, make());
+        results.push([`FrameEncoder ${name}`, payloadOf(encoder.bytes()), real]);
+        encoder.frame(BinaryMessage, true, 0, make(), 2, 8);
+        results.push([`FrameEncoder range ${name}`, payloadOf(encoder.bytes()), real.slice(2, 8)]);
+        const maskKey = role === 'client' ? 0x12345678 : undefined;
+        const frame = encodeFrame(BinaryMessage, make(), { maskKey });
+        results.push([`encodeFrame ${name}`, payloadOf(frame), real]);
+        if (size > 125) continue;
+        endpoint.ping(make());
+        results.push([`Endpoint.ping ${name}`, payloadOf(endpoint.output()), real]);
+      }
+    }
+    expect(wrongOnes(results)).toEqual([]);
+  });
+
+  it.runIf(role === 'client')('leave as they are by a ReconnectingConn with resend', async () => {
+    const results: [string, Uint8Array, Uint8Array][] = [];
+    for (const [name, make] of liars(10)) {
+      await fillPools();
+      const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
+      const resend = { id: (): string => '1', acknowledged: (): undefined => undefined };
+      const conn = new ReconnectingConn(() => Promise.resolve(client), { resend });
+      void conn.send(make()).catch(() => {});
+      results.push([name, (await server.readMessage()).data, bytesOfSize(10)]);
+      void conn.close();
+      server.terminate();
+    }
+    expect(wrongOnes(results)).toEqual([]);
+  });
+
+  it('leave as they are by the Sender of compat', async () => {
+    const results: [string, Uint8Array, Uint8Array][] = [];
+    for (const size of [10, 40_000, 100_000]) {
+      for (const [name, make] of liars(size)) {
+        await fillPools();
+        const mask = role === 'client';
+        const options = { fin: true, opcode: 2, mask, readOnly: true, rsv1: false };
+        const list = Sender.frame(make() as Buffer, options);
+        const frame = Buffer.concat(list as Buffer[]);
+        results.push([`${name} of ${size} bytes`, payloadOf(frame), bytesOfSize(size)]);
+      }
+    }
+    expect(wrongOnes(results)).toEqual([]);
+  });
+});
