@@ -90,8 +90,8 @@ export class SlabPool implements SlabSource {
   }
 
   /**
-   * How many leases were lost: their user became garbage without a release. Their memory is garbage
-   * too, except in the SIMD memory. Always 0 in an engine without `FinalizationRegistry`.
+   * How many leases of an `Endpoint` were lost: it became garbage before their release, and their
+   * memory with it. Always 0 in an engine without `FinalizationRegistry`.
    */
   get lost(): number {
     return this.#losses.count;
@@ -133,6 +133,14 @@ export class SlabPool implements SlabSource {
     return slab;
   }
 
+  /** @internal As {@link take}, for a user that may become garbage: its lease then counts as lost. */
+  takeWatched(minBytes: number): Slab {
+    const slab = this.take(minBytes) as PooledSlab;
+    if (!slab.watched) this.#losses.watch(slab, slab.state);
+    slab.watched = true;
+    return slab;
+  }
+
   #make(kind: number, minBytes: number): PooledSlab {
     const size = kind === NOT_KEPT ? minBytes : CLASSES[kind % COUNT]!;
     const guard = this.#guard;
@@ -144,9 +152,7 @@ export class SlabPool implements SlabSource {
   }
 
   #slabOf(bytes: Uint8Array, kind: number): PooledSlab {
-    const slab = new PooledSlab(bytes, kind, this.#guard !== undefined, this.#takeBack);
-    this.#losses.watch(slab, slab.state);
-    return slab;
+    return new PooledSlab(bytes, kind, this.#guard !== undefined, this.#takeBack);
   }
 
   #takeBack = (slab: PooledSlab, lease: number): void => {
@@ -248,6 +254,7 @@ class PooledSlab implements Slab, LentSlab {
   readonly debugs: boolean;
   readonly address: number;
   readonly state: Lent = { lent: false };
+  watched = false;
   /** Number of leases so far. */
   leases = 0;
   pieces = 0;

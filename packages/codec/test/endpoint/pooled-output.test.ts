@@ -1,4 +1,4 @@
-import { Endpoint, FrameEncoder, MessageBuffers, SlabPool, sharedSlabPool } from '@ws/codec';
+import { Endpoint, FrameEncoder, SlabPool, sharedSlabPool } from '@ws/codec';
 import { collectGarbage, naiveDecode } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buffersMade } from '../buffers-made.ts';
@@ -258,28 +258,6 @@ describe('Endpoint', () => {
     expect(lent()).toBeLessThanOrEqual(0);
     expect(sharedSlabPool().lost - lost).toBeGreaterThanOrEqual(2);
   });
-});
-
-describe('U2 a pool', () => {
-  const pools = {
-    SlabPool: () => new SlabPool(),
-    MessageBuffers: () => new MessageBuffers({ simd: false }),
-  };
-
-  it.each(['SlabPool', 'MessageBuffers'] as const)(
-    '%s counts garbage as lost, not as lent',
-    async (name) => {
-      const pool = pools[name]();
-      const kept = [pool.take(5000), pool.take(5000)];
-      (() => pool.take(5000))();
-      expect(pool.lent).toBe(3);
-      for (let i = 0; i < 50 && pool.lost === 0; i++) {
-        collectGarbage();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      expect([pool.lent, pool.lost, kept.length]).toEqual([2, 1, 2]);
-    },
-  );
 });
 
 describe('U2 Endpoint.receive with a function', () => {

@@ -138,7 +138,7 @@ export type EndpointListener = (
  * The memory of endpoints: pooled, but not of the SIMD memory. So all memory of an endpoint that is
  * dropped with output or with half a message is garbage.
  */
-const SLABS: SlabSource = { take: (size) => sharedSlabPool().take(size) };
+const SLABS: SlabSource = { take: (size) => sharedSlabPool().takeWatched(size) };
 let buffers: MessageBuffers | undefined;
 
 function ordinaryBuffers(): MessageBuffers {
