@@ -47,9 +47,12 @@ describe.each([
       onOpen: (conn) => void conn.closed.then((info) => codes.push(info.code)),
     });
     whenOver(() => live.close());
+    let large = next(live);
     for (let login = 1; login <= 3; login++) {
-      expect((await next(live)).data.length).toBe(3_000_000);
+      expect((await large).data.length).toBe(3_000_000);
       expect((await next(live)).text()).toContain(`login ${login} `);
+      // Without a reader the client does not dial again.
+      if (login < 3) large = next(live);
       while (login < 3 && conns.length === login) await vi.advanceTimersByTimeAsync(10);
     }
     expect(codes.slice(0, 2)).toEqual([code, code]);

@@ -46,6 +46,8 @@ export class TestTransport implements Transport {
   readonly #held: Held[] = [];
   /** Chunks and the FIN that arrived while paused. */
   readonly #arriving: (Uint8Array | 'end')[] = [];
+  /** Bytes that were held when it closed, while it reports its close. */
+  #unsent = 0;
   #blocked = false;
   #owesDrain = false;
   #peerEnded = false;
@@ -58,7 +60,7 @@ export class TestTransport implements Transport {
   }
 
   get bufferedAmount(): number {
-    return this.#held.reduce((sum, { copy }) => sum + copy.length, 0);
+    return this.#held.reduce((sum, { copy }) => sum + copy.length, this.#unsent);
   }
 
   /** All written bytes, joined. */
@@ -197,9 +199,11 @@ export class TestTransport implements Transport {
     if (this.#closing) return;
     this.#closing = true;
     queueMicrotask(() => {
+      this.#unsent = this.#held.reduce((sum, { copy }) => sum + copy.length, 0);
       for (const held of this.#held.splice(0)) this.#release(held);
       this.closed = true;
       this.sink?.close(error);
+      this.#unsent = 0;
     });
   }
 

@@ -91,7 +91,7 @@ function snippetsByImports(): [string[], string[]][] {
   for (const { code } of snippets(root)) {
     const imports = [...new Set([...code.matchAll(/from '(@ws\/[^']+)/g)].map(([, id]) => id!))];
     if (imports.length === 0) continue;
-    const key = imports.sort().join(' ');
+    const key = imports.toSorted().join(' ');
     groups.set(key, [...(groups.get(key) ?? []), code]);
   }
   return [...groups].map(([key, codes]) => [key.split(' '), codes]);

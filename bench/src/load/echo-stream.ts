@@ -92,7 +92,7 @@ export class EchoStream {
     // The bytes before this chunk were equal.
     const got = Buffer.concat([this.#ring.subarray(start, this.#at), chunk.subarray(from)]);
     return new Error(
-      `the frame of the reply to message ${this.#next} ${differenceOf(got, expected)}`,
+      `the frame of the reply to message ${this.#next} ${closeIn(got)}${differenceOf(got, expected)}`,
     );
   }
 
@@ -113,4 +113,11 @@ export class EchoStream {
     }
     return replies;
   }
+}
+
+/** Names a close frame, which differs from every reply. */
+function closeIn(got: Uint8Array): string {
+  if (got[0] !== 0x88) return '';
+  const code = got.length < 4 ? 1005 : (got[2]! << 8) | got[3]!;
+  return `is a close frame with ${code}, and `;
 }

@@ -125,9 +125,10 @@ function textOf(plan: LoadPlan, ran: Ran, rate: number, checked: readonly Checke
     ...(errors === 0 && ran.fault === undefined
       ? [isEcho ? 'no errors: every byte was compared' : 'no errors']
       : []),
-    ...checked.map(
-      ({ threshold, value, passed }) =>
-        `threshold ${threshold}: ${Number.isInteger(value) ? value : number(value)}, ${passed ? 'passed' : 'MISSED'}`,
+    ...checked.map(({ threshold, value, passed }) =>
+      ran.fault === undefined
+        ? `threshold ${threshold}: ${Number.isInteger(value) ? value : number(value)}, ${passed ? 'passed' : 'MISSED'}`
+        : `threshold ${threshold}: not judged`,
     ),
     '',
   ].join('\n');

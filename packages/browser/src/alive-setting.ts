@@ -1,6 +1,8 @@
 import type { BrowserConn } from './browser-conn.ts';
 import type { AliveOptions, AlivePlan } from './dial-options.ts';
 
+/** Close codes that refuse no message: a normal end, a restart, too much load, an ended login. */
+const OTHER_CODES: readonly number[] = [1000, 1001, 1005, 1012, 1013, 4401];
 /** The longest time in ms from a question to the next message, after such ends. */
 const LONGEST_TIMEOUT = 60_000;
 
@@ -35,20 +37,27 @@ export class AliveSetting {
     if (this.#plan !== undefined) conn.keepAlive({ ...this.#plan, timeout: this.#timeout });
   }
 
-  /** @param refused - Called with an error when the peer closes a connection after a question. */
+  /**
+   * @param refused - Called once with an error when the peer closes two connections in a row after a
+   *   question. A single close may have crossed the question.
+   */
   set(plan: AlivePlan | undefined, refused: (error: Error) => void): void {
     if (plan === undefined) return;
     this.#timeout = plan.timeout;
     let isReported = false;
+    let lastCode: number | undefined;
     this.#plan = {
       ...plan,
       answered: () => void (this.#timeout = plan.timeout),
       lost: () => {
+        lastCode = undefined;
         const longest = Math.max(LONGEST_TIMEOUT, plan.timeout);
         this.#timeout = Math.min(this.#timeout * 2, longest);
       },
-      refused: (code) => {
-        if (isReported) return;
+      closed: (code) => {
+        const isSame = code !== undefined && code === lastCode && !OTHER_CODES.includes(code);
+        lastCode = code;
+        if (isReported || !isSame) return;
         isReported = true;
         refused(new Error(`the peer closed with ${code} ${plan.note}`));
       },

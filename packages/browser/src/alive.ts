@@ -34,8 +34,9 @@ export class Alive {
   #deadline = 0;
   /** Number of questions since the last message, without the first one of {@link askFirst}. */
   #questions = 0;
-  /** Whether a question was sent since the last message. */
+  /** Whether a question was sent since the last message, and whether a message has come after one. */
   #isAsked = false;
+  #wasAnswered = false;
   /** When the question that is due no longer waits for other answers, in ms; 0 while none waits. */
   #waitsUntil = 0;
   /** Interval in ms of the checks while a question is pending. */
@@ -81,7 +82,7 @@ export class Alive {
     this.#removeWake();
     clearTimeout(this.#timer);
     if (this.#isLost) this.#plan.lost?.();
-    else if (wasClean && this.#isAsked) this.#plan.refused?.(code);
+    else this.#plan.closed?.(wasClean && this.#isAsked && !this.#wasAnswered ? code : undefined);
   }
 
   /** Called when a message has arrived. Returns whether it is an answer, which readers do not get. */
@@ -89,6 +90,7 @@ export class Alive {
     this.#lastMessageAt = performance.now();
     if (this.#questions > 0) this.#plan.answered?.();
     this.#questions = 0;
+    this.#wasAnswered ||= this.#isAsked;
     this.#isAsked = false;
     if (this.#waitsUntil > 0) this.#checkIn(this.#plan.after);
     this.#waitsUntil = 0;

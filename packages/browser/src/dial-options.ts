@@ -18,8 +18,8 @@ import type { WebSocketConstructor } from './web-types.ts';
  */
 export interface AliveOptions {
   /**
-   * Returns the message to send after a silence, and when the page wakes: when the page becomes
-   * visible, is online again, comes back from the back/forward cache or is no longer frozen. The
+   * Returns the message to send after a silence, and when the page wakes: when the page is
+   * visible after 2 s or more, is online again, comes back from the back/forward cache or is no longer frozen. The
    * server must answer with any message. If this function fails, its error is reported, and nothing
    * is sent.
    */
@@ -141,8 +141,11 @@ export interface AlivePlan extends AliveOptions {
   readonly answered?: () => void;
   /** Called when no message has arrived in time. */
   readonly lost?: () => void;
-  /** Called when the peer has closed the connection after a question, with this close code. */
-  readonly refused?: (code: number) => void;
+  /**
+   * Called when the connection has ended otherwise, with the peer's close code if it may have refused a
+   * question: no message has come after the question.
+   */
+  readonly closed?: (code: number | undefined) => void;
 }
 
 /** @throws TypeError, RangeError that names the option. */

@@ -67,7 +67,7 @@ export class PageMessage extends Message {
 
   /** A copy of the message. */
   copy(): Message {
-    return new PageMessage(this.type, this.data.slice());
+    return new PageMessage(this.type, this.data.slice(), this.#text);
   }
 }
 

@@ -79,9 +79,15 @@ export function planReconnectingConn(
   };
 }
 
-/** The default of `report`. A failed dial is no fault of the page, so it is not an uncaught error. */
-const byDefault: Report = (error, { where }) =>
-  where === 'dial' || where === 'onOpen' ? console.error(error) : report(error);
+/**
+ * The default of `report`. A failed dial is no fault of the page, and code may catch it: it is one line
+ * of the console, without a stack, and no uncaught error.
+ */
+const byDefault: Report = (error, { where }) => {
+  if (where === 'dial') console.error(`${String(error)}. Later dials that fail are not reported.`);
+  else if (where === 'onOpen') console.error(error);
+  else report(error);
+};
 
 /** Calls the option `report`. If that fails, reports its error as an uncaught one. */
 function reportTo(own: Report = byDefault): Report {

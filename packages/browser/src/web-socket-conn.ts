@@ -72,6 +72,10 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
   #hasClosed = false;
+  /** Our close frame, if it was sent before the peer's came. */
+  #ours: { readonly code: number; readonly reason: string } | undefined;
+  /** Whether the peer's close frame has answered ours. */
+  #isAnswered = false;
   /** The error of the last `error` event. Browsers hide the error, other runtimes have it. */
   #cause: unknown;
   /** The error that has failed the connection. */
@@ -465,6 +469,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   #close(code: number, reason: string): void {
     if (this.#state !== 'open') return;
+    // The peer's own close frame may be there: only its event is still to come.
+    if (this.#socket.readyState === 1) this.#ours = { code, reason };
     this.#state = 'closing';
     this.writes.stop(new CloseSentError());
     this.#reads.closing = true;
@@ -496,6 +502,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     const isBreak = code === 1001 && this.#settings.breaksOnGoingAway && !this.#hasClosed;
     const isClean = wasClean && !isBreak;
     const isOrderly = wasClean || this.#hasClosed;
+    this.#isAnswered =
+      wasClean && code === this.#ours?.code && (reason === '' || reason === this.#ours.reason);
     this.#state = 'closed';
     this.#stopListening();
     this.#cancelReadDeadline();
@@ -537,9 +545,10 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   /** @internal */
   get '@ws/internals'(): Pick<
     ConnInternals,
-    'closeAfterError' | 'untilWritable' | 'maxBufferedAmount'
+    'closeAfterError' | 'closeIsAnswered' | 'untilWritable' | 'maxBufferedAmount'
   > {
     return {
+      closeIsAnswered: this.#isAnswered,
       maxBufferedAmount: this.#settings.maxBufferedAmount,
       closeAfterError: (error) => this.close(this.#settings.errorCloseCode(error)),
       untilWritable: () => this.writes.untilWritable(),

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type BrowserConn,
   type FreshURL,
@@ -202,6 +202,7 @@ describe('a function for the URL', () => {
   /** Two connections of `reconnecting` or a ReconnectingConn, which end; then it is stopped. */
   async function twice(url: FreshURL): Promise<string[]> {
     const { live, sockets } = liveOf({}, url);
+    void live.receive(() => {}).catch(() => {});
     for (const i of [0, 1]) {
       const socket = await openAt(sockets, i);
       socket.end(1006);
@@ -223,6 +224,19 @@ describe('a function for the URL', () => {
     });
     expect(later[0]).toMatch(/^ws:\/\/h\/\?ticket=\d$/);
     expect(later[1]).not.toBe(later[0]);
+  });
+
+  it('17 fails in one line of the console, without a stack: code may catch its error', async () => {
+    const print = vi.spyOn(console, 'error').mockReturnValue();
+    onTestFinished(() => print.mockRestore());
+    const { live } = liveOf({ retry: () => false }, () => {
+      throw new TypeError('401 Unauthorized');
+    });
+    await expect(live.receive(() => {})).rejects.toThrow('401 Unauthorized');
+    await pass(10);
+    const line = expect.stringMatching(/^TypeError: 401 Unauthorized\. Later dials[^\n]*$/);
+    expect(print.mock.calls).toEqual([[line]]);
+    await live.close();
   });
 
   it('is called again after its error, which `retry` gets', async () => {
@@ -279,6 +293,7 @@ describe('a function for the URL', () => {
 describe('ReconnectingConn', () => {
   it('keeps messages for the next connection and emits open and close', async () => {
     const { live, sockets } = liveOf({ onOpen: (conn) => conn.send('hello') });
+    void live.receive(() => {}).catch(() => {});
     const events: unknown[] = [];
     live.on('open', (conn) => events.push(conn.state));
     live.on('close', ({ code }) => events.push(code));
@@ -384,6 +399,82 @@ describe('ReconnectingConn', () => {
     const { live } = liveOf();
     expect(await rejection(live.close(1001))).toBeInstanceOf(RangeError);
     expect(live.state).toBe('connecting');
+    await live.close();
+  });
+});
+
+describe('P1 a wake of the page', () => {
+  type Page = ReturnType<typeof stubPage>;
+  const hidden = async (page: Page, ms: number): Promise<void> => {
+    page.visible('hidden');
+    await pass(ms);
+    page.visible('visible');
+  };
+  const EVENTS: [name: string, isWake: boolean, send: (page: Page) => unknown][] = [
+    ['the load of the page', false, (page) => page.emit('pageshow', { persisted: false })],
+    ['a switch of tabs', false, (page) => hidden(page, 1_900)],
+    ['a return from the cache', true, (page) => page.emit('pageshow', { persisted: true })],
+    ['a return after 2 s', true, (page) => hidden(page, 2_000)],
+    [
+      'a return after a sleep in which one clock stood still',
+      true,
+      async (page) => {
+        page.visible('hidden');
+        vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000);
+        page.visible('visible');
+      },
+    ],
+    ['online', true, (page) => page.online()],
+    ['the end of a freeze', true, (page) => page.emit('resume')],
+  ];
+
+  const setUp = (onOpen?: () => unknown) => {
+    const page = stubPage();
+    page.visible('visible');
+    const { WebSocket, sockets } = socketClass();
+    const options = { WebSocket, minDelay: 60_000, maxDelay: 60_000, onOpen, report: () => {} };
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    return { page, sockets, live: new ReconnectingConn('ws://h', options) };
+  };
+
+  it.each(EVENTS)('%s, during a dial of 3 s: gives it up %s', async (_, isWake, send) => {
+    const { page, sockets, live } = setUp();
+    await pass(3_000);
+    await send(page);
+    await pass(1);
+    expect(sockets).toHaveLength(isWake ? 2 : 1);
+    expect(sockets[0]!.closes).toHaveLength(isWake ? 1 : 0);
+    await live.close();
+  });
+
+  it.each(EVENTS)(
+    '%s, while onOpen runs for 3 s: never gives it up',
+    async (_name, _isWake, send) => {
+      let logins = 0;
+      const { page, sockets, live } = setUp(() => {
+        logins++;
+        return new Promise((resolve) => setTimeout(resolve, 20_000));
+      });
+      await openAt(sockets, 0);
+      await pass(3_000);
+      for (let i = 0; i < 3; i++) await send(page);
+      await pass(17_000);
+      expect(live.state).toBe('open');
+      expect([logins, sockets.length]).toEqual([1, 1]);
+      const closing = live.close();
+      sockets[0]!.end(1000);
+      await closing;
+    },
+  );
+
+  it.each(EVENTS)('%s, during a wait: ends it %s', async (_, isWake, send) => {
+    const { page, sockets, live } = setUp();
+    (await socketAt(sockets, 0)).end();
+    await pass(3_000);
+    expect(live.state).toBe('waiting');
+    await send(page);
+    await pass(1);
+    expect(sockets).toHaveLength(isWake ? 2 : 1);
     await live.close();
   });
 });

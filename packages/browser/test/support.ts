@@ -60,17 +60,18 @@ export async function openAt(sockets: FakeWebSocket[], i: number): Promise<FakeW
 /** The globals of a page that sends events. It is hidden at first. */
 export function stubPage(): {
   online(): void;
-  emit(type: string): void;
+  emit(type: string, event?: object): void;
   visible(state: string): void;
   listeners(): number;
 } {
-  const page = new Map<string, Set<() => void>>();
-  const add = (type: string, listener: () => void): void => {
+  const page = new Map<string, Set<(event: object) => void>>();
+  const add = (type: string, listener: (event: object) => void): void => {
     page.set(type, (page.get(type) ?? new Set()).add(listener));
   };
-  const remove = (type: string, listener: () => void): void =>
+  const remove = (type: string, listener: (event: object) => void): void =>
     void page.get(type)?.delete(listener);
-  const emit = (type: string): void => [...(page.get(type) ?? [])].forEach((call) => call());
+  const emit = (type: string, event: object = { persisted: true }): void =>
+    [...(page.get(type) ?? [])].forEach((call) => call(event));
   const document = {
     visibilityState: 'hidden',
     hidden: true,

@@ -1,8 +1,19 @@
+import { createReadStream, fstatSync } from 'node:fs';
 import process from 'node:process';
 import { ExitCode } from './failure.ts';
 import { main } from './main.ts';
 
-const { stdin, stdout, stderr } = process;
+const { stdout, stderr } = process;
+
+/** Node makes an empty stream of a folder. This one fails with EISDIR. */
+function isFolder(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isDirectory();
+  } catch {
+    // Closed.
+    return false;
+  }
+}
 
 const interruption = new AbortController();
 
@@ -17,7 +28,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 stderr.on('error', () => {});
 
 const code = await main(process.argv.slice(2), {
-  stdin,
+  stdin: isFolder(0) ? createReadStream('', { fd: 0 }) : process.stdin,
   stdout,
   stderr,
   env: process.env,

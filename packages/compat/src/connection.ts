@@ -33,6 +33,8 @@ export interface Connection extends EventEmitter {
   _readyState: ReadyState;
   readonly _closeFrameReceived: boolean;
   _closeFrameSent: boolean;
+  /** Set by a stream over the connection: it may answer the peer's close later, and returns true then. */
+  _delaysAnswer: ((answer: () => void) => boolean) | undefined;
   _closeTimer: NodeJS.Timeout | undefined;
   _errorEmitted: boolean;
   _pendingAutoPongs: number;

@@ -29,8 +29,11 @@ export const parserEvents: ParserEvents<Connection> = {
   },
   conclude(ws, code, reason) {
     if (!stopReading(ws)) return;
-    if (code === CloseCode.NoStatusReceived) ws.close();
-    else ws.close(code, reason);
+    const answer = (): void => {
+      if (code === CloseCode.NoStatusReceived) ws.close();
+      else ws.close(code, reason);
+    };
+    if (ws._delaysAnswer?.(answer) !== true) answer();
   },
   fault(ws, error) {
     nextTick(onFault, ws, error);

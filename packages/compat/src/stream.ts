@@ -1,5 +1,5 @@
 import { addAbortSignal, Duplex, type DuplexOptions } from 'node:stream';
-import { CLOSED, CONNECTING } from './connection.ts';
+import { CLOSED, CONNECTING, OPEN } from './connection.ts';
 import type { WebSocket } from './websocket.ts';
 
 /**
@@ -27,6 +27,8 @@ class WebSocketStream extends Duplex {
   readonly #ws: WebSocket;
   /** An error of the connection ends it without our help. */
   #terminates = true;
+  /** The answer to the peer's close, while writes are in progress. */
+  #answer: (() => void) | undefined;
 
   constructor(ws: WebSocket, options: DuplexOptions | undefined) {
     super({
@@ -61,6 +63,38 @@ class WebSocketStream extends Duplex {
       if (!this.destroyed && this.writableFinished) this.destroy();
     });
     this.on('error', onError);
+    ws._delaysAnswer = (answer) => this.#delaysAnswer(answer);
+  }
+
+  /**
+   * Answers the peer's close after the writes in progress. ws does so with compression: it inflates
+   * one message after the other, so that the stream writes between the last messages and the close.
+   */
+  #delaysAnswer(answer: () => void): boolean {
+    const ws = this.#ws;
+    const isBusy = ws._readyState === OPEN && !this.destroyed && this.writableLength > 0;
+    if (!isBusy || ws.extensions === '') return false;
+    this.#answer = answer;
+    const timer = setTimeout(() => this.#answerNow(), ws._closeTimeout);
+    ws.once('close', () => clearTimeout(timer));
+    return true;
+  }
+
+  #answerNow(): void {
+    const answer = this.#answer;
+    this.#answer = undefined;
+    answer?.();
+  }
+
+  /** A write has ended. More of a pipe may follow in this turn. */
+  #written(callback: (error?: Error | null) => void): (error?: Error | null) => void {
+    return (error) => {
+      callback(error);
+      if (this.#answer === undefined) return;
+      setImmediate(() => {
+        if (this.writableLength === 0 || this.destroyed) this.#answerNow();
+      });
+    };
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -111,7 +145,23 @@ class WebSocketStream extends Duplex {
       ws.once('open', () => this._write(chunk, encoding, callback));
       return;
     }
-    ws.send(chunk, callback);
+    ws.send(chunk, this.#written(callback));
+  }
+
+  /** The chunks that wait leave in one turn. */
+  override _writev(
+    chunks: readonly { readonly chunk: Buffer; readonly encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    const ws = this.#ws;
+    if (ws.readyState === CONNECTING) {
+      ws.once('open', () => this._writev(chunks, callback));
+      return;
+    }
+    const last = chunks.length - 1;
+    chunks.forEach(({ chunk }, i) => {
+      ws.send(chunk, i === last ? this.#written(callback) : undefined);
+    });
   }
 }
 

@@ -88,6 +88,8 @@ export class WebSocket extends EventEmitter {
   /** @internal */
   _closeFrameSent = false;
   /** @internal */
+  _delaysAnswer: ((answer: () => void) => boolean) | undefined = undefined;
+  /** @internal */
   _closeTimer: NodeJS.Timeout | undefined = undefined;
   /** @internal */
   _closeTimeout: number | undefined = undefined;

@@ -57,7 +57,14 @@ export type ConnLike<Data = any> = Pick<
 };
 
 /** The methods of a {@link ConnLike} that the library calls. */
-const METHODS = ['send', 'writeMessage', 'receive', 'close', Symbol.asyncIterator] as const;
+const METHODS = [
+  'send',
+  'writeMessage',
+  'receive',
+  'close',
+  'terminate',
+  Symbol.asyncIterator,
+] as const;
 
 export function isConnLike(value: unknown): value is ConnLike {
   const conn = (value ?? {}) as Partial<ConnLike>;

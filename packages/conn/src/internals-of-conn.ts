@@ -30,6 +30,11 @@ export class InternalsOfConn {
     return this.connection.machine.failed?.error;
   }
 
+  /** See {@link Ending.isAnswered}. */
+  get closeIsAnswered(): boolean {
+    return this.connection.ending?.isAnswered === true;
+  }
+
   /** The longest time of a closing handshake, in ms. */
   get closeTimeout(): number {
     return this.connection.settings.closeTimeout;
@@ -43,8 +48,11 @@ export class InternalsOfConn {
   closeAfterError(error: unknown): Promise<CloseInfo> {
     const { connection } = this;
     const { ending, machine } = connection;
-    // If the error is the peer's close itself, our answer to that close follows.
-    const isEnd = machine.answerIsDue && ending?.isKnownEnd(error) === true;
+    // If the error is the peer's close itself, our answer to that close follows. A write that came too
+    // late does not change how the connection ends.
+    const isEnd =
+      (machine.answerIsDue && ending?.isKnownEnd(error) === true) ||
+      ending?.isLateAnswer(error) === true;
     if (!isEnd) connection.fail(error, codeAfterError(error), '');
     return connection.closedPromise();
   }
@@ -93,6 +101,22 @@ export class InternalsOfConn {
 
   // Reading
 
+  /** The option `readAhead`, in bytes. */
+  get readAhead(): number {
+    return this.connection.settings.readAhead;
+  }
+
+  /** Cost in bytes of the messages that wait for a reader; after the end of the transport, of all input. */
+  get unreadBytes(): number {
+    const { inbox, machine } = this.connection;
+    if (inbox.drops) return inbox.queue?.cost ?? 0;
+    return (
+      (inbox.queue?.cost ?? 0) +
+      (inbox.pieces === undefined ? 0 : 1) +
+      (machine.input?.pending === true ? 1 : 0)
+    );
+  }
+
   /** Number of dropped messages that a reader may have wanted. */
   get messagesLost(): number {
     return this.connection.rare?.messagesLost ?? 0;
@@ -121,7 +145,7 @@ export class InternalsOfConn {
   connHandlerSettled(): void {
     const { ending, inbox } = this.connection;
     inbox.connHandlerRuns = false;
-    inbox.hasRead = inbox.receiveCall !== undefined;
+    inbox.hasRead = inbox.isRead;
     if (ending !== undefined) this.connection.scheduleEndOfTurn();
   }
 

@@ -35,7 +35,8 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   }, joinMessages);
   const loop = new AbortController();
   // The first `next` may come late. Until then, a close must not drop messages.
-  conn['@ws/internals'].connection.inbox.hasRead = true;
+  const { inbox } = conn['@ws/internals'].connection;
+  inbox.hasRead = true;
   const pieces = join(conn, utf8(term), loop.signal);
   return {
     next: () => markHandled(pieces.next()),

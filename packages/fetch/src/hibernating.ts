@@ -34,7 +34,7 @@ const MAX_AUTO_RESPONSE = 2_048;
 export interface HibernatingConn<Data = unknown> {
   /**
    * The attachment, which survives hibernation: set it again after you have changed it. Setting it
-   * throws a RangeError for more than 16 KiB. First it is the result of `authenticate`.
+   * throws a RangeError for more than 16 KiB. First it is what `authenticate` has admitted.
    */
   data: Data;
   /** `''` for none. */
@@ -59,7 +59,7 @@ export interface HibernatingRoom<Data = unknown> {
   readonly ctx: unknown;
   /** `env` of the Durable Object. */
   readonly env: unknown;
-  /** All connections of the object. */
+  /** All open connections of the object: none after its `close`. */
   connections(): HibernatingConn<Data>[];
 }
 
@@ -185,7 +185,11 @@ export function hibernating<Result extends AdmitOrRefuse = true>(
       this.#room = {
         ctx,
         env,
-        connections: () => state.getWebSockets(TAG).map(connOf),
+        connections: () =>
+          state
+            .getWebSockets(TAG)
+            .filter(({ readyState }) => readyState === OPEN)
+            .map(connOf),
       };
       if (autoResponse !== undefined) {
         const { request, response } = autoResponse;

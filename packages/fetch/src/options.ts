@@ -8,7 +8,7 @@ import { type Admission, badType, bound, checkNames, type optionHint } from '@ws
  * Bun, Deno and Workers. `docs/fetch.md` has the table of what each runtime lacks. A method that is
  * missing throws, or rejects with, an UnsupportedError.
  *
- * @typeParam Data - The type of `data`, the result of `authenticate`.
+ * @typeParam Data - The type of `data`, what `authenticate` has admitted.
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export type ServerConn<Data = any> = ConnLike<Data> &
@@ -16,7 +16,7 @@ export type ServerConn<Data = any> = ConnLike<Data> &
 
 /** The second argument of an {@link UpgradeHandler}. */
 export interface UpgradeContext<Auth = unknown> {
-  /** The result of `authenticate`; `true` without that option. */
+  /** What `authenticate` has admitted; `true` without that option. */
   readonly auth: Auth;
   /** The request of the handshake. */
   readonly request: Request;

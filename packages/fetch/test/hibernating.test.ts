@@ -20,3 +20,28 @@ describe('autoResponse of hibernating', () => {
     expect(hibernating({ autoResponse: { request: text, response: text } })).toBeTypeOf('function');
   });
 });
+
+describe('B6-8 connections() of hibernating', () => {
+  it('leaves out a connection that the object has closed', async () => {
+    const socketOf = (name: string) => ({
+      readyState: 1,
+      close() {
+        this.readyState = 2;
+      },
+      deserializeAttachment: () => ({ data: name, subprotocol: '' }),
+    });
+    const sockets = ['ada', 'bob'].map(socketOf);
+    const seen: unknown[] = [];
+    const Room = hibernating({
+      message: (conn, _message, room) => {
+        conn.close(4001);
+        seen.push(room.connections().map(({ data }) => data));
+      },
+    });
+    const room = new Room({ getWebSockets: () => sockets, getTags: () => ['@ws/fetch'] }, {});
+    await (
+      room as never as { webSocketMessage(socket: object, text: string): Promise<void> }
+    ).webSocketMessage(sockets[0]!, 'x');
+    expect(seen).toEqual([['bob']]);
+  });
+});

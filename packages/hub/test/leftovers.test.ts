@@ -100,7 +100,8 @@ describe('A5 a question that is pending', () => {
       client.terminate();
     };
     for (let i = 0; i < 100; i++) await visit();
-    await wait(1_000);
+    // The signs of life of a connection have a timer of 1.9 s.
+    await wait(5_000);
     expect(await kept(held)).toBeLessThan(10);
   });
 });

@@ -7,6 +7,14 @@ const rooms = { r: { history: true, delivery: 'through' } } as const;
 
 useFakeTime();
 
+/** The result of a promise that has settled; else the text `waits`. */
+async function soon(promise: Promise<unknown>): Promise<unknown> {
+  let result: unknown = 'waits';
+  void promise.then((value) => (result = value));
+  await turns();
+  return result;
+}
+
 /** A backplane whose engine refuses publications while `isRefusing`. */
 function refusing() {
   const engine = { isRefusing: false };
@@ -38,7 +46,7 @@ describe('A3 a join after a publication that the engine has refused', () => {
     const { session } = enter(hub);
     const joined = session.join('r', { limit: 5 });
     await wait(5_000);
-    expect(await Promise.race([joined, 'waits'])).toMatchObject({ missed: 1 });
+    expect(await soon(joined)).toMatchObject({ missed: 1 });
   });
 
   it('resolves within 5 s when the engine has lost the history', async () => {
@@ -52,7 +60,7 @@ describe('A3 a join after a publication that the engine has refused', () => {
     );
     await wait(5_000);
     for (const joined of joins) {
-      expect(await Promise.race([joined, 'waits'])).toMatchObject({ missed: 0 });
+      expect(await soon(joined)).toMatchObject({ missed: 0 });
     }
   });
 
@@ -62,7 +70,7 @@ describe('A3 a join after a publication that the engine has refused', () => {
     await wait(5_000);
     const joined = enter(hub).session.join('r', { limit: 5 });
     await turns();
-    expect(await Promise.race([joined, 'waits'])).toMatchObject({ missed: 1 });
+    expect(await soon(joined)).toMatchObject({ missed: 1 });
   });
 });
 
@@ -74,7 +82,7 @@ describe('A3 a publication that has not returned', () => {
     broker.drop();
     const published = hub.room('r').publish('lost');
     await wait(5_000);
-    expect(await Promise.race([published, 'waits'])).toMatchObject({ offset: 1 });
+    expect(await soon(published)).toMatchObject({ offset: 1 });
   });
 });
 

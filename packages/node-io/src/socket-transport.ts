@@ -173,6 +173,8 @@ class SocketTransport implements Transport, BufferSink {
   #paused = 0;
   /** Created when a write has to wait. */
   #backlog: WriteBacklog | undefined;
+  /** Bytes that a destroyed socket has not sent, until the close is reported: Node forgets them. */
+  #unsent: number | undefined;
   #localAddr: string | undefined;
   #remoteAddr: string | undefined;
 
@@ -218,6 +220,7 @@ class SocketTransport implements Transport, BufferSink {
 
   /** Bytes that wait for a callback of the socket. */
   private get queued(): number {
+    if (this.#unsent !== undefined) return this.#unsent;
     return this.underlying.writableLength + (this.#backlog?.bytes ?? 0);
   }
 
@@ -373,6 +376,7 @@ class SocketTransport implements Transport, BufferSink {
 
   destroy(error?: Error): void {
     if (this.#error === undefined) this.#error = this.underlying.errored ?? error ?? null;
+    if (!this.underlying.destroyed) this.#unsent = this.queued;
     this.underlying.destroy(error);
   }
 
@@ -446,9 +450,12 @@ class SocketTransport implements Transport, BufferSink {
     const backlog = this.#backlog;
     const sink = this.#sink;
     const error = this.#error === undefined ? this.underlying.errored : this.#error;
+    const isCut = backlog?.pending === true || backlog?.waits === true;
+    if (isCut) this.#unsent ??= this.queued || 1;
     this.#backlog = this.#sink = undefined;
     const failure = backlog?.releaseAll();
     sink?.close(error ?? failure);
+    this.#unsent = undefined;
   }
 }
 

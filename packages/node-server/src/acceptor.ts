@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform } from '@ws/conn';
 import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
@@ -249,6 +249,7 @@ export class Acceptor {
   async #fail(upgrade: UpgradeRequest, error: unknown): Promise<never> {
     const { responder, plan } = upgrade;
     const refusal = upgrade.refusalOf(error);
+    const { answer } = responder;
     if (refusal !== undefined) this.recordRefusal(refusal, responder.stream, upgrade);
     try {
       await upgrade.answerFailure(refusal, plan.error);
@@ -258,20 +259,31 @@ export class Acceptor {
       throw fault;
     } finally {
       if (responder.isReadByServer) this.work.removeSocket(responder.stream);
-      giveBackWhenSettled(upgrade);
+      giveBackWhenSettled(upgrade, answer);
     }
     throw error;
   }
 }
 
 /**
- * Gives a reservation back after the application's calls. The limits would not bound these calls
- * otherwise: a client that resets and connects again would start any number of them.
+ * Gives a reservation back after the application's calls, and after its answer. The limits would not
+ * bound these otherwise: a client that resets and connects again would start any number of calls, and
+ * one that takes no bytes would hold any number of answers.
+ *
+ * @param answer - The answer of the application; undefined without one.
  */
-function giveBackWhenSettled(upgrade: UpgradeRequest): void {
+function giveBackWhenSettled(upgrade: UpgradeRequest, answer: Writable | undefined): void {
   const waits = upgrade.acquireWaits();
+  const { reservation } = upgrade;
+  const { stream } = upgrade.responder;
+  const giveBack = (): void => reservation?.giveBack();
   waits.whenCallsSettled(
-    () => upgrade.reservation?.giveBack(),
+    () => {
+      if (answer === undefined || answer.writableFinished || stream.destroyed) return giveBack();
+      reservation?.opened();
+      answer.once('finish', giveBack);
+      stream.once('close', giveBack);
+    },
     (names) => upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req),
   );
 }

@@ -21,7 +21,7 @@ export function takeSocket(socket: Duplex, head: Uint8Array): void {
   }
   taken.add(socket);
   if (types.isUint8Array(head)) return;
-  socket.on('error', ignore);
+  socket.on('error', destroyOnError);
   socket.destroy();
   throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
 }
@@ -52,3 +52,11 @@ export function disconnectError(socket: Duplex): TransportError {
  * A listener that does nothing. It holds no references, so it may stay on a socket until the end.
  */
 export function ignore(): void {}
+
+/**
+ * A listener for 'error': an error of a socket is its end. Node emits some without it, for example at the
+ * fourth renegotiation of TLS 1.2. It may stay on a socket too.
+ */
+export function destroyOnError(this: Duplex, error: Error): void {
+  this.destroy(error);
+}

@@ -23,7 +23,7 @@ export type AppRequest = IncomingMessage & RequestFacts;
 
 /** The third argument of a {@link ConnHandler}. */
 export interface HandlerContext<Auth, Params = NoParams> {
-  /** The result of `authenticate`; undefined without that option. */
+  /** What `authenticate` has admitted; undefined without that option. */
   readonly auth: Auth;
   /**
    * The parameters of the route, percent-decoded once: for `/feed/:id`, the path `/feed/a%2Fb` has

@@ -3,7 +3,7 @@ import { TimeoutError, type TransportError } from '@ws/conn';
 import { isThenable, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { unref } from '@ws/node-io/internal';
-import { assertOpen, disconnectError, ignore } from './client-socket.ts';
+import { assertOpen, destroyOnError, disconnectError } from './client-socket.ts';
 import { EarlyBytes, MAX_EARLY_BYTES } from './early-bytes.ts';
 import { HandshakeError } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
@@ -47,7 +47,7 @@ export class HandshakeWaits implements TimerEntry {
    */
   constructor(responder: Responder, head: Uint8Array, timeout: number, startedAt: number) {
     const { stream } = responder;
-    stream.on('error', ignore);
+    stream.on('error', destroyOnError);
     // Otherwise a TLS socket would end itself at the peer's FIN.
     stream.allowHalfOpen = true;
     this.#responder = responder;
@@ -181,7 +181,7 @@ export class HandshakeWaits implements TimerEntry {
 
   /** Stops catching the socket's errors: a connection, or Node, has it and catches them. */
   forgetSocket(): void {
-    this.#socket.off('error', ignore);
+    this.#socket.off('error', destroyOnError);
   }
 
   /** The time is up. */

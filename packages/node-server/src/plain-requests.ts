@@ -15,7 +15,7 @@ import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
-import { headerOf } from './headers.ts';
+import { headerOf, isResponse } from './headers.ts';
 import { resetAfterAnswer } from './http2/on-demand.ts';
 import type { PendingWork } from './pending-work.ts';
 import { headFault, headSizeFault, IncomingFacts, isCompatRequest } from './request.ts';
@@ -97,14 +97,22 @@ export function guardListener(
     };
     try {
       const result: unknown = listener(req, res);
-      if (!isThenable(result)) return;
+      if (!isThenable(result)) return refuseResponse(result);
       work.listeners.add(res);
       // A thenable of the application may settle twice.
-      Promise.resolve(result).catch(failed).then(settled, settled);
+      Promise.resolve(result).then(refuseResponse).catch(failed).then(settled, settled);
     } catch (error) {
       failed(error);
     }
   };
+}
+
+/** @throws TypeError for a Response: no code would send it, and its client would wait for ever. */
+function refuseResponse(result: unknown): void {
+  if (!isResponse(result)) return;
+  throw new TypeError(
+    'request: it returned a Response; answer with the second argument, res, or take serveFetch of @ws/fetch/node',
+  );
 }
 
 /**

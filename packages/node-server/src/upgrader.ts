@@ -72,7 +72,7 @@ export class Upgrader<Result extends AdmitOrRefuse = undefined> implements Async
    *
    * @param head - The bytes after the request head, which may contain the first frames. Pass the
    *   listener's argument.
-   * @returns The open connection. Its `data` is the result of `authenticate`.
+   * @returns The open connection. Its `data` is what `authenticate` has admitted.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError
    *   when the client has disconnected or has half-closed; TypeError, with nothing written and the
    *   socket destroyed, for a missing `socket` or `head`, for an unknown option and for headers that

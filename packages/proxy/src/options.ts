@@ -48,7 +48,7 @@ export interface ProxyOptions<Result extends AdmitOrRefuse = AdmitOrRefuse>
   readonly mode?: Mode | undefined;
   /**
    * The last word on what the target gets. It changes `headers` in place and may be async. An error
-   * answers 500. `auth` of the context is the result of `authenticate`.
+   * answers 500. `auth` of the context is what `authenticate` has admitted.
    */
   readonly director?:
     | ((req: IncomingMessage, headers: Headers, context: ProxyContext<AuthOf<Result>>) => unknown)

@@ -72,8 +72,8 @@ export class Proxy {
   readonly #refusals = new Refusals();
   readonly #reporter: CheckedOptions['upgrader']['reporter'];
   readonly #proxied = new Set<ProxiedConnection>();
-  /** The sockets of plain requests that wait for their turn. */
-  readonly #plainWork = new PendingWork();
+  /** The sockets of requests that wait for an answer or their turn, or have a refusal. */
+  readonly #work = new PendingWork();
   /** Milliseconds between two sweeps. */
   readonly #interval: number;
   #timer: NodeJS.Timeout | undefined;
@@ -85,7 +85,7 @@ export class Proxy {
    */
   readonly handler: UpgradeListener = (req, socket, head) => {
     const { handshakeTimeout } = this.#plan.upgrader;
-    if (giveBackPlainRequest(req, socket, head, this.#plainWork, handshakeTimeout)) return;
+    if (giveBackPlainRequest(req, socket, head, this.#work, handshakeTimeout)) return;
     void this.upgrade(req, socket, head);
   };
 
@@ -105,7 +105,7 @@ export class Proxy {
     options: ProxyOptions = {},
   ) {
     this.#plan = checkProxyOptions(options);
-    this.#plainWork.refusalsHoldClose = false;
+    this.#work.refusalsHoldClose = false;
     this.#pool = new TargetPool(target, this.#plan);
     const { upgrader: plan, idleTimeout, client } = this.#plan;
     this.#limits = new Limits(plan.limits);
@@ -159,9 +159,12 @@ export class Proxy {
       return proxied;
     }
     this.#proxied.add(proxied);
+    // A refused client may keep its socket: the end of `close` cuts it.
+    this.#work.addSocket(stream);
     proxied.pending = upgrade;
     try {
       await this.#open(proxied, upgrade);
+      if (proxied.link !== undefined) this.#work.removeSocket(stream);
     } catch (error) {
       proxied.pending = undefined;
       await this.#refuse(proxied, upgrade, error);
@@ -198,7 +201,7 @@ export class Proxy {
     const timer = timeout === Infinity ? undefined : setTimeout(terminate, timeout);
     const ms = Math.min(timeout, MAX_DELAY);
     const plan = { timeout: ms, code, reason: '', over: 0, discard: false };
-    await Promise.all([...all.map(({ closed }) => closed), this.#plainWork.close(plan)]);
+    await Promise.all([...all.map(({ closed }) => closed), this.#work.close(plan)]);
     clearTimeout(timer);
   }
 

@@ -15,8 +15,19 @@ import { ResendWindow } from './resend.ts';
 
 /** Number of connections in a row that a message ends by {@link REFUSALS} until it is rejected. */
 const MAX_REFUSALS = 3;
-/** The close codes of a peer that refuses a message: 1007 for its content, 1009 for its size. */
-const REFUSALS: readonly number[] = [1007, 1009];
+/**
+ * The close codes of a peer that refuses a message: 1002 and 1003 for its kind, 1007 for its content,
+ * 1009 for its size.
+ */
+const REFUSALS: readonly number[] = [1002, 1003, 1007, 1009];
+/**
+ * The close code of a peer that has failed. It may be the message, or a database that is away. Our own
+ * server closes with it when a handler throws.
+ */
+const PEER_FAILED = 1011;
+/** Number of connections that end so at a message until that is reported, and until it is rejected. */
+const REPORTED_FAILURES = 5;
+const MAX_FAILURES = 10;
 /** Errors of such a connection: a peer that refuses a message may not read the rest of it. */
 const REFUSAL_ERRORS = [CloseError, TimeoutError, TransportError];
 /** Number of acknowledged ids that are remembered. */
@@ -64,6 +75,10 @@ export class Backlog {
   /** The message that the peer may have refused, and the number of its refusals in a row. */
   #refusedMessage: QueuedMessage | undefined;
   #refusals = 0;
+  /** The message at which the peer has failed, the number of these failures, and the time of the first. */
+  #failingMessage: QueuedMessage | undefined;
+  #failures = 0;
+  #failingSince = 0;
   /** The rejected messages with an id. */
   readonly #rejected: Message[] = [];
 
@@ -166,7 +181,7 @@ export class Backlog {
   opened(): void {
     this.#connection++;
     this.#next = this.#first;
-    this.window?.opened(this.#refusals > 0);
+    this.window?.opened(this.#refusals > 0 || this.#failures > 0);
   }
 
   /** Called when the current connection gets `entry`, the next message. */
@@ -183,6 +198,7 @@ export class Backlog {
     if (entry === undefined) return;
     this.#remove(entry);
     this.#remember(id);
+    if (entry === this.#failingMessage) this.#failures = 0;
     if (entry.connection === this.#connection) this.window!.acknowledged(entry.message.data.length);
     entry.sent.resolve();
   }
@@ -213,17 +229,19 @@ export class Backlog {
 
   /**
    * Called when the current connection has ended. When the peer has refused the first message
-   * {@link MAX_REFUSALS} times in a row, rejects that message: it would block all others.
+   * {@link MAX_REFUSALS} times in a row, or has failed at it {@link MAX_FAILURES} times over a long time,
+   * rejects that message: it would block all others.
    *
-   * @returns The error of the rejected message, if there is one.
+   * @returns The error to report, if there is one.
    */
   closed({ code, reason, error }: CloseInfo): CloseError | undefined {
     const [first] = this.#byId.values();
     // This end closes with the same codes for messages of the peer, but with other errors.
     const isOfPeer =
       error === undefined || REFUSAL_ERRORS.some((Refusal) => error instanceof Refusal);
-    const isRefusal = REFUSALS.includes(code) && isOfPeer;
-    if (!isRefusal || first?.connection !== this.#connection) {
+    const isAtFirst = isOfPeer && first?.connection === this.#connection;
+    if (isAtFirst && code === PEER_FAILED) return this.#peerFailed(first, reason);
+    if (!isAtFirst || !REFUSALS.includes(code)) {
       this.#refusals = 0;
       this.#refusedMessage = undefined;
       return undefined;
@@ -231,7 +249,34 @@ export class Backlog {
     this.#refusals = first === this.#refusedMessage ? this.#refusals + 1 : 1;
     this.#refusedMessage = first;
     if (this.#refusals < MAX_REFUSALS) return undefined;
-    this.#refusals = 0;
+    return this.#rejectFirst(first, code, reason, MAX_REFUSALS);
+  }
+
+  /** The peer has failed, perhaps at `first`. Returns the error to report, if there is one. */
+  #peerFailed(first: QueuedMessage, reason: string): CloseError | undefined {
+    const now = performance.now();
+    if (first !== this.#failingMessage || this.#failures === 0) {
+      this.#failingMessage = first;
+      this.#failures = 0;
+      this.#failingSince = now;
+    }
+    this.#failures++;
+    const isPoison = now - this.#failingSince >= this.#bounds.resend!.poisonAfter;
+    if (isPoison && this.#failures >= MAX_FAILURES) {
+      return this.#rejectFirst(first, PEER_FAILED, reason, this.#failures);
+    }
+    if (this.#failures !== REPORTED_FAILURES) return undefined;
+    const id = JSON.stringify(first.id);
+    return new CloseError(
+      PEER_FAILED,
+      reason,
+      `${REPORTED_FAILURES} connections ended at the message with the id ${id}; it is sent again, see resend.poisonAfter`,
+    );
+  }
+
+  /** Rejects the first message with an id, so that those behind it are sent. Returns the error. */
+  #rejectFirst(first: QueuedMessage, code: number, reason: string, times: number): CloseError {
+    this.#refusals = this.#failures = 0;
     this.#remove(first);
     if (this.#rejected.push(first.message) > this.#bounds.resend!.maxMessages) {
       this.#rejected.shift();
@@ -240,7 +285,7 @@ export class Backlog {
     const refusal = new CloseError(
       code,
       reason,
-      `${MAX_REFUSALS} connections ended at the message with the id ${id}; it is not sent again`,
+      `${times} connections ended at the message with the id ${id}; it is not sent again`,
     );
     first.sent.reject(refusal);
     return refusal;

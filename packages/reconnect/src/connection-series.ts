@@ -50,6 +50,8 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   #dialing = new AbortController();
   /** When the current dial began, by `performance.now()`; Infinity without one. */
   #dialedAt = Infinity;
+  /** Whether the current dial has opened a connection, which is being prepared. */
+  #isPreparing = false;
   /** Whether a connection was delivered. */
   #wasOpen = false;
   /** The last delivered connection; undefined after `reconnect` has replaced it. */
@@ -126,6 +128,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
         await this.#wait();
         const conn = signal.aborted ? undefined : await this.#dialOnce();
         this.#dialedAt = Infinity;
+        this.#isPreparing = false;
         if (conn === undefined) continue;
         try {
           yield conn;
@@ -155,6 +158,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     try {
       conn = await this.#dial(signal);
       if (conn === undefined) return undefined;
+      this.#isPreparing = true;
       ({ closed } = internalsOf(conn));
       await this.#prepareConn(conn, closed, signal);
       // Waits for the end of the connection that this one replaces.
@@ -178,7 +182,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     await untilAborted(signal, dialing);
     if (!signal.aborted) return dialing;
     void dialing.then(
-      (late) => late.close(),
+      (late) => void markHandled(late.close()),
       () => {},
     );
     return undefined;
@@ -267,7 +271,8 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     if (this.#ended.signal.aborted) return;
     this.#removeWake ??= onPageWake(() => {
       this.#wokeAt = performance.now();
-      this.#giveUpOldDial();
+      // The option `alive` of a page checks an open connection.
+      if (!this.#isPreparing) this.#giveUpOldDial();
     });
     if (signal === undefined) return;
     if (signal.aborted) this.#onAbort();

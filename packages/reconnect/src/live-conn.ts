@@ -48,6 +48,7 @@ const REPLACED_MS = 1_000;
  * classes of node-client and browser take a URL.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
@@ -149,8 +150,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *   `maxBufferedAmount` of the open connection when no message waits, or above a bound of `resend`
    *   for a message with an id; CloseSentError after `close`; the error that ended this object; for a
    *   message without an id, the error of the connection that had accepted it and broke; for a message
-   *   with an id, CloseError when three connections in a row have ended at it with 1007 or 1009;
-   *   TypeError for other data or a used id.
+   *   with an id, CloseError when three connections in a row have ended at it with 1002, 1003,
+   *   1007 or 1009, or ten over `resend.poisonAfter` with 1011; TypeError for other data or a used id.
    */
   send(data: MessageData): Promise<void> {
     try {
@@ -164,7 +165,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       const isDirect = conn !== undefined && this.#backlogConn !== conn;
       if (isDirect && id === undefined) return this.#counted(conn.send(data));
       const entry = this.#queue.add(data, id);
-      if (this.#conn === undefined) this.#chain.want();
+      if (this.#conn === undefined) this.#chain.want(false);
       else if (isDirect) {
         this.#queue.took(entry);
         // When the connection breaks, the next one gets the message.
@@ -246,11 +247,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Iterates over the messages of all connections, in their order. While the loop has not reached the
-   * last connection, the next dial waits until the loop reaches it, or until there is a message to
-   * send. If the loop is 64 connections behind, the dial waits only for the loop. The iteration ends
-   * with this object, and throws the error that ended this object. `break` leaves this object open.
-   * `return()` ends a pending `next()` without a message.
+   * Iterates over the messages of all connections, in their order. After a connection has ended, the
+   * next dial waits until a loop or `receive` reads that connection, or until there is a message to send.
+   * The messages that no code has read wait for the next loop. While they have `readAhead` bytes or more,
+   * or are of 64 connections, the dial waits only for a reader. The iteration ends with this object, and
+   * throws the error that ended this object. `break` leaves this object open. `return()` ends a pending
+   * `next()` without a message.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stop = new AbortController();
@@ -354,7 +356,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();
     if (conn !== undefined) this.#detach();
-    this.#chain.want();
+    this.#chain.want(true);
     this.#series.dialNow(conn !== undefined);
     if (conn !== undefined) closeReplaced(conn);
     return this.#reconnected.promise;
@@ -439,7 +441,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     await detached.promise;
     // After `close` the end waits for no reader, because a handler may await `close`.
     if (this.#isClosing) return;
-    if (!this.#queue.isEmpty) this.#chain.want();
+    if (!this.#queue.isEmpty) this.#chain.want(false);
     await untilAborted(this.#series.signal, this.#chain.mayDial());
   }
 
@@ -458,7 +460,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#conn = undefined;
     this.#readAhead = undefined;
     this.#queue.window?.closed();
-    this.#chain.closed();
     this.#detached.resolve();
   }
 
@@ -586,6 +587,7 @@ function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): Liv
 
 /** What a ReconnectingConn has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}
 
 // Not a static block, which Safari 15.4 does not have.

@@ -72,6 +72,11 @@ export class ReadAhead {
       });
   }
 
+  /** Bytes of the messages that wait for a reader. */
+  get unreadBytes(): number {
+    return this.#bytes + this.#messages.length;
+  }
+
   #add(message: BorrowedMessage): Promise<void> | undefined {
     this.#isFarAhead = this.#isFull(WAITING_FACTOR);
     if (this.#hides(message)) return undefined;

@@ -3,6 +3,7 @@ import {
   bound,
   checkOptionNames,
   Deferred,
+  duration,
   isThenable,
   kind,
   onRejection,
@@ -35,6 +36,13 @@ export interface ResendOptions {
   readonly maxBytes?: number | false | undefined;
   /** As `maxBytes`, but a number of messages. Default: 1,000. */
   readonly maxMessages?: number | false | undefined;
+  /**
+   * Time in ms after which a message counts as the reason why the peer fails: when at least ten
+   * connections have ended at it with 1011, over at least this time, `send` rejects and the messages
+   * behind it are sent. The fifth such end is reported. `false`: the message is sent again without an
+   * end. Default: 600,000, ten minutes.
+   */
+  readonly poisonAfter?: number | false | undefined;
 }
 
 /** Checked {@link ResendOptions}; Infinity for no bound. */
@@ -42,7 +50,11 @@ export interface ResendPlan extends Pick<ResendOptions, 'id' | 'acknowledged'> {
   readonly hide: boolean;
   readonly maxBytes: number;
   readonly maxMessages: number;
+  readonly poisonAfter: number;
 }
+
+/** The default of `poisonAfter`. */
+const POISON_AFTER_MS = 600_000;
 
 const OPTION_NAMES: readonly (keyof ResendOptions)[] = [
   'id',
@@ -50,6 +62,7 @@ const OPTION_NAMES: readonly (keyof ResendOptions)[] = [
   'hide',
   'maxBytes',
   'maxMessages',
+  'poisonAfter',
 ];
 
 /** @throws TypeError or RangeError that names the option. */
@@ -70,6 +83,7 @@ export function planResend(options: ResendOptions | undefined): ResendPlan | und
     hide,
     maxBytes: bound('resend.maxBytes', maxBytes),
     maxMessages: bound('resend.maxMessages', maxMessages),
+    poisonAfter: duration('resend.poisonAfter', options.poisonAfter, POISON_AFTER_MS, true),
   };
 }
 

@@ -50,31 +50,53 @@ export async function untilAborted<T>(
 
 /** An object with the events of {@link onPageWake}, in a page or a worker. */
 interface WakeTarget {
-  addEventListener?(type: string, listener: () => void): void;
-  removeEventListener?(type: string, listener: () => void): void;
+  addEventListener?(type: string, listener: (event: object) => void): void;
+  removeEventListener?(type: string, listener: (event: object) => void): void;
 }
 
+/** Time in ms that a page was hidden before it counts as asleep: a user may only switch tabs. */
+const HIDDEN_MS = 2_000;
+
 /**
- * Calls `wake` when a page is online again, becomes visible, comes back from the back/forward cache or
- * is no longer frozen. Browsers throttle the timers of a hidden page. Other runtimes have no such
- * events.
+ * Calls `wake` when a page is online again, is visible after {@link HIDDEN_MS}, comes back from the
+ * back/forward cache or is no longer frozen. Browsers throttle the timers of a hidden page. Other
+ * runtimes have no such events.
  *
  * @returns A function that removes the listeners.
  */
 export function onPageWake(wake: () => void): () => void {
   const { document } = globalThis as { document?: WakeTarget & { visibilityState?: string } };
   const page = globalThis as WakeTarget;
+  const isHidden = (): boolean => document?.visibilityState === 'hidden';
+  let hidden = isHidden() ? LONG_AGO : undefined;
   const changed = (): void => {
-    if (document?.visibilityState === 'visible') wake();
+    const before = hidden;
+    hidden = isHidden() ? (before ?? now()) : undefined;
+    if (before !== undefined && hidden === undefined && sleptSince(before)) wake();
   };
-  for (const type of ['online', 'pageshow']) page.addEventListener?.(type, wake);
+  // Each page has this event after its load too.
+  const shown = (event?: { readonly persisted?: boolean }): void => {
+    if (event?.persisted === true) wake();
+  };
+  page.addEventListener?.('online', wake);
+  page.addEventListener?.('pageshow', shown);
   document?.addEventListener?.('resume', wake);
   document?.addEventListener?.('visibilitychange', changed);
   return () => {
-    for (const type of ['online', 'pageshow']) page.removeEventListener?.(type, wake);
+    page.removeEventListener?.('online', wake);
+    page.removeEventListener?.('pageshow', shown);
     document?.removeEventListener?.('resume', wake);
     document?.removeEventListener?.('visibilitychange', changed);
   };
+}
+
+/** The time in ms by two clocks: `performance.now` may stop while the machine sleeps. */
+type Clocks = readonly [number, number];
+const LONG_AGO: Clocks = [-Infinity, -Infinity];
+const now = (): Clocks => [performance.now(), Date.now()];
+
+function sleptSince(since: Clocks): boolean {
+  return now().some((time, i) => time - since[i]! >= HIDDEN_MS);
 }
 
 /** When `onOpen` has taken so many ms, a message that waits for it is reported. */

@@ -18,6 +18,8 @@ it('onPageWake calls back when a page wakes, until it is removed', () => {
   expect(wake).toHaveBeenCalledTimes(1);
   page.dispatchEvent(new Event('online'));
   page.dispatchEvent(new Event('pageshow'));
+  expect(wake).toHaveBeenCalledTimes(2);
+  page.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
   document.dispatchEvent(new Event('resume'));
   expect(wake).toHaveBeenCalledTimes(4);
   remove();

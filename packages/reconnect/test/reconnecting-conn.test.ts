@@ -336,6 +336,7 @@ describe('ReconnectingConn.onOpen', () => {
       },
     });
     const queued = client.send('queued');
+    void client.receive(() => {}).catch(() => {});
     for (const i of [0, 1]) {
       const server = await all.server(i);
       expect(await text(server)).toBe('login');
@@ -759,6 +760,7 @@ describe('a reader of a ReconnectingConn that is busy when the connection breaks
     await new Promise((resolve) => void setTimeout(resolve, 4 * fast.maxDelay));
     expect(all.signals).toHaveLength(2);
     void iterator.return?.(undefined);
+    void client.receive(() => {}).catch(() => {});
     await all.server(2);
   });
 
@@ -1039,6 +1041,7 @@ describe('ReconnectingConn.report', () => {
     const { seen, report } = recorder();
     const all = dials(undefined, new Error('restarts'), new Error('restarts'));
     const client = live(all, { report });
+    void client.receive(() => {}).catch(() => {});
     await next(client, 'open');
     const reopened = next(client, 'open');
     (await all.server(0)).terminate();

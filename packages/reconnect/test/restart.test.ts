@@ -32,7 +32,9 @@ describe('the restart of a server with 1,000 clients', () => {
       return client;
     };
     const clients = Array.from({ length: CLIENTS }, () => {
-      return new ReconnectingConn(dial, { minDelay: MIN_DELAY });
+      const client = new ReconnectingConn(dial, { minDelay: MIN_DELAY });
+      void client.receive(() => {}).catch(() => {});
+      return client;
     });
     await until(() => clients.every(({ state }) => state === 'open'));
 

@@ -28,7 +28,7 @@ const MAX_OPEN = 256;
 const MAX_WAITING = 10_000;
 const MAX_WAITING_SIZE = 1024 * 1024;
 /** Default of the option `timeout` of a method, in ms. */
-const TIMEOUT_MS = 30_000;
+export const TIMEOUT_MS: number = 30_000;
 /**
  * Bound of the connections on which a request with `retry` is sent. The request itself may be the
  * reason why they end.
@@ -397,7 +397,13 @@ export class Calls {
 
   /** Settles a request with the result, if the result fits the schema of the answer. */
   #resolve(call: Call, result: unknown): void {
-    if (call.take !== undefined) return this.#settle(call, () => call.outcome.resolve(undefined));
+    if (call.take !== undefined) {
+      if (result === null || result === undefined) {
+        return this.#settle(call, () => call.outcome.resolve(undefined));
+      }
+      const what = `${call.definition.name} is no stream at the other end: it has answered with a result`;
+      return this.#fail(call, new JSONError(`${what}; has the other end another contract?`));
+    }
     const { output, name } = call.definition as MethodDefinition;
     void checkArrived(output, result, `the answer to ${name}`, (error, value) => {
       if (error === undefined) this.#settle(call, () => call.outcome.resolve(value));
@@ -408,8 +414,18 @@ export class Calls {
   timedOut(call: Call): void {
     const { name } = call.definition;
     const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
-    const why = this.#carrier.hasReader ? '' : '; no listener of the contract reads this session';
-    this.giveUp(call, new TimeoutError(`${what} within ${call.ms} ms (option timeout)${why}`));
+    this.giveUp(call, this.lateError(what, call.ms));
+  }
+
+  /** Whether a listener of the contract reads the connection. Otherwise no answer arrives. */
+  get hasReader(): boolean {
+    return this.#carrier.hasReader;
+  }
+
+  /** @param what - What has not come within `ms`. */
+  lateError(what: string, ms: number): TimeoutError {
+    const why = this.hasReader ? '' : '; no listener of the contract reads this session';
+    return new TimeoutError(`${what} within ${ms} ms (option timeout)${why}`);
   }
 
   /** Fails a call before its answer, and sends a cancel to the peer. */

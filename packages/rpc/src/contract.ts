@@ -88,7 +88,7 @@ export interface HandlerContext<P> {
 
 /** The second argument of a handler of a server. */
 export interface ServerHandlerContext<Auth, P> extends HandlerContext<P> {
-  /** The result of `authenticate`; for a session of a hub, its `data`. */
+  /** What `authenticate` has admitted; for a session of a hub, its `data`. */
   readonly auth: Auth;
 }
 
@@ -168,6 +168,10 @@ export interface ContractPlan<S extends Definitions, C extends Definitions> {
   readonly client?: C;
 }
 
+/** No methods, events and streams: the default of an end of a contract that has none. */
+// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
+export type None = {};
+
 /**
  * Creates a contract: the methods and events of a server and of its clients, with their schemas. Both
  * ends use the same contract.
@@ -191,10 +195,9 @@ export interface ContractPlan<S extends Definitions, C extends Definitions> {
  * console.log(await peer.add([1, 2])); // 3
  * ```
  */
-export function contract<
-  S extends Definitions = Record<never, never>,
-  C extends Definitions = Record<never, never>,
->(plan: ContractPlan<S, C>): Contract<S, C>;
+export function contract<S extends Definitions = None, C extends Definitions = None>(
+  plan: ContractPlan<S, C>,
+): Contract<S, C>;
 /**
  * As above, with the names of another contract.
  *
@@ -202,10 +205,10 @@ export function contract<
  * @throws TypeError also for a name that both contracts have.
  */
 export function contract<
-  S extends Definitions = Record<never, never>,
-  C extends Definitions = Record<never, never>,
-  S2 extends Definitions = Record<never, never>,
-  C2 extends Definitions = Record<never, never>,
+  S extends Definitions = None,
+  C extends Definitions = None,
+  S2 extends Definitions = None,
+  C2 extends Definitions = None,
 >(plan: ContractPlan<S, C>, other: Contract<S2, C2>): Contract<S & S2, C & C2>;
 export function contract(plan: ContractPlan<Definitions, Definitions>, other?: Plain): Plain {
   checkOptionNames('contract', plan, ['server', 'client'], 'ignore');

@@ -15,6 +15,7 @@ export {
   type HandlerOptions,
   type Handlers,
   type HandlersOption,
+  type None,
   type Peer,
   type ServerHandlerContext,
   type SessionHandlerContext,

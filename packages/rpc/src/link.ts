@@ -52,7 +52,7 @@ export class Link {
   readonly end: End;
   /** The contract that the connection speaks. */
   contract: Names;
-  /** The result of `authenticate`. */
+  /** What `authenticate` has admitted. */
   auth: unknown;
   session: SessionLike | undefined;
   #binding: Binding | undefined;

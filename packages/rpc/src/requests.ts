@@ -30,6 +30,8 @@ const MAX_RUNNING = { nested: 16, beside: 256 };
 type OutOfOrder = keyof typeof MAX_RUNNING;
 /** In characters. */
 const MAX_RUNNING_SIZE = 1024 * 1024;
+/** Bound of the id of a stream in characters: each item repeats the id. */
+const MAX_STREAM_ID = 256;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
 /** Characters of an unknown name that a report has: the longest name that a contract may have. */
@@ -129,8 +131,11 @@ export class Requests {
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler !== undefined && fits) {
       const request = new Request(id, handler, params, text.length, messageConnection);
-      if (handler.definition.kind === 'stream' || !handler.definition.onArrival)
-        return this.#add(request, text);
+      if (handler.definition.kind === 'stream') {
+        const isLong = typeof id === 'string' && id.length > MAX_STREAM_ID;
+        return isLong ? this.refuse(invalidText(id), text) : this.#add(request, text);
+      }
+      if (!handler.definition.onArrival) return this.#add(request, text);
       if (handler.definition.kind === 'method') {
         this.#startOutOfOrder(request, 'beside');
         return this.#untilRoom();
@@ -427,7 +432,11 @@ export class Requests {
     if (request === undefined) return;
     this.readOn();
     void this.#answers.send(connection, errorText(request.id!, ErrorCode.Cancelled, why));
-    this.#reportSlow();
+    const slow = this.#running.find(({ isSlow }) => isSlow);
+    // The handler may have been cancelled in this turn too, and be about to end.
+    this.#carrier.platform.yield(() => {
+      if (slow !== undefined && this.#running.includes(slow)) this.#reportSlow();
+    });
   }
 
   /** Reports once that a handler has not settled while later requests wait for it. */

@@ -1,4 +1,4 @@
-import { BackpressureError, TimeoutError } from '@ws/conn';
+import { BackpressureError } from '@ws/conn';
 import {
   addAbortListener,
   CallPromise,
@@ -9,7 +9,7 @@ import {
   removeAbortListener,
   type TimerEntry,
 } from '@ws/conn/internal';
-import type { Call, CallOptions, Calls, TakeItems } from './calls.ts';
+import { type Call, type CallOptions, type Calls, type TakeItems, TIMEOUT_MS } from './calls.ts';
 import type { StreamDefinition } from './definitions.ts';
 import { after, checkArrived } from './schema.ts';
 import { LEAST_SHARE, MAX_SIZE, REPORT_ITEMS, REPORT_SIZE } from './stream-window.ts';
@@ -123,7 +123,10 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
 
   /** Waits for an item or the end, for at most the option `timeout`. */
   #untilReadable(call: Call): Promise<void> {
-    if (call.ms !== Infinity) call.timers.set(this, call.ms, true);
+    // Without a reader of the connection, no item arrives.
+    const isUnread = call.ms === Infinity && !this.#calls!.hasReader;
+    const ms = isUnread ? TIMEOUT_MS : call.ms;
+    if (ms !== Infinity) call.timers.set(this, ms, true);
     this.#calls!.wait(call);
     this.#readable = new Deferred();
     return this.#readable.promise;
@@ -210,8 +213,12 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
 
   /** Called by the timer: no item has arrived in time. */
   fire(): void {
-    const what = `no item of ${this.#definition.name} within ${this.#call!.ms} ms (option timeout)`;
-    this.#leave(new TimeoutError(what));
+    const { ms } = this.#call!;
+    const calls = this.#calls!;
+    // A listener has read the first message meanwhile.
+    if (ms === Infinity && calls.hasReader) return;
+    const waited = ms === Infinity ? TIMEOUT_MS : ms;
+    this.#leave(calls.lateError(`no item of ${this.#definition.name}`, waited));
   }
 
   #took([, size, shared]: Item): void {

@@ -116,6 +116,8 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   autoPong = true;
   /** Payload of the pong that waits. */
   waitingPong: Uint8Array | undefined = undefined;
+  /** Whether a control frame is among the queued frames: a later one must not overtake it. */
+  controlIsQueued = false;
   /** Whether frames may be sent. */
   open = true;
   /** The decoder while input is unparsed, and until the next call after CLOSE and FAILED. */
@@ -393,6 +395,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     try {
       this.bytesOut += this.out.addCopy(FIN | opcode, bytes, start, end);
       this.framesOut++;
+      this.controlIsQueued = true;
     } catch (error) {
       this.destroy();
       throw error;

@@ -1,8 +1,8 @@
+import { lengthOf, viewOf } from '../byte-facts.ts';
 import { copyRange } from '../masking/copy.ts';
 import { swap, xorWith } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
-import { lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
 import { Arena, Batch } from './batch.ts';
 import type { FrameCoding, FrameSlab } from './frame-slab.ts';

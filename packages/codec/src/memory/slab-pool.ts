@@ -1,8 +1,8 @@
 import { integer, notNegative } from '../arguments.ts';
+import { bufferOf, byteOffsetOf, lengthOf } from '../byte-facts.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
-import { bufferOf, byteOffsetOf, lengthOf } from './byte-facts.ts';
 import { type Lent, Losses } from './losses.ts';
 import {
   callRelease,

@@ -57,10 +57,22 @@ export class EndClocks {
     const wasAwaited = this.#answerBy !== Infinity;
     this.readerIsAwaited();
     if (!wasAwaited) return;
-    this.#timers.set(
-      this.#alarm,
-      Math.max(this.#answerBy - this.#platform.now(), this.#closeTimeout / 4),
-    );
+    const now = this.#platform.now();
+    this.#answerBy = Math.max(this.#answerBy, now + this.#closeTimeout / 4);
+    this.#timers.set(this.#alarm, this.#answerBy - now);
+  }
+
+  /**
+   * Called when the alarm fires. Whether none of these clocks is due. Sets the alarm for the next one.
+   *
+   * @param open - Whether our last frame is not queued: only an answer can be due then.
+   */
+  isEarly(open: boolean): boolean {
+    const next = open ? this.#answerBy : Math.min(this.#waitDeadline, this.#deadline);
+    const left = next - this.#platform.now();
+    if (left <= 0) return false;
+    if (left !== Infinity) this.#timers.set(this.#alarm, left);
+    return true;
   }
 
   /** Whether {@link limitWait} bounds a wait now. */

@@ -1,4 +1,4 @@
-import { CloseCode, type ProtocolError, type WebSocketError } from '@ws/codec';
+import { CloseCode, type ProtocolError, parseCloseMessage, type WebSocketError } from '@ws/codec';
 import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy } from '@ws/codec/internal';
 import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
@@ -46,6 +46,8 @@ export class Ending implements TurnTask {
   dropped = 0;
   readonly clocks: EndClocks;
   readonly #connection: Connection;
+  /** The payload of our close frame, if the application has closed. */
+  #ours: Uint8Array | undefined;
   #closeFrameEnd: WriteEnd | undefined;
   /** The error that the application gets for a fault of the peer. */
   #fault: WebSocketError | undefined;
@@ -100,6 +102,18 @@ export class Ending implements TurnTask {
     return (sent || peerEnded) && error === this.readEnd?.reason;
   }
 
+  /**
+   * Whether the peer's close frame answers ours: it came later, with our code, and with no reason or with
+   * ours (RFC 6455, section 5.5.1). Any other close frame is the peer's own, and says nothing about the
+   * messages before ours.
+   */
+  get isAnswered(): boolean {
+    const { received } = this.#connection.machine;
+    if (received === undefined || this.#ours === undefined || !this.#peerAnswered) return false;
+    const { code, reason } = parseCloseMessage(this.#ours);
+    return received.code === code && (received.reason === '' || received.reason === reason);
+  }
+
   // Our close frame
 
   /**
@@ -118,6 +132,7 @@ export class Ending implements TurnTask {
       outbox.sendAccepted();
       // A transport may report its close within `write`.
       if (!this.#sendLastFrame(() => machine.close(payload))) return;
+      this.#ours = payload;
       this.#closeHandlerRuns = false;
       this.#closeSent(timeout);
     } else if (timeout !== undefined) this.clocks.shorten(timeout);
@@ -257,6 +272,7 @@ export class Ending implements TurnTask {
       outbox.stopAccepting(this.readEnd!.reason as WebSocketError);
       outbox.rejectWaiting();
     }
+    this.clocks.slowPeer ??= slowPeerOf(this.#connection);
     this.#endOurSide();
   }
 
@@ -447,6 +463,8 @@ export class Ending implements TurnTask {
   alarm(): void {
     const { clocks } = this;
     const { machine } = this.#connection;
+    // The alarm may be that of the heartbeat, which was due when the end began.
+    if (clocks.isEarly(machine.open)) return;
     if (machine.open) return this.#answerIsLate();
     if (!clocks.waitIsLimited) return this.#deadlineCame();
     clocks.waitIsOver();
@@ -518,7 +536,7 @@ export class Ending implements TurnTask {
     const broken = transportErrorOf(error);
     this.readEnd ??= { reason: broken ?? unexpectedEof() };
     this.error ??= broken ?? this.readEnd.reason;
-    const flushed = outbox.frames.bytes === 0;
+    const flushed = outbox.frames.bytes === 0 && !this.#transportIsFull();
     connection.cleanUp(machine.sent ? undefined : (this.error as WebSocketError));
     if (machine.received === undefined) inbox.run('last');
     // The inbox parses the rest of the input while the reader takes messages.
@@ -527,7 +545,17 @@ export class Ending implements TurnTask {
     connection.settle(this.info);
   }
 
-  /** @param flushed - Whether the transport took all our frames before it closed. */
+  /** Whether the transport has closed with bytes that the operating system never got. */
+  #transportIsFull(): boolean {
+    try {
+      return this.#connection.transport.bufferedAmount > 0;
+    } catch {
+      // A transport of the application. Its other errors are reported.
+      return false;
+    }
+  }
+
+  /** @param flushed - Whether the operating system got all our frames before the transport closed. */
   #infoOf(flushed: boolean): CloseInfo {
     const { received, failed, sent } = this.#connection.machine;
     const isSent = sent && flushed && !this.#gaveUpUnsent;

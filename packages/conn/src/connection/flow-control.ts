@@ -178,7 +178,7 @@ export class FlowControl implements TimerEntry {
   #expire(): void {
     const { settings, bufferedAmount, inbox } = this.#connection;
     // While the rate has no token, no reader can read.
-    if (inbox.heldByRate) return this.#startTimeout();
+    if (inbox.isHeld) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''

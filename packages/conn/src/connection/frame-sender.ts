@@ -122,6 +122,7 @@ export class FrameSender implements BatchSender {
     try {
       const { out } = this.#machine;
       this.countControl(opcode, out.addCopy(FIN | opcode, payload, 0, payload.length));
+      this.#machine.controlIsQueued = true;
     } catch (error) {
       if (ours) connection.abort(notWritten(error));
       else connection.reportMistake(error, 'writeControl');
@@ -302,6 +303,7 @@ export class FrameSender implements BatchSender {
         else if (inSegments) this.#writeSegments();
         else this.#writeSlab();
       }
+      if (frames.bytes === 0) this.#machine.controlIsQueued = false;
       if (this.#writeSide === ENDING && !this.#machine.blocked && frames.bytes === 0) {
         this.#writeSide = ENDED;
         this.#connection.watchTransport('end', this.#connection.transport.end());
@@ -342,17 +344,19 @@ export class FrameSender implements BatchSender {
     const several =
       first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));
     if (several) this.#connection.watchTransport('cork', transport.cork?.());
-    // Pings and pongs overtake waiting messages, but never split a frame.
+    // Pings and pongs overtake waiting messages, but never split a frame, nor an earlier control frame.
+    const isOrdered = this.#machine.controlIsQueued;
     while (!this.#machine.blocked && frames.first !== undefined) {
-      if (frames.first.startsFrame) this.#writeControls();
+      if (frames.first.startsFrame && !isOrdered) this.#writeControls();
       if (!this.#machine.blocked) {
         const { bytes, start, end, release } = frames.shift();
         if (end > lengthOf(bytes)) this.#notWritten(new DetachedBytes(), release);
         else this.#give(viewOf(platform, bytes, start, end), release);
       }
     }
-    if (!this.#machine.blocked) this.#writeControls();
+    if (!this.#machine.blocked && !isOrdered) this.#writeControls();
     if (!this.#machine.blocked && frames.slab.hasFramesOf(frames)) this.#writeSlab();
+    if (!this.#machine.blocked && isOrdered) this.#writeControls();
     if (several) this.#connection.watchTransport('uncork', transport.uncork?.());
   }
 

@@ -111,6 +111,8 @@ export class Inbox {
   inPass = false;
   /** Whether the application has begun to read. */
   hasRead = false;
+  /** Number of loops that have begun, and that were not left. */
+  loops = 0;
   /** Whether the application's handler of this connection is running. */
   connHandlerRuns = false;
   readonly #connection: Connection;
@@ -119,6 +121,8 @@ export class Inbox {
   payloadUse: PayloadUse = DELIVERED;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
+  /** Messages that the read-ahead may still give to readers before a later turn. */
+  #queuedLeft = FRAMES_PER_TURN;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -137,9 +141,23 @@ export class Inbox {
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether the rate has no token, so that input goes to the read-ahead and not to readers. */
-  get heldByRate(): boolean {
-    return this.rate?.empty === true;
+  /** Whether a read is pending, or code has begun to read and may continue. */
+  get isRead(): boolean {
+    const { receiveCall, pull, pieces, loops } = this;
+    return (receiveCall ?? pull ?? pieces) !== undefined || loops > 0;
+  }
+
+  /**
+   * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
+   * or the read-ahead has given so many messages that the rest waits for a later turn.
+   */
+  get isHeld(): boolean {
+    return this.rate?.empty === true || (this.#queuedLeft === 0 && this.queue?.empty === false);
+  }
+
+  /** Whether reading has ended, and no message of the read-ahead waits for a later turn. */
+  get atEnd(): boolean {
+    return this.ended !== undefined && !this.isHeld;
   }
 
   /** Whether a reader waits for the next message, or for the next piece of one. */
@@ -151,7 +169,7 @@ export class Inbox {
 
   /** Whether the next message or piece of the input goes to a reader at once, not to the read-ahead. */
   get nextGoesToReader(): boolean {
-    if (this.heldByRate || !this.readerWaits) return false;
+    if (this.isHeld || !this.readerWaits) return false;
     return this.receiveCall?.handler === undefined || this.handlerIsFree;
   }
 
@@ -415,7 +433,7 @@ export class Inbox {
   #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
     const { machine } = this.#connection;
     decoder.memory = isFree ? LEASED : OWNED;
-    decoder.streaming = !isFree && this.pull?.streams === true && !this.heldByRate && !this.drops;
+    decoder.streaming = !isFree && this.pull?.streams === true && !this.isHeld && !this.drops;
     const handlerOnly = isFree && this.payloadUse === DELIVERED && !this.#isObserved();
     for (;;) {
       const event = machine.next();
@@ -423,7 +441,7 @@ export class Inbox {
       this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
-      if (!this.receiveCall!.take(decoder) || this.heldByRate) return STEP;
+      if (!this.receiveCall!.take(decoder) || this.isHeld) return STEP;
       if (this.payloadUse !== DELIVERED || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
@@ -469,8 +487,8 @@ export class Inbox {
     }
     // Without an observer `isFree` is false: `#nextEvent` would have called the handler.
     const isFree = this.handlerIsFree;
-    const discards = this.receiveCall?.discards === true && !this.heldByRate;
-    const pulls = this.pull !== undefined && !this.heldByRate;
+    const discards = this.receiveCall?.discards === true && !this.isHeld;
+    const pulls = this.pull !== undefined && !this.isHeld;
     if (isFree || discards || pulls) this.rate?.take(1, decoder.length);
     if (isFree) this.receiveCall!.take(decoder);
     if (isFree || discards) return;
@@ -488,12 +506,22 @@ export class Inbox {
     pull!.give(result);
   }
 
-  /** Takes the first queued message for a reader, unless the rate has no token. */
+  /** Takes the first queued message for a reader, unless {@link isHeld}. */
   shiftQueued(): Message | undefined {
-    if (this.heldByRate) return undefined;
-    const message = this.queue?.shift();
-    if (message !== undefined) this.rate?.takeQueued(message.data.length);
+    if (this.queue === undefined || this.isHeld) return undefined;
+    const message = this.queue.shift();
+    if (message === undefined) return undefined;
+    this.rate?.takeQueued(message.data.length);
+    if (--this.#queuedLeft === 0) this.#serveInNextTurn();
     return message;
+  }
+
+  #serveInNextTurn(): void {
+    this.#connection.platform.yield(() => {
+      this.#queuedLeft = FRAMES_PER_TURN;
+      this.serve();
+      this.continue();
+    });
   }
 
   /**
@@ -503,7 +531,7 @@ export class Inbox {
    */
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long, so it gets separate memory: it must not keep a block alive.
-    if (this.pull === undefined || this.heldByRate) return new Uint8Array(size);
+    if (this.pull === undefined || this.isHeld) return new Uint8Array(size);
     const connection = this.#connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
   }

@@ -30,8 +30,8 @@ export function read<Result>(
   }
   const pull = beginRead(connection, next ?? new PullRead(name, iterator));
   if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
-  const { ended } = inbox;
-  if (ended === undefined) return waitFor(connection, pull) as Promise<Result>;
+  if (!inbox.atEnd) return waitFor(connection, pull) as Promise<Result>;
+  const ended = inbox.ended!;
   if (iterator === undefined || !ended.normally) return rejected(ended.reason);
   return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
 }
@@ -47,8 +47,9 @@ function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead
   connection.rare?.checkExpiry();
   inbox.pull = pull;
   inbox.serve();
-  if (inbox.ended !== undefined) inbox.pull = undefined;
-  if (inbox.ended === undefined || pull.taken !== undefined) inbox.run('reader');
+  const { atEnd } = inbox;
+  if (atEnd) inbox.pull = undefined;
+  if (!atEnd || pull.taken !== undefined) inbox.run('reader');
   return pull;
 }
 
@@ -118,12 +119,18 @@ export function cancelRead(
 /** The iterator of a `for await` loop over a connection. A class, because it needs no closures. */
 export class MessageIterator implements AsyncIterableIterator<Message, undefined> {
   readonly #connection: Connection;
+  /** Whether the loop has begun, and was not left. */
+  #isOpen = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
+    if (!this.#isOpen) {
+      this.#isOpen = true;
+      this.#connection.inbox.loops++;
+    }
     return read(this.#connection, 'for await', this);
   }
 
@@ -131,6 +138,8 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
+    if (this.#isOpen) inbox.loops--;
+    this.#isOpen = false;
     // A read without a promise is still within its call of `next`, which takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;

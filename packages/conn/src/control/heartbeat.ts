@@ -73,7 +73,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
     if (!isDue) return shared.timers.set(connection, interval - silence);
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
-  if (now >= due) return expire(connection, settings.heartbeat, Math.round(silence));
+  if (now >= due) return expire(connection, settings.heartbeat, now);
   // Checks again after one interval even if `timeout` is longer: the pong may have arrived by then,
   // and the next silence starts at the pong.
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
@@ -87,10 +87,15 @@ export function sendDelayedPing(connection: Connection, now: number): void {
   else rare.pingWait = undefined;
 }
 
-function expire(connection: Connection, { interval, timeout }: HeartbeatOption, ms: number): void {
+function expire(connection: Connection, { interval, timeout }: HeartbeatOption, now: number): void {
+  const { paused, lastByteAt, rare } = connection;
+  const wait = rare?.pingWait;
+  // Nothing of a paused connection shows whether the peer sends.
+  const isStalled = paused && typeof wait === 'object';
+  const what = isStalled ? 'the peer has taken no bytes' : 'no data from the peer';
+  const ms = Math.round(now - (isStalled ? wait.progressAt : lastByteAt));
   const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
-  const text = `no data from the peer for ${ms} ms (${option})`;
-  connection.abort(new TimeoutError(text, { permanent: true }));
+  connection.abort(new TimeoutError(`${what} for ${ms} ms (${option})`, { permanent: true }));
 }
 
 function ping(connection: Connection, now: number): void {

@@ -3,7 +3,7 @@ import { asyncContexts } from './async-contexts.ts';
 
 let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
 /** The callbacks of {@link post}. Each message of the channel runs one of them. */
-const posted: (() => void)[] = [];
+const posted = /* @__PURE__ */ new Fifo<() => void>();
 
 function post(callback: () => void): void {
   if (typeof setImmediate === 'function') setImmediate(callback);
@@ -13,7 +13,7 @@ function post(callback: () => void): void {
       channel.port1.onmessage = () => posted.shift()?.();
       channel.port1.unref?.();
     }
-    posted.push(callback);
+    posted.add(callback);
     channel.port2.postMessage(null);
   } else setTimeout(callback, 0);
 }

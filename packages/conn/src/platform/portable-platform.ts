@@ -19,7 +19,8 @@ function later(callback: () => void): void {
  * ```ts
  * import { connPair, portablePlatform } from '@ws/conn';
  *
- * const platform = { ...portablePlatform, now: () => Date.now() };
+ * const randomFill = (words: Int32Array) => void crypto.getRandomValues(words);
+ * const platform = { ...portablePlatform, randomFill };
  * const [client] = connPair({ platform });
  * await client.send('hello');
  * ```

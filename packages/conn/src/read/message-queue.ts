@@ -1,4 +1,5 @@
 import type { MessageDecoder } from '@ws/codec';
+import { Fifo } from '../memory/fifo.ts';
 import { Message, type MessagePlatform } from '../message.ts';
 
 /** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
@@ -8,7 +9,7 @@ const MESSAGE_COST = 320;
 export class MessageQueue {
   /** Bytes of the messages, plus a fixed cost for each message. */
   cost = 0;
-  readonly #messages: Message[] = [];
+  readonly #messages = new Fifo<Message>();
 
   get empty(): boolean {
     return this.#messages.length === 0;
@@ -19,7 +20,7 @@ export class MessageQueue {
   }
 
   push(message: Message): void {
-    this.#messages.push(message);
+    this.#messages.add(message);
     this.cost += message.data.length + MESSAGE_COST;
   }
 

@@ -320,7 +320,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
   // Messages that the rate holds come before the arriving message.
-  const canStart = inbox.ended === undefined && !inbox.heldByRate;
+  const canStart = inbox.ended === undefined && !inbox.isHeld;
   const begun = canStart ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);

@@ -14,9 +14,10 @@ export interface MessageStreams {
   readonly readable: ReadableStream<string | OwnedBytes>;
   /**
    * Each chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send`
-   * does. Do not change bytes until then: a server references 32 KiB or more. `close` rejects
-   * unless both close frames were exchanged with a normal code. Only a resolved `close` confirms that
-   * the peer got the writes.
+   * does. Do not change bytes until then: a server references 32 KiB or more. `close` resolves when
+   * the peer has answered our close frame, with its code, which confirms that the peer got the writes.
+   * It rejects with the CloseError of any other close frame, except after `readable` has ended normally:
+   * its reader knows of the peer's close.
    */
   readonly writable: WritableStream<string | Uint8Array>;
 }
@@ -26,28 +27,43 @@ type Streamed = AsyncIterable<Message> & {
   send(data: string | Uint8Array): Promise<void>;
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;
-  readonly '@ws/internals': { closeAfterError(error: unknown): Promise<CloseInfo> };
+  readonly '@ws/internals': {
+    readonly closeIsAnswered?: boolean;
+    closeAfterError(error: unknown): Promise<CloseInfo>;
+  };
 };
 
 /**
- * Closes `conn`. Resolves if both close frames were exchanged with a normal code, which confirms that
- * the peer has read all messages. Otherwise rejects.
+ * Closes `conn`. Resolves if the peer answers our close frame, which confirms that it has got all
+ * messages. Otherwise rejects.
+ *
+ * @param isReadToEnd - Whether a reader has been told of the peer's normal close. Nothing is left to
+ *   confirm then.
  */
-export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<void> {
+export async function closeConfirmed(
+  conn: Pick<Streamed, 'close' | '@ws/internals'>,
+  isReadToEnd: boolean,
+): Promise<void> {
   const { code, reason, wasClean, error } = await conn.close();
   const end = error ?? new CloseError(code, reason);
-  if (error !== undefined || !wasClean || !isNormalEnd(end)) throw end;
+  const isConfirmed = isReadToEnd
+    ? isNormalEnd(end)
+    : conn['@ws/internals'].closeIsAnswered === true;
+  if (error !== undefined || !wasClean || !isConfirmed) throw end;
 }
 
 export function streamsOf(conn: Streamed): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
+  let isReadToEnd = false;
   return {
     readable: new ReadableStream<string | OwnedBytes>(
       {
         pull: async (controller) => {
           const { done, value } = await messages.next();
-          if (done === true) controller.close();
-          else controller.enqueue(value.isText ? value.text() : value.data);
+          if (done === true) {
+            isReadToEnd = true;
+            controller.close();
+          } else controller.enqueue(value.isText ? value.text() : value.data);
         },
         // The cancelled stream reads no more, so the messages before the peer's close frame are dropped.
         cancel: () => void conn.close(CloseCode.NormalClosure, '', { discard: true }),
@@ -61,7 +77,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
           void conn['@ws/internals'].closeAfterError(error);
           throw error;
         }),
-      close: () => closeConfirmed(conn),
+      close: () => closeConfirmed(conn, isReadToEnd),
       abort: () => conn.terminate(),
     }),
   };

@@ -134,7 +134,8 @@ export class Rate implements TimerEntry {
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#connection.platform.now();
-    const ms = now - this.#refilledAt;
+    // A clock may be set back, although `Platform.now` asks for a monotonic one.
+    const ms = Math.max(0, now - this.#refilledAt);
     this.#refilledAt = now;
     // Without a bound, the product could be Infinity * 0, which is NaN.
     if (messageBurst !== Infinity) {

@@ -2,6 +2,7 @@ import { formatExtensions, negotiateDeflate, offerDeflate } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { Conn } from '../conn.ts';
 import { copyOf } from '../memory/copy.ts';
+import { Fifo } from '../memory/fifo.ts';
 import {
   type ConnOptions,
   type ConnSettings,
@@ -104,7 +105,7 @@ class MemoryTransport implements Transport, TurnTask {
   readonly #scheduler: Scheduler;
   #sink: TransportSink | undefined;
   /** Undelivered chunks. If `#peerEnded`, the end of the peer follows them. */
-  readonly #arriving: Uint8Array[] = [];
+  #arriving = new Fifo<Uint8Array>();
   #arrivingBytes = 0;
   #peerEnded = false;
   #endDelivered = false;
@@ -160,7 +161,7 @@ class MemoryTransport implements Transport, TurnTask {
   destroy(error?: Error): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#arriving.length = 0;
+    this.#arriving = new Fifo();
     this.#arrivingBytes = 0;
     if (!this.#ended) {
       this.peer.#peerEnded = true;
@@ -176,7 +177,7 @@ class MemoryTransport implements Transport, TurnTask {
 
   #arrive(chunk: Uint8Array): void {
     if (this.#destroyed) return;
-    this.#arriving.push(chunk);
+    this.#arriving.add(chunk);
     this.#arrivingBytes += chunk.length;
     this.#schedule();
   }

@@ -1,4 +1,4 @@
-import { checked } from '@ws/codec/internal';
+import { checked, isBytes, lengthOf } from '@ws/codec/internal';
 import { isError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
@@ -32,6 +32,9 @@ export interface StreamPair {
 
 /** From this many unsent bytes on, writes wait for a drain. */
 const HIGH_WATER_MARK = 65_536;
+
+/** Time in ms for the rest of the readable after an error of the writable, as the default `closeTimeout`. */
+const LAST_READ_MS = 5_000;
 
 /** After this many chunks, timers and I/O run: a stream that is always ready delivers in microtasks. */
 const CHUNKS_PER_TURN = 16;
@@ -105,6 +108,13 @@ class StreamTransport implements Transport {
   #endRequested = false;
   #writeEnded = false;
   #closed = false;
+  /** Whether the sink has got the close. */
+  #reported = false;
+  /** The first error of the writable. The readable is then read to its end. */
+  #writeError: Error | undefined;
+  /** Release functions of the chunks that came after that error: they count as unsent until the close. */
+  readonly #unsent: (() => void)[] = [];
+  #cancelLastRead: (() => void) | undefined;
   /** Resolves the promise of {@link #resumed}. */
   #onResume: (() => void) | undefined;
 
@@ -114,17 +124,22 @@ class StreamTransport implements Transport {
   }
 
   get bufferedAmount(): number {
-    return this.#closed ? 0 : this.#pendingBytes;
+    return this.#reported ? 0 : this.#pendingBytes;
   }
 
   start(sink: TransportSink): void {
     this.#sink = sink;
     // Reports an error of the stream while no write is pending.
-    this.#writer.closed.catch((error: unknown) => this.destroy(asError(error)));
+    this.#writer.closed.catch((error: unknown) => this.#writeFailed(asError(error)));
     void this.#readAll();
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
+    if (this.#writeError !== undefined && !this.#reported) {
+      this.#pendingBytes += lengthOf(chunk);
+      if (release !== undefined) this.#unsent.push(release);
+      return false;
+    }
     if (!this.#closed && !this.#endRequested) void this.#write(copyOf(chunk));
     release?.();
     this.#writerWaits = this.bufferedAmount >= HIGH_WATER_MARK;
@@ -149,17 +164,32 @@ class StreamTransport implements Transport {
   destroy(error?: Error): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#cancelLastRead?.();
     this.#onResume?.();
+    const reason = this.#writeError ?? error;
     // Does not wait, because a source may never finish its cancellation.
-    ignoreResult(() => this.#reader.cancel(error));
-    ignoreResult(() => this.#writer.abort(error));
-    void this.#reportClose(error);
+    ignoreResult(() => this.#reader.cancel(reason));
+    ignoreResult(() => this.#writer.abort(reason));
+    void this.#reportClose(reason);
   }
 
   /** Reports the close in a later microtask, never within a call of the connection. */
   async #reportClose(reason: Error | undefined): Promise<void> {
     await Promise.resolve();
     this.#sink?.close(reason);
+    this.#reported = true;
+    for (const release of this.#unsent) release();
+  }
+
+  /**
+   * The peer reads no more (STOP_SENDING of WebTransport, for example). What it has sent can still be
+   * read: the close is reported at the end of the readable, at the latest after {@link LAST_READ_MS}.
+   */
+  #writeFailed(error: Error): void {
+    if (this.#closed || this.#writeError !== undefined) return;
+    this.#writeError = error;
+    if (this.#readEnded) return this.destroy(error);
+    this.#cancelLastRead = portablePlatform.setTimer(LAST_READ_MS, () => this.destroy(error));
   }
 
   async #readAll(): Promise<void> {
@@ -178,6 +208,7 @@ class StreamTransport implements Transport {
     }
     this.#readEnded = true;
     this.#sink!.end();
+    if (this.#writeError !== undefined) this.destroy();
     this.#closeIfEnded();
   }
 
@@ -193,7 +224,7 @@ class StreamTransport implements Transport {
     try {
       await this.#writer.write(chunk);
     } catch (error) {
-      this.destroy(asError(error));
+      return this.#writeFailed(asError(error));
     }
     this.#pendingBytes -= length;
     if (this.#closed || !this.#writerWaits || this.#pendingBytes >= HIGH_WATER_MARK) return;
@@ -205,8 +236,7 @@ class StreamTransport implements Transport {
     try {
       await this.#writer.close();
     } catch (error) {
-      this.destroy(asError(error));
-      return;
+      return this.#writeFailed(asError(error));
     }
     this.#writeEnded = true;
     this.#closeIfEnded();
@@ -232,8 +262,7 @@ function ignoreResult(call: () => Promise<unknown>): void {
 
 /** @throws TypeError for a chunk that is not bytes. */
 function checkedChunk(chunk: unknown): Uint8Array {
-  // Not `instanceof`: the stream may come from another realm.
-  if (kind(chunk) === 'Uint8Array') return chunk as Uint8Array;
+  if (isBytes(chunk)) return chunk;
   throw new TypeError(`readable: expected chunks of Uint8Array, got ${kind(chunk)}`);
 }
 

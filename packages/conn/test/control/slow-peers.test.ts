@@ -1,5 +1,5 @@
 // The heartbeat beside a kernel: our bytes wait there, out of sight, in front of a ping.
-import { encodeFrame, PingMessage, PongMessage } from '@ws/codec';
+import { BinaryMessage, encodeFrame, PingMessage, PongMessage } from '@ws/codec';
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type Heartbeat } from '../../src/index.ts';
@@ -62,6 +62,11 @@ class KernelTransport implements Transport {
       this.#pings.shift();
       this.#sink!.data(encodeFrame(PongMessage, new Uint8Array(0), { maskKey: 1 }));
     }
+  }
+
+  /** Bytes of the peer arrive. */
+  receive(bytes: Uint8Array): void {
+    this.#sink!.data(bytes);
   }
 
   pause(): void {}
@@ -146,6 +151,20 @@ describe('the heartbeat', () => {
       }
     },
   );
+
+  it('EA7 says that a peer takes no bytes when its own are not read', async () => {
+    const { conn, transport, run } = connected(64 * KB, heartbeat);
+    void conn.send(new Uint8Array(MB)).catch(() => {});
+    // Without a reader the connection pauses.
+    for (let i = 0; i < 3; i++)
+      transport.receive(encodeFrame(BinaryMessage, new Uint8Array(100 * KB), { maskKey: 1 }));
+    const passed = await run(0, 1_000_000);
+    expect(transport.destroyed).toBe(true);
+    const { error } = await conn.closed;
+    const [, ms] = /the peer has taken no bytes for (\d+) ms/.exec(String(error?.message)) ?? [];
+    expect([String(error?.message), Number(ms) >= timeout]).toEqual([expect.anything(), true]);
+    expect(Number(ms)).toBeLessThanOrEqual(passed);
+  });
 
   it('does not wait for bytes that left before the peer was heard last', async () => {
     const { conn, transport, run } = connected(10 * MB, heartbeat);

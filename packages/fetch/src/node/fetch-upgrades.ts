@@ -188,6 +188,11 @@ async function answer(
     res.shouldKeepAlive = false;
     res.assignSocket(socket);
     res.on('error', () => {});
+    // At an upgrade http.Server removes its listener for 'drain' from the socket, which passes the
+    // event to the response.
+    socket.on('drain', () => {
+      if (res.writableNeedDrain) res.emit('drain');
+    });
     // The server looks whether the head is sent.
     await sendResponse(res, response, (error) => reportTo(report, error, { where: 'fetch' }));
   }

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { isError, kind, onRejection } from '@ws/conn/internal';
@@ -62,6 +62,13 @@ export class RunningApp<App extends ClusterApp> {
   async #close(options: ClusterCloseOptions): Promise<void> {
     try {
       await this.#closeApp(options);
+      const open = acceptedConnections();
+      // The process ends now, and their clients get 1006 instead of 1001.
+      if (open > 0) {
+        console.error(
+          `runCluster: close has settled while ${open} connections are open; let it await hub.close(how), then server.close(how)`,
+        );
+      }
     } catch (error) {
       console.error(error);
       process.exitCode = 1;
@@ -72,6 +79,14 @@ export class RunningApp<App extends ClusterApp> {
   async #closeApp(options: ClusterCloseOptions): Promise<void> {
     await this.#app?.close(options);
   }
+}
+
+/** The open connections that servers of this process have accepted. Node has no public list. */
+function acceptedConnections(): number {
+  const { _getActiveHandles: handles } = process as { _getActiveHandles?: () => object[] };
+  const isAccepted = (handle: Partial<Socket & { server: object }>): boolean =>
+    handle.server !== undefined && handle.server !== null && handle.destroyed === false;
+  return (handles?.call(process) ?? []).filter(isAccepted).length;
 }
 
 /** Runs the application in a worker of a primary that has called `runCluster`. */

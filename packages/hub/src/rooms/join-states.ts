@@ -40,13 +40,13 @@ export class JoinStates<Data> {
     if (state === undefined) return undefined;
     // Even an empty state counts as waiting.
     const bytes = Math.max(1, state.message.bytes.length);
-    if (this.#states.reserve(this.#session, bytes)) {
-      this.#reserved = bytes;
-      return state;
-    }
-    // Too many states wait for this slow client: drops this one, and asks for a new one later.
-    this.#reserved = await this.#states.reserveLater(this.#session);
-    if (!this.#isCancelled) return this.#runOnce();
+    const reserved = this.#states.reserve(this.#session, bytes);
+    // Too many states wait for this client. If it reads slowly, drops this one, and asks for a new one.
+    const kept = reserved && this.#states.keep(state);
+    await reserved;
+    this.#reserved = bytes;
+    const current = kept === undefined ? state : this.#states.takeKept(kept);
+    if (!this.#isCancelled) return current ?? this.#runOnce();
     this.sent();
     return undefined;
   }

@@ -364,7 +364,8 @@ export class Resume<Data> {
       const { isWhole, messages, hasMore, position } = part;
       const later = hasMore ? this.#rooms.reads.countAfter(this.#name, position) : 0;
       this.#position = { ...position, offset: position.offset + later };
-      return { isWhole: isWhole && !this.#exceedsLimit, missed: messages.length + later };
+      const mayLack = this.#exceedsLimit || this.#rooms.reads.lacksUnkept(this.#name);
+      return { isWhole: isWhole && !mayLack, missed: messages.length + later };
     } catch (error) {
       this.#readFailed(error);
       // Messages up to `since` may still arrive, and must not be sent again.

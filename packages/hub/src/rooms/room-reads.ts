@@ -11,12 +11,21 @@ import type { Sessions } from '../sessions/sessions.ts';
 import { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
+/** Bound of the rooms in {@link RoomReads.unkept}. */
+const MAX_UNKEPT = 10_000;
+
 /** Reads the histories of rooms. Without a backplane this node keeps them, with one the engine. */
 export class RoomReads<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
   /** Whether a read of a room without history was reported. */
   #missingReported = false;
+  /**
+   * The rooms in which another node has published without history, although they have one on this node:
+   * its table is older. The value is the end of the time in which the history counts as incomplete.
+   */
+  readonly #unkept = new Map<string, number>();
+  #unkeptReported = false;
 
   constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
     this.#hub = hub;
@@ -43,7 +52,36 @@ export class RoomReads<Data> {
     const messages = part.messages.flatMap(({ message, position }) =>
       message === undefined ? [] : [{ position, message: this.#rooms.toMessage(message) }],
     );
-    return { messages, complete: part.complete && messages.length === part.messages.length };
+    const complete = part.complete && !this.lacksUnkept(name);
+    return { messages, complete: complete && messages.length === part.messages.length };
+  }
+
+  /** A message of another node has arrived that the history of the room lacks. */
+  unkept(name: string, node: string, ttl: number): void {
+    if (!this.#unkeptReported) {
+      this.#unkeptReported = true;
+      const room = JSON.stringify(name);
+      const cure = 'give all nodes the same options of rooms';
+      this.#hub.failed(
+        undefined,
+        new TypeError(`the node ${node} publishes to room ${room} without history; ${cure}`),
+      );
+    }
+    // The room moves to the end.
+    this.#unkept.delete(name);
+    this.#unkept.set(name, this.#hub.platform.now() + ttl);
+    if (this.#unkept.size <= MAX_UNKEPT) return;
+    const [oldest] = this.#unkept.keys();
+    this.#unkept.delete(oldest!);
+  }
+
+  /** Whether the history of a room may lack messages of another node, see {@link unkept}. */
+  lacksUnkept(name: string): boolean {
+    const end = this.#unkept.get(name);
+    if (end === undefined) return false;
+    if (this.#hub.platform.now() < end) return true;
+    this.#unkept.delete(name);
+    return false;
   }
 
   /** Reads the first `limit` messages after `since`; without `since`, the last `limit` messages. */

@@ -19,6 +19,9 @@ const MAX_BYTES = 1_048_576;
 const MAX_STALE = 1_000;
 /** Bound of the states that wait to be sent to one session, in bytes. A single state may be longer. */
 const MAX_WAITING_BYTES = 262_144;
+/** Bound of the states that are kept until they may be sent, in bytes, and longest time in ms. */
+const MAX_KEPT_BYTES = 67_108_864;
+const KEPT_MS = 1_000;
 
 /** The state of a room, as its members get it. */
 export interface RoomState {
@@ -40,8 +43,15 @@ export interface StateRun {
 /** The bytes of {@link MAX_WAITING_BYTES} that the states for one session take. */
 interface Reserved {
   bytes: number;
-  /** Joins that wait until no bytes are reserved. */
-  readonly next: Deferred<void>[];
+  /** Joins that wait until their bytes are reserved. */
+  readonly next: { readonly bytes: number; readonly reserved: Deferred<void> }[];
+}
+
+/** A state that waits until it may be sent. */
+export interface KeptState {
+  /** Undefined when it was dropped. */
+  state: RoomState | undefined;
+  readonly cancelTimer: () => void;
 }
 
 /**
@@ -60,7 +70,11 @@ export class RoomStates<Data> {
   readonly #stale = new Set<string>();
   /** The rooms in which a member has got a state without a position. */
   readonly #unsure = new Set<string>();
+  /** Whether the return of the engine clears {@link #unsure}. */
+  #awaitsEngine = false;
   readonly #reserved = new Map<Session<Data>, Reserved>();
+  /** Bytes of all kept states. */
+  #keptBytes = 0;
 
   constructor(hub: Sessions<Data>) {
     this.#hub = hub;
@@ -183,57 +197,73 @@ export class RoomStates<Data> {
 
   /** A member has got a state without a position, so the hub reports a gap when the engine is back. */
   markUnsure(room: string): void {
-    if (this.#unsure.size === 0) {
-      const reportGaps = (): void => {
-        for (const each of this.#unsure) {
-          if (this.#hub.membersOf(each).size > 0) this.#hub.missed(each, undefined);
-        }
-        this.#unsure.clear();
-      };
-      const hubClosed = (): void => this.#unsure.clear();
-      void this.#hub.withLink((link) => link.untilBack())?.then(reportGaps, hubClosed);
-    }
     this.#unsure.add(room);
+    if (this.#awaitsEngine) return;
+    this.#awaitsEngine = true;
+    const reportGaps = (): void => {
+      this.#awaitsEngine = false;
+      for (const each of this.#unsure) this.#hub.missed(each, undefined);
+    };
+    const hubClosed = (): void => this.#unsure.clear();
+    void this.#hub.withLink((link) => link.untilBack())?.then(reportGaps, hubClosed);
   }
 
-  /** Called when the hub reports a gap to the members of a room. */
-  gapReported(room: string): void {
+  /** Called when the hub reports a gap to the members of a room, and when the room has no members. */
+  clearUnsure(room: string): void {
     this.#unsure.delete(room);
   }
 
-  /** Reserves the bytes of a state for a session until {@link giveBack}. Returns false beyond the bound. */
-  reserve(session: Session<Data>, bytes: number): boolean {
-    const reserved = this.#reserved.get(session);
-    if (reserved === undefined) this.#reserved.set(session, { bytes, next: [] });
-    else if (reserved.next.length > 0 || reserved.bytes + bytes > MAX_WAITING_BYTES) return false;
-    else reserved.bytes += bytes;
-    return true;
-  }
-
   /**
-   * Waits until no bytes are reserved for a session. Then reserves the bytes of the longest state.
+   * Reserves the bytes of a state for a session until {@link giveBack}, in the order of the calls.
    *
-   * @returns The bytes for {@link giveBack}.
+   * @returns Undefined when they are reserved; otherwise resolves when they are.
    */
-  async reserveLater(session: Session<Data>): Promise<number> {
-    const reserved = this.#reserved.get(session);
-    if (reserved === undefined) this.#reserved.set(session, { bytes: MAX_BYTES, next: [] });
-    else {
-      const begins = new Deferred<void>();
-      reserved.next.push(begins);
-      await begins.promise;
+  reserve(session: Session<Data>, bytes: number): Promise<void> | undefined {
+    const known = this.#reserved.get(session);
+    if (known === undefined) {
+      this.#reserved.set(session, { bytes, next: [] });
+      return undefined;
     }
-    return MAX_BYTES;
+    if (known.next.length === 0 && known.bytes + bytes <= MAX_WAITING_BYTES) {
+      known.bytes += bytes;
+      return undefined;
+    }
+    const reserved = new Deferred<void>();
+    known.next.push({ bytes, reserved });
+    return reserved.promise;
   }
 
   /** Called when a state was sent to the session, or will not be sent. */
   giveBack(session: Session<Data>, bytes: number): void {
-    const reserved = this.#reserved.get(session)!;
-    reserved.bytes -= bytes;
-    if (reserved.bytes > 0) return;
-    const next = reserved.next.shift();
-    if (next === undefined) return void this.#reserved.delete(session);
-    reserved.bytes = MAX_BYTES;
-    next.resolve();
+    const known = this.#reserved.get(session)!;
+    known.bytes -= bytes;
+    for (let [next] = known.next; next !== undefined; [next] = known.next) {
+      if (known.bytes > 0 && known.bytes + next.bytes > MAX_WAITING_BYTES) return;
+      known.next.shift();
+      known.bytes += next.bytes;
+      next.reserved.resolve();
+    }
+    if (known.bytes === 0) this.#reserved.delete(session);
+  }
+
+  /** Keeps a state until {@link takeKept}, within bounds: a client that reads gets it soon. */
+  keep(state: RoomState): KeptState {
+    const { length } = state.message.bytes;
+    if (this.#keptBytes + length > MAX_KEPT_BYTES) {
+      return { state: undefined, cancelTimer: () => {} };
+    }
+    this.#keptBytes += length;
+    const drop = (): void => void this.takeKept(kept);
+    const kept: KeptState = { state, cancelTimer: this.#hub.platform.setTimer(KEPT_MS, drop) };
+    return kept;
+  }
+
+  /** Undefined when the state was dropped. */
+  takeKept(kept: KeptState): RoomState | undefined {
+    const { state } = kept;
+    kept.state = undefined;
+    kept.cancelTimer();
+    if (state !== undefined) this.#keptBytes -= state.message.bytes.length;
+    return state;
   }
 }

@@ -40,6 +40,8 @@ interface RoomRecord<Data> {
 
 const NO_POSITION = RESOLVED as Promise<undefined>;
 const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
+/** The first byte of the text of an event, see `serve-rooms/room-text.ts`. */
+const EVENT_MARK = 0x21;
 
 /** The rooms of one hub, by name. */
 export class Rooms<Data> {
@@ -254,10 +256,16 @@ export class Rooms<Data> {
     message: PreparedMessage,
     key: string | undefined,
     except: Publication<Data>['except'],
-    { position, previous }: Arrival,
+    { envelope, position, previous }: Arrival,
   ): Promise<void> {
     const record = this.#records.get(name);
     if (record === undefined) return RESOLVED;
+    const { history } = record.settings;
+    const isKept = history === undefined || position !== undefined;
+    // No history keeps an event.
+    if (!isKept && message.bytes[0] !== EVENT_MARK && envelope!.node !== this.#hub.link!.node) {
+      this.reads.unkept(name, envelope!.node, history.ttl);
+    }
     const formed = this.#formOrMiss(name, record.settings, message, position, previous);
     if (formed === undefined) return RESOLVED;
     const publication = { message: formed, key, except, only: undefined, position, previous };
@@ -479,6 +487,7 @@ export class Rooms<Data> {
     // Also called when a history becomes empty: the room may have ended and started again before.
     if (audience.members.size > 0 || this.#records.get(name) !== record) return;
     this.#hub.link?.removeChannel(name);
+    this.states.clearUnsure(name);
     // Moves the room to the end, as the last used one.
     this.#unattended.delete(record);
     if (history !== undefined && history.length > 0) return void this.#unattended.add(record);

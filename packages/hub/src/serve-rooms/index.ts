@@ -13,6 +13,7 @@ import {
   type EventDefinition,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
   type SchemaInput,
   type SessionHandlerContext,
@@ -42,25 +43,17 @@ export type {
   PingPongHandler,
   Role,
 } from '@ws/conn';
-export type { Peer } from '@ws/rpc';
-export type {
-  ConnectContext,
-  ConnectQuery,
-  Everywhere,
-  Hub,
-  HubCloseResult,
-  HubStats,
-  Joined,
-  JSONValue,
-  Kept,
-  Position,
-  PresenceChange,
-  Presences,
-  Present,
-  Room,
-  Session,
-  Waiting,
-} from '../index.ts';
+export type { None, Peer } from '@ws/rpc';
+export type { ConnectContext, ConnectQuery } from '../events.ts';
+export type { Everywhere } from '../everywhere/everywhere.ts';
+export type { Kept } from '../history/room-history.ts';
+export type { Hub, HubStats } from '../hub.ts';
+export type { HubCloseResult } from '../options.ts';
+export type { Position } from '../position.ts';
+export type { JSONValue, PresenceChange, Presences, Present } from '../presence/room-presence.ts';
+export type { Joined, Room } from '../rooms/room.ts';
+export type { Session } from '../sessions/session.ts';
+export type { Waiting } from '../sessions/waiting-messages.ts';
 
 export type { May, RoomRules, RoomTable } from './room-table.ts';
 
@@ -144,7 +137,7 @@ const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'streams', 'timeout
 export function serveRooms<Data = unknown, Infos = Record<string, unknown>>(
   table: RoomTable<Data, Infos>,
   options?: ServeRoomsOptions<Data> & { readonly contract?: undefined },
-): RoomsServer<Data, Record<never, never>, Infos>;
+): RoomsServer<Data, None, Infos>;
 /** As above, with your own contract on the same connections. */
 export function serveRooms<
   Data,
@@ -160,7 +153,7 @@ export function serveRooms<Data>(
   table: RoomTable<Data>,
   options: object = {},
 ): RoomsServer<Data, never> {
-  const given: Partial<ContractServeOptions<Data, Record<never, never>, Record<never, never>>> & {
+  const given: Partial<ContractServeOptions<Data, None, None>> & {
     handlers?: object;
   } = options;
   if (typeof (given as { start?: unknown }).start === 'function') {

@@ -524,7 +524,7 @@ export class Sessions<Data> implements LocalHub {
 
   /** Messages of a room, or of broadcasts, may be missing after `from`. */
   missed(room: string | undefined, from: Position | undefined): void {
-    if (room !== undefined) this.rooms.states.gapReported(room);
+    if (room !== undefined) this.rooms.states.clearUnsure(room);
     this.gapCount++;
     if (from === undefined) this.emit('gap', undefined, room);
     else this.emit('gap', undefined, room, from);

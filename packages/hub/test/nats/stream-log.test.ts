@@ -133,7 +133,7 @@ class FakeServer {
       created: String(this.created),
       config: this.config,
       state: { messages, first_seq: last_seq - messages + 1, last_seq, subjects },
-    } as StreamInfo;
+    };
   }
 }
 

@@ -33,6 +33,7 @@ describe('a function for the URL', () => {
     let n = 0;
     const live = new ReconnectingConn(() => `${server.url}/${++n}`, fast);
     onTestFinished(() => void live.close());
+    void live.receive(() => {}).catch(() => {});
     const second = new Promise((resolve) => live.on('open', () => n === 2 && resolve(undefined)));
     await second;
     expect(paths.slice(0, 2)).toEqual(['/1', '/2']);

@@ -145,6 +145,7 @@ describe.each(Object.entries(CASES))('an error of %s', (_, { url, options }) => 
     const to = url?.(server.url, fails) ?? server.url;
     const live = new ReconnectingConn(to, { ...fast, ...options?.(fails), report: () => {} });
     onTestFinished(() => void live.close());
+    void live.receive(() => {}).catch(() => {});
     let opened = 0;
     await new Promise<void>((resolve) => {
       live.on('open', () => {

@@ -128,6 +128,7 @@ describe('after a connection has been open', () => {
     const options: ReconnectingConnOptions = { ...fast, closeTimeout: 50, report: () => {} };
     const live = new ReconnectingConn(server.url, options);
     onTestFinished(() => void live.close());
+    void live.receive(() => {}).catch(() => {});
     let opened = 0;
     live.on('open', (conn) => {
       if (++opened === 1) conn.terminate();

@@ -14,9 +14,9 @@ export interface ToDuplexOptions {
  * Returns a connection as a Duplex of bytes. A chunk that is written is a binary message. What is
  * read are the bytes of all messages, without their bounds. A large message comes in pieces.
  *
- * `end()` closes the connection after all chunks, and fails unless the peer answers the close frame
- * or has closed normally: nothing else confirms the chunks. The peer's normal close (1000, 1001 or 1005) ends the stream,
- * except within a message, and `destroy()` terminates the connection. The stream fails with the error
+ * `end()` closes the connection after all chunks. It fails unless the peer answers the close frame with
+ * its code: nothing else confirms the chunks. The peer's own normal close (1000, 1001 or 1005) ends the
+ * stream when it was read to there, except within a message. `destroy()` terminates the connection. The stream fails with the error
  * of any other end. No other code may read the connection. The bytes that you read are owned. Do not change a
  * chunk that you write until its callback: a server references 32 KiB or more.
  *
@@ -46,6 +46,8 @@ export function toDuplex(conn: Conn, options: ToDuplexOptions = {}): Duplex {
 class ConnDuplex extends Duplex {
   readonly #conn: Conn;
   readonly #pieces: AsyncIterator<Uint8Array>;
+  /** Whether the peer's normal close has ended the stream. */
+  #isReadToEnd = false;
 
   constructor(conn: Conn, { highWaterMark, signal }: ToDuplexOptions) {
     // Without half-open streams: after its close frame a peer reads nothing more.
@@ -68,8 +70,12 @@ class ConnDuplex extends Duplex {
 
   #ended(error: Error): void {
     const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
-    if (isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) this.push(null);
-    else this.destroy(error);
+    if (!isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) {
+      this.destroy(error);
+      return;
+    }
+    this.#isReadToEnd = true;
+    this.push(null);
   }
 
   override _write(
@@ -81,7 +87,7 @@ class ConnDuplex extends Duplex {
   }
 
   override _final(closed: (error?: Error | null) => void): void {
-    closeConfirmed(this.#conn).then(() => closed(), closed);
+    closeConfirmed(this.#conn, this.#isReadToEnd).then(() => closed(), closed);
   }
 
   override _destroy(cause: Error | null, destroyed: (error: Error | null) => void): void {

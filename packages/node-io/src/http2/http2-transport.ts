@@ -377,8 +377,10 @@ class Http2Transport implements Transport {
 
   #reportClose(sink: TransportSink): void {
     const failure = this.#backlog?.releaseAll();
-    this.#backlog = this.#sink = undefined;
+    this.#sink = undefined;
     sink.close(this.#cause() ?? failure);
+    // Until here it counts the bytes that were not sent.
+    this.#backlog = undefined;
   }
 
   /**

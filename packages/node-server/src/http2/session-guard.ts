@@ -2,7 +2,7 @@ import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
 import { Http2Code, unref } from '@ws/node-io/internal';
-import { ignore } from '../client-socket.ts';
+import { destroyOnError } from '../client-socket.ts';
 
 /**
  * Most streams of a session in a second that the client resets before their answer or soon after it:
@@ -21,6 +21,8 @@ const MAX_FRAMES = 1_000;
 const SECOND = 1_000;
 /** Pings without an answer, and without any other bytes, after which a session ends. */
 const PINGS = 2;
+/** Milliseconds between two looks at the bytes of a session. */
+const LOOK_MS = 1_000;
 /** Milliseconds in which the client of a session that is over may end its side of the socket. */
 const LINGER_MS = 2_000;
 /** Bytes that the operating systems of both ends may hold, as for a socket (`inTransit`). */
@@ -96,6 +98,7 @@ class SessionGuard {
   readonly #idleTimeout: number;
   #timer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
+  #lookTimer: NodeJS.Timeout | undefined;
   #streams = 0;
   /** Resets before the answer was complete, and streams that were refused for them. */
   readonly #resets = new EventsPerSecond();
@@ -128,9 +131,11 @@ class SessionGuard {
     this.#socket = session.socket.once('close', () => {
       clearTimeout(this.#timer);
       clearTimeout(this.#idleTimer);
+      clearInterval(this.#lookTimer);
     });
     this.#idleTimer = timerOf(settingsTimeout, () => session.destroy());
     this.#pingLater();
+    this.#lookForFault();
   }
 
   /** @returns false for a stream that was refused. */
@@ -140,7 +145,7 @@ class SessionGuard {
       this.#countReset();
       // A reset of the client may cross the refusal.
       if (this.#allResets.add()) this.#retire();
-      stream.on('error', ignore).close(Http2Code.REFUSED_STREAM);
+      stream.on('error', destroyOnError).close(Http2Code.REFUSED_STREAM);
       return false;
     }
     startedOrAnsweredAt.set(stream, performance.now());
@@ -187,8 +192,35 @@ class SessionGuard {
 
   /**
    * Node 20 does not report a session that nghttp2 has ended for a fault of the client: no event,
-   * and not even the end of the socket. Only a ping without an answer shows it.
+   * and not even the end of the socket. But a ping of it never leaves. So each time when bytes have
+   * come, and then none for a while, one ping is sent.
    */
+  #lookForFault(): void {
+    const socket = this.#socket;
+    let heard = socket.bytesRead;
+    /** The bytes until the last answer. */
+    let answered = 0;
+    /** `bytesWritten` at the ping; undefined after its answer. */
+    let asked: number | undefined;
+    this.#lookTimer = setInterval(() => {
+      const { bytesRead, bytesWritten } = socket;
+      const isQuiet = bytesRead === heard;
+      heard = bytesRead;
+      if (!isQuiet || this.#session.destroyed) return;
+      if (asked === bytesWritten && bytesQueued(socket) === 0) {
+        this.#destroy('the client has sent a frame that ends the session');
+      } else if (asked === undefined && bytesRead !== answered) {
+        asked = bytesWritten;
+        askClient(this.#session, () => {
+          answered = socket.bytesRead;
+          asked = undefined;
+        });
+      }
+    }, LOOK_MS);
+    unref(this.#lookTimer);
+  }
+
+  /** A client that answers no ping has vanished. */
   #pingLater(written: number = this.#socket.bytesWritten): void {
     this.#wait(this.#heartbeat.interval, () => this.#ping(PINGS, written));
   }

@@ -4,7 +4,7 @@ import { RequestHead } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { ignore } from '../client-socket.ts';
+import { destroyOnError } from '../client-socket.ts';
 import { GatheredBytes } from '../early-bytes.ts';
 
 const READING = Symbol('head');
@@ -93,7 +93,7 @@ export class PendingHeads implements TimerEntry {
     // Otherwise a stream would end itself at the peer's FIN.
     stream.allowHalfOpen = true;
     this.#readings.add(reading);
-    stream.on('error', ignore).on('close', onClose).on('end', onEnd).on('data', onData);
+    stream.on('error', destroyOnError).on('close', onClose).on('end', onEnd).on('data', onData);
     // A listener alone does not resume a stream that was paused before.
     stream.resume();
     if (this.slot === undefined) this.#setTimer(reading);

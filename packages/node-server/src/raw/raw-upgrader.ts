@@ -8,7 +8,7 @@ import type { Conn, Transport } from '@ws/conn';
 import { checkOptionNames, kind, optionHint } from '@ws/conn/internal';
 import { addressOf, assertOption, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
-import { disconnectError, ignore, isTaken } from '../client-socket.ts';
+import { destroyOnError, disconnectError, ignore, isTaken } from '../client-socket.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import { HandshakeError } from '../errors.ts';
 import {
@@ -170,7 +170,7 @@ export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements As
    * The upgrader owns the stream from the call on.
    *
    * @param early - Bytes that were read from the stream before. Copied. Default: none.
-   * @returns The open connection. Its `data` is the result of `authenticate`.
+   * @returns The open connection. Its `data` is what `authenticate` has admitted.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written, and with its status
    *   426 when the stream went to `fallback`, 503 when that is closed; TransportError when the client has disconnected or has
    *   half-closed; Error when the stream is already upgraded; TypeError for another argument.
@@ -301,7 +301,7 @@ export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements As
   }
 
   #giveToFallback({ stream, bytes }: HeadReading): void {
-    stream.off('error', ignore);
+    stream.off('error', destroyOnError);
     stream.unshift(bytes!.take());
     this.#fallback!.emit('connection', stream);
     // node:http has taken the handle. This listener makes it read the stream instead: with TLS over a
@@ -327,7 +327,7 @@ function streamOf(stream: Duplex | Transport): Duplex {
   const isTransport = typeof given?.start === 'function' && typeof given.write === 'function';
   assertOption('stream', stream, isTransport, 'a Duplex or a Transport');
   const duplex = new TransportDuplex(stream);
-  duplex.on('error', ignore);
+  duplex.on('error', destroyOnError);
   duplex.start();
   return duplex;
 }

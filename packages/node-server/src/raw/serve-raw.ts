@@ -149,7 +149,8 @@ function tlsServer(
 ): TlsServer {
   const bound = handshakeTimeout === false ? {} : { handshakeTimeout: handshakeTimeout ?? 10_000 };
   const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
-  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, reporter) };
+  // Without allowHalfOpen: Node would not see a FIN within the TLS handshake. `HeadReading` sets it then.
+  const options = { ...bound, ...alpn, ...tls, ...guardedTls(tls, reporter) };
   const server = withReadableKeys('tls', () => createTlsServer(options));
   // The TLS handshake has failed, so no client can read an answer.
   return server.on('tlsClientError', (_error, socket) => void socket.destroy());

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
 import { disconnectError } from '../client-socket.ts';
 import { Http1Responder } from './http1.ts';
@@ -42,6 +42,14 @@ export class NodeHttpResponder extends Http1Responder {
     // While Node reads the socket, it keeps the response to each request until the response has
     // finished.
     return stream.writableEnded || (stream.parser != null && response == null);
+  }
+
+  override get answer(): Writable | undefined {
+    if (!this.isAnswered) return undefined;
+    const response = currentResponse(this.stream);
+    if (response?.req === this.#req) return response;
+    // The server has sent it, and reads the next request.
+    return this.isReadByServer ? undefined : this.stream;
   }
 
   override get isQueued(): boolean {

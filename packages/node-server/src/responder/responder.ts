@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import type { RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import type { HandshakeError, HeaderPair } from '../errors.ts';
@@ -27,6 +27,11 @@ export abstract class Responder {
   /** The stream, with the fields by which a socket names the other end. The option `error` gets it. */
   get client(): Duplex {
     return this.stream;
+  }
+
+  /** The answer that the application has begun; undefined without one. */
+  get answer(): Writable | undefined {
+    return this.isAnswered ? this.stream : undefined;
   }
 
   /** Whether answers to earlier requests are pending. This answer has to come after theirs. */

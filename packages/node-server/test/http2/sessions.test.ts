@@ -373,3 +373,56 @@ describe('a session of serve', () => {
     expect(peer.story(1)).toEqual(['RST_STREAM 8']);
   });
 });
+
+describe('EA3 a session that nghttp2 has ended for a frame of its client', () => {
+  const FAULTS: Readonly<Record<string, (client: Http2Peer) => void>> = {
+    'a padding longer than its frame': (client) => client.send('DATA', 8, 1, hex('c8 01 02')),
+    'DATA on an idle stream': (client) => client.data(999, HI),
+    'a frame above the size': (client) => client.data(1, Buffer.alloc(16_385)),
+    'SETTINGS with ACK and a payload': (client) => client.send('SETTINGS', 1, 0, Buffer.alloc(6)),
+    'bytes of HTTP/1.1': (client) => client.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'),
+    'a bad header block': (client) => client.send('HEADERS', 4, 9, hex('ff ff ff ff ff ff')),
+  };
+
+  describe.each([false, true])('with TLS: %s', (secure) => {
+    it.each(Object.entries(FAULTS))('frees its places within 3 s: %s', async (_, fault) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      const server = await served(secure, { heartbeat: NEVER, maxConnections: 3 });
+      const client = await http2Client(server.port, [], secure);
+      for (const stream of [1, 3, 5]) client.headers(stream, WEBSOCKET_REQUEST);
+      await client.until(() => [1, 3, 5].every((stream) => client.status(stream) === 200));
+      fault(client);
+      await client.until(() => client.story(0).some((frame) => frame.startsWith('GOAWAY')));
+      client.socket.destroy();
+      for (let second = 0; second < 3 && server.stats.open > 0; second++) {
+        vi.advanceTimersByTime(1_000);
+        for (let i = 0; i < 20; i++) await turn();
+      }
+      expect(server.stats.open).toBe(0);
+    });
+  });
+
+  it('is not one whose client is quiet, slow or busy', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const server = await served(false, { heartbeat: NEVER });
+    const client = await http2Client(server.port);
+    client.headers(1, WEBSOCKET_REQUEST);
+    await client.until(() => client.status(1) === 200);
+    const pings = (): number =>
+      client.frames.filter(({ type, flags }) => type === 'PING' && flags === 0).length;
+    const seconds = async (count: number): Promise<void> => {
+      for (let second = 0; second < count; second++) {
+        vi.advanceTimersByTime(1_000);
+        for (let i = 0; i < 20; i++) await turn();
+      }
+    };
+    await seconds(10);
+    // One ping after the bytes of the request. Its answer causes no other.
+    expect(pings()).toBe(1);
+    client.answers = false;
+    client.data(1, HI);
+    await seconds(10);
+    expect(pings()).toBe(2);
+    expect(server.stats.open).toBe(1);
+  });
+});

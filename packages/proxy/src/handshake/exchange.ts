@@ -16,7 +16,7 @@ import { HandshakeError } from '@ws/node-server';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
-import { ignore } from '../tunnel/duplex.ts';
+import { destroyOnError } from '../tunnel/duplex.ts';
 import type { TargetAnswer } from './answer.ts';
 
 /** The request of a handshake with a target. */
@@ -49,7 +49,7 @@ export async function openTarget(
     const carrier = await openWithin(connector, plan, address, http1, timeout, signal);
     if (!(carrier instanceof SharedSession)) {
       const { stream } = carrier;
-      stream.on('error', ignore);
+      stream.on('error', destroyOnError);
       carrier.unguard();
       // Frames are small and written whole: Nagle's algorithm would only delay them.
       callIfAllowed(stream, 'setNoDelay', true);
@@ -71,7 +71,7 @@ export interface TargetExchange {
   /** The target has accepted the connection. */
   readonly isOpen: boolean;
   /**
-   * The stream of the answer is paused, and `ignore` listens for its errors.
+   * The stream of the answer is paused, and `destroyOnError` listens for its errors.
    *
    * @throws (rejects with) ProxyError 502 or 504; HandshakeError 431; Unprocessed of a session. Call
    *   `abandon` then.
@@ -107,7 +107,8 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
     this.#connectTimeout = connectTimeout;
     this.#onOpen = onOpen;
     this.isOpen = stream !== undefined;
-    this.#stream = stream ?? connect({ ...address.address, noDelay: true }).on('error', ignore);
+    this.#stream =
+      stream ?? connect({ ...address.address, noDelay: true }).on('error', destroyOnError);
     if (!this.isOpen) {
       this.#stream.once('connect', this.#onConnect);
       schedulerOf(nodePlatform).timers.set(this, connectTimeout, true);
@@ -171,7 +172,7 @@ export class Http2Exchange implements TargetExchange {
   async #ask(url: string, shared: SharedSession, request: TargetRequest): Promise<TargetAnswer> {
     try {
       const { stream, head } = askOnStream(shared, request);
-      stream.on('error', ignore);
+      stream.on('error', destroyOnError);
       this.#stream = stream;
       return { stream, head: await head, rest: Buffer.alloc(0) };
     } catch (error) {

@@ -18,7 +18,7 @@ import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { ProxiedConnection } from '../proxied.ts';
 import { ByteTunnel } from '../tunnel/byte-tunnel.ts';
-import { duplexOf, ignore, transportOf } from '../tunnel/duplex.ts';
+import { destroyOnError, duplexOf, transportOf } from '../tunnel/duplex.ts';
 import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
 import type { Link } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
@@ -58,7 +58,7 @@ export function openLink(
   const target = duplexOf(stream, highWaterMark);
   const tunnel = new Tunnel(duplexOf(client, highWaterMark), target, plan, proxied);
   tunnel.start(early, rest);
-  stream.off('error', ignore);
+  stream.off('error', destroyOnError);
   return tunnel;
 }
 

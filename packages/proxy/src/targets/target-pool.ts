@@ -7,7 +7,7 @@ import { assignableStateOf, Backend, stateOf, type Target, type TargetState } fr
 
 /** What the functions of a proxy get beside the request. */
 export interface ProxyContext<Auth = unknown> {
-  /** The result of `authenticate`; undefined without that option. */
+  /** What `authenticate` has admitted; undefined without that option. */
   readonly auth: Auth;
   /** Aborts when the client has left or `handshakeTimeout` is over. */
   readonly signal: AbortSignal;

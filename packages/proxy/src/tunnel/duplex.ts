@@ -3,8 +3,10 @@ import type { Transport } from '@ws/conn';
 import { http2Transport, socketTransport } from '@ws/node-io';
 import { isHttp2Stream, TransportDuplex } from '@ws/node-io/internal';
 
-/** Listens for the errors of a stream between its handshake and its tunnel. */
-export function ignore(): void {}
+/** Listens for the errors of a stream between its handshake and its tunnel: each is its end. */
+export function destroyOnError(this: Duplex, error: Error): void {
+  this.destroy(error);
+}
 
 /**
  * Returns a stream that ends as a socket does. Node shows the reset of a stream of HTTP/2 as an end, and
@@ -13,7 +15,7 @@ export function ignore(): void {}
 export function duplexOf(stream: Duplex, highWaterMark: number): Duplex {
   if (!isHttp2Stream(stream)) return stream;
   const duplex = new TransportDuplex(http2Transport(stream, { highWaterMark }));
-  duplex.on('error', ignore);
+  duplex.on('error', destroyOnError);
   duplex.start();
   return duplex;
 }

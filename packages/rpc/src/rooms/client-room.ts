@@ -428,8 +428,8 @@ export class ClientRoom {
     const positions = lacking.map((loop) => loop.beginJoin());
     const least = oldest(positions);
     const others = [...this.#loops].filter((loop) => !loop.isBehind && !lacking.includes(loop));
-    const live = others.map(({ position }) => position);
-    return least && oldest([least, ...live.filter((each) => each?.epoch === least.epoch)]);
+    const known = others.map((loop) => loop.since);
+    return least && oldest([least, ...known.filter((each) => each?.epoch === least.epoch)]);
   }
 
   /** Lets the loops join again that have not got what another join has brought. */

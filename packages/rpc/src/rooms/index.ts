@@ -1,5 +1,5 @@
 export type { StandardSchema } from '@ws/conn';
-export type { Peer } from '../contract.ts';
+export type { None, Peer } from '../contract.ts';
 export type { Event, Method, Stream } from '../definitions.ts';
 export type { MembersListener } from './client-rooms.ts';
 export { type JoinOptions, type Position, type RoomMember, START } from './room-contract.ts';

@@ -1,4 +1,10 @@
-import { BackpressureError, portablePlatform, type SchemaOutput, TimeoutError } from '@ws/conn';
+import {
+  BackpressureError,
+  CloseError,
+  portablePlatform,
+  type SchemaOutput,
+  TimeoutError,
+} from '@ws/conn';
 import {
   addAbortListener,
   addHabits,
@@ -21,6 +27,7 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -82,6 +89,7 @@ const TIMEOUT_MS = 30_000;
 
 /** What Rooms has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface Rooms<S extends Definitions, T extends RoomSchemas>
   extends Habits<typeof ROOMS_HABITS> {}
 
@@ -90,6 +98,7 @@ export interface Rooms<S extends Definitions, T extends RoomSchemas>
  * creates it.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
@@ -157,7 +166,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when
    *   `data` does not fit the schema of the server. TimeoutError, the reason of `signal`, the error
    *   that ended the ReconnectingConn, and the CloseError of a connection that ended with 1007 or
-   *   1009: after these four, the room may have the message. BackpressureError when 1,000 publications
+   *   1009, or before the room had no loop any more: after these four, the room may have the message. BackpressureError when 1,000 publications
    *   wait. TypeError without a loop of the room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
@@ -222,7 +231,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     // A member sends without a wait, so that the message comes before a later leave or close.
     if (!room.isDecided) await waitFor(signal, (done) => room.onDecided(done));
     this.#rooms.checkOpen();
-    if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
+    if (!room.isMember && room.isDecided)
+      throw room.failure ?? attempts.broken ?? noLoop(room.name);
     const { conn } = this.#rooms;
     const { changes } = room;
     try {
@@ -237,6 +247,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
         attempts.cause = error;
         await waitFor(signal, (done) => attempts.delays.wait(done));
       } else if (!isStale && !this.#rooms.isBreak(conn, error)) throw error;
+      if (error instanceof CloseError) attempts.broken = error;
       return false;
     }
   }
@@ -279,6 +290,8 @@ type Attempts = {
   readonly delays: Delays;
   /** The error of the last attempt: the `cause` of the TimeoutError. */
   cause: unknown;
+  /** The error of a connection that ended before its answer: the room may have the message. */
+  broken?: CloseError;
 };
 
 /**
@@ -338,15 +351,15 @@ async function waitFor(
  * await server.hub.close();
  * ```
  */
-export function roomsOf<const T extends RoomSchemas = Record<never, never>>(
+export function roomsOf<const T extends RoomSchemas = None>(
   live: ReconnectingConnLike,
   options?: RoomsOptions<T> & { readonly contract?: undefined },
-): Rooms<Record<never, never>, T>;
+): Rooms<None, T>;
 /** As above, with your own contract on the same connection. */
 export function roomsOf<
   S extends Definitions,
   C extends Definitions,
-  const T extends RoomSchemas = Record<never, never>,
+  const T extends RoomSchemas = None,
 >(
   live: ReconnectingConnLike,
   options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
@@ -363,9 +376,8 @@ export function roomsOf(
   if (more.length > 0 || hasOwn(Object(options), 'server')) {
     throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
   }
-  const given: Partial<
-    ContractRoomsOptions<Record<never, never>, Record<never, never>, RoomSchemas>
-  > & { handlers?: object } = options;
+  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
+    options;
   checkOptionNames('roomsOf', given, OPTIONS, 'ignore');
   if (given.handlers !== undefined && given.contract === undefined) {
     throw new TypeError('roomsOf: handlers: write the contract too, { contract, handlers }');

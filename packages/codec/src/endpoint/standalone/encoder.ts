@@ -1,4 +1,5 @@
 import { checkCoderOptions, checkFunction, integer, notNegative } from '../../arguments.ts';
+import { isBytes, lengthOf } from '../../byte-facts.ts';
 import { formatCloseMessage } from '../../close/close-payload.ts';
 import { FrameQueue, noRelease, SLAB_PAYLOAD, viewOfSegment } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
@@ -7,7 +8,6 @@ import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
-import { isBytes, lengthOf } from '../../memory/byte-facts.ts';
 import type { OwnedBytes, SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { once, poolsAreDebugged } from '../../pool-guard.ts';

@@ -7,6 +7,7 @@ import {
   kind,
   rejectPromise,
 } from '../../arguments.ts';
+import { bytesOfView, isBytes } from '../../byte-facts.ts';
 import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
@@ -16,7 +17,6 @@ import { headerSize } from '../../frames/header.ts';
 import { FIN } from '../../frames/rules.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
-import { bytesOfView, isBytes } from '../../memory/byte-facts.ts';
 import { MessageBuffers } from '../../memory/message-buffers.ts';
 import { callRelease, NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
