@@ -198,7 +198,7 @@ function readAuth(result: unknown, canExpire: boolean): Admission<unknown> | Res
   }
   if (kind(decision) === 'Response') {
     // Below 300, it would look like an upgrade.
-    whole('authenticate: status of the Response', (decision as Response).status, 300, 599);
+    whole('authenticate: refuse: status of the Response', (decision as Response).status, 300, 599);
     return decision as Response;
   }
   const { refuse: given, headers, body = 'refused' } = decision as Refusal;
