@@ -165,9 +165,9 @@ async function ask(
   clientSignal?.addEventListener('abort', leave);
   const ms = plan.handshakeTimeout;
   let cancel!: () => void;
-  const late = new Promise<Response>((resolve) => {
+  const late = new Promise<Refusal>((resolve) => {
     cancel = after(ms, () => {
-      resolve(refuse(503, 'handshake timed out'));
+      resolve({ refuse: 503, body: 'handshake timed out' });
       controller.abort(new Error(`handshake timed out after ${ms} ms (option handshakeTimeout)`));
     });
   });

@@ -76,6 +76,17 @@ describe('refuse(response) in authenticate', () => {
   });
 });
 
+describe('N1 authenticate that does not settle', () => {
+  it('refuses with 503', async () => {
+    const response = await upgradeOnDeno(
+      new Request('http://example.org/', { headers: FIELDS }),
+      { authenticate: () => new Promise<never>(() => {}), handshakeTimeout: 1 },
+      () => expect.unreachable('it was upgraded'),
+    );
+    expect([response.status, await response.text()]).toEqual([503, 'handshake timed out\n']);
+  });
+});
+
 describe('a mistake in authenticate', () => {
   it.each(MISTAKES)('%s is a 500, reported once', async (_, make) => {
     const { response, reports } = await answerTo(make as () => never);
