@@ -23,6 +23,7 @@ export {
   verdictOf,
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
+export { joinFor } from './join.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
