@@ -122,7 +122,7 @@ function dialPlan(
     ),
     subprotocols,
   };
-  const urlFailures = new WeakSet<object>();
+  const urlFailures = new WeakSet();
   const failed = (error: unknown): never => {
     const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');
     urlFailures.add(failure);
