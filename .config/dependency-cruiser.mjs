@@ -25,7 +25,7 @@ const PACKAGES = {
  */
 const FLOORS = {
   codec: [
-    ['arguments', 'errors', 'pool-guard', 'protocol'],
+    ['arguments', 'byte-facts', 'errors', 'pool-guard', 'protocol'],
     ['masking'],
     ['memory'],
     ['text'],
