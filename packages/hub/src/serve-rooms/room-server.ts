@@ -238,14 +238,15 @@ export class RoomServer<Data> {
     }
   }
 
-  /** @throws {@link RpcError} when the client has too many rooms. */
+  /** @throws {@link RpcError} -32000 when the client has too many rooms: its leaves may be on the way. */
   #checkCount(session: Session<Data>): void {
     const { maxRoomsPerSession } = this.#sessions.settings;
     if (session.roomCount < maxRoomsPerSession) return;
-    throw this.#mistake(
+    this.#mistake(
       'count',
       `a client asks for more than ${maxRoomsPerSession} rooms (option hub.maxRoomsPerSession)`,
     );
+    throw busyError();
   }
 
   #leave(session: Session<Data>, room: string, { requests }: Request): null {
