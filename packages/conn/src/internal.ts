@@ -18,9 +18,10 @@ export {
   type AuthOf,
   admit,
   decisionOf,
-  mistakenAnswer,
   type RefuseOptions,
+  type ResponseRefusal,
   refuse,
+  verdictOf,
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
