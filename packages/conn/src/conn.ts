@@ -338,7 +338,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Sends `value` as a text message in JSON.
    *
-   * @throws (rejects) {@link JSONError} when `value` cannot be serialized. Nothing is sent then.
+   * @throws (rejects) {@link JSONError} when `value` cannot be serialized, TypeError for a Map, a Set or a
+   *   promise in it. Nothing is sent then.
    *   Otherwise as {@link writeMessage}.
    */
   writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
