@@ -25,7 +25,7 @@ const PACKAGES = {
  */
 const FLOORS = {
   codec: [
-    ['arguments', 'errors', 'pool-guard', 'protocol'],
+    ['arguments', 'byte-facts', 'errors', 'pool-guard', 'protocol'],
     ['masking'],
     ['memory'],
     ['text'],
@@ -224,7 +224,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((raw|rooms|serve-rooms)/index|index|node|deno|internal)|codec/src/(frames/rules|endpoint/states|masking/simd))\\.ts$',
+        '^packages/([^/]+/src/((raw|rooms|serve-rooms|nats)/index|index|node|deno|internal)|codec/src/(frames/rules|endpoint/states|masking/simd))\\.ts$',
     },
   },
   {

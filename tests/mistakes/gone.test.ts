@@ -31,8 +31,8 @@ class PageSocket extends EventTarget {
 const schema: Untyped = z.object({ x: z.number() });
 const handler = (): void => {};
 const conn = (): Untyped => connPair({ client: { report: handler } })[0];
-const hub = (options: object = {}): Untyped => new Hub(options as Untyped);
-const server = (options: object): unknown => serve({ port: 0, ...options } as Untyped, handler);
+const hub = (options: object = {}): Untyped => new Hub(options);
+const server = (options: object): unknown => serve({ port: 0, ...options }, handler);
 const page = (options: object): unknown =>
   browser.dial('ws://127.0.0.1:9', { WebSocket: PageSocket, ...options } as Untyped);
 const pageConn = (): Untyped => browser.fromWebSocket(new PageSocket() as Untyped);

@@ -119,7 +119,7 @@ function dialPlan(
   const ofDial: DialOptions = Object.fromEntries(
     DIAL_OPTION_NAMES.map((name) => [name, options[name as keyof ReconnectingOptions]]),
   );
-  const urlFailures = new WeakSet<object>();
+  const urlFailures = new WeakSet();
   const failed = (error: unknown): never => {
     const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');
     urlFailures.add(failure);

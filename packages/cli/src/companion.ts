@@ -45,7 +45,7 @@ function programOf(command: CompanionName): string {
     throw new Failure(
       ExitCode.Usage,
       `wsx ${command} uses the package ${name}, which is not installed`,
-      `install ${name} in this project, or beside @ws/cli`,
+      'install its tarball of pnpm pack-all, beside that of @ws/cli',
     );
   }
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {

@@ -21,6 +21,14 @@ export {
   whole,
 } from './arguments.ts';
 export {
+  bufferOf,
+  byteOffsetOf,
+  bytesOfView,
+  isBytes,
+  lengthOf,
+  viewOf,
+} from './byte-facts.ts';
+export {
   END,
   type Failure,
   failureBy,
@@ -37,14 +45,6 @@ export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
 export { parseHostPort } from './handshake/host.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { simdReadBuffer } from './masking/simd.ts';
-export {
-  bufferOf,
-  byteOffsetOf,
-  bytesOfView,
-  isBytes,
-  lengthOf,
-  viewOf,
-} from './memory/byte-facts.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';

@@ -77,8 +77,8 @@ import { PreparedMessage } from './writing/prepared-message.ts';
  * await client.close();
  * ```
  */
-// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-explicit-any, typescript/no-unsafe-declaration-merging -- code that ignores `data` names no type
 export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable {
   /**
    * Data of the application. The library does not read this field. On a server the initial value is
@@ -682,7 +682,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
 /** What a Conn has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
-// oxlint-disable-next-line typescript/no-explicit-any -- as the class
+// oxlint-disable-next-line typescript/no-explicit-any, no-unused-vars -- as the class
 export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}
 
 // Not a static block, which Safari 15.4 does not have.

@@ -22,6 +22,7 @@ export {
   refuse,
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
+export { joinFor } from './join.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {

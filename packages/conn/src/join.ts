@@ -1,7 +1,9 @@
 import type { OwnedBytes } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from './conn.ts';
+import type { MessageReader } from './read/message-reader.ts';
 import { markHandled } from './time/promises.ts';
+import type { WaitOptions } from './time/wait.ts';
 import { kind } from './validate.ts';
 import { utf8 } from './writing/payload.ts';
 
@@ -37,11 +39,42 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   // The first `next` may come late. Until then, a close must not drop messages.
   const { inbox } = conn['@ws/internals'].connection;
   inbox.hasRead = true;
-  const pieces = join(conn, utf8(term), loop.signal);
+  const pieces = join((options) => conn.nextReader(options), utf8(term), loop.signal);
+  return iteratorOf(pieces, () => loop.abort());
+}
+
+/**
+ * {@link joinMessages} for a stream that reads on demand: all other reads reject, also while the
+ * stream does not read.
+ *
+ * @throws ReadPendingError when another stream reads the connection.
+ */
+export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedBytes> {
+  const { connection } = conn['@ws/internals'];
+  const rare = connection.rareParts();
+  if (rare.readsOwner !== undefined) throw connection.inbox.clash(owner);
+  connection.inbox.hasRead = true;
+  rare.readsOwner = owner;
+  const nextReader = (options: WaitOptions): Promise<MessageReader> => {
+    rare.readsOwner = undefined;
+    try {
+      return conn.nextReader(options);
+    } finally {
+      rare.readsOwner = owner;
+    }
+  };
+  const loop = new AbortController();
+  return iteratorOf(join(nextReader, utf8(''), loop.signal), () => loop.abort());
+}
+
+function iteratorOf(
+  pieces: AsyncGenerator<OwnedBytes, undefined>,
+  leave: () => void,
+): AsyncIterableIterator<OwnedBytes> {
   return {
     next: () => markHandled(pieces.next()),
     return() {
-      loop.abort();
+      leave();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -52,13 +85,13 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
 
 /** @param left - Aborts when the loop is left, so that a pending `next` consumes no message. */
 async function* join(
-  conn: Conn,
+  nextReader: (options: WaitOptions) => Promise<MessageReader>,
   term: Uint8Array,
   left: AbortSignal,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
   try {
     for (;;) {
-      const reader = await conn.nextReader({ signal: left });
+      const reader = await nextReader({ signal: left });
       const pieces = reader[Symbol.asyncIterator]();
       const leave = (): void => void pieces.return?.();
       left.addEventListener('abort', leave);

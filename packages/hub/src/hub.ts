@@ -98,6 +98,7 @@ export interface HubStats {
  * ```
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Hub<Data = unknown, Infos = Record<string, unknown>> implements AsyncDisposable {
   static {
     addHabits(this.prototype, 'hub', HUB_HABITS, HUB_FACTS);
@@ -325,6 +326,7 @@ function count(members: ReadonlySet<object>, except: ReadonlySet<object> | undef
 
 /** What a Hub has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface Hub<Data = unknown, Infos = Record<string, unknown>>
   extends Habits<typeof HUB_HABITS>,
     Facts<typeof HUB_FACTS> {}

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
-import { BinaryMessage, CloseError, CloseSentError, type Conn, connPair } from '@ws/conn';
+import { BinaryMessage, CloseError, CloseSentError, type Conn, connPair, joinMessages, ReadPendingError } from '@ws/conn';
 import { nodePlatform, toDuplex } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 
@@ -212,5 +212,36 @@ describe('toDuplex', () => {
       'toDuplex: unknown option readableObjectMode',
     );
     client.terminate();
+  });
+});
+
+describe('N16 a read beside toDuplex', () => {
+  it.each<[string, (conn: Conn) => Promise<unknown>]>([
+    ['readMessage', (conn) => conn.readMessage()],
+    ['readMessage', (conn) => conn.readMessage({ timeout: 5_000 })],
+    ['readJSON', (conn) => conn.readJSON()],
+    ['nextReader', (conn) => conn.nextReader()],
+    ['receive', (conn) => conn.receive(() => {})],
+    ['discardReads', (conn) => conn.discardReads()],
+    ['for await', (conn) => conn[Symbol.asyncIterator]().next()],
+    ['nextReader', (conn) => joinMessages(conn).next()],
+  ])('rejects, and the stream gets the bytes: %s', async (name, read) => {
+    const [client, server] = pair();
+    const duplex = toDuplex(server);
+    const words = `${name} after toDuplex, whose stream reads this connection; read the stream`;
+    await expect(read(server)).rejects.toThrow(words);
+    await client.send('bytes');
+    await expect(read(server)).rejects.toThrow(ReadPendingError);
+    const [bytes] = await once(duplex, 'data');
+    expect(String(bytes)).toBe('bytes');
+    await expect(read(server)).rejects.toThrow(words);
+    duplex.destroy();
+  });
+
+  it('throws for a second stream', () => {
+    const [, server] = pair();
+    const duplex = toDuplex(server);
+    expect(() => toDuplex(server)).toThrow('toDuplex after toDuplex');
+    duplex.destroy();
   });
 });

@@ -70,6 +70,7 @@ export type BaseOptions = ListenAddress &
  * the certificate and the close.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   static {
     addHabits(this.prototype, 'server', SERVER_HABITS, { ...SERVER_FACTS, ...SERVER_URL });
@@ -223,6 +224,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
 
 /** What a server has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface ServerBase<Auth>
   extends Habits<typeof SERVER_HABITS>,
     Facts<typeof SERVER_FACTS> {}

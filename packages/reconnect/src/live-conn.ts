@@ -48,6 +48,7 @@ const REPLACED_MS = 1_000;
  * classes of node-client and browser take a URL.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when this object has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
@@ -586,6 +587,7 @@ function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): Liv
 
 /** What a ReconnectingConn has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}
 
 // Not a static block, which Safari 15.4 does not have.

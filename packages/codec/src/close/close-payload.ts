@@ -1,6 +1,6 @@
 import { kind } from '../arguments.ts';
+import { isBytes, lengthOf, viewOf } from '../byte-facts.ts';
 import { ProtocolError } from '../errors.ts';
-import { isBytes, lengthOf, viewOf } from '../memory/byte-facts.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON } from '../protocol.ts';
 import { readUtf8, toUtf8, UTF8_ACCEPT, unitsWithin, utf8Step } from '../text/utf8-automaton.ts';

@@ -1,8 +1,8 @@
 import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
+import { isBytes, lengthOf, viewOf } from '../byte-facts.ts';
 import type { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
-import { isBytes, lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { MAX_CONTROL_PAYLOAD } from '../protocol.ts';

@@ -1,5 +1,5 @@
+import { isBytes, lengthOf } from '../byte-facts.ts';
 import { unmask } from '../masking/mask.ts';
-import { isBytes, lengthOf } from '../memory/byte-facts.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { checkFrameFields, checkMaskKey, headerSize, writeHeader, writeMaskKey } from './header.ts';
 import { FIN, MASK } from './rules.ts';

@@ -1,4 +1,5 @@
 import { rejectPromise } from '../arguments.ts';
+import { bufferOf, byteOffsetOf, lengthOf } from '../byte-facts.ts';
 import { copyInto, VIEW_FROM, xorAscii, xorCopy } from '../masking/copy.ts';
 import {
   misalignmentOf,
@@ -10,7 +11,6 @@ import {
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
-import { bufferOf, byteOffsetOf, lengthOf } from '../memory/byte-facts.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab } from '../memory/slab.ts';
 import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../protocol.ts';
 import { isHigh } from '../text/utf8-automaton.ts';

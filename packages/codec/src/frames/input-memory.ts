@@ -1,7 +1,7 @@
 import { integer } from '../arguments.ts';
+import { lengthOf } from '../byte-facts.ts';
 import { copyRange, xorCopy } from '../masking/copy.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
-import { lengthOf } from '../memory/byte-facts.ts';
 import {
   callRelease,
   LARGEST_SLAB,

@@ -1,3 +1,4 @@
+import { bufferOf, byteOffsetOf } from '../byte-facts.ts';
 import { misalignmentOf, type Words, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
 import { existingSimd, type Simd, simd } from '../masking/simd.ts';
 import {
@@ -8,7 +9,6 @@ import {
   VIEW_AHEAD,
   WORDS_FROM,
 } from '../masking/size-thresholds.ts';
-import { bufferOf, byteOffsetOf } from '../memory/byte-facts.ts';
 import type { InputMemory } from './input-memory.ts';
 
 /** The bytes are not in the SIMD memory, or their place is not yet looked up. */

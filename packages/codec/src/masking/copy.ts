@@ -1,4 +1,4 @@
-import { lengthOf, viewOf } from '../memory/byte-facts.ts';
+import { lengthOf, viewOf } from '../byte-facts.ts';
 
 // Copies of bytes, with masking on the way where one pass over a small payload is faster than two.
 

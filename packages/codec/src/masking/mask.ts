@@ -1,4 +1,4 @@
-import { bufferOf, byteOffsetOf, isBytes, lengthOf } from '../memory/byte-facts.ts';
+import { bufferOf, byteOffsetOf, isBytes, lengthOf } from '../byte-facts.ts';
 import { HAS_FAST_BIGINT } from './engine.ts';
 import { existingSimd, type Simd, simd } from './simd.ts';
 import { STAGE_FROM, VIEW_AHEAD } from './size-thresholds.ts';

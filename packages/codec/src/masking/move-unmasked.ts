@@ -1,4 +1,4 @@
-import { bufferOf, byteOffsetOf } from '../memory/byte-facts.ts';
+import { bufferOf, byteOffsetOf } from '../byte-facts.ts';
 import { copyRange } from './copy.ts';
 import { xorAnywhere } from './mask.ts';
 import { existingSimd, simd } from './simd.ts';

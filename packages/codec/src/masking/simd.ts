@@ -1,4 +1,4 @@
-import { viewOf } from '../memory/byte-facts.ts';
+import { viewOf } from '../byte-facts.ts';
 import { poolsAreDebugged } from '../pool-guard.ts';
 import { SimdBlocks } from './simd-blocks.ts';
 import { simdModule } from './simd-module.ts';

@@ -1,6 +1,6 @@
 import { rejectPromise } from '../arguments.ts';
+import { isBytes, lengthOf } from '../byte-facts.ts';
 import type { Words } from '../masking/mask.ts';
-import { isBytes, lengthOf } from './byte-facts.ts';
 
 /**
  * Bytes that you own: their buffer is never shared memory. From TypeScript 5.7 on this is

@@ -1,4 +1,4 @@
-import { bufferOf, byteOffsetOf, lengthOf, viewOf } from '../memory/byte-facts.ts';
+import { bufferOf, byteOffsetOf, lengthOf, viewOf } from '../byte-facts.ts';
 import { type MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
 import type { Slab } from '../memory/slab.ts';
 import { type PoolGuard, poolGuard } from '../pool-guard.ts';

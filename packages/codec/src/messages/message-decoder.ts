@@ -1,4 +1,5 @@
 import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
+import { lengthOf, viewOf } from '../byte-facts.ts';
 import type { ProtocolError } from '../errors.ts';
 import { FrameDecoder } from '../frames/decoder.ts';
 import {
@@ -10,7 +11,6 @@ import {
   NEED_MORE,
 } from '../frames/decoder-options.ts';
 import { moveUnmasked } from '../masking/move-unmasked.ts';
-import { lengthOf, viewOf } from '../memory/byte-facts.ts';
 import { MessageBuffers } from '../memory/message-buffers.ts';
 import { NO_BYTES, type OwnedBytes, type Slab } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';

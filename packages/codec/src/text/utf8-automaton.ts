@@ -1,6 +1,6 @@
 import { rejectPromise } from '../arguments.ts';
+import { viewOf } from '../byte-facts.ts';
 import { checkRange } from '../masking/mask.ts';
-import { viewOf } from '../memory/byte-facts.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 
 // A table automaton over byte classes. A state says which bytes must follow:

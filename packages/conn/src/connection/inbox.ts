@@ -135,8 +135,13 @@ export class Inbox {
     return pieces === undefined || pieces.empty;
   }
 
-  /** The error for a read by the method `name`, if another read is pending. */
+  /** The error for a read by the method `name`, if another read is pending, or a stream reads. */
   clash(name: string): ReadPendingError | undefined {
+    const owner = this.#connection.rare?.readsOwner;
+    if (owner !== undefined) {
+      const message = `${name} after ${owner}, whose stream reads this connection; read the stream`;
+      return new ReadPendingError(name, owner, message);
+    }
     const pending = this.receiveCall?.name ?? this.pull?.name ?? this.pieces?.pending ?? '';
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }

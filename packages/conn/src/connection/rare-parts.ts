@@ -33,6 +33,8 @@ export class RareParts {
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
+  /** The function whose stream reads the connection: other reads reject. */
+  readsOwner: string | undefined;
   /** Whether dropped messages now count as lost: the application may have wanted them. */
   loses = false;
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */

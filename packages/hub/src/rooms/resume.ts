@@ -7,10 +7,10 @@ import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { HeldMessages } from './held-messages.ts';
+import { HeldPart } from './held-part.ts';
 import { JoinStates } from './join-states.ts';
 import type { JoinOptions } from './joins.ts';
-import { isNext, type MissedPart, type SharedPart } from './missed-parts.ts';
-import type { PartPlace } from './part-queues.ts';
+import { isNext, type MissedPart } from './missed-parts.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
@@ -47,12 +47,8 @@ export class Resume<Data> {
   #firstLive: Publication<Data> | undefined;
   /** Whether to read again: the queue was emptied, or lacks a message, since the start of the latest read. */
   #mustReread = false;
-  /** The place among the resumes of the session, while this resume reads or sends a part. */
-  #place: PartPlace | undefined;
-  /** The part that is being sent. */
-  #part: SharedPart | undefined;
-  /** The messages of the part, until they are sent. */
-  #unsent: readonly PreparedMessage[] = [];
+  /** The part that this resume reads or sends. */
+  readonly #part: HeldPart<Data>;
   /** Whether the history may have messages after the latest part. */
   #hasMore = false;
   /** The session has all messages up to this position; undefined if the position is unknown. */
@@ -96,6 +92,7 @@ export class Resume<Data> {
     this.#options = options;
     this.#hasState = hub.rooms.settingsOf(name).state !== undefined;
     this.#live = new HeldMessages(hub.settings, session);
+    this.#part = new HeldPart(hub.rooms, session, name);
   }
 
   /** Whether the session still lacks missed messages. */
@@ -198,7 +195,7 @@ export class Resume<Data> {
   #fail(error: unknown): void {
     this.#state = 'over';
     this.#live.takeAll();
-    this.#release(undefined);
+    this.#part.release(undefined);
     this.#states?.cancel();
     this.#result.reject(error);
   }
@@ -235,7 +232,7 @@ export class Resume<Data> {
     this.#states ??= new JoinStates(this.#rooms.states, this.#session, this.#name);
     try {
       for (let i = 0; i < MAX_STATES; i++) {
-        this.#release(undefined);
+        this.#part.release(undefined);
         const state = await this.#states.next();
         const follows = state !== undefined && (await this.#readAfterState(state.position));
         if (!this.isReading) return;
@@ -384,7 +381,7 @@ export class Resume<Data> {
       const before = this.#beforeLive({ ...position, offset: firstOffset - 1 });
       return before === undefined ? part : this.#read(before);
     }
-    this.#release(undefined);
+    this.#part.release(undefined);
     this.#hasMore = false;
     const position = this.#rooms.reads.knownPosition(this.#name) ?? (await this.#readPosition());
     const { since } = this.#options;
@@ -458,7 +455,7 @@ export class Resume<Data> {
   }
 
   #readFailed(error: unknown): void {
-    this.#release(error);
+    this.#part.release(error);
     if (this.isReading) this.#hub.reportTogether('reads of missed messages failed', error);
   }
 
@@ -470,22 +467,9 @@ export class Resume<Data> {
 
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = Number.MAX_SAFE_INTEGER): Promise<MissedPart> {
-    this.#release(undefined);
-    // After the session has left, no later call would release the place.
-    if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
-    this.#place = this.#rooms.partQueues.take(this.#session);
-    if (this.#place.begins !== undefined) await this.#place.begins.promise;
-    // A read of the history on this node takes time of this process, so it waits for its turn.
-    const turn = this.#rooms.crosses ? undefined : this.#rooms.sends.turn();
-    if (turn !== undefined) await turn;
-    // The session may have left meanwhile.
-    if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
-    const shared = this.#rooms.missed.acquire(this.#name, since, limit);
-    this.#part = shared;
-    const part = await shared.part;
+    const part = await this.#part.read(since, limit, () => this.isReading);
     if (!this.isReading) return part;
-    const { messages, position } = part;
-    this.#unsent = messages;
+    const { position } = part;
     this.#hasMore = part.hasMore;
     this.#hasLost ||= part.leftOut.length > 0;
     this.#last = position;
@@ -493,26 +477,13 @@ export class Resume<Data> {
     return part;
   }
 
-  /**
-   * Releases the place and the part.
-   *
-   * @param error - The error of a failed read; undefined if no read has failed.
-   */
-  #release(error: unknown): void {
-    if (this.#place !== undefined) this.#rooms.partQueues.leave(this.#session, this.#place, error);
-    this.#place = undefined;
-    if (this.#part !== undefined) this.#rooms.missed.release(this.#part);
-    this.#part = undefined;
-    this.#unsent = [];
-  }
-
   /** Sends the messages of a part, after `first`. Returns their number. */
   async #sendPart(first?: PreparedMessage): Promise<number> {
-    const { length } = this.#unsent;
-    await this.#send(first === undefined ? this.#unsent : [first, ...this.#unsent]);
+    const { unsent } = this.#part;
+    await this.#send(first === undefined ? unsent : [first, ...unsent]);
     if (!this.isReading) return 0;
-    this.#release(undefined);
-    return length;
+    this.#part.release(undefined);
+    return unsent.length;
   }
 
   /** Sends messages as fast as the client reads. */

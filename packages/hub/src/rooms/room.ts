@@ -47,6 +47,7 @@ export interface Joined<Data = unknown> {
  * ```
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Room<Data = unknown, Info = JSONValue> {
   static {
     addHabits(this.prototype, 'room', ROOM_HABITS, ROOM_FACTS);
@@ -133,6 +134,7 @@ export class Room<Data = unknown, Info = JSONValue> {
 
 /** What a Room has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface Room<Data = unknown, Info = JSONValue>
   extends Habits<typeof ROOM_HABITS>,
     Facts<typeof ROOM_FACTS> {}

@@ -23,8 +23,8 @@ interface Question {
   readonly decision: Decision;
   /** Number of the last request when the question timed out; undefined before. */
   lateAt: number | undefined;
-  /** Cancels the timer of {@link ANSWER_MS}, which runs when the question has timed out. */
-  cancelTimer: (() => void) | undefined;
+  /** Cancels the timer of {@link ANSWER_MS}. */
+  cancelTimer: () => void;
   /** Ends the wait for the application's promise. */
   release: () => void;
 }
@@ -65,7 +65,7 @@ export class ClientRequests {
   readonly #lastOf = new Map<string, Promise<void>>();
   readonly #questions = new Map<string, Question>();
   readonly #places = new Limit(MAX_ASKED);
-  /** The questions that have timed out, or were forgotten, and still have no answer. */
+  /** The questions without an answer that have timed out, or for which no request waits. */
   readonly #late = new Set<Question>();
   #lastNumber = 0;
   readonly #decisions: Decisions;
@@ -86,7 +86,7 @@ export class ClientRequests {
   end(): void {
     for (const question of [...this.#questions.values(), ...this.#late]) {
       question.release();
-      question.cancelTimer?.();
+      question.cancelTimer();
     }
   }
 
@@ -149,11 +149,16 @@ export class ClientRequests {
       if (open !== undefined) return this.#inTime(key, open, ctx.signal, ms);
       const answer = call();
       if (!isThenable(answer)) return answer;
-      return this.#inTime(key, this.#add(key, request, answer), ctx.signal, ms);
+      return this.#inTime(key, this.#add(key, request, answer, ms), ctx.signal, ms);
     }, ctx.signal);
   }
 
-  #add(key: string, { room, decision: asked }: Request, answer: PromiseLike<unknown>): Question {
+  #add(
+    key: string,
+    { room, decision: asked }: Request,
+    answer: PromiseLike<unknown>,
+    ms: number,
+  ): Question {
     const decision = this.#decisions.add(room);
     // The application may have taken it back within its function.
     decision.isRevoked = asked!.isRevoked;
@@ -161,12 +166,15 @@ export class ClientRequests {
       waiting: new Set(),
       decision,
       lateAt: undefined,
-      cancelTimer: undefined,
+      // Also for a question whose request was canceled.
+      cancelTimer: portablePlatform.setTimer(Math.max(ANSWER_MS, ms), () => {
+        this.#forget(key, question, ms);
+      }),
       release: () => {},
     };
     this.#questions.set(key, question);
     const answered = (settle: (waiting: Deferred<unknown>) => void): void => {
-      question.cancelTimer?.();
+      question.cancelTimer();
       this.#late.delete(question);
       if (this.#questions.get(key) === question) this.#questions.delete(key);
       this.#decisions.remove(decision);
@@ -183,7 +191,7 @@ export class ClientRequests {
 
   /** Lets the next request ask anew. The place of the question stays taken, and its answer is dropped. */
   #forget(key: string, question: Question, ms: number): void {
-    question.cancelTimer?.();
+    question.cancelTimer();
     this.#questions.delete(key);
     this.#late.add(question);
     this.#decisions.remove(question.decision);
@@ -197,9 +205,6 @@ export class ClientRequests {
     const cancel = portablePlatform.setTimer(ms, () => {
       question.lateAt = this.#lastNumber;
       this.#late.add(question);
-      question.cancelTimer ??= portablePlatform.setTimer(Math.max(ANSWER_MS - ms, 0), () => {
-        this.#forget(key, question, ms);
-      });
       answer.reject(lateError(key, ms));
     });
     try {
@@ -207,6 +212,9 @@ export class ClientRequests {
     } finally {
       cancel();
       question.waiting.delete(answer);
+      const isOpen = this.#questions.get(key) === question;
+      // The request was canceled: its place is free, but the application still works.
+      if (isOpen && question.waiting.size === 0) this.#late.add(question);
     }
   }
 }

@@ -1,4 +1,3 @@
-import type { PreparedMessage, StandardSchema } from '@ws/conn';
 import {
   addAbortListener,
   Deferred,
@@ -18,11 +17,10 @@ import {
   check,
   ErrorCode,
   isRpcError,
-  misfit,
   ROOM_REFUSED,
   type RoomMethods,
 } from '@ws/rpc/internal';
-import { bytesAbove, checkText, dataOf, eventNameOf, prepare } from '../arguments.ts';
+import { bytesAbove, checkText, dataOf } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
@@ -33,8 +31,9 @@ import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { ClientRequests, type Joining, type Request, unlessAborted } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
+import { acceptedMessage, messageOutside } from './own-messages.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
-import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room-text.ts';
+import { asIs, gapText, keptText, messageText, quoted, stateText } from './room-text.ts';
 
 /** Longest result of the option `stamp`, in bytes of JSON. */
 const MAX_STAMP_BYTES = 1_024;
@@ -116,7 +115,7 @@ export class RoomServer<Data> {
     const ofTable = Object.fromEntries(
       Object.entries(table).map(([key, { history, presence, schema, state }]) => {
         const accept: RoomOptions['accept'] = (message, room) =>
-          this.#accept(message, room, schema);
+          acceptedMessage(this.#sessions, this.#events, message, { room, schema });
         const delivery = hasBackplane ? 'through' : 'local-first';
         return [
           key,
@@ -124,7 +123,9 @@ export class RoomServer<Data> {
         ];
       }),
     );
-    return { '*': { accept: (message, room) => this.#acceptOutside(message, room) }, ...ofTable };
+    const accept: RoomOptions['accept'] = (message, room) =>
+      messageOutside(this.#sessions, message, room);
+    return { '*': { accept }, ...ofTable };
   }
 
   /** The option `state` of the hub. If the application's `state` throws an RpcError, the join is refused. */
@@ -147,56 +148,6 @@ export class RoomServer<Data> {
         throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
       }
     };
-  }
-
-  /**
-   * Checks a message that the application publishes in a room outside of the table. Only the
-   * application can join a session to one, so without a member its name is a mistake.
-   */
-  #acceptOutside(message: PreparedMessage, room: string): PreparedMessage {
-    if (this.hub.room(room).members.size > 0) return message;
-    throw new TypeError(
-      `publish: no key of the table fits ${quoted(room)}, and no session of this node is in it`,
-    );
-  }
-
-  /**
-   * Checks a message that the application publishes. {@link #checkedText} checks messages of clients.
-   *
-   * @returns The message to publish.
-   */
-  #accept(
-    message: PreparedMessage,
-    room: string,
-    schema: StandardSchema | undefined,
-  ): PreparedMessage {
-    const value = valueOf(this.#sessions.rooms.toMessage(message), room);
-    const event = this.#eventOf(value);
-    if (event !== undefined) {
-      throw new TypeError(
-        `room ${quoted(room)}: the text of the event ${event} is no message; write rooms.emit(room, contract.client.${event}, value)`,
-      );
-    }
-    if (schema === undefined) return message;
-    const result = check(schema, value);
-    // To wait for an asynchronous schema would change the order of publications. Such a schema checks
-    // only messages of clients.
-    if (result instanceof Promise) {
-      result.catch(() => {});
-      return message;
-    }
-    const { issues } = result;
-    if (issues !== undefined) {
-      throw misfit(`room ${quoted(room)}: the message does not fit its schema`, issues);
-    }
-    return prepare(formatJSON(result.value), 'publish');
-  }
-
-  /** The name of the event, if `value` is an event of the contract, as text or as a parsed object. */
-  #eventOf(value: unknown): string | undefined {
-    if (typeof value === 'string') return eventNameOf(value, this.#events);
-    const { jsonrpc, method } = Object(value) as { jsonrpc?: unknown; method?: unknown };
-    return jsonrpc === '2.0' && typeof method === 'string' ? method : undefined;
   }
 
   /** Sends an event to the members of a room, on all nodes. */
@@ -516,8 +467,4 @@ function busyError(): RpcError {
 /** The error of a join when the client has left the room before the answer. */
 function leftError(): RpcError {
   return new RpcError(ErrorCode.Cancelled, 'the client has left the room');
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text);
 }

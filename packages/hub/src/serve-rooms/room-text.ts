@@ -92,3 +92,8 @@ export function eventText(method: string, params: string): string {
 function field(name: string, value: unknown): string {
   return value === undefined ? '' : `,"${name}":${JSON.stringify(value)}`;
 }
+
+/** A name within the text of an error. */
+export function quoted(name: string): string {
+  return JSON.stringify(name);
+}

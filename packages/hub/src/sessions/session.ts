@@ -55,6 +55,7 @@ const MESSAGE_COST = 64;
  * ```
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Session<Data = unknown> {
   static {
     addHabits(this.prototype, 'session', SESSION_HABITS, SESSION_FACTS);
@@ -564,6 +565,7 @@ export class Session<Data = unknown> {
 
 /** What a Session has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
+// oxlint-disable-next-line no-unused-vars -- as the class
 export interface Session<Data = unknown>
   extends Habits<typeof SESSION_HABITS>,
     Facts<typeof SESSION_FACTS> {}

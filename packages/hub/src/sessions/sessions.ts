@@ -13,7 +13,7 @@ import {
   WebSocketError,
 } from '@ws/conn';
 import { internalsOf, isThenable, onRejection, reportError } from '@ws/conn/internal';
-import { checkOneOf, MAX_DELAY_MS } from '../arguments.ts';
+import { checkOneOf } from '../arguments.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
@@ -45,16 +45,10 @@ import { Presence } from '../presence/presence.ts';
 import type { PresenceChange } from '../presence/room-presence.ts';
 import { Reports } from '../reports.ts';
 import { Rooms } from '../rooms/rooms.ts';
+import { Closing } from './closing.ts';
 import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
-import { RunningListeners, waitError } from './running-listeners.ts';
+import { RunningListeners } from './running-listeners.ts';
 import { Session } from './session.ts';
-
-/** Number of sessions that `Hub.close` closes in one turn of the event loop. */
-const CLOSE_BATCH = 64;
-/** Ms that `Hub.close` waits for the sessions beyond their timeout. */
-const SLACK_MS = 1_000;
-/** Time until {@link Sessions.close} reports that it waits for a listener, in ms. */
-const WAIT_MS = 1_000;
 
 /** The backplanes of all hubs. Two hubs must not share one. */
 const usedBackplanes = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -89,10 +83,8 @@ export class Sessions<Data> implements LocalHub {
   readonly #running = new RunningListeners();
   /** The event whose listener runs now, up to its first `await`. */
   #calling: string | undefined;
-  /** How the hub closes; undefined before {@link close}. */
-  #plan: ClosePlan | undefined;
-  /** Ends the wait of {@link close} for its next session. */
-  #endWait = (): void => {};
+  /** Undefined before {@link close}. */
+  #closing: Closing<Data> | undefined;
   /** Number of sessions that {@link close} has terminated after their timeout. */
   #terminatedCount = 0;
   /** The sessions that {@link terminateAfter} has ended. Their `closed` has no TimeoutError. */
@@ -207,24 +199,12 @@ export class Sessions<Data> implements LocalHub {
    */
   async close(plan: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
-    const cancelTell = this.#tellWhileItWaits();
-    this.#plan = plan;
+    const closing = new Closing(this, this.#running, plan);
+    this.#closing = closing;
+    const cancelTell = closing.tellWhileItWaits(this.#calling !== undefined);
     // The constructor reports a failure to load the code.
     await this.#linkLoaded?.catch(() => {});
-    await this.#untilDelivered();
-    const { size } = this.byId;
-    const start = this.platform.now();
-    await this.#forEach((session, i) => this.#closeAt(session, start, i / Math.max(size - 1, 1)));
-    const sentAt = this.platform.now();
-    // Keeps the process alive: the timers of the sessions do not.
-    const longest = Math.min(this.#plan.timeout + SLACK_MS, MAX_DELAY_MS);
-    const cancel = this.platform.setTimer(longest, () => {}, true);
-    await this.#forEach(({ conn }) => conn.closed);
-    cancel();
-    if (size > 0) {
-      await this.#untilIdle(sentAt + this.#plan.timeout - this.platform.now());
-      await this.#untilDelivered();
-    }
+    const size = await closing.endSessions();
     cancelTell();
     this.ended = true;
     await this.#stopLink();
@@ -233,67 +213,9 @@ export class Sessions<Data> implements LocalHub {
     return { closed: size - terminated, terminated, handlersPending: this.#running.count };
   }
 
-  /** Closes a session after a share of the option `over`, or earlier if {@link hurry} shortens it. */
-  async #closeAt(session: Session<Data>, start: number, share: number): Promise<void> {
-    for (;;) {
-      const { over, timeout, code, reason, discard } = this.#plan!;
-      const ms = start + share * over - this.platform.now();
-      if (ms <= 0 || session.conn.state === 'closed') {
-        return session.closeWith(code, reason, { timeout, discard });
-      }
-      await this.#whileOpen(session, ms);
-    }
-  }
-
   /** Shortens a {@link close} that runs, to bounds that count from now. */
-  hurry({ timeout, over = Infinity }: Pick<HubCloseOptions, 'timeout' | 'over'>): void {
-    const plan = this.#plan!;
-    this.#plan = {
-      ...plan,
-      timeout: Math.min(timeout ?? Infinity, plan.timeout),
-      over: Math.min(over, plan.over),
-    };
-    this.#endWait();
-    if (timeout === undefined) return;
-    const { code, reason, discard } = plan;
-    for (const session of this.byId.values()) {
-      if (session.state === 'closed') session.closeWith(code, reason, { timeout, discard });
-    }
-    this.platform.setTimer(timeout, () => this.#running.stopWaiting());
-  }
-
-  /** Resolves when the members have all messages that were published. */
-  async #untilDelivered(): Promise<void> {
-    await this.link?.untilAllReturned();
-    await this.fanOut.settled();
-  }
-
-  /** Resolves when no promise of a listener is pending, or after `ms`. */
-  async #untilIdle(ms: number): Promise<void> {
-    // Listeners of `disconnect` are called some microtasks after the end of the last connection.
-    await new Promise<void>((next) => this.platform.yield(next));
-    await this.#running.untilIdle(this.platform, ms);
-  }
-
-  /**
-   * Reports that the close waits for a listener, which may await the close: at once if a listener has
-   * called it, else after {@link WAIT_MS}.
-   */
-  #tellWhileItWaits(): () => void {
-    const ms = this.#calling === undefined ? WAIT_MS : 0;
-    return this.platform.setTimer(ms, () => {
-      const { early } = this.#running;
-      if (early.size > 0) this.failed(undefined, waitError(early));
-    });
-  }
-
-  /** Calls `visit` for each session, a few in each turn of the event loop. */
-  async #forEach(visit: (session: Session<Data>, i: number) => unknown): Promise<void> {
-    let i = 0;
-    for (const session of this.byId.values()) {
-      await visit(session, i);
-      if (++i % CLOSE_BATCH === 0) await new Promise<void>((next) => this.platform.yield(next));
-    }
+  hurry(bounds: Pick<HubCloseOptions, 'timeout' | 'over'>): void {
+    this.#closing!.hurry(bounds);
   }
 
   async #stopLink(): Promise<void> {
@@ -302,18 +224,6 @@ export class Sessions<Data> implements LocalHub {
     } catch (error) {
       this.failed(undefined, new BackplaneError('the backplane failed to close', { cause: error }));
     }
-  }
-
-  /** Resolves after `ms`, at {@link hurry}, or when the session has ended. */
-  async #whileOpen({ conn }: Session<Data>, ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#endWait = resolve;
-      const cancel = this.platform.setTimer(ms, resolve, true);
-      void conn.closed.then(() => {
-        cancel();
-        resolve();
-      });
-    });
   }
 
   terminateAfter(session: Session<Data>, ms: number): void {

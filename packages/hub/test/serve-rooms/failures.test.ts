@@ -201,6 +201,44 @@ describe('a question without an answer', () => {
     await close(node.hub);
   });
 
+  it('B6-2 is asked anew after 60 s when its request was canceled', async () => {
+    const answers: ((value: boolean) => void)[] = [];
+    const mayJoin = vi.fn(() => new Promise<boolean>((resolve) => answers.push(resolve)));
+    const { node, hub } = startNode({ r: { mayJoin } });
+    const { client, send, session } = startRaw(node);
+    client.receive(() => {}).catch(() => {});
+    await send('room.join', { room: 'r' }, 1);
+    await turns();
+    await send('$/cancelRequest', { id: 1 });
+    for (let second = 0; second <= 60; second += 10) await advance(10_000);
+    await send('room.join', { room: 'r' }, 2);
+    await turns();
+    expect(mayJoin).toHaveBeenCalledTimes(2);
+    answers[0]!(true);
+    await turns();
+    expect(session.isIn('r')).toBe(false);
+    answers[1]!(true);
+    await turns();
+    expect(session.isIn('r')).toBe(true);
+    await close(hub);
+  });
+
+  it('B6-2 keeps its place when its request was canceled', async () => {
+    const mayJoin = vi.fn(() => new Promise<boolean>(() => {}));
+    const node = serveRooms({ 'r/*': { mayJoin } }, { hub: { maxRoomsPerSession: 999 } });
+    node.hub.on('error', () => {});
+    const { client, send } = startRaw(node as never);
+    client.receive(() => {}).catch(() => {});
+    for (let id = 1; id <= 300; id++) {
+      await send('room.join', { room: `r/${id}` }, id);
+      await turns();
+      await send('$/cancelRequest', { id });
+      await turns();
+    }
+    expect(mayJoin).toHaveBeenCalledTimes(256);
+    await close(node.hub);
+  });
+
   it('gives up the requests that wait behind it together', async () => {
     const { node, hub } = startNode({
       r: { mayJoin: true, mayPublish: () => new Promise<never>(() => {}) },

@@ -1,6 +1,6 @@
 import { addAbortSignal, Duplex } from 'node:stream';
-import { CloseCode, type Conn, isCloseError, joinMessages } from '@ws/conn';
-import { checkOptionNames, closeConfirmed } from '@ws/conn/internal';
+import { CloseCode, type Conn, isCloseError } from '@ws/conn';
+import { checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
 
 /** Options of {@link toDuplex}. */
 export interface ToDuplexOptions {
@@ -17,10 +17,10 @@ export interface ToDuplexOptions {
  * `end()` closes the connection after all chunks. It fails unless the peer answers the close frame with
  * its code: nothing else confirms the chunks. The peer's own normal close (1000, 1001 or 1005) ends the
  * stream when it was read to there, except within a message. `destroy()` terminates the connection. The stream fails with the error
- * of any other end. No other code may read the connection. The bytes that you read are owned. Do not change a
+ * of any other end. Other reads of the connection reject from then on. The bytes that you read are owned. Do not change a
  * chunk that you write until its callback: a server references 32 KiB or more.
  *
- * @throws TypeError, RangeError for a bad option.
+ * @throws TypeError, RangeError for a bad option; ReadPendingError for a second stream of `conn`.
  *
  * @example
  * ```ts
@@ -53,7 +53,7 @@ class ConnDuplex extends Duplex {
     // Without half-open streams: after its close frame a peer reads nothing more.
     super({ allowHalfOpen: false, ...(highWaterMark !== undefined && { highWaterMark }) });
     this.#conn = conn;
-    this.#pieces = joinMessages(conn);
+    this.#pieces = joinFor(conn, 'toDuplex');
     // Last: an aborted signal destroys the stream at once.
     if (signal !== undefined) addAbortSignal(signal, this);
   }

@@ -49,8 +49,8 @@ export class Misfits<Loop> {
   }
 
   /**
-   * Waits for the next replacement, if there is something to replace. The wait is a random time between half of the interval and the whole interval:
-   * after a deploy, many pages meet the same messages.
+   * Waits for the next replacement, if there is something to replace: a random time between half of the
+   * interval and the whole interval, because after a deploy many pages meet the same messages.
    */
   wait(): void {
     if (this.isEmpty) return;

@@ -93,6 +93,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #awaitsLive = true;
   /** The option `last`; undefined after the first join. */
   last: number | undefined;
+  /** The positions of what has arrived since the join with {@link last} was sent, in order. */
+  #arrived: Position[] = [];
   /** Number of connections in a row that a too long message has ended during a join of this loop. */
   limitEnds = 0;
   /** Position of the last entry that the reader has. */
@@ -137,6 +139,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     if (this.isNew || this.last !== undefined) {
       while (this.#queue.length > 0) this.#removeLast();
       this.isBehind = this.#hasLost = false;
+      this.#arrived = [];
     }
     if (!this.restarts) return this.position;
     if (this.isFilling) this.isBehind = this.#hasLost = false;
@@ -184,6 +187,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
       this.#mustCheckNext = false;
       if (!this.#follows(message.position)) this.markGap();
     }
+    if (this.last !== undefined && message.position) this.#arrived.push(message.position);
     const place = this.#placeOf(message.position);
     if (place === undefined || this.#end !== undefined) return;
     if (this.isBehind && place === this.#queue.length) {
@@ -358,13 +362,14 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    * @param hasGap - Whether the server has sent a gap during the join.
    * @param isFilled - Whether the loop has taken all messages of the join.
    */
-  joined({ complete, position }: JoinAnswer, hasGap: boolean, isFilled: boolean): void {
+  joined(answer: JoinAnswer, hasGap: boolean, isFilled: boolean): void {
+    const { complete, position } = answer;
     if (this.#hasNewState) return;
     if (this.restarts && isFilled) {
       this.restarts = false;
       if (!this.isNew) return this.#restarted(position);
     }
-    if (this.last !== undefined) return this.#beginWithLast(position);
+    if (this.last !== undefined) return this.#beginWithLast(answer);
     if (this.isNew) return this.begin(position);
     const isUnknown = this.position === undefined && this.#hasBegun;
     const lacks = this.position !== undefined && !complete;
@@ -389,10 +394,16 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   /** Keeps the last messages of the join, as many as the option `last` says. */
-  #beginWithLast(position: Position | undefined): void {
+  #beginWithLast({ position, missed }: JoinAnswer): void {
     const past = lastIndex(this.#queue, ({ position: at }) => at && isUpTo(at, position));
-    const early = this.#queue.splice(0, past + 1 - Math.min(this.last!, past + 1));
-    for (const entry of early) this.#forget(entry);
+    // Earlier live messages of a member may have arrived since the join was sent. Others may be missing
+    // between them and the messages of the join.
+    const upTo = this.#arrived.filter((at) => isUpTo(at, position));
+    const first = upTo[Math.max(upTo.length - missed, 0)];
+    let begin = Math.max(past + 1 - this.last!, 0);
+    while (begin <= past && !(first && isUpTo(first, this.#queue[begin]!.position))) begin++;
+    for (const entry of this.#queue.splice(0, begin)) this.#forget(entry);
+    this.#arrived = [];
     this.last = undefined;
     this.#hasBegun = true;
     this.#endFilling(position);

@@ -33,6 +33,33 @@ describe('A1 the join of a loop with last', () => {
     expect(two).toEqual(['a5', 'live', 'a6']);
   });
 
+  it('begins the loop with the join, not with live messages that came before it', async () => {
+    const { loop, asked, messages } = await startLive();
+    const two = loop({ last: 25 });
+    const last = await asked();
+    // 3 and 4 were on their way. Then the history lost 5.
+    await messages('a', 3, 4);
+    await messages('a', 6, 7);
+    await last.answer({ complete: false, missed: 2, position: at('a', 7) });
+    await turns();
+    expect(two).toEqual(['a6', 'a7', 'live']);
+  });
+
+  it.each([
+    ['brings them again', 3, 6, 4, ['a3', 'a4', 'a5', 'a6', 'a7', 'live']],
+    ['brings none', 7, 6, 0, ['a7', 'live']],
+  ])('%s: live messages before it', async (_, from, to, missed, items) => {
+    const { loop, asked, messages } = await startLive();
+    const two = loop({ last: 25 });
+    const last = await asked();
+    await messages('a', 3, 4);
+    await messages('a', from, to);
+    await messages('a', 7);
+    await last.answer({ complete: true, missed, position: at('a', 6) });
+    await turns();
+    expect(two).toEqual(items);
+  });
+
   it('is followed by a join of the live loop also when no message came', async () => {
     const { one, loop, asked, messages } = await startLive();
     loop({ last: 1 });

@@ -1,4 +1,5 @@
 import { checkCoderOptions, checkFunction, integer, notNegative } from '../../arguments.ts';
+import { isBytes, lengthOf, viewOf } from '../../byte-facts.ts';
 import { formatCloseMessage } from '../../close/close-payload.ts';
 import { FrameQueue, noRelease } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
@@ -7,7 +8,6 @@ import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
-import { isBytes, lengthOf, viewOf } from '../../memory/byte-facts.ts';
 import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../../protocol.ts';

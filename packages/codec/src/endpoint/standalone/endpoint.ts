@@ -1,4 +1,5 @@
 import { badType, bound, checked, checkOptionNames, kind } from '../../arguments.ts';
+import { bytesOfView, isBytes } from '../../byte-facts.ts';
 import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
@@ -7,7 +8,6 @@ import { FrameSlab } from '../../frames/frame-slab.ts';
 import { FIN } from '../../frames/rules.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
-import { bytesOfView, isBytes } from '../../memory/byte-facts.ts';
 import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
 import { CLOSE, MESSAGE, OWNED, PING, PONG } from '../../messages/message-decoder-options.ts';

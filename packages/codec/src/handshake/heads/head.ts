@@ -1,5 +1,5 @@
 import { checkOptionNames, whole } from '../../arguments.ts';
-import { isBytes, lengthOf, viewOf } from '../../memory/byte-facts.ts';
+import { isBytes, lengthOf, viewOf } from '../../byte-facts.ts';
 import { NO_BYTES } from '../../memory/slab.ts';
 import { COLON, CR, endOf, isOf, LF, lowerCase, SPACE, TAB, TEXT, TOKEN } from '../byte-class.ts';
 import { hasToken } from '../token-list.ts';
