@@ -202,7 +202,9 @@ describe('285 two starts at once over a stale Unix socket', () => {
       );
       const results = await Promise.allSettled(starts);
       const codes = results.map((result) =>
-        result.status === 'fulfilled' ? 'listens' : (result.reason as NodeJS.ErrnoException).code,
+        result.status === 'fulfilled'
+          ? 'listens'
+          : String((result.reason as NodeJS.ErrnoException).code),
       );
       expect(codes.toSorted()).toEqual(['EADDRINUSE', 'listens']);
       const index = codes.indexOf('listens');
