@@ -10,7 +10,7 @@ describe('N15 a Response from the option request', () => {
     const server = await serve(
       {
         host: '127.0.0.1',
-        request: request as never,
+        request,
         report: (error) => void reported.push(String(error)),
       },
       () => {},
