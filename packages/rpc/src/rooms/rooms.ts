@@ -89,7 +89,7 @@ const TIMEOUT_MS = 30_000;
 
 /** What Rooms has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
-// oxlint-disable-next-line no-unused-vars -- as the class
+// oxlint-disable-next-line no-unused-vars, typescript/no-unsafe-declaration-merging -- as the class
 export interface Rooms<S extends Definitions, T extends RoomSchemas>
   extends Habits<typeof ROOMS_HABITS> {}
 
