@@ -17,9 +17,10 @@ export {
   type AuthOf,
   admit,
   decisionOf,
-  mistakenAnswer,
   type RefuseOptions,
+  type ResponseRefusal,
   refuse,
+  verdictOf,
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { joinFor } from './join.ts';

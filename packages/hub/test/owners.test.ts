@@ -172,7 +172,7 @@ describe('the counters of a node', () => {
 describe('17 a listener of a contract', () => {
   it('is a TypeError at `on` when it is not called', () => {
     const chat = contract({ server: {}, client: {} });
-    expect(() => new Hub().on('message', chat.listener as never)).toThrow(
+    expect(() => new Hub().on('message', Reflect.get(chat, 'listener') as never)).toThrow(
       new TypeError('hub.on: listener is not called; write listener(handlers)'),
     );
   });

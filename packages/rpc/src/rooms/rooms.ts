@@ -98,7 +98,6 @@ export interface Rooms<S extends Definitions, T extends RoomSchemas>
  * creates it.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
