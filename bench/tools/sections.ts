@@ -169,16 +169,17 @@ function figure(value: Value | undefined): string {
   return number(medianOf(value) ?? Number.NaN);
 }
 
-/** The chart, with its Node and a link to the tables. */
+/** The chart, with its Node, the commit that was measured, and a link to the tables. */
 function chart(document: Recorded, folder: string, set: ResultSet): string[] {
   const table = chartedTable(document);
   if (table === undefined) return [];
-  const { scenario } = document.head;
+  const { scenario, commit, date } = document.head;
+  const origin = commit === undefined ? '' : ` at ${commit}, of ${date.slice(0, 10)}`;
   const picture = `${relative(folder, CHARTS)}/${chartName(scenario)}`;
   const tables = `${relative(folder, resultsPage(set.name))}#${scenario}`;
   return [
     `![${table.title}: ${table.unit}](${picture})`,
-    `Measured on ${nodeOf(set)}: [all tables of ${scenario}](${tables}).`,
+    `Measured on ${nodeOf(set)}${origin}: [all tables of ${scenario}](${tables}).`,
   ];
 }
 

@@ -100,6 +100,9 @@ const NOES: readonly (readonly [string, unknown])[] = [
   ['Headers', new Headers()],
   ['a Request', new Request('http://example.org')],
   ['a Response of 200', new Response('yes')],
+  ['a Response of 403', new Response('no', { status: 403 })],
+  ['a Response of a redirect', Response.redirect('http://example.org/login', 302)],
+  ['{ refuse: a Response of 200 }', { refuse: new Response('yes') }],
   ['an Error', failed],
   ['a TypeError', new TypeError('no')],
   ['an Error of another realm', { message: 'no', stack: 'Error: no' }],
@@ -197,7 +200,11 @@ describe.each(Object.entries(SERVERS))('N1 authenticate of %s', (_, start) => {
         result = value;
         expect([name, await statusOf(url)]).toEqual([name, 401]);
       }
-      for (const no of [{ refuse: 403 }, refuse(403), new Response('no', { status: 403 })]) {
+      for (const no of [
+        { refuse: 403 },
+        refuse(403),
+        refuse(new Response('no', { status: 403 })),
+      ]) {
         result = no;
         expect(await statusOf(url)).toBe(403);
       }
@@ -463,6 +470,30 @@ describe('N1 director of a proxy', () => {
   });
 });
 
+describe('N1 refuse(response)', () => {
+  it.each(Object.entries(SERVERS))('keeps status and headers: %s', async (_, start) => {
+    let result: unknown;
+    const reports: unknown[] = [];
+    const url = await start((() => result) as Authenticate, (error) => void reports.push(error));
+    const headers = { 'X-Who': 'login' };
+    for (const status of [301, 302, 401, 403, 429, 503, 599]) {
+      result = refuse(new Response('no', { status, headers }));
+      await expect(dial(url)).rejects.toMatchObject({ status, headers: { 'x-who': 'login' } });
+    }
+    expect(reports).toEqual([]);
+    result = new Response('no', { status: 403 });
+    expect([await statusOf(url), String(reports)]).toEqual([
+      500,
+      'TypeError: authenticate: expected true, false or a result of admit, got Response; write refuse(response) to refuse with it',
+    ]);
+  });
+
+  it('takes no options', () => {
+    const parts = [new Response('no'), { body: 'no' }];
+    expect(() => Reflect.apply(refuse, undefined, parts)).toThrow(/refuse: unknown option body/);
+  });
+});
+
 describe('N1 the type of authenticate', () => {
   it('lets compile what decides, and nothing else', () => {
     const user = (): { readonly name: string } | undefined => undefined;
@@ -478,6 +509,11 @@ describe('N1 the type of authenticate', () => {
         () => {},
       );
       void serve({ authenticate: () => ({ refuse: 403 }) }, () => {});
+      void serve({ authenticate: async () => refuse(await fetch('http://a')) }, () => {});
+      // @ts-expect-error: a Response
+      void serve({ authenticate: () => new Response('no', { status: 403 }) }, () => {});
+      // @ts-expect-error: options beside a Response
+      refuse(new Response('no'), { body: 'no' });
       void serve(
         {
           authenticate: async () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { createServer, type ServerHttp2Stream } from 'node:http2';
+import type { RequestListener } from 'node:http';
+import { connect, createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { dial } from '@ws/node-client';
 import { type Conn, serve } from '@ws/node-server';
@@ -72,5 +73,25 @@ describe.each(Object.entries(USERS))('EA1 RST_STREAM to a client that %s', (_, u
     await turn();
     stream.close(code);
     expect(await conn.closed).toMatchObject({ code: 1006 });
+  });
+});
+
+describe.each(['write', 'end'] as const)('EA1 RST_STREAM to a page that waits in %s', (write) => {
+  it.each(CODES)('with code %i closes its response at once', async (code) => {
+    let closed!: () => void;
+    const closing = new Promise<void>((resolve) => (closed = resolve));
+    const request: RequestListener = (_req, res) => {
+      res.on('close', closed);
+      res[write](new Uint8Array(LARGE));
+    };
+    const server = await serve({ host, http2: 'clear', request }, () => {});
+    whenOver(() => server.close({ timeout: 1 }));
+    const session = connect(`http://${host}:${(server.http.address() as AddressInfo).port}`);
+    whenOver(() => session.destroy());
+    const stream = session.request({ ':path': '/' });
+    stream.on('error', () => {});
+    await once(stream, 'response');
+    stream.close(code);
+    await closing;
   });
 });

@@ -15,7 +15,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Conn } from '@ws/conn';
 import { upgrade } from '@ws/fetch';
 import { serveFetch } from '@ws/fetch/node';
-import { type ServerStats, serve, Upgrader } from '@ws/node-server';
+import { refuse, type ServerStats, serve, Upgrader } from '@ws/node-server';
 import { serveRaw } from '@ws/node-server/raw';
 import { createProxy } from '@ws/proxy';
 import { frameBytes, headerBlock, WEBSOCKET_REQUEST } from '../kit/http2-peer.ts';
@@ -54,7 +54,7 @@ const OPTIONS = {
   authenticate: (req: AnyRequest) => {
     const path = req.url ?? req.target ?? '';
     if (path.endsWith('/login')) return NEVER;
-    if (path.endsWith('/body')) return new Response(new ReadableStream(), { status: 403 });
+    if (path.endsWith('/body')) return refuse(new Response(new ReadableStream(), { status: 403 }));
     return !path.endsWith('/hook');
   },
 } as const;

@@ -61,12 +61,13 @@ function sizes(root: string): string {
   ].map((name) => sizeOf(page, name));
   const server = /^\| a server: .* \| \| (\d+) \|$/m.exec(page)?.[1];
   const { sizes } = readJSON(root, 'docs/records.json') as Records;
-  const rivals = Object.entries(sizes?.bytes ?? {}).map(
-    ([name, bytes]) => `${name} ${Math.round(bytes / 1000)} kB`,
-  );
+  const rivals = (bytes: Readonly<Record<string, number>> = {}): string =>
+    Object.entries(bytes)
+      .map(([name, size]) => `${name} ${Math.round(size / 1000)} kB`)
+      .join(', ');
   return (
     `A page loads, gzipped: \`dial\` ${dial} kB, \`ReconnectingConn\` ${live} kB, rooms and calls ${rooms} kB; ` +
-    `${rivals.join(', ')}.\nA server installs ${count(Number(server))} kB. [Sizes](docs/maintainers/sizes.md)\n`
+    `${rivals(sizes?.bytes)}.\nA server installs ${count(Number(server))} kB, ${rivals(sizes?.installed)}. [Sizes](docs/maintainers/sizes.md)\n`
   );
 }
 

@@ -13,11 +13,13 @@ export interface TestRun {
   readonly busy: boolean;
 }
 
-/** Sizes of the clients of other projects, minified and gzipped. */
+/** Sizes of other projects. */
 export interface RivalSizes {
   readonly made: Made;
-  /** Bytes by name and version: `socket.io-client 4.8.4`. */
+  /** Bytes of the clients, minified and gzipped, by name and version: `socket.io-client 4.8.4`. */
   readonly bytes: Readonly<Record<string, number>>;
+  /** Bytes of the installed files of a server. */
+  readonly installed: Readonly<Record<string, number>>;
 }
 
 /** The content of docs/records.json. */

@@ -1,7 +1,7 @@
 // Parts of `pnpm record` that no other tool has: `tests` runs the test command and keeps its count and its time; `sizes`
-// bundles the clients of other projects; `--quiet` says that nothing else runs on the machine.
+// bundles the clients of other projects, and installs a server; `--quiet` says that nothing else runs on the machine.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,6 +26,8 @@ const RIVALS: Readonly<Record<string, string>> = {
   'centrifuge@5.8.0': `import { Centrifuge } from 'centrifuge'; new Centrifuge('/').newSubscription('a').subscribe();`,
 };
 
+const RIVAL_SERVER = 'ws@8.23.0';
+
 const made: Made = {
   date: new Date().toISOString().slice(0, 'yyyy-mm-dd'.length),
   commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
@@ -49,7 +51,14 @@ function tests(busy: boolean): TestRun {
 function sizes(): RivalSizes {
   const folder = mkdtempSync(join(tmpdir(), 'sizes-'));
   writeFileSync(join(folder, 'package.json'), '{}');
-  const npm = ['install', '--silent', '--no-audit', '--no-fund', ...Object.keys(RIVALS)];
+  const npm = [
+    'install',
+    '--silent',
+    '--no-audit',
+    '--no-fund',
+    ...Object.keys(RIVALS),
+    RIVAL_SERVER,
+  ];
   execFileSync('npm', npm, { cwd: folder, stdio: 'inherit', shell: process.platform === 'win32' });
   const bytes = Object.entries(RIVALS).map(([name, contents]) => {
     const { outputFiles } = buildSync({
@@ -63,8 +72,19 @@ function sizes(): RivalSizes {
     const { length } = gzipSync(outputFiles[0]!.contents, { level: 9 });
     return [name.replace('@', ' '), length] as const;
   });
+  const [server = ''] = RIVAL_SERVER.split('@');
+  const installed = {
+    [RIVAL_SERVER.replace('@', ' ')]: bytesOf(join(folder, 'node_modules', server)),
+  };
   rmSync(folder, { recursive: true });
-  return { made, bytes: Object.fromEntries(bytes) };
+  return { made, bytes: Object.fromEntries(bytes), installed };
+}
+
+/** The bytes of all files in a folder. */
+function bytesOf(folder: string): number {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const stats = files.map((file) => statSync(join(folder, file)));
+  return stats.reduce((sum, stat) => sum + (stat.isFile() ? stat.size : 0), 0);
 }
 
 const [part, option] = process.argv.slice(2);

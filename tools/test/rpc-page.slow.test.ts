@@ -96,13 +96,14 @@ describe.skipIf(!built)('docs/rpc.md', () => {
       absWorkingDir: folder,
       entryPoints: [name],
       bundle: true,
+      minify: true,
       format: 'esm',
       outfile: 'page.js',
     });
   }
 
   it.skipIf(lacksChromium())('has a page that asks the server and shows the answer', async () => {
-    expect(page).toContain('npx esbuild page.ts --bundle --format=esm --outfile=page.js');
+    expect(page).toContain('npx esbuild page.ts --bundle --minify --format=esm --outfile=page.js');
     bundle('page.ts');
     await run('server.ts', 'ws://');
     const browser = await launchHeadlessShell();

@@ -1,8 +1,6 @@
 import type { BrowserConn } from './browser-conn.ts';
 import type { AliveOptions, AlivePlan } from './dial-options.ts';
 
-/** Close codes that refuse no message: a normal end, a restart, too much load, an ended login. */
-const OTHER_CODES: readonly number[] = [1000, 1001, 1005, 1012, 1013, 4401];
 /** The longest time in ms from a question to the next message, after such ends. */
 const LONGEST_TIMEOUT = 60_000;
 
@@ -55,7 +53,7 @@ export class AliveSetting {
         this.#timeout = Math.min(this.#timeout * 2, longest);
       },
       closed: (code) => {
-        const isSame = code !== undefined && code === lastCode && !OTHER_CODES.includes(code);
+        const isSame = code !== undefined && code === lastCode;
         lastCode = code;
         if (isReported || !isSame) return;
         isReported = true;

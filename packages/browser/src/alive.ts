@@ -15,6 +15,8 @@ const LATE_MS = 1_000;
 const MAX_SYSTEM_MS = 60_000;
 /** The longest time in ms that a question waits for the answers to earlier requests. */
 const MAX_WAIT_MS = 300_000;
+/** Close codes that refuse no message: a normal end, a restart, too much load, an ended login. */
+const OTHER_CODES: readonly number[] = [1000, 1001, 1005, 1012, 1013, 4401];
 
 /** As {@link AlivePlan}, for one connection. */
 type ConnPlan = Omit<AlivePlan, 'waits'> & { readonly waits: () => boolean };
@@ -67,9 +69,14 @@ export class Alive {
     this.#checkIn(plan.after);
   }
 
-  /** Why the peer may have ended the connection, if a question has no answer; else empty. */
-  get note(): string {
-    return this.#isAsked ? this.#plan.note : '';
+  /** Why the peer may have ended the connection with `code`, if that may refuse a question; else empty. */
+  noteOf(code: number): string {
+    return this.#mayRefuse(code) ? this.#plan.note : '';
+  }
+
+  /** A close may only cross a question: a peer that has answered one refuses none. */
+  #mayRefuse(code: number): boolean {
+    return this.#isAsked && !this.#wasAnswered && !OTHER_CODES.includes(code);
   }
 
   /** Sends a question that has no deadline: its answer shows how the peer answers. */
@@ -82,7 +89,7 @@ export class Alive {
     this.#removeWake();
     clearTimeout(this.#timer);
     if (this.#isLost) this.#plan.lost?.();
-    else this.#plan.closed?.(wasClean && this.#isAsked && !this.#wasAnswered ? code : undefined);
+    else this.#plan.closed?.(wasClean && this.#mayRefuse(code) ? code : undefined);
   }
 
   /** Called when a message has arrived. Returns whether it is an answer, which readers do not get. */

@@ -52,8 +52,8 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   }
 
   /** @internal */
-  protected override get endNote(): string {
-    return this.#alive?.note ?? '';
+  protected override endNoteOf(code: number): string {
+    return this.#alive?.noteOf(code) ?? '';
   }
 
   /** Always `client`. */

@@ -112,13 +112,16 @@ function dialPlan(
   setting: AliveSetting,
   refused: (error: Error) => void,
 ): Pick<LivePlan<BrowserConn>, 'dial' | 'extraDelay' | 'handshakeTimeout'> {
-  // A copy of the URL, which the caller may change later.
+  // Copies of the URL and of the subprotocols, which the caller may change later.
   const fixed = typeof url === 'function' ? '' : targetOf(url).href;
-  const { handshakeTimeout, alive } = checkDialOptions(options);
+  const { handshakeTimeout, alive, subprotocols } = checkDialOptions(options);
   setting.set(alive, refused);
-  const ofDial: DialOptions = Object.fromEntries(
-    DIAL_OPTION_NAMES.map((name) => [name, options[name as keyof ReconnectingOptions]]),
-  );
+  const ofDial: DialOptions = {
+    ...Object.fromEntries(
+      DIAL_OPTION_NAMES.map((name) => [name, options[name as keyof ReconnectingOptions]]),
+    ),
+    subprotocols,
+  };
   const urlFailures = new WeakSet();
   const failed = (error: unknown): never => {
     const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');

@@ -508,7 +508,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#stopListening();
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
-    const end = new CloseError(code, reason, this.#noteOf(isOrderly));
+    const end = new CloseError(code, reason, this.#noteOf(code, isOrderly));
     if (this.#cause !== undefined) end.cause = this.#cause;
     const failure = this.#failure ?? (isClean ? undefined : { error: end, code });
     this.#reads.stop(failure?.error ?? end, isBreak);
@@ -522,13 +522,13 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     });
   }
 
-  #noteOf(isOrderly: boolean): string {
-    const note = this.#hasClosed ? '' : this.endNote;
+  #noteOf(code: number, isOrderly: boolean): string {
+    const note = this.#hasClosed ? '' : this.endNoteOf(code);
     return note === '' && !isOrderly ? this.#settings.note : note;
   }
 
-  /** @internal Why the peer may have ended the connection. */
-  protected get endNote(): string {
+  /** @internal Why the peer may have ended the connection with `code`. */
+  protected endNoteOf(_code: number): string {
     return '';
   }
 

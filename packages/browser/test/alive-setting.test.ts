@@ -332,44 +332,6 @@ async function close(live: ReconnectingConn, sockets: FakeWebSocket[]): Promise<
   await closing;
 }
 
-describe('P2 a close that crosses a question', () => {
-  const QUIET = [1000, 1001, 1005, 1012, 1013, 4401];
-
-  /** Each connection of a page ends with the next code, after its first question. Returns the reports. */
-  async function ends(codes: readonly number[], answered = false): Promise<string[]> {
-    const reports: string[] = [];
-    const report = (error: unknown): void => void reports.push(String(error));
-    const { live, sockets, open } = started({ report });
-    const peer = jobs.connect(live, {});
-    for (const [i, code] of codes.entries()) {
-      const socket = await open(i);
-      peer.report(i).catch(() => {});
-      expect(socket.sent[0]).toBe(QUESTION);
-      if (answered) socket.message('{"jsonrpc":"2.0","id":"$/alive","result":null}');
-      socket.end(code, '', true);
-      await pass(1);
-    }
-    await close(live, sockets);
-    return reports;
-  }
-
-  it.each([...QUIET, 1002, 1003, 1011, 4000])('is no report once: %i', async (code) => {
-    expect(await ends([code])).toEqual([]);
-    expect(await ends([code, 1006, code])).toEqual([]);
-    expect(await ends([code, 1001, code])).toEqual([]);
-  });
-
-  it.each(QUIET)('is no report on each connection: %i', async (code) => {
-    expect(await ends([code, code, code])).toEqual([]);
-  });
-
-  it.each([1002, 1003, 1011, 4000])('is one report on two in a row: %i', async (code) => {
-    const text = `the peer closed with ${code} after the question`;
-    expect(await ends([code, code, code, code])).toEqual([expect.stringContaining(text)]);
-    expect(await ends([code, code], true)).toEqual([]);
-  });
-});
-
 describe('the timeout of alive', () => {
   it('doubles after an end, so that a message of 64 s arrives', async () => {
     const { live, sockets, open, close } = started();

@@ -4,6 +4,7 @@ export type {
   EndpointCloseInfo,
   EndpointData,
   EndpointEvent,
+  EndpointListener,
   EndpointOptions,
 } from './endpoint/standalone/endpoint.ts';
 export { Endpoint, FrameEncoder } from './endpoint/standalone/on-demand.ts';

@@ -1,3 +1,5 @@
+import { callRelease } from './memory/slab.ts';
+
 /** Fills released memory and the guards around leased memory. */
 const POISON = 0xdb;
 /** Size in bytes of a guard, before and after leased memory. No write may change it. */
@@ -41,6 +43,27 @@ export function poolGuard(what: string, debug: boolean = debugging): PoolGuard |
 /** Whether {@link debugPools} was called. */
 export function poolsAreDebugged(): boolean {
   return debugging;
+}
+
+/**
+ * Returns `release` for one call: a second call has no effect. When {@link debugPools} was called it
+ * throws.
+ *
+ * @param what - Name of the memory in the error.
+ */
+export function once(release: () => unknown, what: string): () => void {
+  let due: (() => unknown) | undefined = release;
+  return () => {
+    const call = due;
+    due = undefined;
+    if (call !== undefined) callRelease(call);
+    else if (debugging) throw releasedTwice(what);
+  };
+}
+
+/** The error of a second release. */
+export function releasedTwice(what: string, cause?: Error): Error {
+  return new Error(`${what} released twice`, { cause });
 }
 
 /** Records which pieces of memory are leased, and checks the others. See {@link poolGuard}. */
@@ -107,7 +130,7 @@ export class PoolGuard {
   releasedTwice(bytes: Uint8Array): Error {
     const cause = this.#releases.get(bytes);
     if (cause === undefined) return new Error(`this ${this.#what} is not leased from this pool`);
-    return new Error(`${this.#what} released twice`, { cause });
+    return releasedTwice(this.#what, cause);
   }
 
   #checkGuards(around: Uint8Array, bytes: Uint8Array): void {

@@ -168,8 +168,13 @@ function succeeds(call: () => unknown): boolean {
  * queries of databases.
  */
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  const isObject = typeof value === 'object' || typeof value === 'function';
-  return isObject && typeof (value as { then?: unknown } | null)?.then === 'function';
+  if (typeof value !== 'object' && typeof value !== 'function') return false;
+  try {
+    return typeof (value as { then?: unknown } | null)?.then === 'function';
+  } catch {
+    // A getter of the object, or a trap of a Proxy.
+    return false;
+  }
 }
 
 /**

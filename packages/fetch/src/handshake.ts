@@ -165,9 +165,9 @@ async function ask(
   clientSignal?.addEventListener('abort', leave);
   const ms = plan.handshakeTimeout;
   let cancel!: () => void;
-  const late = new Promise<Response>((resolve) => {
+  const late = new Promise<Refusal>((resolve) => {
     cancel = after(ms, () => {
-      resolve(refuse(503, 'handshake timed out'));
+      resolve({ refuse: 503, body: 'handshake timed out' });
       controller.abort(new Error(`handshake timed out after ${ms} ms (option handshakeTimeout)`));
     });
   });
@@ -198,7 +198,7 @@ function readAuth(result: unknown, canExpire: boolean): Admission<unknown> | Res
   }
   if (kind(decision) === 'Response') {
     // Below 300, it would look like an upgrade.
-    whole('authenticate: status of the Response', (decision as Response).status, 300, 599);
+    whole('authenticate: refuse: status of the Response', (decision as Response).status, 300, 599);
     return decision as Response;
   }
   const { refuse: given, headers, body = 'refused' } = decision as Refusal;

@@ -1,7 +1,14 @@
 import { type BrowserConnBounds, checkConnOptions } from '@ws/browser/internal';
 import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { Conn, ConnLike, ReportContext } from '@ws/conn';
-import { type Admission, badType, bound, checkNames, type optionHint } from '@ws/conn/internal';
+import {
+  type Admission,
+  badType,
+  bound,
+  checkNames,
+  type optionHint,
+  type ResponseRefusal,
+} from '@ws/conn/internal';
 
 /**
  * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
@@ -56,7 +63,7 @@ export type AdmitOrRefuse =
   | undefined
   | Admission<unknown>
   | Refusal
-  | Readonly<{ status: number; bodyUsed: boolean }>;
+  | ResponseRefusal;
 
 /** The second argument of `report`. */
 export interface FetchReportContext extends ReportContext {
@@ -76,8 +83,8 @@ export interface UpgradeOptions<Result extends AdmitOrRefuse = true> {
   readonly server?: unknown;
   /**
    * Decides who may connect; may be async. Only `true` and the result of `admit` admit: the data of
-   * `admit` becomes `auth`. `false`, null and undefined refuse with 401, a {@link Refusal} and a Response
-   * of 300 to 599, of any class, with their own status. An error refuses with 500 and goes to `report`,
+   * `admit` becomes `auth`. `false`, null and undefined refuse with 401, a {@link Refusal}, as of
+   * `refuse`, with its own status, `refuse(response)` with that Response. An error refuses with 500 and goes to `report`,
    * unless it has `expose: true` and a `status` from 400 to 499. Everything else is a mistake: 500, and
    * a report.
    *

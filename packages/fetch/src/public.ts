@@ -25,6 +25,7 @@ export {
   type AuthOf,
   admit,
   type RefuseOptions,
+  type ResponseRefusal,
   refuse,
 } from '@ws/conn/internal';
 export type { HonoContext, HonoEvents, HonoSocket, UpgradeWebSocket } from './hono.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { type AdmitOrRefuse, type UpgradeOptions, upgrade } from '@ws/fetch';
+import { type AdmitOrRefuse, refuse, type UpgradeOptions, upgrade } from '@ws/fetch';
 import { dial } from '@ws/node-client';
 import { admit } from '@ws/node-server';
 import { Response as UndiciResponse } from 'undici';
@@ -22,11 +22,16 @@ const REFUSALS: [string, (status: number) => unknown][] = [
 
 /** Objects that are meant to refuse, and others that cannot be sent. */
 const MISTAKES: [string, () => unknown][] = [
-  ['a Response of 200 of undici', () => new UndiciResponse('yes')],
-  ['a Response of 204 of a ponyfill', () => new OldResponse(null, 204)],
-  ['a Response of 600', () => new OldResponse('no', 600)],
-  ['a Response without a status', () => new OldResponse('no', undefined as never)],
-  ['a Response whose status is a text', () => new OldResponse('no', '401' as never)],
+  ['a Response of 200 of undici', () => ({ refuse: new UndiciResponse('yes') })],
+  ['a Response of 200 of undici, bare', () => new UndiciResponse('yes')],
+  ['a Response of 204 of a ponyfill', () => ({ refuse: new OldResponse(null, 204) })],
+  ['a Response of 204 of a ponyfill, bare', () => new OldResponse(null, 204)],
+  ['a Response of 600', () => ({ refuse: new OldResponse('no', 600) })],
+  ['a Response of 600, bare', () => new OldResponse('no', 600)],
+  ['a Response without a status', () => ({ refuse: new OldResponse('no', undefined as never) })],
+  ['a Response without a status, bare', () => new OldResponse('no', undefined as never)],
+  ['a Response whose status is a text', () => ({ refuse: new OldResponse('no', '401' as never) })],
+  ['a Response whose status is a text, bare', () => new OldResponse('no', '401' as never)],
   ['{ status: 401 }', () => ({ status: 401 })],
   ['{ status: 302, url }', () => ({ status: 302, url: '/login' })],
   ['{ status: 599 }', () => ({ status: 599 })],
@@ -55,10 +60,10 @@ async function answerTo(authenticate: Authenticate): Promise<{
   return { response, reports };
 }
 
-describe('a Response from authenticate', () => {
+describe('refuse(response) in authenticate', () => {
   describe.each(REFUSALS)('of %s', (_, make) => {
     it.each([300, 302, 401, 403, 503, 599])('refuses with %i', async (status) => {
-      const { response, reports } = await answerTo(async () => make(status) as never);
+      const { response, reports } = await answerTo(async () => refuse(make(status) as Response));
       expect(response).toBeInstanceOf(Response);
       expect([response.status, response.headers.get('x-who')]).toEqual([status, 'login']);
       expect([await response.text(), reports]).toEqual(['no', []]);
@@ -66,8 +71,19 @@ describe('a Response from authenticate', () => {
   });
 
   it('refuses with 304, which has no body', async () => {
-    const { response } = await answerTo(() => new OldResponse('', 304) as never);
+    const { response } = await answerTo(() => refuse(new OldResponse('', 304) as never));
     expect([response.status, response.body]).toEqual([304, null]);
+  });
+});
+
+describe('N1 authenticate that does not settle', () => {
+  it('refuses with 503', async () => {
+    const response = await upgradeOnDeno(
+      new Request('http://example.org/', { headers: FIELDS }),
+      { authenticate: () => new Promise<never>(() => {}), handshakeTimeout: 1 },
+      () => expect.unreachable('it was upgraded'),
+    );
+    expect([response.status, await response.text()]).toEqual([503, 'handshake timed out\n']);
   });
 });
 
@@ -77,7 +93,7 @@ describe('a mistake in authenticate', () => {
     expect([response.status, reports.length]).toEqual([500, 1]);
   });
 
-  it.each(MISTAKES.slice(5, 13))('names the cure for %s', async (_, make) => {
+  it.each(MISTAKES.slice(10, 18))('names the cure for %s', async (_, make) => {
     const { reports } = await answerTo(make as () => never);
     expect(reports[0]?.message).toContain('write admit(value)');
   });
@@ -105,7 +121,7 @@ describe('a Response that fetch of another server has returned', () => {
     const login = await loginService();
     const authenticate: Authenticate = async () => {
       const response = await fetch(login);
-      return response.ok ? admit({ user: 'ada' }) : response;
+      return response.ok ? admit({ user: 'ada' }) : refuse(response);
     };
     const error = await refusal(await serve((from) => upgrade(from, { authenticate }, () => {})));
     expect([error.status, String(error.body)]).toEqual([401, 'who are you?']);
@@ -189,7 +205,11 @@ describe('a class that has replaced the global Response', () => {
   it('does not admit a client whose login service has refused', async () => {
     const Before = replace();
     const url = await serve((from) =>
-      upgrade(from, { authenticate: async () => new Before('no', { status: 401 }) }, () => {}),
+      upgrade(
+        from,
+        { authenticate: async () => refuse(new Before('no', { status: 401 })) },
+        () => {},
+      ),
     );
     expect((await refusal(url)).status).toBe(401);
   });

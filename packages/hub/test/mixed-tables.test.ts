@@ -63,7 +63,7 @@ describe('B9 a room that has history on this node and none on another', () => {
     const [one, two] = [start(), start()];
     const errors: unknown[] = [];
     for (const { hub } of [one, two]) hub.on('error', (_, error) => void errors.push(error));
-    enter(two.hub as never, 'r');
+    enter(two.hub, 'r');
     await turns();
     await one.emit('r', chat.client.said, { n: 1 });
     await turns();

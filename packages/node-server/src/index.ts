@@ -67,6 +67,7 @@ export {
   type AdmitOptions,
   admit,
   type RefuseOptions,
+  type ResponseRefusal,
   refuse,
 } from '@ws/conn/internal';
 export {

@@ -67,9 +67,8 @@ export interface UpgraderOptions<Result extends AdmitOrRefuse = undefined, Req =
   readonly allowedHosts?: readonly string[] | undefined;
   /**
    * Decides who may connect; may be async. Only `true` and the result of `admit` admit: the data of
-   * `admit` becomes the handler's `auth`. `false`, null and undefined refuse with 401. A `Refusal`
-   * refuses, and so does a Response of 300 to 599 of any class, with its headers and the first 64 KiB
-   * of its body as text. An Error refuses with 500 and goes to `report`, whether it is thrown or
+   * `admit` becomes the handler's `auth`. `false`, null and undefined refuse with 401. A `Refusal`, as
+   * of `refuse`, refuses with its own answer, `refuse(response)` with that of a Response. An Error refuses with 500 and goes to `report`, whether it is thrown or
    * returned. An Error with `expose: true` and a `status` from 400 to 499, as http-errors creates it,
    * refuses with that status instead, and its message is the body. Any other result is a mistake: 500
    * and a report.

@@ -9,7 +9,7 @@ import {
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
-import { type Admission, deflateLimits, isThenable, mistakenAnswer } from '@ws/conn/internal';
+import { type Admission, deflateLimits, isThenable, verdictOf } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import { assertOpen, disconnectError, forgetTaken } from './client-socket.ts';
@@ -258,11 +258,11 @@ export class UpgradeRequest {
 
   #originChecked(allowed: unknown): Agreement {
     const { plan, req, route } = this;
-    if (allowed === true) return this.#authenticate();
+    const verdict = verdictOf('checkOrigin', allowed);
+    if (verdict === true) return this.#authenticate();
     if (allowed === undefined) plan.reporter.nothingReturned('checkOrigin', req, route);
-    const mistake = mistakenAnswer('checkOrigin', allowed);
-    if (mistake !== undefined) {
-      plan.reporter.failed(mistake, { where: 'checkOrigin', request: req, route, status: 403 });
+    if (verdict !== false) {
+      plan.reporter.failed(verdict, { where: 'checkOrigin', request: req, route, status: 403 });
     }
     throw plan.origins.refusal(this.facts);
   }
@@ -294,7 +294,7 @@ export class UpgradeRequest {
     return this.#addHeaders(headers);
   }
 
-  /** @throws (rejects with) the error for a Response that `authenticate` has returned. */
+  /** @throws (rejects with) the refusal of `refuse(response)`. */
   async #refuseBy(response: AnyResponse): Promise<never> {
     const waits = this.acquireWaits();
     const refusal = await responseRefusal(response, (work) => waits.wait(work));

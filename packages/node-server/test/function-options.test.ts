@@ -107,7 +107,7 @@ const NONSENSE: Readonly<Record<string, Fn>> = {
 /** Options that take no function, or a function that is not called for a request. */
 const OTHERS = new Set(
   [
-    'port host socketPath listen tls http2 server allowedOrigins allowedHosts sameHost handshakeTimeout',
+    'port host socketPath replaceStale listen tls http2 server allowedOrigins allowedHosts sameHost handshakeTimeout',
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat writeBufferSize',

@@ -11,21 +11,22 @@ const MAX_REFUSALS = 1024 * 1024;
 export class Answers {
   readonly #carrier: Carrier;
   readonly #onSent: () => void;
-  /** Characters of the refusals that the peer has not read. */
+  /** Characters of the refusals, and of the answers dropped by a hub, that the peer has not read. */
   #refusals = 0;
   /** The peer must get the answer, because its call may have no timeout. */
   readonly #dropped: Dropped = (error, text) => {
-    this.#carrier.reportRarely('unsent', () => error);
-    void this.#carrier.sendSurely(this.#carrier.connection, text);
+    const carrier = this.#carrier;
+    carrier.reportRarely('unsent', () => error);
+    this.#countUntil(carrier.sendSurely(carrier.connection, text, this.#dropped), text);
   };
 
-  /** @param onSent - Called when a refusal that had to wait was sent. */
+  /** @param onSent - Called when a refusal, or a dropped answer, that had to wait was sent. */
   constructor(carrier: Carrier, onSent: () => void) {
     this.#carrier = carrier;
     this.#onSent = onSent;
   }
 
-  /** Whether the refusals are at their bound, because the peer sends requests but does not read. */
+  /** Whether these are at their bound, because the peer sends requests but does not read. */
   get isOverfull(): boolean {
     return this.#refusals >= MAX_REFUSALS;
   }
@@ -33,9 +34,13 @@ export class Answers {
   /** Sends an answer without a handler: a refusal, or the answer to `$/alive`. Both count as refusals. */
   sendAtOnce(connection: ConnLike | undefined, text: string): void {
     const sending = this.send(connection, text);
-    if (sending === RESOLVED) return;
+    if (sending !== RESOLVED) this.#countUntil(sending, text);
+  }
+
+  /** @param sent - Never rejects. */
+  #countUntil(sent: Promise<unknown>, text: string): void {
     this.#refusals += text.length;
-    void sending.then(() => {
+    void sent.then(() => {
       this.#refusals -= text.length;
       this.#onSent();
     });

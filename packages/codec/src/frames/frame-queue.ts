@@ -1,9 +1,10 @@
+import { lengthOf, viewOf } from '../byte-facts.ts';
 import { copyRange } from '../masking/copy.ts';
 import { swap, xorWith } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
-import type { Batch } from './batch.ts';
+import { Arena, Batch } from './batch.ts';
 import type { FrameCoding, FrameSlab } from './frame-slab.ts';
 import { LONGEST_PIECE, pieceOf, writePiece } from './frame-writer.ts';
 import { headerSize, writeHeader, writeMaskKey } from './header.ts';
@@ -11,6 +12,12 @@ import { MASK } from './rules.ts';
 
 /** Largest payload in bytes that is written to the slab: there is room for its header. */
 export const SLAB_PAYLOAD: number = LARGEST_SLAB - HEADROOM;
+
+/**
+ * The batch of a queue that has lost bytes of the stream. Each method that adds or takes frames looks
+ * at the batch first, so a queue that is whole pays nothing for the check.
+ */
+const LOST = /* @__PURE__ */ new Batch(/* @__PURE__ */ new Arena(0), 0, 0);
 
 /** Whether frames may be added to a segment. */
 const GROWS = true;
@@ -245,6 +252,7 @@ export class FrameQueue {
    * @throws the error of the pool. The batch stays unchanged.
    */
   #copyBatch(batch: Batch): void {
+    this.checkWhole();
     const { arena, start, end, size } = batch;
     if (size > SLAB_PAYLOAD) return this.#batchToSegment(batch);
     const out = this.slab.reserve(this, this.coding, size);
@@ -345,6 +353,47 @@ export class FrameQueue {
     return copy;
   }
 
+  /** Whether bytes of the stream were lost: see {@link lose}. */
+  get lost(): boolean {
+    return this.batch === LOST;
+  }
+
+  /** @throws Error after {@link lose}. */
+  checkWhole(): void {
+    if (this.lost) throw new Error('a chunk was lost: end the transport');
+  }
+
+  /**
+   * The transport did not get bytes that were removed: whatever follows would be wrong. Drops all
+   * frames, and accepts none until {@link discard}.
+   */
+  lose(): void {
+    try {
+      this.discard();
+    } catch {
+      // The caller reports the error that lost the bytes.
+    }
+    this.batch = LOST;
+  }
+
+  /** Moves the frames out of pooled and of referenced memory. A missing payload loses them. */
+  own(): void {
+    if (this.bytes === 0) return;
+    const all = new Uint8Array(this.bytes);
+    let at = 0;
+    for (let segment = this.take(); segment !== undefined; segment = this.take()) {
+      try {
+        all.set(viewOfSegment(segment), at);
+        at += segment.end - segment.start;
+        callRelease(segment.release ?? noRelease);
+      } catch {
+        // The transport is over, so nothing but the order of the bytes matters.
+      }
+    }
+    if (at < all.length) this.lose();
+    else this.#append(all, 0, at, true, undefined);
+  }
+
   /** Removes the first segment, which the transport gets. */
   shift(): Segment {
     const segment = this.first!;
@@ -378,6 +427,7 @@ export class FrameQueue {
    * @throws The first error of a release function, after all of them were called.
    */
   discard(): void {
+    if (this.lost) this.batch = undefined;
     const dropped: Segment[] = [];
     for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) dropped.push(chunk);
     let failure: { error: unknown } | undefined;
@@ -390,6 +440,19 @@ export class FrameQueue {
     }
     if (failure !== undefined) throw failure.error;
   }
+}
+
+/**
+ * Returns a view of the bytes of a segment.
+ *
+ * @throws TypeError for a referenced payload without its bytes.
+ */
+export function viewOfSegment({ bytes, start, end }: Segment): Uint8Array {
+  if (lengthOf(bytes) < end) {
+    throw new TypeError('a payload was detached or has shrunk before it was written');
+  }
+  // Not `subarray`: of a Buffer it creates a Buffer.
+  return viewOf(bytes, start, end);
 }
 
 function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {

@@ -1,7 +1,9 @@
 import { copyRange } from '../masking/copy.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
-import { sharedMessageBuffers } from '../memory/message-buffers.ts';
-import { callRelease, LARGEST_SLAB, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
+import { MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
+import { LARGEST_SLAB, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
+import { type LentSlab, leaseSlab } from '../memory/slab-pool.ts';
+import { once, poolsAreDebugged, releasedTwice } from '../pool-guard.ts';
 import type { FrameQueue } from './frame-queue.ts';
 import { FrameWriter, type WriteUtf8, writeNothing } from './frame-writer.ts';
 
@@ -39,9 +41,9 @@ export class FrameSlab {
   readonly #source: SlabSource;
   readonly #size: number;
   readonly #keeps: boolean;
-  readonly #largeFrom: SlabSource | undefined;
-  /** Leased memory, and the number of its pieces that transports still read. */
-  #memory: { readonly release: () => void; lent: number } | undefined = undefined;
+  readonly #largeFrom: SlabSource | MessageBuffers | undefined;
+  /** Leased memory. */
+  #memory: LentSlab | undefined = undefined;
   // Plain, not `#`: see `FrameEncoder`.
   private user: FrameQueue | undefined = undefined;
   /**
@@ -54,10 +56,15 @@ export class FrameSlab {
    * @param source - Lends the slab.
    * @param size - Least size in bytes of the slab.
    * @param keeps - Whether an empty slab stays leased.
-   * @param largeFrom - Lends the memory of frames that do not fit a slab. Default: the message
-   *   buffers.
+   * @param largeFrom - Lends the memory of frames that do not fit a slab. Default: the thread's
+   *   message buffers.
    */
-  constructor(source: SlabSource, size: number, keeps: boolean, largeFrom?: SlabSource) {
+  constructor(
+    source: SlabSource,
+    size: number,
+    keeps: boolean,
+    largeFrom?: SlabSource | MessageBuffers,
+  ) {
     this.#source = source;
     this.#size = size;
     this.#keeps = keeps;
@@ -101,9 +108,10 @@ export class FrameSlab {
    * it is for the header.
    */
   takeLarge(length: number): Slab {
-    return this.#largeFrom === undefined
-      ? takeMessageBuffer(length)
-      : takeWithHeadroom(this.#largeFrom, length);
+    const from = this.#largeFrom ?? sharedMessageBuffers();
+    return from instanceof MessageBuffers
+      ? takeMessageBuffer(from, length)
+      : takeWithHeadroom(from, length);
   }
 
   /** Makes `user` the user of the slab, and room for a frame. */
@@ -149,24 +157,40 @@ export class FrameSlab {
     return this.user === user && this.out.pos > this.start;
   }
 
+  /** The user's frames as a chunk. A slab with frames of the same size as before has its view. */
+  chunk(): Uint8Array {
+    const { start, out } = this;
+    const { bytes, pos } = out;
+    const memory = this.#memory!;
+    // The second condition is true after a detachment, and the constructor throws.
+    if (start === 0 && memory.chunk.length === pos) return memory.chunk;
+    const chunk = new Uint8Array(bytes.buffer, bytes.byteOffset + start, pos - start);
+    if (start === 0) memory.chunk = chunk;
+    return chunk;
+  }
+
   /** The user's frames leave for a transport. Returns the function that releases their bytes. */
   lend(): () => void {
     const memory = this.#memory!;
     const { pos } = this.out;
-    memory.lent++;
+    memory.pieces++;
     // Decays by half: connections with small and with large turns share a slab.
     this.#expected = Math.max(pos - this.start, this.#expected >> 1);
     this.start = pos;
     this.#endUse();
-    let isLent = true;
+    let lent: LentSlab | undefined = memory;
     return () => {
       // A second call must not release the bytes of another connection.
-      if (!isLent) return;
-      isLent = false;
-      if (--memory.lent > 0) return;
-      if (memory === this.#memory) this.#clearUnused();
-      else callRelease(memory.release);
+      if (lent !== undefined) this.#pieceReleased(lent);
+      else if (memory.debugs || poolsAreDebugged()) throw releasedTwice('chunk');
+      lent = undefined;
     };
+  }
+
+  #pieceReleased(memory: LentSlab): void {
+    if (--memory.pieces > 0) return;
+    if (memory === this.#memory) this.#clearUnused();
+    else memory.giveBack();
   }
 
   /** Removes the frames of `user`, which has copied them or does not send them. */
@@ -188,13 +212,13 @@ export class FrameSlab {
 
   #clearUnused(): void {
     const memory = this.#memory;
-    if (this.user !== undefined || memory === undefined || memory.lent > 0) return;
+    if (this.user !== undefined || memory === undefined || memory.pieces > 0) return;
     this.start = 0;
     this.out.pos = 0;
     if (this.#keeps) return;
     this.#memory = undefined;
     this.out.leave();
-    callRelease(memory.release);
+    memory.giveBack();
   }
 
   /** Moves the user's frames to a slab with more room, or lets the user take them out. */
@@ -207,30 +231,24 @@ export class FrameSlab {
     const unsent = out.pos - this.start;
     const least = unsent === 0 ? this.#expected : Math.min(2 * unsent, LARGEST_SLAB);
     const need = Math.max(unsent + room, least, this.#size);
-    const slab = takeSlab(this.#source, need, out.masks);
+    const slab = leaseSlab(this.#source, need, out.masks);
     const old = this.#memory;
     // After the call of the source, which may have dropped frames.
     const { bytes, pos } = out;
     const { start } = this;
-    copyRange(slab.bytes, bytes, start, pos, 0);
-    this.#memory = { release: slab.release, lent: 0 };
+    if (pos > start) copyRange(slab.bytes, bytes, start, pos, 0);
+    this.#memory = slab;
     this.start = 0;
     out.use(slab);
     out.pos = pos - start;
     // A slab that transports still read is released by the last of them.
-    if (old?.lent === 0) callRelease(old.release);
+    if (old?.pieces === 0) old.giveBack();
   }
 }
 
-function takeMessageBuffer(length: number): Slab {
-  const bytes = sharedMessageBuffers().take(length);
-  let isLent = true;
-  const release = (): void => {
-    // The same memory may belong to another write at a second release.
-    if (isLent) sharedMessageBuffers().give(bytes);
-    isLent = false;
-  };
-  return { bytes, release };
+function takeMessageBuffer(buffers: MessageBuffers, length: number): Slab {
+  const bytes = buffers.take(length);
+  return { bytes, release: once(() => buffers.give(bytes), 'chunk') };
 }
 
 function takeWithHeadroom(source: SlabSource, length: number): Slab {

@@ -11,7 +11,8 @@ import {
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
-import { LARGEST_SLAB, NO_BYTES, type Slab } from '../memory/slab.ts';
+import { LARGEST_SLAB, NO_BYTES } from '../memory/slab.ts';
+import type { LentSlab } from '../memory/slab-pool.ts';
 import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../protocol.ts';
 import { isHigh } from '../text/utf8-automaton.ts';
 import { headerSize, writeHeader } from './header.ts';
@@ -73,22 +74,20 @@ export class FrameWriter {
   private sourceBuffer: ArrayBufferLike = NO_BUFFER;
   private sourceOffset = 0;
   private sourceInSimd = false;
-  private slab: Slab | undefined = undefined;
+  private slab: LentSlab | undefined = undefined;
   private words: Words | undefined = undefined;
   private misalignment = 0;
 
   /** Writes to `slab` from now on. */
-  use(slab: Slab): void {
+  use(slab: LentSlab): void {
     const { bytes } = slab;
-    const [buffer, offset, length] = [bufferOf(bytes), byteOffsetOf(bytes), lengthOf(bytes)];
     this.slab = slab;
     this.bytes = bytes;
-    this.view = slab.view ?? new DataView(buffer, offset, length);
-    this.limit = Math.min(length, LARGEST_SLAB);
+    this.view = slab.view;
+    this.limit = Math.min(lengthOf(bytes), LARGEST_SLAB);
     this.words = undefined;
-    // A slab is in the SIMD memory only when that exists.
     this.simd = existingSimd();
-    this.address = buffer === this.simd?.buffer ? offset : NONE;
+    this.address = slab.address;
   }
 
   /** Keeps no reference to the slab. */

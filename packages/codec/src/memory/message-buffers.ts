@@ -2,6 +2,7 @@ import { integer, notNegative } from '../arguments.ts';
 import { simd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
+import { type Lent, Losses } from './losses.ts';
 
 /** Options of {@link MessageBuffers}. */
 export interface MessageBuffersOptions {
@@ -46,8 +47,9 @@ export class MessageBuffers {
   readonly #guards: number;
   /** Free ordinary buffers by their size, a power of two. */
   readonly #free = new Map<number, Uint8Array[]>();
-  /** The ordinary buffers that are leased. The SIMD blocks have their own record. */
-  readonly #ordinary = new WeakSet<Uint8Array>();
+  /** The ordinary buffers. The SIMD blocks have their own record. */
+  readonly #ordinary = new WeakMap<Uint8Array, Lent>();
+  readonly #losses = new Losses();
   #freeBytes = 0;
   #lent = 0;
   /** @internal Leased buffers that no message has: they are kept with their leases. */
@@ -67,7 +69,12 @@ export class MessageBuffers {
    * in tests.
    */
   get lent(): number {
-    return this.#lent - this.parked;
+    return this.#lent - this.parked - this.#losses.count;
+  }
+
+  /** How many leases of ordinary memory were lost, see {@link SlabPool.lost}. */
+  get lost(): number {
+    return this.#losses.count;
   }
 
   /** Free bytes of ordinary memory that are kept for reuse. */
@@ -90,7 +97,9 @@ export class MessageBuffers {
     const buffer =
       this.#guard?.enclose(new Uint8Array(size + this.#guards), size, HEADROOM) ??
       new Uint8Array(new ArrayBuffer(HEADROOM + size), HEADROOM);
-    this.#ordinary.add(buffer);
+    const state = { lent: true };
+    this.#ordinary.set(buffer, state);
+    this.#losses.watch(buffer, state);
     this.#lent++;
     return buffer;
   }
@@ -114,7 +123,7 @@ export class MessageBuffers {
     this.#freeBytes -= size;
     this.#guard?.lend(buffer);
     this.#lent++;
-    this.#ordinary.add(buffer);
+    this.#ordinary.get(buffer)!.lent = true;
     return buffer;
   }
 
@@ -130,9 +139,11 @@ export class MessageBuffers {
     guard?.takeBack(buffer);
     const memory = guard?.memoryOf(buffer) ?? buffer;
     const isBlock = this.#simd && simd()?.blocks.release(memory) === true;
-    if (!isBlock && !this.#ordinary.delete(buffer)) {
+    const state = isBlock ? undefined : this.#ordinary.get(buffer);
+    if (!isBlock && state?.lent !== true) {
       throw new Error('this buffer is not leased from this pool');
     }
+    if (state !== undefined) state.lent = false;
     this.#lent--;
     if (isBlock) return;
     const size = buffer.byteLength;

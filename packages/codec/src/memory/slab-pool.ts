@@ -1,8 +1,17 @@
 import { integer, notNegative } from '../arguments.ts';
+import { bufferOf, byteOffsetOf, lengthOf } from '../byte-facts.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
-import { LARGEST_SLAB, type Slab, type SlabSource } from './slab.ts';
+import { type Lent, Losses } from './losses.ts';
+import {
+  callRelease,
+  checkSlab,
+  LARGEST_SLAB,
+  NO_BYTES,
+  type Slab,
+  type SlabSource,
+} from './slab.ts';
 
 /** Options of {@link SlabPool}. */
 export interface SlabPoolOptions {
@@ -32,10 +41,10 @@ const COUNT = 3;
 const NOT_KEPT = 6;
 const MAX_FREE_BYTES = 2_621_440;
 /**
- * Leases of one slab object. Each lease has its own release function, so that a second call does
- * not end a later lease of another connection. The object keeps them: with functions that become
- * garbage at each lease, V8 discarded optimized code at each collection, and an encoder allocated
- * 100 bytes a frame.
+ * Release functions of one slab object. Each lease has its own, so that a second call does not end a
+ * later lease of another connection. It is made when it is read: `FrameSlab` needs none. The object
+ * keeps them: with functions that become garbage at each lease, V8 discarded optimized code at each
+ * collection, and an encoder allocated 100 bytes a frame.
  */
 const RELEASES = 32;
 
@@ -60,6 +69,7 @@ export class SlabPool implements SlabSource {
   readonly #maxFreeBytes: number;
   readonly #simd: boolean;
   readonly #guard: PoolGuard | undefined;
+  readonly #losses = new Losses();
   #freeBytes = 0;
   #lent = 0;
 
@@ -76,7 +86,15 @@ export class SlabPool implements SlabSource {
    * tests.
    */
   get lent(): number {
-    return this.#lent;
+    return this.#lent - this.#losses.count;
+  }
+
+  /**
+   * How many leases of an `Endpoint` were lost: it became garbage before their release, and their
+   * memory with it. Always 0 in an engine without `FinalizationRegistry`.
+   */
+  get lost(): number {
+    return this.#losses.count;
   }
 
   /** Free bytes that are kept for reuse. */
@@ -107,11 +125,19 @@ export class SlabPool implements SlabSource {
       this.#guard?.lend(slab.bytes);
       // With the guard, each lease has its own functions, so that a late call is detected.
       if (this.#guard !== undefined || slab.spent) {
-        slab = new PooledSlab(slab.bytes, slab.kind, this.#takeBack);
+        slab = this.#slabOf(slab.bytes, slab.kind);
       }
     }
     slab.lease();
     this.#lent++;
+    return slab;
+  }
+
+  /** @internal As {@link take}, for a user that may become garbage: its lease then counts as lost. */
+  takeWatched(minBytes: number): Slab {
+    const slab = this.take(minBytes) as PooledSlab;
+    if (!slab.watched) this.#losses.watch(slab, slab.state);
+    slab.watched = true;
     return slab;
   }
 
@@ -122,23 +148,29 @@ export class SlabPool implements SlabSource {
     const masks = kind >= COUNT && kind < NOT_KEPT;
     const block = this.#simd && masks ? simd()?.blocks.acquire(needed) : undefined;
     const memory = block ?? new Uint8Array(needed);
-    return new PooledSlab(guard?.enclose(memory, size) ?? memory, kind, this.#takeBack);
+    return this.#slabOf(guard?.enclose(memory, size) ?? memory, kind);
+  }
+
+  #slabOf(bytes: Uint8Array, kind: number): PooledSlab {
+    return new PooledSlab(bytes, kind, this.#guard !== undefined, this.#takeBack);
   }
 
   #takeBack = (slab: PooledSlab, lease: number): void => {
     const guard = this.#guard;
-    if (!slab.lent || slab.current !== lease) {
+    const { state } = slab;
+    if (!state.lent || slab.leases !== lease) {
       if (guard !== undefined) throw guard.releasedTwice(slab.bytes);
       return;
     }
-    slab.lent = false;
+    state.lent = false;
     this.#lent--;
     guard?.takeBack(slab.bytes);
     const { byteLength } = slab.bytes;
     // A detached slab has no memory left.
     if (byteLength === 0) return;
     const free = this.#free[slab.kind];
-    if (free !== undefined) this.#makeRoom(slab.kind, byteLength);
+    const isFull = this.#freeBytes + byteLength > this.#maxFreeBytes;
+    if (free !== undefined && isFull) this.#makeRoom(slab.kind, byteLength);
     if (free !== undefined && this.#freeBytes + byteLength <= this.#maxFreeBytes) {
       free.release(slab);
       this.#freeBytes += byteLength;
@@ -163,12 +195,72 @@ export class SlabPool implements SlabSource {
   }
 }
 
-class PooledSlab implements Slab {
+/** A slab as {@link leaseSlab} returns it, for `FrameSlab`. */
+export interface LentSlab {
+  readonly bytes: Uint8Array;
+  readonly words?: Words | undefined;
+  readonly view: DataView;
+  /** Place of the slab in the SIMD memory, or -1. */
+  readonly address: number;
+  /** Whether its pool reports a second release. */
+  readonly debugs: boolean;
+  /** Pieces of it that transports still read. */
+  pieces: number;
+  /** The last view of its first bytes. */
+  chunk: Uint8Array;
+  /** Ends the lease. The only user of the lease calls it once. */
+  giveBack(): void;
+}
+
+/**
+ * Leases a slab for a user that needs no release function.
+ *
+ * @throws TypeError when the pool does not return a slab of at least `minBytes` bytes.
+ */
+export function leaseSlab(source: SlabSource, minBytes: number, masks: boolean): LentSlab {
+  const slab = source.take(minBytes, masks);
+  // Its release function would be made.
+  if (slab instanceof PooledSlab && slab.bytes.byteLength >= minBytes) return slab;
+  return new ForeignSlab(checkSlab(slab, minBytes));
+}
+
+/** A slab of a source of the application. */
+class ForeignSlab implements LentSlab {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly words: Words | undefined;
+  readonly address: number;
+  readonly debugs = false;
+  pieces = 0;
+  chunk: Uint8Array = NO_BYTES;
+  readonly #release: () => void;
+
+  constructor({ bytes, view, words, release }: Slab) {
+    this.bytes = bytes;
+    this.view = view ?? viewOver(bytes);
+    this.address = addressOf(bytes);
+    this.words = words;
+    this.#release = release;
+  }
+
+  giveBack(): void {
+    callRelease(this.#release);
+  }
+}
+
+class PooledSlab implements Slab, LentSlab {
   readonly bytes: Uint8Array;
   readonly kind: number;
-  lent = false;
-  /** Index of the current lease's function in `#releases`. */
-  current = -1;
+  readonly debugs: boolean;
+  readonly address: number;
+  readonly state: Lent = { lent: false };
+  watched = false;
+  /** Number of leases so far. */
+  leases = 0;
+  pieces = 0;
+  chunk: Uint8Array = NO_BYTES;
+  /** The lease of the last function in `#releases`. */
+  #released = 0;
   readonly #takeBack: (slab: PooledSlab, lease: number) => void;
   readonly #releases: (() => void)[] = [];
   #words: Words | undefined;
@@ -177,27 +269,38 @@ class PooledSlab implements Slab {
   constructor(
     bytes: Uint8Array,
     kind: number,
+    debugs: boolean,
     takeBack: (slab: PooledSlab, lease: number) => void,
   ) {
     this.bytes = bytes;
     this.kind = kind;
+    this.debugs = debugs;
+    this.address = addressOf(bytes);
     this.#takeBack = takeBack;
   }
 
   /** Whether every release function was used: another object takes over the memory. */
   get spent(): boolean {
-    return this.current === RELEASES - 1;
+    return this.#releases.length === RELEASES;
   }
 
   /** Begins a lease. */
   lease(): void {
-    this.lent = true;
-    const next = ++this.current;
-    this.#releases.push(() => this.#takeBack(this, next));
+    this.state.lent = true;
+    this.leases++;
+  }
+
+  giveBack(): void {
+    this.#takeBack(this, this.leases);
   }
 
   get release(): () => void {
-    return this.#releases[this.current]!;
+    const { leases } = this;
+    if (this.#released !== leases) {
+      this.#released = leases;
+      this.#releases.push(() => this.#takeBack(this, leases));
+    }
+    return this.#releases[this.#releases.length - 1]!;
   }
 
   get words(): Words {
@@ -206,9 +309,18 @@ class PooledSlab implements Slab {
   }
 
   get view(): DataView {
-    this.#view ??= new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    this.#view ??= viewOver(this.bytes);
     return this.#view;
   }
+}
+
+function viewOver(bytes: Uint8Array): DataView {
+  return new DataView(bufferOf(bytes), byteOffsetOf(bytes), lengthOf(bytes));
+}
+
+/** A slab is in the SIMD memory only when that exists. */
+function addressOf(bytes: Uint8Array): number {
+  return bufferOf(bytes) === existingSimd()?.buffer ? byteOffsetOf(bytes) : -1;
 }
 
 let shared: SlabPool | undefined;

@@ -53,7 +53,11 @@ export const NO_BYTES: OwnedBytes = /* @__PURE__ */ new Uint8Array(0);
 
 /** @throws TypeError when the pool does not return a slab of at least `minBytes` bytes. */
 export function takeSlab(pool: SlabSource, minBytes: number, masks: boolean): Slab {
-  const slab: Slab | undefined = pool.take(minBytes, masks);
+  return checkSlab(pool.take(minBytes, masks), minBytes);
+}
+
+/** @throws TypeError for an object that is no slab of at least `minBytes` bytes. */
+export function checkSlab(slab: Slab | undefined, minBytes: number): Slab {
   if (
     isBytes(slab?.bytes) &&
     lengthOf(slab.bytes) >= minBytes &&

@@ -108,15 +108,17 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     ]);
   });
 
-  it('ignores the second release of a transport', () => {
-    const { slab, pool } = slabAndPool();
+  it.each([true, false])('ends no other lease by a second release, with debug %s', (debug) => {
+    const pool = new SlabPool({ debug, simd: false });
+    const slab = new FrameSlab(pool, 4_096, keeps);
     const [a, b, c] = [0, 1, 2].map(() => new FrameQueue(slab, coding()));
     add(a!, bytes(50, 1));
     const first = take(a!);
     add(b!, bytes(50, 2));
     const second = take(b!);
     first.release();
-    first.release();
+    if (debug) expect(first.release).toThrow('chunk released twice');
+    else first.release();
     expect(pool.lent).toBe(1);
     add(c!, bytes(50, 3));
     expect(second.wire).toEqual(naive(bytes(50, 2)));

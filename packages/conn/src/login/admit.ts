@@ -157,6 +157,15 @@ export interface RefuseOptions<Headers> {
   readonly body?: string | undefined;
 }
 
+/** A Response of any class. */
+export type ResponseLike = Readonly<{ status: number; bodyUsed: boolean }>;
+
+/** The result of {@link refuse} for a Response. */
+export interface ResponseRefusal {
+  /** Its status, 300 to 599, its headers and its body are the answer. */
+  readonly refuse: ResponseLike;
+}
+
 /**
  * Refuses a client, as the result of `authenticate`: the same as `{ refuse: status, headers, body }`.
  *
@@ -164,11 +173,25 @@ export interface RefuseOptions<Headers> {
  * @throws TypeError for an unknown option.
  */
 export function refuse<Headers = never>(
-  status: number = 401,
-  options: RefuseOptions<Headers> = {},
-): RefuseOptions<Headers> & { readonly refuse: number } {
-  checked(() => checkNames('refuse', options, ['headers', 'body'], 'ignore'), refuse);
-  return { ...options, refuse: status };
+  status?: number,
+  options?: RefuseOptions<Headers>,
+): RefuseOptions<Headers> & { readonly refuse: number };
+/**
+ * Refuses a client with a Response, as the result of `authenticate`: the same as
+ * `{ refuse: response }`.
+ *
+ * @param response - Its status is 300 to 599. Servers send its headers and the first 64 KiB of its
+ *   body; `@ws/fetch` sends all of it.
+ */
+export function refuse(response: ResponseLike): ResponseRefusal;
+export function refuse(
+  answer: number | ResponseLike = 401,
+  options: RefuseOptions<unknown> = {},
+): object {
+  // A Response has its own headers and body.
+  const names = kind(answer) === 'Response' ? [] : ['headers', 'body'];
+  checked(() => checkNames('refuse', options, names, 'ignore'), refuse);
+  return { ...options, refuse: answer };
 }
 
 /** The admission of `true`. */
@@ -178,30 +201,37 @@ const WITHOUT_DATA = /* @__PURE__ */ new Admission<true>(true, undefined);
  * Decides for all servers what a result of `authenticate` means. Only `true` and a result of
  * {@link admit} admit.
  *
- * @returns The admission; undefined for a refusal with 401; the result itself if it is a Response,
- *   or an object with `refuse`.
+ * @returns The admission; undefined for a refusal with 401; the Response of `refuse(response)`; any
+ *   other object with `refuse` itself.
  * @throws the result if it is an Error; TypeError for any other result.
  */
 export function decisionOf(result: unknown): Admission<unknown> | object | undefined {
   if (result === true) return WITHOUT_DATA;
   if (result === undefined || result === null || result === false) return undefined;
   if (isError(result)) throw result;
-  if (typeof result === 'object' && ('refuse' in result || kind(result) === 'Response')) {
-    return result;
+  if (typeof result === 'object' && 'refuse' in result) {
+    const answer = result.refuse;
+    return kind(answer) === 'Response' ? (answer as ResponseLike) : result;
   }
   const call = typeof result === 'function' ? ' (call it)' : '';
   const got = result === '' ? "''" : kind(result) + call;
+  const instead =
+    got === 'Response'
+      ? 'write refuse(response) to refuse with it'
+      : 'write admit(value) to admit with data, { refuse: 401 } to refuse';
   throw new TypeError(
-    `authenticate: expected true, false or a result of admit, got ${got}; write admit(value) to admit with data, { refuse: 401 } to refuse`,
+    `authenticate: expected true, false or a result of admit, got ${got}; ${instead}`,
   );
 }
 
 /**
  * Decides what a result of `checkOrigin`, `mayJoin` or `mayPublish` means: only `true` admits.
  *
- * @returns The TypeError to report for a result that is neither a boolean nor missing.
+ * @returns Whether it admits; for a result that is neither a boolean nor missing, which refuses too,
+ *   the TypeError to report.
  */
-export function mistakenAnswer(name: string, answer: unknown): TypeError | undefined {
-  if (typeof answer === 'boolean' || answer === undefined || answer === null) return undefined;
+export function verdictOf(name: string, answer: unknown): boolean | TypeError {
+  if (typeof answer === 'boolean') return answer;
+  if (answer === undefined || answer === null) return false;
   return new TypeError(`${name}: expected true or false, got ${kind(answer)}, which refuses`);
 }

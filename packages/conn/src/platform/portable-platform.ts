@@ -19,8 +19,8 @@ function later(callback: () => void): void {
  * ```ts
  * import { connPair, portablePlatform } from '@ws/conn';
  *
- * const randomFill = (words: Int32Array) => void crypto.getRandomValues(words);
- * const platform = { ...portablePlatform, randomFill };
+ * let time = 0; // of a test
+ * const platform = { ...portablePlatform, now: () => time };
  * const [client] = connPair({ platform });
  * await client.send('hello');
  * ```

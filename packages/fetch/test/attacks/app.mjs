@@ -1,5 +1,5 @@
 // Wrong and hostile code of an application. `../attacks.slow.test.ts` runs it on each runtime.
-import { upgrade } from '@ws/fetch';
+import { refuse, upgrade } from '@ws/fetch';
 
 const echo = (conn) => conn.receive((message) => conn.send(message));
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -20,10 +20,10 @@ const logins = {
     throw undefined;
   },
   'rejects with null': () => Promise.reject(null),
-  'returns Response.error()': () => Response.error(),
-  'returns a Response of 200': () => new Response('yes'),
-  'returns a Response of another class': () => ofAnotherClass('no', 401),
-  'returns a Response of 200 of another class': () => ofAnotherClass('yes', 200),
+  'returns Response.error()': () => refuse(Response.error()),
+  'returns a Response of 200': () => refuse(new Response('yes')),
+  'returns a Response of another class': () => refuse(ofAnotherClass('no', 401)),
+  'returns a Response of 200 of another class': () => refuse(ofAnotherClass('yes', 200)),
   'returns { status: 401 }': () => ({ status: 401 }),
   'returns a thenable that throws': () => ({
     // oxlint-disable-next-line unicorn/no-thenable -- the attack
@@ -41,7 +41,7 @@ const logins = {
   'returns a Response with a body in use': async () => {
     const response = new Response('no', { status: 403 });
     response.body.getReader();
-    return response;
+    return refuse(response);
   },
 };
 

@@ -1,6 +1,6 @@
 // Pages and logins that the wrappers of Bun and Deno answer.
 import { gzipSync } from 'node:zlib';
-import { upgrade } from '@ws/fetch';
+import { refuse, upgrade } from '@ws/fetch';
 
 /** The port of each server, by its name. */
 export const ports = {};
@@ -41,7 +41,8 @@ const bodies = {
 
 export const pages = {
   bodies: (request, _info) => bodies[new URL(request.url).pathname](request),
-  login: (request, server) => upgrade(request, { server, authenticate: askService }, () => {}),
+  login: (request, server) =>
+    upgrade(request, { server, authenticate: async () => refuse(await askService()) }, () => {}),
   passedOn: (_request, _info) => askService(),
   async upload(request) {
     console.log('an upload begins');

@@ -7,6 +7,7 @@ import {
   kind,
   markHandled,
   rejected,
+  verdictOf,
   whole,
 } from '@ws/conn/internal';
 import { checkFunction, checkText } from '../arguments.ts';
@@ -367,11 +368,23 @@ function leftError(room: string): RoomRefusedError {
   return new RoomRefusedError(room, 'left before the decision');
 }
 
-/** @throws {@link RoomRefusedError} unless the answer is `true`. */
+/** @throws {@link RoomRefusedError} unless the answer admits. */
 function checkAdmits(room: string, answer: unknown): void {
-  if (answer === true) return;
+  const refusal = refusalFor('mayJoin', room, answer);
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Returns the refusal for an answer of the application; undefined for one that admits. */
+export function refusalFor(
+  name: 'mayJoin' | 'mayPublish',
+  room: string,
+  answer: unknown,
+): RoomRefusedError | undefined {
+  const verdict = verdictOf(name, answer);
+  if (verdict === true) return undefined;
   const text = typeof answer === 'boolean' ? String(answer) : kind(answer);
-  throw new RoomRefusedError(room, `mayJoin returned ${text}, not true`);
+  const options = verdict === false ? undefined : { cause: verdict };
+  return new RoomRefusedError(room, `${name} returned ${text}, not true`, options);
 }
 
 /**

@@ -1,10 +1,4 @@
-import {
-  addAbortListener,
-  Deferred,
-  formatJSON,
-  kind,
-  removeAbortListener,
-} from '@ws/conn/internal';
+import { addAbortListener, Deferred, formatJSON, removeAbortListener } from '@ws/conn/internal';
 import {
   type Definitions,
   type Named,
@@ -25,7 +19,7 @@ import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
 import type { Position } from '../position.ts';
-import type { Decision, JoinOptions } from '../rooms/joins.ts';
+import { type Decision, type JoinOptions, refusalFor } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -244,14 +238,15 @@ export class RoomServer<Data> {
     }
   }
 
-  /** @throws {@link RpcError} when the client has too many rooms. */
+  /** @throws {@link RpcError} -32000 when the client has too many rooms: its leaves may be on the way. */
   #checkCount(session: Session<Data>): void {
     const { maxRoomsPerSession } = this.#sessions.settings;
     if (session.roomCount < maxRoomsPerSession) return;
-    throw this.#mistake(
+    this.#mistake(
       'count',
       `a client asks for more than ${maxRoomsPerSession} rooms (option hub.maxRoomsPerSession)`,
     );
+    throw busyError();
   }
 
   #leave(session: Session<Data>, room: string, { requests }: Request): null {
@@ -368,10 +363,11 @@ export class RoomServer<Data> {
         typeof may === 'function'
           ? await request.requests.ask(question, request, this.#timeout, () => may(session, room))
           : may;
-      if (answer === true) return;
-      isIntended = answer === false;
-      const text = isIntended ? 'false' : kind(answer);
-      refusal = new RoomRefusedError(room, `${name} returned ${text}, not true`);
+      const refused = refusalFor(name, room, answer);
+      if (refused === undefined) return;
+      refusal = refused;
+      // A missing result is often a forgotten `return`.
+      isIntended = answer === false || answer === null;
     } catch (cause) {
       isIntended = isRpcError(cause);
       if (!isIntended && !isRoomRefusal(cause)) {

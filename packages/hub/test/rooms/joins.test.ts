@@ -197,17 +197,18 @@ describe('the option mayJoin', () => {
   });
 
   it('that returns a promise which cannot be read admits no session, and counts', async () => {
-    const mistake = new Error('mistake');
     const hostile = new Proxy(Promise.resolve(true), {
       get() {
-        throw mistake;
+        throw new Error('mistake');
       },
     });
     const { hub, session, failed } = setUp({ mayJoin: () => hostile });
     const error = await settled(session.join('r'));
     expect(error).toBeInstanceOf(RoomRefusedError);
-    expect(error).toMatchObject({ cause: mistake });
-    expect(failed.mock.calls).toEqual([[mistake]]);
+    expect(error).toMatchObject({
+      cause: new TypeError('mayJoin: expected true or false, got object, which refuses'),
+    });
+    expect(failed.mock.calls).toEqual([[error]]);
     expect([nameOf(session), hub.stats.refused]).toEqual([[], 1]);
   });
 

@@ -349,6 +349,37 @@ describe('a loop', () => {
   });
 });
 
+describe('L6 a client that changes all its rooms', () => {
+  const later = (ms: number) => new Promise<true>((resolve) => setTimeout(() => resolve(true), ms));
+
+  it.each([
+    ['at once', true, 0],
+    ['after its joins', true, 500],
+    ['after its joins, with a slow mayJoin', () => later(50), 500],
+    ['at once, with a slow mayJoin', () => later(50), 0],
+    ['during its joins', () => later(50), 5],
+  ] as const)('is let in when the count allows it: %s', async (_, mayJoin, ms) => {
+    const { node, hub } = startNode(
+      { 'chat/*': { history: true, mayJoin, mayPublish: true } },
+      { maxRoomsPerSession: 100 },
+    );
+    const { rooms } = startClient(node);
+    await turns();
+    const screen = (name: string) =>
+      Array.from({ length: 60 }, (_each, i) => rooms.join(`chat/${name}${i}`));
+    const first = screen('a');
+    if (ms > 0) await advance(ms);
+    for (const loop of first) void loop.return!();
+    const second = screen('b');
+    const items = second.map((loop) => loop.next());
+    // The delays are 1 s, doubled after each refusal.
+    for (let s = 0; s < 10; s++) await advance(1_000);
+    for (const item of await Promise.all(items)) expect(item.value).toEqual({ kind: 'live' });
+    expect([...hub.sessions.values()].map(({ rooms: { size } }) => size)).toEqual([60]);
+    await close(hub);
+  });
+});
+
 describe('a mistake of the application', () => {
   it('is reported once for each kind, and refused', async () => {
     const { node, errors } = startNode({ 'chat/*': { mayJoin: true } }, { maxRoomsPerSession: 2 });
@@ -360,7 +391,7 @@ describe('a mistake of the application', () => {
         expect(error).toEqual(REFUSED);
       }
     }
-    expect((await ask('room.join', { room: 'chat/9' })).error).toEqual(REFUSED);
+    expect((await ask('room.join', { room: 'chat/9' })).error).toMatchObject({ code: -32_000 });
     expect(errors.map(String)).toEqual([
       expect.stringContaining('asks for "chat": no key of the table fits'),
       expect.stringContaining('in "chat/0": the key "chat/*" has no mayPublish'),

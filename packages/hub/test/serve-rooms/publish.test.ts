@@ -177,6 +177,33 @@ describe('publish', () => {
     await Promise.all(Array.from({ length: 600 }, publish));
   });
 
+  it.each(['before', 'after'])(
+    'L3 rejects with the CloseError of its connection when the last loop ends %s the break',
+    async (when) => {
+      const { node, hub } = startNode();
+      const ann = startClient(node);
+      const loop = ann.rooms.join('chat/main');
+      await ann.rooms.publish('chat/main', { text: '1' });
+      const { rooms } = internalsOfHub(hub);
+      const lost = vi.spyOn(rooms, 'publish');
+      lost.mockImplementation((...given) => {
+        lost.mockRestore();
+        if (when === 'before') void loop.return!();
+        ann.cut();
+        if (when === 'after') void loop.return!();
+        return rooms.publish(...given);
+      });
+      const published = ann.rooms.publish('chat/main', { text: '2' });
+      await expect(published).rejects.toMatchObject({ name: 'CloseError', closeCode: 1006 });
+      // Only the server knows that the room has it.
+      const { messages } = await hub.room('chat/main').history();
+      expect(messages).toHaveLength(2);
+      // A later publication needs a loop.
+      const later = ann.rooms.publish('chat/main', { text: '3' });
+      await expect(later).rejects.toThrow(/join "chat\/main" first/);
+    },
+  );
+
   it('leaves nothing behind when it is given up', async () => {
     const live = new ReconnectingConn(() => new Promise<never>(() => {}));
     const rooms = roomsOf(live);

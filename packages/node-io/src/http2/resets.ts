@@ -1,17 +1,26 @@
-import type { Http2Stream } from 'node:http2';
+import { constants, type Http2Stream } from 'node:http2';
 import process from 'node:process';
 import { Http2Code } from './codes.ts';
 
-/**
- * Ends a stream without a transport when its peer resets it before its END_STREAM: see
- * {@link endAfterReset}.
- */
+/** Ends a stream without a transport when its peer resets it: see {@link endAfterReset}. */
 export function endAtReset(stream: Http2Stream): void {
   stream.on('aborted', onAborted);
+  stream.on('end', onEnd);
 }
 
 function onAborted(this: Http2Stream): void {
   if (!hasArrived(this)) endAfterReset(this);
+}
+
+/** A reset emits 'end' too. Bytes that have not left then never leave. */
+function onEnd(this: Http2Stream): void {
+  // Its session forgets it within this turn.
+  if (this.closed) setImmediate(destroyUnknown, this);
+}
+
+/** Destroys a stream that its session does not know any more. `close` of this side still sends bytes. */
+function destroyUnknown(stream: Http2Stream): void {
+  if (stream.state.state === constants.NGHTTP2_STREAM_STATE_IDLE) stream.destroy();
 }
 
 /**

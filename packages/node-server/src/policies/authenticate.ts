@@ -1,7 +1,13 @@
 import { STATUS_CODES } from 'node:http';
 import { Readable } from 'node:stream';
 import { types } from 'node:util';
-import { Admission, type AuthOf as AuthOfResult, decisionOf, isError } from '@ws/conn/internal';
+import {
+  Admission,
+  type AuthOf as AuthOfResult,
+  decisionOf,
+  isError,
+  type ResponseRefusal,
+} from '@ws/conn/internal';
 import { assertOption, headerEntries } from '@ws/node-io/internal';
 import { HandshakeError, type HeaderPair, serverFault } from '../errors.ts';
 import {
@@ -28,14 +34,17 @@ export interface Refusal {
 /** The results of `authenticate` that a handler can get. Without `authenticate` it is `undefined`. */
 export type AuthOf<Result> = [Result] extends [undefined] ? undefined : AuthOfResult<Result>;
 
-/** A Response of any class. */
-type AResponse = Readonly<{ status: number; bodyUsed: boolean }>;
-
 /**
  * What `authenticate` may return. `true` and the result of `admit` admit; everything else refuses:
  * `false`, null and undefined with 401.
  */
-export type AdmitOrRefuse = boolean | null | undefined | Admission<unknown> | Refusal | AResponse;
+export type AdmitOrRefuse =
+  | boolean
+  | null
+  | undefined
+  | Admission<unknown>
+  | Refusal
+  | ResponseRefusal;
 
 /** A function of the application that may refuse a request. */
 export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'onBeforeUpgrade';
@@ -125,8 +134,8 @@ const MAX_BODY = 64 * 1024;
 type Wait = <T>(work: Promise<T>) => Promise<T>;
 
 /**
- * Makes the refusal of a Response that `authenticate` has returned: its status, its headers and the
- * first 64 KiB of its body.
+ * Makes the refusal of `refuse(response)`: the Response's status, its headers and the first 64 KiB of
+ * its body.
  *
  * @param wait - Waits while the client is there and the time of the handshake is not up. With that
  *   time, the body ends too.

@@ -5,7 +5,7 @@ import type { Conn } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { http2Client, nothingLeft, selfSigned, turn, WEBSOCKET_REQUEST, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { admit, type ServeOptions, serve, Upgrader } from '../../src/index.ts';
+import { admit, refuse, type ServeOptions, serve, Upgrader } from '../../src/index.ts';
 import { ask, bodyOf, echo, open, served, sessionWith } from './client.ts';
 
 nothingLeft();
@@ -184,7 +184,7 @@ describe('serve with http2', () => {
       ['Set-Cookie', 'b=2'],
       ['Connection', 'close'],
     ];
-    const authenticate = (): Response => new Response('no entry', { status: 403, headers });
+    const authenticate = () => refuse(new Response('no entry', { status: 403, headers }));
     const server = await served(false, { authenticate });
     const answer = await ask(await sessionWith(server.url));
     expect(answer.status).toBe(403);

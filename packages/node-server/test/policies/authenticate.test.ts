@@ -12,6 +12,7 @@ import {
   type ConnHandler,
   type HandlerContext,
   type Refusal,
+  refuse,
   type ServeOptions,
   serve,
   TimeoutError,
@@ -141,17 +142,21 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     ]);
   });
 
-  it.each(Object.entries(RESPONSES))('a Response %s refuses with it', async (_, responseOf) => {
-    const response = responseOf(403, 'no entry', { 'Retry-After': '7' });
-    const { status, body, headers, reported } = await answerTo(make(response));
-    expect({ status, body, reported }).toEqual({ status: 403, body: 'no entry', reported: [] });
-    expect(headers.get('retry-after')).toBe('7');
-  });
+  it.each(Object.entries(RESPONSES))(
+    'refuse of a Response %s refuses with it',
+    async (_, responseOf) => {
+      const response = responseOf(403, 'no entry', { 'Retry-After': '7' });
+      const refusal = refuse(response as Response);
+      const { status, body, headers, reported } = await answerTo(make(refusal));
+      expect({ status, body, reported }).toEqual({ status: 403, body: 'no entry', reported: [] });
+      expect(headers.get('retry-after')).toBe('7');
+    },
+  );
 
   it.each(Object.entries(RESPONSES))(
-    'a Response %s of a status that refuses nothing refuses with 500',
+    'refuse of a Response %s of a status that refuses nothing refuses with 500',
     async (_, responseOf) => {
-      const { status, reported } = await answerTo(make(responseOf(200, 'welcome', {})));
+      const { status, reported } = await answerTo(make({ refuse: responseOf(200, 'welcome', {}) }));
       expect(status).toBe(500);
       expect(reported).toEqual([
         new TypeError(
@@ -230,7 +235,7 @@ function streamed(status: number): {
   return { response: new Response(stream, { status }), body, cancelled };
 }
 
-describe('a Response of authenticate', () => {
+describe('refuse(response)', () => {
   it('refuses without the headers of its own connection', async () => {
     const headers: [string, string][] = [
       ['Connection', 'X-Hop'],
@@ -243,7 +248,7 @@ describe('a Response of authenticate', () => {
       ['Content-Type', 'text/html'],
       ['WWW-Authenticate', 'Bearer'],
     ];
-    const answer = await answerTo(() => new Response('<p>', { status: 401, headers }));
+    const answer = await answerTo(() => refuse(new Response('<p>', { status: 401, headers })));
     const { headers: sent } = answer;
     expect(sent.get('content-length')).toBe('3');
     expect(sent.get('content-type')).toBe('text/html');
@@ -263,7 +268,7 @@ describe('a Response of authenticate', () => {
     const response = new Response(null, { status: 302, headers: { Location: '/login' } });
     response.headers.append('Set-Cookie', 'a=1');
     response.headers.append('Set-Cookie', 'b=2');
-    const upgrader = new Upgrader({ authenticate: () => response });
+    const upgrader = new Upgrader({ authenticate: () => refuse(response) });
     const server = await listening(upgrader);
     const { raw, body } = await exchange(server.port, request());
     expect(raw.match(/^Set-Cookie: .*$/gim)?.map((line) => line.slice(12))).toEqual(['a=1', 'b=2']);
@@ -274,7 +279,7 @@ describe('a Response of authenticate', () => {
     const { response, body, cancelled } = streamed(401);
     body.enqueue(bytes(60_000));
     body.enqueue(bytes(60_000));
-    const answer = await answerTo(() => response);
+    const answer = await answerTo(() => refuse(response));
     expect(answer.body).toHaveLength(65_536);
     await cancelled;
   });
@@ -282,7 +287,7 @@ describe('a Response of authenticate', () => {
   it('sends what has come of its body when the time of the handshake is up', async () => {
     const { response, body, cancelled } = streamed(401);
     body.enqueue(bytes(3));
-    const answer = await answerTo(() => response, { handshakeTimeout: 20 });
+    const answer = await answerTo(() => refuse(response), { handshakeTimeout: 20 });
     expect(answer).toMatchObject({ status: 401, body: 'aaa', reported: [] });
     await cancelled;
   });
@@ -290,10 +295,18 @@ describe('a Response of authenticate', () => {
   it('refuses when its body fails or was read before', async () => {
     const { response, body } = streamed(401);
     body.error(new Error('cut'));
-    expect(await answerTo(() => response)).toMatchObject({ status: 401, body: '', reported: [] });
+    expect(await answerTo(() => refuse(response))).toMatchObject({
+      status: 401,
+      body: '',
+      reported: [],
+    });
     const read = new Response('no', { status: 401 });
     await read.text();
-    expect(await answerTo(() => read)).toMatchObject({ status: 401, body: '', reported: [] });
+    expect(await answerTo(() => refuse(read))).toMatchObject({
+      status: 401,
+      body: '',
+      reported: [],
+    });
   });
 
   it('is no refusal when its client leaves meanwhile', async () => {
@@ -302,9 +315,9 @@ describe('a Response of authenticate', () => {
     const called = new Promise<void>((resolve) => {
       asked = resolve;
     });
-    const authenticate = (): Response => {
+    const authenticate = (): ReturnType<typeof refuse> => {
       asked();
-      return response;
+      return refuse(response);
     };
     const upgrader = new Upgrader({ authenticate });
     const server = await listening(upgrader.handler(() => {}));
@@ -318,7 +331,7 @@ describe('a Response of authenticate', () => {
 
   it('refuses on a raw stream', async () => {
     const server = await serveRaw(
-      { host: '127.0.0.1', authenticate: async () => new Response('no', { status: 403 }) },
+      { host: '127.0.0.1', authenticate: async () => refuse(new Response('no', { status: 403 })) },
       () => {},
     );
     onTestFinished(async () => void (await server.close({ timeout: 1 })));

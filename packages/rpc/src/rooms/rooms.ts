@@ -9,6 +9,7 @@ import {
   addAbortListener,
   addHabits,
   CallPromise,
+  checkNoMaps,
   checkOptionNames,
   Deferred,
   duration,
@@ -89,7 +90,7 @@ const TIMEOUT_MS = 30_000;
 
 /** What Rooms has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
-// oxlint-disable-next-line no-unused-vars -- as the class
+// oxlint-disable-next-line no-unused-vars, typescript/no-unsafe-declaration-merging -- as the class
 export interface Rooms<S extends Definitions, T extends RoomSchemas>
   extends Habits<typeof ROOMS_HABITS> {}
 
@@ -98,7 +99,6 @@ export interface Rooms<S extends Definitions, T extends RoomSchemas>
  * creates it.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
@@ -188,7 +188,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
     const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
     // Copies the data, so that each repetition has the same bytes.
-    const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
+    const text = formatJSON(data);
+    checkNoMaps('publish', data, text);
+    const message = { room: name, id: randomId(), data: JSON.parse(text) as unknown };
     if (this.#publications >= MAX_PUBLICATIONS) {
       throw new BackpressureError(
         `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,

@@ -1,15 +1,16 @@
 import { checkCoderOptions, checkFunction, integer, notNegative } from '../../arguments.ts';
-import { isBytes, lengthOf, viewOf } from '../../byte-facts.ts';
+import { isBytes, lengthOf } from '../../byte-facts.ts';
 import { formatCloseMessage } from '../../close/close-payload.ts';
-import { FrameQueue, noRelease } from '../../frames/frame-queue.ts';
+import { FrameQueue, noRelease, SLAB_PAYLOAD, viewOfSegment } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
 import { type WriteUtf8, writePiece } from '../../frames/frame-writer.ts';
 import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
-import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
+import type { OwnedBytes, SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
+import { once, poolsAreDebugged } from '../../pool-guard.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../../protocol.ts';
 import { writeUtf8 } from '../../text/utf8-automaton.ts';
 
@@ -26,8 +27,8 @@ export interface FrameEncoderOptions {
   slabBytes?: number;
   /**
    * Size in bytes above which an unmasked payload is referenced instead of copied: it must not
-   * change until its chunk is released. Infinity: every payload is copied. Default 65536, the size
-   * of the largest slab.
+   * change until its chunk is released. Infinity: every payload is copied. Default 65520: what the
+   * largest slab has room for.
    */
   borrowFrom?: number;
   /**
@@ -77,7 +78,7 @@ export class FrameEncoder {
       role,
       pool,
       slabBytes = 4096,
-      borrowFrom = LARGEST_SLAB,
+      borrowFrom = SLAB_PAYLOAD,
       nextKey,
       writeUtf8: write = writeUtf8,
       ...unknown
@@ -111,12 +112,14 @@ export class FrameEncoder {
    * @param payload - Copied during the call, except unmasked payloads of more than `borrowFrom`
    *   bytes. These are referenced and must not change until their chunk is released.
    * @param release - Called once when the payload's bytes are free again: by the release function
-   *   of the chunk, by {@link discard}, or within this call when the bytes were copied.
+   *   of the chunk, by {@link discard}, by a {@link flush} that fails, or within this call when the
+   *   bytes were copied. Not when this call throws.
    * @returns Size of the frame in bytes.
    * @throws TypeError or RangeError for invalid arguments, for a fragmented control frame and for
    *   one with a payload of more than 125 bytes (RFC 6455, section 5.5). Errors of the pool and of
    *   `release`. Nothing is appended then. It does not check the order of fragments (RFC 6455,
-   *   section 5.4): the caller sends a continuation only after an unfinished message has begun.
+   *   section 5.4): the caller sends a continuation only after an unfinished message has begun. Error
+   *   after a {@link flush} that has lost a chunk.
    */
   frame(
     opcode: number,
@@ -133,7 +136,9 @@ export class FrameEncoder {
     const { queue, slab } = this;
     const { out } = slab;
     const b0 = (fin ? FIN : 0) | rsv | opcode;
-    if (length > this.borrowFrom) return queue.addReference(b0, payload, start, end, release);
+    if (length > this.borrowFrom) {
+      return queue.addReference(b0, payload, start, end, release && once(release, 'payload'));
+    }
     const key = queue.nextKey();
     // The usual frame is written here. V8 inlines this code into a hot caller, which saves a third.
     if (release !== undefined || !slab.hasRoom(queue, out.headerSize(length) + length)) {
@@ -178,8 +183,10 @@ export class FrameEncoder {
    *   read: at once, or when an asynchronous write is done. A chunk may be a view of memory that
    *   other encoders use: do not transfer its `buffer`. `write` may append frames; they are passed
    *   too.
-   * @throws TypeError when `write` is not a function, and what `write` throws. The chunk of that
-   *   call is removed, later ones are still pending.
+   * @throws TypeError when `write` is not a function. What `write` throws, and TypeError for a
+   *   referenced payload that was detached or has shrunk: the stream then has a hole, so all pending
+   *   frames are dropped and released, and each later call throws until {@link discard}. End the
+   *   transport.
    */
   flush(write: (chunk: Uint8Array, release: () => void) => void): void {
     flush(this.queue, write);
@@ -189,13 +196,15 @@ export class FrameEncoder {
    * Removes all pending bytes and returns a copy of them.
    *
    * @returns Owned by the caller; empty when nothing is pending.
+   * @throws As {@link flush}.
    */
   bytes(): OwnedBytes {
     return takeBytes(this.queue);
   }
 
   /**
-   * Drops all pending frames and releases their memory. The encoder can be used again.
+   * Drops all pending frames and releases their memory. The encoder can be used again, for another
+   * stream if it has lost a chunk.
    *
    * @throws The first error of a release function, after all of them were called.
    */
@@ -216,11 +225,36 @@ export function flush(
   write: (chunk: Uint8Array, release: () => void) => void,
 ): void {
   checkFunction('write', write);
-  for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
-    const { bytes, start, end, release = noRelease } = chunk;
-    // Not `subarray`: of a Buffer it creates a Buffer.
-    write(viewOf(bytes, start, end), release);
+  queue.checkWhole();
+  while (queue.bytes > 0) {
+    let release = noRelease;
+    try {
+      // The usual chunk creates no segment.
+      if (queue.first === undefined) {
+        const chunk = queue.slab.chunk();
+        release = queue.lendSlab();
+        write(chunk, release);
+      } else {
+        const segment = queue.shift();
+        release = segment.release ?? noRelease;
+        if (release === noRelease && poolsAreDebugged()) release = once(noRelease, 'chunk');
+        write(viewOfSegment(segment), release);
+      }
+    } catch (error) {
+      loseChunk(queue, release);
+      throw error;
+    }
   }
+}
+
+/** The chunk with `release` may not have been written. */
+function loseChunk(queue: FrameQueue, release: () => void): void {
+  try {
+    release();
+  } catch {
+    // `write` may have released it before, or the pool fails too.
+  }
+  queue.lose();
 }
 
 /** See {@link FrameEncoder.bytes}. */

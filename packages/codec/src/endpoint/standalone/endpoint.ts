@@ -1,16 +1,36 @@
-import { badType, bound, checked, checkOptionNames, kind } from '../../arguments.ts';
+import {
+  badType,
+  bound,
+  checked,
+  checkFunction,
+  checkOptionNames,
+  kind,
+  rejectPromise,
+} from '../../arguments.ts';
 import { bytesOfView, isBytes } from '../../byte-facts.ts';
 import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
-import { FrameQueue } from '../../frames/frame-queue.ts';
+import { FrameQueue, SLAB_PAYLOAD } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
+import { headerSize } from '../../frames/header.ts';
 import { FIN } from '../../frames/rules.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
-import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
+import { MessageBuffers } from '../../memory/message-buffers.ts';
+import { callRelease, NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
+import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
-import { CLOSE, MESSAGE, OWNED, PING, PONG } from '../../messages/message-decoder-options.ts';
+import {
+  BORROWED,
+  CLOSE,
+  MESSAGE,
+  OWNED,
+  type PayloadMemory,
+  PING,
+  PONG,
+} from '../../messages/message-decoder-options.ts';
+import { once } from '../../pool-guard.ts';
 import {
   BinaryMessage,
   CloseCode,
@@ -104,11 +124,27 @@ export type EndpointEvent =
   | ({ readonly kind: 'close' } & EndpointCloseInfo);
 
 /**
- * Plain memory: an endpoint that is dropped with output or with half a frame needs no clean-up.
+ * Receives the events of the peer. The payload is `bytes[start, end)`, borrowed until the function
+ * returns: the UTF-8 of a text; empty for `'close'`, see {@link Endpoint.closeInfo}.
  */
-const HEAP: SlabSource = {
-  take: (size) => ({ bytes: new Uint8Array(size), release: () => {} }),
-};
+export type EndpointListener = (
+  kind: EndpointEvent['kind'],
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+) => void;
+
+/**
+ * The memory of endpoints: pooled, but not of the SIMD memory. So all memory of an endpoint that is
+ * dropped with output or with half a message is garbage.
+ */
+const SLABS: SlabSource = { take: (size) => sharedSlabPool().takeWatched(size) };
+let buffers: MessageBuffers | undefined;
+
+function ordinaryBuffers(): MessageBuffers {
+  buffers ??= new MessageBuffers({ simd: false });
+  return buffers;
+}
 
 /**
  * One end of a connection, without I/O: bytes of the peer become events, and what you send becomes
@@ -128,8 +164,9 @@ const HEAP: SlabSource = {
  * ```
  *
  * After each call that may produce output, write `output()` to the transport. When
- * {@link finished} is true, end the transport. An endpoint has no timer: end the transport of a
- * peer that does not answer a close frame. It has no extensions: negotiate none.
+ * {@link finished} is true, a server ends the transport; a client waits for that end for a time. An
+ * endpoint has no timer: end the transport of a peer that does not answer a close frame. It has no
+ * extensions: negotiate none. An endpoint that you drop needs no clean-up.
  *
  * @see RFC 6455, sections 5 to 7
  */
@@ -137,7 +174,11 @@ export class Endpoint {
   readonly #settings: ReturnType<typeof settingsOf>;
   readonly #frames: FrameQueue;
   readonly #machine: Machine;
+  readonly #decoder: MessageDecoder;
   #closeInfo: EndpointCloseInfo | undefined = undefined;
+  /** Whether the close event was not reported, because output was lost. */
+  #closeIsDue = false;
+  #receiving = false;
   #rest: OwnedBytes = NO_BYTES;
 
   /** @throws TypeError or RangeError that names the invalid or unknown option. */
@@ -146,12 +187,18 @@ export class Endpoint {
     const { role, readLimit, autoPong, random } = settings;
     this.#settings = settings;
     const keys = random && new MaskKeys(random);
-    this.#frames = new FrameQueue(new FrameSlab(HEAP, 1024, false, HEAP), {
+    this.#frames = new FrameQueue(new FrameSlab(SLABS, 4096, false, ordinaryBuffers()), {
       masks: role === 'client',
       nextKey: keys === undefined ? nextSharedKey : checkedKeys(() => keys.next()),
       writeUtf8,
     });
-    const decoder = new MessageDecoder({ role, readLimit, pool: HEAP, memory: OWNED });
+    const decoder = new MessageDecoder({
+      role,
+      readLimit,
+      pool: SLABS,
+      buffers: ordinaryBuffers(),
+    });
+    this.#decoder = decoder;
     const owner: MachineOwner = {
       lendDecoder: () => decoder,
       takeDecoder: () => {},
@@ -179,7 +226,18 @@ export class Endpoint {
     return this.#closeInfo;
   }
 
-  /** Whether the close event was reported and `output()` has returned everything: end the transport. */
+  /** Size in bytes of what `output()` would return. */
+  get bufferedAmount(): number {
+    const { state, waitingPong, received } = this.#machine;
+    let bytes = this.#frames.bytes;
+    if (waitingPong !== undefined) bytes += this.#frameSize(waitingPong.length);
+    if (state === CLOSE_RECEIVED) {
+      bytes += this.#frameSize(received!.code === CloseCode.NoStatusReceived ? 0 : 2);
+    }
+    return bytes;
+  }
+
+  /** Whether the connection is over and `output()` has returned everything. */
   get finished(): boolean {
     return this.#closeInfo !== undefined && !this.#hasOutput();
   }
@@ -193,23 +251,58 @@ export class Endpoint {
    *   ignored.
    * @throws TypeError when `chunk` is not a Uint8Array. Never for the bytes of the peer.
    */
-  receive(chunk: Uint8Array): EndpointEvent[] {
+  receive(chunk: Uint8Array): EndpointEvent[];
+  /**
+   * The same, but no memory is made for a message.
+   *
+   * @param chunk - Lent for the call, which may change its bytes.
+   * @param on - Called with each event. It may send, but must not call `receive`. The events after
+   *   one for which it throws follow at the next call.
+   * @throws As above, and what `on` throws; TypeError when `on` returns a promise.
+   */
+  receive(chunk: Uint8Array, on: EndpointListener): void;
+  receive(chunk: Uint8Array, on?: EndpointListener): EndpointEvent[] | undefined {
     if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
+    if (on !== undefined) return this.#parse(chunk, on, BORROWED);
     const events: EndpointEvent[] = [];
-    if (this.#closeInfo !== undefined) return events;
+    const add: EndpointListener = (kind) => events.push(this.#ownedEvent(kind));
+    try {
+      this.#parse(chunk, add, OWNED);
+    } catch (error) {
+      if (this.#receiving) throw error;
+      this.#failBy(error, add);
+    }
+    return events;
+  }
+
+  #parse(chunk: Uint8Array, on: EndpointListener, memory: PayloadMemory): undefined {
+    checkFunction('on', on);
+    if (this.#receiving) throw new Error('receive must not be called by its own function `on`');
+    if (this.#reportClose(on) || this.#closeInfo !== undefined) return;
+    this.#receiving = true;
+    try {
+      this.#decoder.memory = memory;
+      const isPushed = this.#push(chunk, memory, on);
+      if (isPushed) while (this.#closeInfo === undefined && this.#deliverNext(on));
+    } finally {
+      this.#receiving = false;
+      this.#machine.keep();
+    }
+  }
+
+  /** Returns false after a fault. */
+  #push(chunk: Uint8Array, memory: PayloadMemory, on: EndpointListener): boolean {
     try {
       const bytes = bytesOf(chunk);
-      // The decoder unmasks payload while it copies it. Only in the memory of the SIMD kernel it
-      // unmasks in place.
-      const copies = bytes.buffer === existingSimd()?.buffer;
+      // An owned payload is unmasked while it is copied. Only in the memory of the SIMD kernel that
+      // changes the chunk.
+      const copies = memory === OWNED && bytes.buffer === existingSimd()?.buffer;
       this.#machine.push(copies ? bytes.slice() : bytes, bytes.length);
-      this.#read(events);
+      return true;
     } catch (error) {
-      this.#machine.fault(asProtocolError(error));
-      this.#failed(events);
+      this.#failBy(error, on);
+      return false;
     }
-    this.#machine.keep();
-    return events;
   }
 
   /**
@@ -220,30 +313,47 @@ export class Endpoint {
   end(): EndpointEvent[] {
     const events: EndpointEvent[] = [];
     this.#machine.drop();
-    // Half of the transport may be open.
-    this.#machine.answer();
-    this.#machine.gone();
-    if (this.#closeInfo === undefined) {
-      this.#finish({ code: CloseCode.AbnormalClosure, reason: '', wasClean: false }, events);
+    // Half of the transport may be open: what waits can be written, but is in no pool.
+    if (!this.#frames.lost) {
+      this.#machine.answer();
+      this.#frames.own();
     }
+    this.#machine.gone();
+    this.#lose();
+    this.#reportClose((kind) => events.push(this.#ownedEvent(kind)));
     return events;
   }
 
   /**
    * Sends a message: a string as text, bytes as binary.
    *
-   * @param data - Copied.
+   * @param data - Copied, unless you pass `release`.
+   * @param release - Called once when the bytes of `data` are free again. A server then references
+   *   bytes that no slab has room for, more than 65,520: they must not change before. Others are
+   *   copied, and free within this call. Not called when nothing is sent.
    * @returns False when it was not sent: the connection is closing or closed. Messages before the
    *   peer's close frame can be answered until the next `output()`.
    * @throws {@link BackpressureError} when more than `maxBufferedAmount` bytes would wait; TypeError
-   *   for other data.
+   *   for other data; Error after an `output()` that has lost a chunk.
    */
-  send(data: EndpointData): boolean {
-    const bytes = typeof data === 'string' ? undefined : checked(() => bytesOf(data), this, 'send');
-    if (!this.#machine.open) return false;
-    this.#checkRoom(data, bytes);
-    if (bytes === undefined) this.#frames.addText(FIN | TextMessage, data as string);
-    else this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, bytes.length);
+  send(data: EndpointData, release?: () => void): boolean {
+    if (release !== undefined) checkFunction('release', release);
+    if (typeof data === 'string') {
+      if (!this.#maySend(data, undefined)) return false;
+      this.#frames.addText(FIN | TextMessage, data);
+      if (release !== undefined) callRelease(release);
+      return true;
+    }
+    const bytes = this.#bytesOf(data);
+    if (!this.#maySend(data, bytes)) return false;
+    const isReferenced =
+      release !== undefined && this.#settings.role === 'server' && bytes.length > SLAB_PAYLOAD;
+    if (isReferenced) {
+      const free = once(release, 'payload');
+      this.#frames.addReference(FIN | BinaryMessage, bytes, 0, bytes.length, free);
+    } else {
+      this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, bytes.length, undefined, release);
+    }
     return true;
   }
 
@@ -280,6 +390,7 @@ export class Endpoint {
    * @see RFC 6455, section 7.1.2
    */
   close(code: number = CloseCode.NormalClosure, reason = ''): void {
+    this.#frames.checkWhole();
     const payload = checked(() => closePayload(code, reason), this, 'close');
     if (this.#closeInfo === undefined) this.#machine.close(payload);
   }
@@ -289,19 +400,29 @@ export class Endpoint {
    * transport takes no bytes: what waits here counts against `maxBufferedAmount`.
    *
    * @returns Owned by the caller. Empty when nothing waits.
+   * @throws TypeError when bytes that were sent with a `release` were detached or have shrunk. The
+   *   stream then has a hole: all output is dropped, the connection is over with 1006, and each later
+   *   call that sends throws. End the transport.
    */
   output(): OwnedBytes;
   /**
-   * The same without a copy.
+   * The same without a copy: each chunk is lent by the thread's pool.
    *
-   * @param write - Called for each chunk, in order. Call `release` when the transport no longer
-   *   reads the chunk.
+   * @param write - Called for each chunk, in order. Call `release` once, when the transport no longer
+   *   reads the chunk. Do not transfer the chunk's `buffer`.
+   * @throws As above, and what `write` throws, with the same effect.
    */
   output(write: (chunk: Uint8Array, release: () => void) => void): void;
   output(write?: (chunk: Uint8Array, release: () => void) => void): OwnedBytes | undefined {
+    if (write !== undefined) checkFunction('write', write);
+    this.#frames.checkWhole();
     this.#machine.answer();
     this.#machine.queuePong();
-    return write === undefined ? takeBytes(this.#frames) : void flush(this.#frames, write);
+    try {
+      return write === undefined ? takeBytes(this.#frames) : void flush(this.#frames, write);
+    } finally {
+      if (this.#frames.lost) this.#lose();
+    }
   }
 
   /**
@@ -314,20 +435,49 @@ export class Endpoint {
     return this.#rest.slice();
   }
 
-  #read(events: EndpointEvent[]): void {
-    const machine = this.#machine;
+  /** Reports the next event. Returns false when there is none. */
+  #deliverNext(on: EndpointListener): boolean {
+    const input = this.#decoder;
     let event: number;
-    while ((event = machine.next()) !== NEED_MORE) {
-      const input = machine.input!;
-      if (event === MESSAGE) events.push(message(input));
-      else if (event === PING) events.push({ kind: 'ping', data: input.data() });
-      else if (event === PONG) events.push({ kind: 'pong', data: input.data() });
-      else if (event === FAILED) return this.#failed(events);
-      else if (event === CLOSE) {
-        this.#rest = input.rest();
-        return this.#finish({ ...machine.received!, wasClean: true }, events);
-      }
+    try {
+      event = this.#machine.next();
+    } catch (error) {
+      this.#failBy(error, on);
+      return false;
     }
+    switch (event) {
+      case MESSAGE:
+        this.#call(on, input.type === TextMessage ? 'text' : 'binary');
+        return true;
+      case PING:
+        this.#call(on, 'ping');
+        return true;
+      case PONG:
+        this.#call(on, 'pong');
+        return true;
+      case CLOSE:
+        this.#rest = input.rest();
+        this.#finish({ ...this.#machine.received!, wasClean: true }, on);
+        return false;
+      case FAILED:
+        this.#failed(on);
+        return false;
+      default:
+        return event !== NEED_MORE;
+    }
+  }
+
+  #call(on: EndpointListener, kind: EndpointEvent['kind']): void {
+    const { bytes, start, end } = this.#decoder;
+    const result: unknown = on(kind, bytes, start, end);
+    if (result !== undefined) rejectPromise('on', result);
+  }
+
+  /** The event for an owned payload of the decoder, or for the end. */
+  #ownedEvent(kind: EndpointEvent['kind']): EndpointEvent {
+    if (kind === 'close') return { kind, ...this.#closeInfo! };
+    const data = this.#decoder.data();
+    return kind === 'text' ? { kind, text: readUtf8(data) } : { kind, data };
   }
 
   /** The failure by a fault. For a message over the limit, its error names the option. */
@@ -339,14 +489,44 @@ export class Endpoint {
     return { ...failure, error: new ProtocolError(CloseCode.MessageTooBig, [text]) };
   }
 
-  #failed(events: EndpointEvent[]): void {
-    const error = this.#machine.failed!.error as ProtocolError;
-    this.#finish({ code: error.closeCode, reason: '', wasClean: false, error }, events);
+  /** `error` is a fault of the peer, or of the platform. */
+  #failBy(error: unknown, on: EndpointListener): void {
+    this.#machine.fault(asProtocolError(error));
+    this.#failed(on);
   }
 
-  #finish(info: EndpointCloseInfo, events: EndpointEvent[]): void {
+  #failed(on: EndpointListener): void {
+    const error = this.#machine.failed!.error as ProtocolError;
+    this.#finish({ code: error.closeCode, reason: '', wasClean: false, error }, on);
+  }
+
+  #finish(info: EndpointCloseInfo, on: EndpointListener): void {
     this.#closeInfo = info;
-    events.push({ kind: 'close', ...info });
+    this.#closeIsDue = true;
+    this.#reportClose(on);
+  }
+
+  /** Reports the close event, if it was not reported. */
+  #reportClose(on: EndpointListener): boolean {
+    if (!this.#closeIsDue) return false;
+    this.#closeIsDue = false;
+    const result: unknown = on('close', NO_BYTES, 0, 0);
+    if (result !== undefined) rejectPromise('on', result);
+    return true;
+  }
+
+  /** The transport is over, or has to end. */
+  #lose(): void {
+    this.#machine.drop();
+    this.#machine.gone();
+    if (this.#closeInfo !== undefined) return;
+    this.#closeInfo = { code: CloseCode.AbnormalClosure, reason: '', wasClean: false };
+    this.#closeIsDue = true;
+  }
+
+  /** Size in bytes of a control frame. */
+  #frameSize(length: number): number {
+    return headerSize(length) + (this.#settings.role === 'client' ? 4 : 0) + length;
   }
 
   #hasOutput(): boolean {
@@ -356,22 +536,36 @@ export class Endpoint {
 
   #control(method: 'ping' | 'pong', data: EndpointData): boolean {
     const payload = checked(() => controlPayload(data), this, method);
-    if (!this.#machine.open) return false;
-    this.#checkRoom(data, payload);
+    if (!this.#maySend(data, payload)) return false;
     const type = method === 'ping' ? PingMessage : PongMessage;
     this.#frames.addCopy(FIN | type, payload, 0, payload.length);
     return true;
   }
 
-  /** An empty output accepts a message of any size. */
-  #checkRoom(data: EndpointData, bytes: Uint8Array | undefined): void {
+  /** Without a closure for each message, which `checked` would need. */
+  #bytesOf(data: EndpointData): Uint8Array {
+    try {
+      return bytesOf(data);
+    } catch {
+      return checked(() => bytesOf(data), this, 'send');
+    }
+  }
+
+  /**
+   * Whether a message may be sent. An empty output accepts one of any size.
+   *
+   * @throws BackpressureError when too much output waits, Error when output was lost.
+   */
+  #maySend(data: EndpointData, bytes: Uint8Array | undefined): boolean {
+    this.#frames.checkWhole();
+    if (!this.#machine.open) return false;
     const { maxBufferedAmount } = this.#settings;
     const pending = this.#frames.bytes;
     // A UTF-16 code unit is at most 3 bytes of UTF-8.
     const most = bytes === undefined ? 3 * (data as string).length : bytes.length;
-    if (pending === 0 || pending + most <= maxBufferedAmount) return;
+    if (pending === 0 || pending + most <= maxBufferedAmount) return true;
     const size = bytes === undefined ? utf8Length(data as string) : bytes.length;
-    if (pending + size <= maxBufferedAmount) return;
+    if (pending + size <= maxBufferedAmount) return true;
     throw new BackpressureError(
       `${pending} bytes are already buffered and ${size} more would exceed maxBufferedAmount (${maxBufferedAmount}); write output() first`,
     );
@@ -383,13 +577,6 @@ function closePayload(code: number, reason: string): Uint8Array {
   const payload = formatCloseMessage(code, reason);
   if (payload.length > 0) return payload;
   throw new RangeError(`websocket: close code ${code} must not be sent; close() sends 1000`);
-}
-
-/** The event for the complete message of `decoder`. */
-function message(decoder: MessageDecoder): EndpointEvent {
-  const data = decoder.data();
-  if (decoder.type !== TextMessage) return { kind: 'binary', data };
-  return { kind: 'text', text: readUtf8(data) };
 }
 
 /** Any other error than a fault of the peer is a detached chunk or a failed allocation. */
