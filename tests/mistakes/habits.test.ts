@@ -25,10 +25,20 @@ const session = (): Session => new Hub().add(connPair()[0]);
 
 /** By object: the names, and words of what each says. */
 const NAMES: [name: string, make: () => object, names: string, says: RegExp][] = [
-  ['conn', () => connPair()[0], 'on once off addEventListener addListener', /receive\(handler\)/],
-  ['conn', () => connPair()[0], 'emit sendText', /send\(data\)/],
+  [
+    'conn',
+    () => connPair()[0],
+    'on once off addEventListener addListener removeAllListeners',
+    /receive\(handler\)/,
+  ],
+  ['conn', () => connPair()[0], 'emit sendText write writeText', /send\(data\)/],
   ['conn', () => connPair()[0], 'to in join leave publish subscribe', /hub\.room\(name\)/],
-  ['conn', () => connPair()[0], 'disconnect', /close\(/],
+  ['conn', () => connPair()[0], 'disconnect end', /close\(/],
+  ['conn', () => connPair()[0], 'destroy', /terminate\(\)/],
+  ['conn', () => connPair()[0], 'pause resume', /a peer waits by itself/],
+  ['conn', () => connPair()[0], 'pong cork', /by themselves/],
+  ['conn', () => connPair()[0], 'pipe', /toDuplex\(conn\)/],
+  ['conn', () => connPair()[0], 'read readText recv', /readMessage\(\)/],
   ['conn', () => connPair()[0], 'broadcast', /broadcast\(conns, data\)/],
   ['conn', () => connPair()[0], 'url headers handshake', /second argument/],
   ['conn', () => connPair()[0], 'ip remoteAddress', /remoteAddr/],

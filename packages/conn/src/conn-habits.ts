@@ -6,12 +6,18 @@ export const CONN_HABITS = {
     'off',
     'on',
     'once',
+    'removeAllListeners',
     'removeEventListener',
     'removeListener',
   ],
   'broadcast(conns, data) is a function': ['broadcast'],
-  'write close(code, reason)': ['disconnect'],
-  'write send(data), or writeJSON(value)': ['emit', 'sendBinary', 'sendText'],
+  'write close(code, reason)': ['disconnect', 'end'],
+  'write terminate()': ['destroy'],
+  'a peer waits by itself while no code reads': ['pause', 'resume'],
+  'pings are answered by themselves': ['pong'],
+  'write toDuplex(conn) or toStreams()': ['pipe'],
+  'frames of one turn leave together by themselves': ['cork'],
+  'write send(data), or writeJSON(value)': ['emit', 'sendBinary', 'sendText', 'write', 'writeText'],
   'rooms are of a Hub (@ws/hub), write hub.room(name)': [
     'in',
     'join',
@@ -22,6 +28,7 @@ export const CONN_HABITS = {
     'unsubscribe',
   ],
   'write for await (const message of conn)': ['messages'],
+  'write readMessage()': ['read', 'readText', 'recv'],
   'write writeJSON(value)': ['sendJSON'],
 } as const;
 

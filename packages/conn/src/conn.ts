@@ -29,7 +29,7 @@ import {
   type PingPongHandler,
   UserHandler,
 } from './control/control-handlers.ts';
-import { addHabits, type Habits } from './habits.ts';
+import { addHabits, type Habits, refuseHandlers } from './habits.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -42,7 +42,7 @@ import {
 } from './options/conn-options.ts';
 import { deflateExtension } from './options/deflate.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
-import { formatJSON, parseLater } from './read/json.ts';
+import { checkNoMaps, formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
@@ -338,13 +338,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Sends `value` as a text message in JSON.
    *
-   * @throws (rejects) {@link JSONError} when `value` cannot be serialized. Nothing is sent then.
+   * @throws (rejects) {@link JSONError} when `value` cannot be serialized, TypeError for a Map, a Set or a
+   *   promise in it. Nothing is sent then.
    *   Otherwise as {@link writeMessage}.
    */
   writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
     let text: string;
     try {
       text = formatJSON(value);
+      checkNoMaps('writeJSON', value, text);
     } catch (error) {
       fromCaller(error, this, 'writeJSON');
       this.#connection.report(error, 'writeJSON');
@@ -687,6 +689,7 @@ export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}
 
 // Not a static block, which Safari 15.4 does not have.
 addHabits(Conn.prototype, 'conn', CONN_HABITS, CONN_FACTS);
+refuseHandlers(Conn.prototype, 'a Conn emits no events; await conn.closed');
 
 /** Runs a read with a signal or a timeout. `name` is the method that the caller used. */
 function waitForRead<Result extends Message | MessageReader>(

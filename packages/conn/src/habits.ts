@@ -51,6 +51,18 @@ export function addHabits(target: object, owner: string, habits: Table, facts: T
   }
 }
 
+/** Makes `conn.onclose = …` and the like throw `say`. Such a property would never be called. */
+export function refuseHandlers(target: object, say: string): void {
+  for (const name of ['onclose', 'onerror', 'onopen']) {
+    Object.defineProperty(target, name, {
+      configurable: true,
+      set(): never {
+        throw new TypeError(`${name}: ${say}`);
+      },
+    });
+  }
+}
+
 function entriesOf(table: Table): [name: string, say: string][] {
   return Object.entries(table).flatMap(([say, names]) =>
     names.map((name): [string, string] => [name, say]),

@@ -9,7 +9,8 @@ export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export { addHabits, type Facts, type Habits } from './habits.ts';
+export { addHabits, type Facts, type Habits, refuseHandlers } from './habits.ts';
+export { joinFor } from './join.ts';
 export {
   type Admissible,
   Admission,
@@ -23,7 +24,6 @@ export {
   verdictOf,
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
-export { joinFor } from './join.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {

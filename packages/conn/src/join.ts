@@ -32,6 +32,7 @@ import { utf8 } from './writing/payload.ts';
  */
 export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<OwnedBytes> {
   checked(() => {
+    checkConn(conn, 'joinMessages');
     if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
@@ -47,9 +48,10 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
  * {@link joinMessages} for a stream that reads on demand: all other reads reject, also while the
  * stream does not read.
  *
- * @throws ReadPendingError when another stream reads the connection.
+ * @throws ReadPendingError when another stream reads the connection; TypeError when `conn` is no Conn.
  */
 export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedBytes> {
+  checkConn(conn, owner);
   const { connection } = conn['@ws/internals'];
   const rare = connection.rareParts();
   if (rare.readsOwner !== undefined) throw connection.inbox.clash(owner);
@@ -65,6 +67,13 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
   };
   const loop = new AbortController();
   return iteratorOf(join(nextReader, utf8(''), loop.signal), () => loop.abort());
+}
+
+function checkConn(conn: unknown, name: string): void {
+  const internals = (conn as Partial<Conn> | null | undefined)?.['@ws/internals'];
+  if (internals?.connection === undefined) {
+    throw new TypeError(`${name}: expected a Conn, got ${kind(conn)}`);
+  }
 }
 
 function iteratorOf(

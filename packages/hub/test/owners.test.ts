@@ -122,6 +122,25 @@ describe('17 hub.close in a listener', () => {
     expect(errors).toEqual([]);
   });
 
+  it('is reported after 1 s for other listeners, when it is not awaited', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const hub = new Hub();
+    const errors: unknown[] = [];
+    hub.on('error', (_, error) => void errors.push(error));
+    let finish = (): void => {};
+    hub.on('message', () => new Promise<void>((resolve) => (finish = resolve)));
+    hub.on('message', () => void hub.close());
+    const { client } = enter(hub);
+    await client.send('x');
+    await vi.advanceTimersByTimeAsync(900);
+    expect(errors).toEqual([]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(errors).toEqual([expect.objectContaining({ message: expect.any(String) })]);
+    finish();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await hub.close()).toMatchObject({ handlersPending: 0 });
+  });
+
   it('is not reported for listeners that hear of the end', async () => {
     const hub = new Hub();
     const errors: unknown[] = [];

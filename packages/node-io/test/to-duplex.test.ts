@@ -2,7 +2,15 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
-import { BinaryMessage, CloseError, CloseSentError, type Conn, connPair, joinMessages, ReadPendingError } from '@ws/conn';
+import {
+  BinaryMessage,
+  CloseError,
+  CloseSentError,
+  type Conn,
+  connPair,
+  joinMessages,
+  ReadPendingError,
+} from '@ws/conn';
 import { nodePlatform, toDuplex } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 

@@ -58,5 +58,6 @@ export function ignore(): void {}
  * fourth renegotiation of TLS 1.2. It may stay on a socket too.
  */
 export function destroyOnError(this: Duplex, error: Error): void {
+  // oxlint-disable-next-line oxc/no-this-in-exported-function -- an EventEmitter calls it with itself
   this.destroy(error);
 }

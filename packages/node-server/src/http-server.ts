@@ -105,19 +105,12 @@ export async function listenOn(
   { port = 0, host, socketPath, replaceStale, listen }: ListenAddress,
 ): Promise<void> {
   const path = socketPath ?? listen?.path;
-  const start = async (): Promise<void> => {
+  try {
+    // Before `listen`: a worker of a cluster that calls it again gets no socket that others share.
+    if (replaceStale) await removeStaleSocket(path!);
     // Node prefers a port to a path.
     server.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
     await once(server, 'listening');
-  };
-  try {
-    try {
-      await start();
-    } catch (error) {
-      const mayBeStale = replaceStale && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-      if (!mayBeStale || !(await removeStaleSocket(path!))) throw error;
-      await start();
-    }
   } catch (error) {
     throw listenError(error, replaceStale);
   }

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { link, lstat, rename, unlink } from 'node:fs/promises';
+import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+
+/**
+ * Ms after which a server that has bound its socket listens too, however busy the machine. A file of
+ * that age also differs in its time from the next file, whatever the tick of the file system's clock.
+ */
+const YOUNG_MS = 1_000;
 
 /** What distinguishes a file from a later one of its name: systems use the number of an inode again. */
 interface FileId {
@@ -13,43 +20,46 @@ interface FileId {
  * Removes the file of a Unix socket whose process has ended. The file stays when a process listens
  * there, when it is no socket, and when another process replaces it meanwhile.
  *
- * @returns Whether the path is free, so that listening again may succeed.
  * @throws (rejects with) the error of the file system, for a folder without write access for example.
  */
-export async function removeStaleSocket(path: string): Promise<boolean> {
-  const stale = await socketFile(path);
-  if (stale === undefined) return false;
-  if (!(await refuses(path))) return false;
-  // Renamed before it is removed: the name may belong to a server that started meanwhile.
-  const aside = `${path}.${randomBytes(6).toString('hex')}`;
+export async function removeStaleSocket(path: string): Promise<void> {
+  // The system removes a name of Linux's abstract namespace with its process.
+  if (path.startsWith('\0')) return;
+  const stale = socketFile(path);
+  if (stale === undefined || !(await refuses(path))) return;
+  if (Date.now() - Number(stale.mtimeNs / 1_000_000n) < YOUNG_MS) {
+    await setTimeout(YOUNG_MS);
+    if (!(await refuses(path))) return;
+  }
+  const aside = nameAside(path);
+  // Another start may have replaced the file meanwhile. Nothing comes between these two calls: while
+  // the file of a running server is aside, a third start would listen on its name.
+  if (!isSame(socketFile(path), stale)) return;
   try {
-    await rename(path, aside);
+    renameSync(path, aside);
   } catch (error) {
     // Another start has removed it.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
   }
-  const moved = await socketFile(aside);
-  // Asked again: a server that had only bound its socket listens by now.
-  const isStale = moved !== undefined && isSame(moved, stale) && (await refuses(aside));
-  if (!isStale) await putBack(aside, path);
-  await unlink(aside);
-  return isStale;
+  // Asked again: another process may have replaced it between the two calls.
+  if (isSame(socketFile(aside), stale) && (await refuses(aside))) unlinkSync(aside);
+  else putBack(aside, path);
+}
+
+/** Returns an unused name in the same folder. It is short: the path of a socket has at most 107 bytes. */
+function nameAside(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1) + randomBytes(6).toString('base64url');
 }
 
 /** Undefined when there is no such file, or when it is no socket. */
-async function socketFile(path: string): Promise<FileId | undefined> {
-  try {
-    const stats = await lstat(path, { bigint: true });
-    return stats.isSocket() ? stats : undefined;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+function socketFile(path: string): FileId | undefined {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats?.isSocket() ? stats : undefined;
 }
 
-function isSame(one: FileId, other: FileId): boolean {
-  return one.dev === other.dev && one.ino === other.ino && one.mtimeNs === other.mtimeNs;
+function isSame(one: FileId | undefined, other: FileId): boolean {
+  return one?.dev === other.dev && one.ino === other.ino && one.mtimeNs === other.mtimeNs;
 }
 
 /** Whether no process listens on the socket. */
@@ -65,10 +75,12 @@ function refuses(path: string): Promise<boolean> {
 }
 
 /** Gives a file its name back, unless the name is in use again. */
-async function putBack(aside: string, path: string): Promise<void> {
+function putBack(aside: string, path: string): void {
   try {
-    await link(aside, path);
+    linkSync(aside, path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Some file systems have no links, and Linux permits none to the socket of another user.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return renameSync(aside, path);
   }
+  unlinkSync(aside);
 }

@@ -335,11 +335,13 @@ describe('close that is awaited where it waits for its caller', () => {
   });
 
   it('reports the cure once, in the option request', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     const reported: unknown[] = [];
     // A listener that is async returns a promise, whatever its type says.
     const page = (_req: unknown, res: ServerResponse): unknown =>
       server.close().then(() => res.end());
-    const options = { close: { timeout: 400 }, report: (error: unknown) => reported.push(error) };
+    const options = { close: { timeout: 2_000 }, report: (error: unknown) => reported.push(error) };
     const server: WsServer = await serve(
       { host: '127.0.0.1', ...options, request: page },
       () => {},
@@ -348,7 +350,9 @@ describe('close that is awaited where it waits for its caller', () => {
     const called = once(server.http, 'request');
     peer.stream.write(plain('/'));
     await called;
-    await server.close();
+    const closed = server.close();
+    await vi.advanceTimersByTimeAsync(2_000);
+    await closed;
     expect(reported).toEqual([CURE]);
     peer.destroy();
   });

@@ -4,7 +4,10 @@ import { serve, type WsServer } from '../src/index.ts';
 
 let server: WsServer | undefined;
 
-process.on('message', async (request: 'close' | { socketPath: string }) => {
+process.on('message', (request: 'close' | { socketPath: string }) => void answer(request));
+process.send!('ready');
+
+async function answer(request: 'close' | { socketPath: string }): Promise<unknown> {
   if (request === 'close') {
     await server!.close();
     return process.send!('closed');
@@ -16,5 +19,4 @@ process.on('message', async (request: 'close' | { socketPath: string }) => {
   } catch (error) {
     process.send!((error as NodeJS.ErrnoException).code ?? String(error));
   }
-});
-process.send!('ready');
+}

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -7,13 +8,16 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import { dial } from '@ws/node-client';
 import { LOADER } from '@ws/tests/loader';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -32,6 +36,8 @@ async function leaveSocket(path: string): Promise<void> {
   const server = createServer().listen(`${path}.live`);
   await once(server, 'listening');
   linkSync(`${path}.live`, path);
+  // Left a while ago: else each start waits whether it is about to listen.
+  utimesSync(path, 1, 1);
   // Removes the name that it listened on.
   server.close();
   await once(server, 'close');
@@ -77,6 +83,48 @@ describe('285 a stale Unix socket', () => {
     expect(await hello(server)).toBe('new');
     await server.close();
     expect(existsSync(path)).toBe(false);
+  });
+
+  it.each([1, 94, 107])('is replaced at a path of %i bytes', async (length) => {
+    // A short one is relative.
+    const socketPath = length === 1 ? 's' : join(folder, 'x'.repeat(length - folder.length - 1));
+    onTestFinished(() => rmSync(socketPath, { force: true }));
+    const left = newPath();
+    await leaveSocket(left);
+    renameSync(left, socketPath);
+    const server = await serve({ socketPath, replaceStale: true }, greet('new'));
+    expect(await hello(server)).toBe('new');
+    await server.close();
+  });
+
+  it.runIf(process.platform === 'linux')('has no file in the abstract namespace', async () => {
+    const socketPath = `\0${newPath()}`;
+    const server = await serve({ socketPath, replaceStale: true }, greet('abstract'));
+    expect((await failure({ socketPath, replaceStale: true })).code).toBe('EADDRINUSE');
+    await server.close();
+  });
+
+  it('is replaced when it was left just now', async () => {
+    const socketPath = newPath();
+    await leaveSocket(socketPath);
+    utimesSync(socketPath, new Date(), new Date());
+    const server = await serve({ socketPath, replaceStale: true }, greet('new'));
+    expect(await hello(server)).toBe('new');
+    await server.close();
+  });
+
+  it('is none when its server listens after the first look', async () => {
+    const socketPath = newPath();
+    await leaveSocket(socketPath);
+    utimesSync(socketPath, new Date(), new Date());
+    const start = failure({ socketPath, replaceStale: true });
+    // As a server that had bound its socket, and now listens.
+    const bound = createServer().listen(`${socketPath}.bound`);
+    await once(bound, 'listening');
+    onTestFinished(() => void bound.close());
+    renameSync(`${socketPath}.bound`, socketPath);
+    expect((await start).code).toBe('EADDRINUSE');
+    expect(lstatSync(socketPath).isSocket()).toBe(true);
   });
 
   it('is replaced by serveRaw too', async () => {
@@ -140,7 +188,7 @@ describe('285 a stale Unix socket', () => {
       results[1] ?? (await serve({ socketPath, replaceStale: true }, greet('meanwhile')));
     expect(await hello(server)).toBe('meanwhile');
     await server.close();
-    expect(readdirSync(folder).filter((name) => /\.[0-9a-f]{12}$/.test(name))).toEqual([]);
+    expect(readdirSync(folder).filter((name) => !name.includes('.sock'))).toEqual([]);
   });
 });
 
@@ -154,7 +202,9 @@ describe('285 two starts at once over a stale Unix socket', () => {
       );
       const results = await Promise.allSettled(starts);
       const codes = results.map((result) =>
-        result.status === 'fulfilled' ? 'listens' : (result.reason as NodeJS.ErrnoException).code,
+        result.status === 'fulfilled'
+          ? 'listens'
+          : String((result.reason as NodeJS.ErrnoException).code),
       );
       expect(codes.toSorted()).toEqual(['EADDRINUSE', 'listens']);
       const index = codes.indexOf('listens');
@@ -164,16 +214,16 @@ describe('285 two starts at once over a stale Unix socket', () => {
     }
   });
 
-  it('are one server and one EADDRINUSE in two processes, a hundred times', async () => {
+  it('are one server, and EADDRINUSE in three other processes, a hundred times', async () => {
     const program = join(import.meta.dirname, 'stale-socket.program.ts');
-    const starts = [0, 1].map(() => fork(program, [], { execArgv: [...LOADER] }));
+    const starts = [0, 1, 2, 3].map(() => fork(program, [], { execArgv: [...LOADER] }));
     onTestFinished(() => starts.forEach((start) => start.kill('SIGKILL')));
     await Promise.all(starts.map((start) => once(start, 'message')));
     for (let i = 0; i < 100; i++) {
       const socketPath = newPath();
       await leaveSocket(socketPath);
       const answers = await Promise.all(starts.map((start) => ask(start, { socketPath })));
-      expect(answers.toSorted()).toEqual(['EADDRINUSE', 'listens']);
+      expect(answers.toSorted()).toEqual([...Array(3).fill('EADDRINUSE'), 'listens']);
       const winner = starts[answers.indexOf('listens')]!;
       const conn = await dial(`ws+unix:${socketPath}:/`);
       expect((await conn.readMessage()).text()).toBe(String(winner.pid));
@@ -181,9 +231,24 @@ describe('285 two starts at once over a stale Unix socket', () => {
       expect(await ask(winner, 'close')).toBe('closed');
     }
   });
+
+  it('are one socket for all workers of a cluster', async () => {
+    const program = join(import.meta.dirname, 'stale-socket.program.ts');
+    cluster.setupPrimary({ exec: program, execArgv: [...LOADER] });
+    const workers = [0, 1, 2, 3].map(() => cluster.fork());
+    onTestFinished(() => workers.forEach((worker) => worker.process.kill('SIGKILL')));
+    await Promise.all(workers.map((worker) => once(worker, 'message')));
+    for (let i = 0; i < 20; i++) {
+      const socketPath = newPath();
+      await leaveSocket(socketPath);
+      const answers = await Promise.all(workers.map((worker) => ask(worker, { socketPath })));
+      expect(answers).toEqual(Array(4).fill('listens'));
+      await Promise.all(workers.map((worker) => ask(worker, 'close')));
+    }
+  });
 });
 
-async function ask(start: ChildProcess, request: object | string): Promise<string> {
+async function ask(start: ChildProcess | Worker, request: object | string): Promise<string> {
   const answer = once(start, 'message');
   start.send(request);
   return ((await answer) as [string])[0];

@@ -6,7 +6,6 @@ import {
   type Message,
   type MessageData,
   type MessageHandler,
-  portablePlatform,
   ReadPendingError,
 } from '@ws/conn';
 import {
@@ -24,17 +23,19 @@ import {
   markHandled,
   RESOLVED,
   refused,
+  refuseHandlers,
   rejected,
   resolvedAt,
 } from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
-import { ConnectionSeries, checkRetry } from './connection-series.ts';
+import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
 import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
-import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
+import type { LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
+import { reportingDial, reportingRetry } from './reporting.ts';
 import { idOf } from './resend.ts';
 import type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './state.ts';
 import { openWithin, untilAborted } from './waits.ts';
@@ -94,7 +95,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
-      { ...plan, dial: this.#reportingDial(plan), retry: reportingRetry(plan) },
+      { ...plan, dial: reportingDial(plan, () => this.#isEndAwaited), retry: reportingRetry(plan) },
       (conn, signal) => this.#prepare(conn, signal),
     );
     this.closed = this.#settled.promise;
@@ -521,25 +522,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#backlogConn === conn) this.#backlogConn = undefined;
   }
 
-  /** The dial function of `plan`, which also reports its first failure. */
-  #reportingDial({ dial, report }: LivePlan<C>): DialFunction<C> {
-    let reported = false;
-    return async (options) => {
-      try {
-        return await dial(options);
-      } catch (error) {
-        if (!reported && !options.signal.aborted) {
-          // In a later turn: the error may end this object, and code may await that.
-          portablePlatform.yield(() => {
-            if (!this.#isEndAwaited) report(error, { where: 'dial' });
-          });
-        }
-        reported = true;
-        throw error;
-      }
-    };
-  }
-
   #finish(end: { readonly error?: unknown }): void {
     if (this.#ended !== undefined) return;
     const error = errorOf(end.error);
@@ -572,19 +554,6 @@ function closeReplaced(conn: ConnLike): void {
   if (conn.state === 'open') void markHandled(conn.close());
 }
 
-/** The option `retry`. Its error ends the object, and perhaps no code awaits that. */
-function reportingRetry<C extends ConnLike>({ retry, report }: LivePlan<C>): LivePlan<C>['retry'] {
-  if (retry === undefined) return undefined;
-  return (error, attempt) => {
-    try {
-      return checkRetry(retry(error, attempt), error);
-    } catch (mistake) {
-      report(mistake, { where: 'retry' });
-      throw mistake;
-    }
-  };
-}
-
 /** What a ReconnectingConn has not, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line no-unused-vars -- as the class
@@ -592,3 +561,4 @@ export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS>
 
 // Not a static block, which Safari 15.4 does not have.
 addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS);
+refuseHandlers(LiveConn.prototype, "write on('open', listener) or on('close', listener)");

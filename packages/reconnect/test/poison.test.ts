@@ -33,7 +33,7 @@ function send(code: number, resend: Partial<ResendOptions> = {}, delay = 1): Sen
   const conn = new ReconnectingConn(dial, {
     minDelay: delay,
     maxDelay: delay,
-    report: (error) => void reports.push(String((error as Error).message)),
+    report: (error) => void reports.push((error as Error).message),
     resend: { ...RESEND, ...resend },
   });
   onTestFinished(() => void conn.close());

@@ -1,4 +1,4 @@
-import { type Conn, connPair, type Message } from '@ws/conn';
+import { type Conn, connPair } from '@ws/conn';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../src/index.ts';
 import { dials, fast } from './dials.ts';
@@ -27,7 +27,7 @@ const closed = (client: ReconnectingConn): Promise<unknown> =>
 async function take(client: ReconnectingConn, count: number): Promise<string[]> {
   const got: string[] = [];
   for await (const message of client) {
-    got.push((message as Message).text());
+    got.push(message.text());
     if (got.length === count) break;
   }
   return got;
@@ -159,7 +159,7 @@ describe('C3 a ReconnectingConn without a reader', () => {
     process.on('unhandledRejection', onUnhandled);
     onTestFinished(() => void process.off('unhandledRejection', onUnhandled));
     const [client] = [dials()];
-    let open = (_: Conn): void => {};
+    let open!: (conn: Conn) => void;
     const late = new Promise<Conn>((resolve) => (open = resolve));
     const conn = new ReconnectingConn(() => late);
     void conn.close();

@@ -74,7 +74,7 @@ async function slowServer() {
 
 /** Starts the program. Returns a function that ends it. */
 async function inNode(url: string): Promise<() => unknown> {
-  const live = new ReconnectingConn(`${url}/live`, { WebSocket: WebSocket as never });
+  const live = new ReconnectingConn(`${url}/live`, { WebSocket });
   // oxlint-disable-next-line no-implied-eval -- the same text runs in a page
   const program = new Function('chat', 'handlers', 'live', `return (async () => {${PROGRAM}})()`);
   const handlers = { typed: () => {}, confirm: () => true, async *frames() {} };

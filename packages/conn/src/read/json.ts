@@ -51,16 +51,17 @@ export async function parseLater<T>(message: Promise<Message>, onFailure: () => 
 /**
  * Checks a value that was written as `text`.
  *
- * @throws TypeError for a Map or Set anywhere in `value`: JSON.stringify writes `{}`.
+ * @throws TypeError for a Map, a Set or a promise anywhere in `value`: JSON.stringify writes `{}`.
  */
 export function checkNoMaps(owner: string, value: unknown, text: string): void {
   // Most values have no empty object, and need no second pass.
   if (!text.includes('{}')) return;
   JSON.stringify(value, (key, each: unknown) => {
     const type = kind(each);
-    if (type !== 'Map' && type !== 'Set') return each;
+    if (type !== 'Map' && type !== 'Set' && type !== 'Promise') return each;
+    const cure = type === 'Promise' ? 'await it' : 'write [...value]';
     const where = key === '' ? 'a' : `${JSON.stringify(key)} is a`;
-    throw new TypeError(`${owner}: ${where} ${type}, which JSON does not have; write [...value]`);
+    throw new TypeError(`${owner}: ${where} ${type}, which JSON does not have; ${cure}`);
   });
 }
 

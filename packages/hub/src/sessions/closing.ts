@@ -18,6 +18,7 @@ export class Closing<Data> {
   #plan: ClosePlan;
   /** Ends the wait for the next session. */
   #endWait = (): void => {};
+  #cancelTell = (): void => {};
 
   constructor(hub: Sessions<Data>, running: RunningListeners, plan: ClosePlan) {
     this.#hub = hub;
@@ -78,17 +79,30 @@ export class Closing<Data> {
     this.#hub.platform.setTimer(timeout, () => this.#running.stopWaiting());
   }
 
-  /**
-   * Reports that the close waits for a listener, which may await the close: at once if a listener has
-   * called it, else after {@link WAIT_MS}.
-   *
-   * @returns A function that prevents the report.
-   */
-  tellWhileItWaits(isCalledByListener: boolean): () => void {
-    return this.#hub.platform.setTimer(isCalledByListener ? 0 : WAIT_MS, () => {
-      const { early } = this.#running;
-      if (early.size > 0) this.#hub.failed(undefined, waitError(early));
+  /** Reports that the close waits for a listener, which may await the close: after {@link WAIT_MS}. */
+  tellWhileItWaits(): void {
+    this.#cancelTell = this.#hub.platform.setTimer(WAIT_MS, () => this.#tell());
+  }
+
+  /** Reports it at once, unless `result` settles first: that of the listener that has called the close. */
+  tellAtOnce(result: PromiseLike<unknown>): void {
+    let isPending = true;
+    const settled = (): void => void (isPending = false);
+    void result.then(settled, settled);
+    this.#hub.platform.setTimer(0, () => {
+      if (!isPending) return;
+      this.stopTelling();
+      this.#tell();
     });
+  }
+
+  stopTelling(): void {
+    this.#cancelTell();
+  }
+
+  #tell(): void {
+    const { early } = this.#running;
+    if (early.size > 0) this.#hub.failed(undefined, waitError(early));
   }
 
   /** Resolves when the members have all messages that were published. */

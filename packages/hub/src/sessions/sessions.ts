@@ -81,8 +81,6 @@ export class Sessions<Data> implements LocalHub {
   /** See `HubStats.refused`. */
   refusedCount = 0;
   readonly #running = new RunningListeners();
-  /** The event whose listener runs now, up to its first `await`. */
-  #calling: string | undefined;
   /** Undefined before {@link close}. */
   #closing: Closing<Data> | undefined;
   /** Number of sessions that {@link close} has terminated after their timeout. */
@@ -201,11 +199,11 @@ export class Sessions<Data> implements LocalHub {
     this.closed = true;
     const closing = new Closing(this, this.#running, plan);
     this.#closing = closing;
-    const cancelTell = closing.tellWhileItWaits(this.#calling !== undefined);
+    closing.tellWhileItWaits();
     // The constructor reports a failure to load the code.
     await this.#linkLoaded?.catch(() => {});
     const size = await closing.endSessions();
-    cancelTell();
+    closing.stopTelling();
     this.ended = true;
     await this.#stopLink();
     this.#failures.flushAll();
@@ -271,18 +269,16 @@ export class Sessions<Data> implements LocalHub {
     let pending: unknown[] | undefined;
     // Computed first, because a listener may close the hub.
     const early = this.closed ? undefined : event;
-    const outer = this.#calling;
     for (const listener of this.listeners.of(event)) {
-      this.#calling = event;
+      const wasClosed = this.closed;
       try {
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
         if (!isThenable(result)) continue;
+        if (!wasClosed && this.closed) this.#closing!.tellAtOnce(result);
         pending ??= [];
         pending.push(result.then(undefined, (error) => this.listenerFailed(session, error)));
       } catch (error) {
         this.listenerFailed(session, error);
-      } finally {
-        this.#calling = outer;
       }
     }
     if (pending === undefined) return undefined;

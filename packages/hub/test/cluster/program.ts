@@ -1,7 +1,7 @@
 // A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles;
 // with BAD, `close` rejects. With CHILD, a worker prints how many processes share its memory, and that of its child.
 // With SLOW, `start` waits for so many ms. With CAUSE, the error of `start` has a cause that cannot be copied. With
-// ALIKE, the processes send the messages of alike.ts.
+// ALIKE, the processes send the messages of alike.ts. With LONE, the hub has no backplane, and there is a second one.
 import { execFileSync } from 'node:child_process';
 import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
@@ -11,7 +11,19 @@ import { serveRooms } from '@ws/hub/rooms';
 import { serve } from '@ws/node-server';
 import { MESSAGES } from './alike.ts';
 
-const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, CHILD, SLOW = '0', CAUSE, ALIKE } = process.env;
+const {
+  PORT,
+  COUNT,
+  FAIL,
+  SIGNALS,
+  STUCK,
+  BAD,
+  CHILD,
+  SLOW = '0',
+  CAUSE,
+  ALIKE,
+  LONE,
+} = process.env;
 const SHARES = 'console.log(process.env[`WS_WORKERS_${process.ppid}`])';
 const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
 
@@ -33,8 +45,9 @@ try {
       if (ALIKE !== undefined) for (const message of MESSAGES) process.send!(message);
       const rooms = serveRooms(
         { 'chat/*': { history: true, mayJoin: true, mayPublish: true } },
-        { hub: { backplane: clusterBackplane() } },
+        LONE === undefined ? { hub: { backplane: clusterBackplane() } } : {},
       );
+      if (LONE !== undefined) serveRooms({});
       const server = await serve({ port: Number(PORT), host: '127.0.0.1' }, rooms.handler);
       rooms.hub.onAsk('pid', () => process.pid);
       console.log(`started ${process.pid}`);

@@ -109,6 +109,17 @@ async function meet(port: number, count: number) {
 describe('runCluster', { timeout: 120_000 }, () => {
   nothingLeft();
 
+  it.each([
+    ['no backplane: once in each worker', { LONE: 'yes' }, 2],
+    ['a backplane: never', {}, 0],
+  ])('N7 warns of hubs with %s', async (_, env, count) => {
+    const program = await (await start(2, env)).up();
+    program.child.send('close');
+    await program.ended;
+    const warnings = program.errors.filter((line) => line.includes('has no backplane'));
+    expect(warnings).toHaveLength(count);
+  });
+
   it('resolves when start has resolved in all workers', async () => {
     const program = await (await start(3)).up();
     const { pid } = program.child;

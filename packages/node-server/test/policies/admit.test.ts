@@ -91,7 +91,7 @@ describe('admit', () => {
           expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
           expectTypeOf(conn.data).toEqualTypeOf<{ user: string }>();
         },
-        '/b': route({ authenticate: async () => admit(5 as number) }, (_conn, _req, { auth }) => {
+        '/b': route({ authenticate: async () => admit(Number('5')) }, (_conn, _req, { auth }) => {
           expectTypeOf(auth).toEqualTypeOf<number>();
         }),
       },

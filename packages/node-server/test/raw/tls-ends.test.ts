@@ -16,7 +16,7 @@ const SERVERS: Readonly<Record<string, Start>> = {
     const all = { host: '127.0.0.1', tls, handshakeTimeout: 60_000, ...options };
     const server = await serve<boolean>(all, (conn) => conn.terminate());
     whenOver(() => server.close({ timeout: 1 }));
-    return { port: Number(new URL(server.url).port), net: server.http as Server };
+    return { port: Number(new URL(server.url).port), net: server.http };
   },
   async serveRaw({ authenticate }) {
     const tls = await selfSigned();

@@ -9,6 +9,7 @@ import {
   addAbortListener,
   addHabits,
   CallPromise,
+  checkNoMaps,
   checkOptionNames,
   Deferred,
   duration,
@@ -187,7 +188,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
     const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
     // Copies the data, so that each repetition has the same bytes.
-    const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
+    const text = formatJSON(data);
+    checkNoMaps('publish', data, text);
+    const message = { room: name, id: randomId(), data: JSON.parse(text) as unknown };
     if (this.#publications >= MAX_PUBLICATIONS) {
       throw new BackpressureError(
         `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
