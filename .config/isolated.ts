@@ -14,7 +14,7 @@ export const ISOLATED = [
   'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/reconnect/test/restart.test.ts',
-  'packages/hub/test/lost-waits.test.ts',
+  'packages/hub/test/{leftovers,lost-waits}.test.ts',
   'packages/rpc/test/idle.test.ts',
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',

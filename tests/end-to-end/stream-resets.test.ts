@@ -45,7 +45,9 @@ describe.each(Object.entries(USERS))('EA1 RST_STREAM to a server that %s', (_, u
     );
     client.reset(1, code);
     const { error } = await conn.closed;
-    expect(String(error?.cause ?? error)).toMatch(/the peer reset the stream/);
+    expect((error?.cause as Error | undefined)?.message ?? error?.message).toMatch(
+      /the peer reset the stream/,
+    );
     await expect.poll(() => server.stats.open).toBe(0);
   });
 });

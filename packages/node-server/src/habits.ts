@@ -8,7 +8,7 @@ export const SERVER_HABITS = {
   'rooms are of a Hub (@ws/hub), write serve(options, hub.handler)': ['in', 'publish', 'to'],
   'it listens already; port is an option of serve': ['listen'],
   'a path is a key of the routes: serve(options, { "/path": handler })': ['of'],
-  'the handler is an argument: serve(options, (conn, request) => …)': ['off', 'on', 'once'],
+  'the handler is an argument: serve(options, (conn, request) => { ... })': ['off', 'on', 'once'],
   'write server.close()': ['shutdown', 'stop'],
   'authenticate is an option of serve': ['use'],
 } as const;

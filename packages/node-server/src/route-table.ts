@@ -172,7 +172,7 @@ function parsePattern(pattern: string): string[] {
   const bad = (why: string): TypeError =>
     new TypeError(`routes: ${JSON.stringify(pattern)} ${why}`);
   if (/^(open|message|close|drain|error|ping|pong|upgrade)$/.test(pattern)) {
-    throw bad('is no path; a handler is one function, (conn) => conn.receive(…)');
+    throw bad('is no path; a handler is one function, (conn) => conn.receive(...)');
   }
   if (!pattern.startsWith('/')) {
     throw bad(`does not start with a slash; write ${JSON.stringify(`/${pattern}`)}`);

@@ -138,7 +138,10 @@ function saysSomething(value: unknown): boolean {
     case 'object':
       if (isDate(value)) return !Number.isNaN(Number(value));
       return value !== null && !(Array.isArray(value) && value.length === 0);
-    default:
+    case 'undefined':
+    case 'boolean':
+    case 'function':
+    case 'symbol':
       return false;
   }
 }

@@ -86,7 +86,7 @@ function originOf({ conn, where, route, status }: ReportContext): string {
     conn && `, connection to the ${peer} ${escaped(conn.remoteAddr ?? 'without an address')}`;
   const retries = where === 'dial' ? '; later dials that fail are not reported, see retry' : '';
   const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
-  const getter = where === 'hub' ? "hub.on('error', …) gets" : 'The option report gets';
+  const getter = where === 'hub' ? "hub.on('error', ...) gets" : 'The option report gets';
   const refused = status === undefined ? '' : `; the request is refused with ${status}`;
   return `In ${escaped(place)}${connText ?? ''}${retries}${closes}${refused}. ${getter} such errors.`;
 }

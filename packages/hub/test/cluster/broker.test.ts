@@ -210,6 +210,8 @@ describe('the broker of a cluster', () => {
     await one.enter('shown/x');
     const members = (): string[] => [...two.hub.room('shown/x').presence.keys()].toSorted();
     await expect.poll(members).toEqual(['a/one', 'b/one']);
+    // The process sends nothing more.
+    one.remote!.take = () => {};
     one.remote!.ended();
     await expect.poll(members).toEqual(['b/one']);
   });

@@ -5,6 +5,7 @@ import { isHttp2Stream, TransportDuplex } from '@ws/node-io/internal';
 
 /** Listens for the errors of a stream between its handshake and its tunnel: each is its end. */
 export function destroyOnError(this: Duplex, error: Error): void {
+  // oxlint-disable-next-line oxc/no-this-in-exported-function -- a listener: `this` is its emitter
   this.destroy(error);
 }
 
