@@ -119,6 +119,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       },
       new.target,
     );
+    hasHabits ||=
+      addHabits(Conn.prototype, 'conn', CONN_HABITS, CONN_FACTS) &&
+      refuseHandlers(Conn.prototype, 'a Conn emits no events; await conn.closed');
     const { role, platform, settings, subprotocol, extensions, deflate, extension } = resolved;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
@@ -687,9 +690,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 // oxlint-disable-next-line typescript/no-explicit-any, no-unused-vars -- as the class
 export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}
 
-// Not a static block, which Safari 15.4 does not have.
-addHabits(Conn.prototype, 'conn', CONN_HABITS, CONN_FACTS);
-refuseHandlers(Conn.prototype, 'a Conn emits no events; await conn.closed');
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;
 
 /** Runs a read with a signal or a timeout. `name` is the method that the caller used. */
 function waitForRead<Result extends Message | MessageReader>(

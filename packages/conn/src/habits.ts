@@ -24,11 +24,12 @@ export type Facts<T extends Table> = {
 
 /**
  * Adds {@link Habits} and {@link Facts} to an object or to the prototype of a class. Your code may
- * still set properties of these names.
+ * still set properties of these names. A class calls this for its first object: at the top of a module,
+ * the call would keep the class in every bundle.
  *
  * @param owner - A name for the object in errors, for example `conn`.
  */
-export function addHabits(target: object, owner: string, habits: Table, facts: Table = {}): void {
+export function addHabits(target: object, owner: string, habits: Table, facts: Table = {}): true {
   for (const [name, say] of entriesOf(habits)) {
     const value = function (this: object): never {
       const error = new TypeError(`${owner}.${name}: ${say}`);
@@ -49,10 +50,11 @@ export function addHabits(target: object, owner: string, habits: Table, facts: T
       },
     });
   }
+  return true;
 }
 
 /** Makes `conn.onclose = …` and the like throw `say`. Such a property would never be called. */
-export function refuseHandlers(target: object, say: string): void {
+export function refuseHandlers(target: object, say: string): true {
   for (const name of ['onclose', 'onerror', 'onopen']) {
     Object.defineProperty(target, name, {
       configurable: true,
@@ -61,6 +63,7 @@ export function refuseHandlers(target: object, say: string): void {
       },
     });
   }
+  return true;
 }
 
 function entriesOf(table: Table): [name: string, say: string][] {

@@ -100,10 +100,6 @@ export interface HubStats {
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Hub<Data = unknown, Infos = Record<string, unknown>> implements AsyncDisposable {
-  static {
-    addHabits(this.prototype, 'hub', HUB_HABITS, HUB_FACTS);
-  }
-
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
    * connection has ended. Listeners of `connect` get its `ctx`, as a handler of `serve` does. The
@@ -122,6 +118,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
 
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data, Infos> = {}) {
+    hasHabits ||= addHabits(Hub.prototype, 'hub', HUB_HABITS, HUB_FACTS);
     this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
     if (options.backplane === undefined) addLoneHub();
     this.everywhere = new Everywhere(this.#sessions);
@@ -330,3 +327,6 @@ function count(members: ReadonlySet<object>, except: ReadonlySet<object> | undef
 export interface Hub<Data = unknown, Infos = Record<string, unknown>>
   extends Habits<typeof HUB_HABITS>,
     Facts<typeof HUB_FACTS> {}
+
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;

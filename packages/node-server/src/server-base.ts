@@ -72,10 +72,6 @@ export type BaseOptions = ListenAddress &
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export abstract class ServerBase<Auth> implements RunningServer<Auth> {
-  static {
-    addHabits(this.prototype, 'server', SERVER_HABITS, { ...SERVER_FACTS, ...SERVER_URL });
-  }
-
   protected readonly acceptor: Acceptor;
   readonly #owner: string;
   readonly #net: NetServer;
@@ -98,6 +94,10 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     options: BaseOptions,
     tls: SecureContextOptions,
   ) {
+    hasHabits ||= addHabits(ServerBase.prototype, 'server', SERVER_HABITS, {
+      ...SERVER_FACTS,
+      ...SERVER_URL,
+    });
     this.#owner = owner;
     this.acceptor = acceptor;
     this.#net = net;
@@ -228,3 +228,6 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
 export interface ServerBase<Auth>
   extends Habits<typeof SERVER_HABITS>,
     Facts<typeof SERVER_FACTS> {}
+
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;

@@ -91,6 +91,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** @internal */
   constructor(plan: LivePlan<C>) {
+    hasHabits ||=
+      addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS) &&
+      refuseHandlers(LiveConn.prototype, "write on('open', listener) or on('close', listener)");
     this.#plan = plan;
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
@@ -559,6 +562,5 @@ function closeReplaced(conn: ConnLike): void {
 // oxlint-disable-next-line no-unused-vars -- as the class
 export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}
 
-// Not a static block, which Safari 15.4 does not have.
-addHabits(LiveConn.prototype, 'live', LIVE_HABITS, LIVE_FACTS);
-refuseHandlers(LiveConn.prototype, "write on('open', listener) or on('close', listener)");
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;

@@ -49,15 +49,12 @@ export interface Joined<Data = unknown> {
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Room<Data = unknown, Info = JSONValue> {
-  static {
-    addHabits(this.prototype, 'room', ROOM_HABITS, ROOM_FACTS);
-  }
-
   readonly name: string;
   readonly #rooms: Rooms<Data>;
 
   /** @internal */
   constructor(rooms: Rooms<Data>, name: string) {
+    hasHabits ||= addHabits(Room.prototype, 'room', ROOM_HABITS, ROOM_FACTS);
     this.#rooms = rooms;
     this.name = name;
   }
@@ -138,3 +135,6 @@ export class Room<Data = unknown, Info = JSONValue> {
 export interface Room<Data = unknown, Info = JSONValue>
   extends Habits<typeof ROOM_HABITS>,
     Facts<typeof ROOM_FACTS> {}
+
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;

@@ -57,10 +57,6 @@ const MESSAGE_COST = 64;
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface below
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the same
 export class Session<Data = unknown> {
-  static {
-    addHabits(this.prototype, 'session', SESSION_HABITS, SESSION_FACTS);
-  }
-
   /** Unique in this hub. */
   readonly id: string;
   /**
@@ -94,6 +90,7 @@ export class Session<Data = unknown> {
 
   /** @internal */
   constructor(hub: Sessions<Data>, conn: Conn<Data>, id: string, request: unknown) {
+    hasHabits ||= addHabits(Session.prototype, 'session', SESSION_HABITS, SESSION_FACTS);
     this.#hub = hub;
     this.conn = conn;
     this.#internals = internalsOf(conn as ConnLike);
@@ -569,3 +566,6 @@ export class Session<Data = unknown> {
 export interface Session<Data = unknown>
   extends Habits<typeof SESSION_HABITS>,
     Facts<typeof SESSION_FACTS> {}
+
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;

@@ -108,6 +108,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
   /** @internal */
   constructor(rooms: ClientRooms) {
+    hasHabits ||= addHabits(Rooms.prototype, 'rooms', ROOMS_HABITS);
     this.#rooms = rooms;
     const own = Object.entries(rooms.peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
@@ -425,5 +426,5 @@ function randomId(): string {
   return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
 
-// Not a static block, which Safari 15.4 does not have.
-addHabits(Rooms.prototype, 'rooms', ROOMS_HABITS);
+/** Whether the prototype has its {@link Habits}. */
+let hasHabits = false;
