@@ -13,7 +13,10 @@ const turns = async (count = 20): Promise<void> => {
 const answering = (work: () => Promise<void>): Transform =>
   new Transform({
     transform(chunk, _encoding, done) {
-      void work().then(() => done(null, `answer to ${String(chunk)} `));
+      void (async () => {
+        await work();
+        done(null, `answer to ${String(chunk)} `);
+      })();
     },
   });
 

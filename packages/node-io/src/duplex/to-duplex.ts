@@ -90,7 +90,12 @@ class ConnDuplex extends Duplex {
     this.allowHalfOpen = this.#sources > 0 || this.listenerCount('drain') > 0;
     this.push(null);
     // A source that ends too late, or never.
-    if (this.allowHalfOpen) void this.#conn.closed.then(() => this.end());
+    if (this.allowHalfOpen) void this.#endAtClose();
+  }
+
+  async #endAtClose(): Promise<void> {
+    await this.#conn.closed;
+    this.end();
   }
 
   override _write(
