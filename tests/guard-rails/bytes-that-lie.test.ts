@@ -1,4 +1,5 @@
 // Facts about bytes come from the bytes, and not from properties of the application's object.
+import { inspect } from 'node:util';
 import { BinaryMessage, Endpoint, encodeFrame, FrameEncoder, PingMessage } from '@ws/codec';
 import { Sender } from '@ws/compat';
 import { broadcast, type Conn, type ConnPairOptions, connPair, PreparedMessage } from '@ws/conn';
@@ -11,14 +12,14 @@ const CANARY = 'SECRET-OF-ANOTHER-CONNECTION ';
 const SIZES = [10, 40_000];
 
 /** Wrong values of each fact about `size` bytes. */
-const WRONG: readonly (readonly [fact: string, value: unknown])[] = [
+const WRONG: readonly (readonly [fact: PropertyKey, value: unknown])[] = [
   ...[9_000, 3, -1, Number.NaN].map((value) => ['length', value] as const),
   ...[9_000, 3].map((value) => ['byteLength', value] as const),
   ...[0, -1].map((value) => ['byteOffset', value] as const),
   ['buffer', new ArrayBuffer(60_000)],
   ['buffer', undefined],
   ['constructor', Array],
-  [Symbol.toStringTag as unknown as string, 'Uint16Array'],
+  [Symbol.toStringTag, 'Uint16Array'],
   ['subarray', () => new Uint8Array(7)],
   ['slice', () => new Uint8Array(7)],
   ['set', () => {}],
@@ -34,7 +35,7 @@ function bytesOfSize(size: number): Uint8Array {
 function liars(size: number): [name: string, make: () => Uint8Array][] {
   const all: [string, () => Uint8Array][] = [];
   for (const [fact, value] of WRONG) {
-    const name = `${String(fact)} ${typeof value === 'object' ? 'buffer' : String(value)}`;
+    const name = `${String(fact)} ${inspect(value)}`;
     all.push([`own ${name}`, () => Object.defineProperty(bytesOfSize(size), fact, { value })]);
     class Liar extends Uint8Array {}
     Object.defineProperty(Liar.prototype, fact, { value });
@@ -227,7 +228,7 @@ describe.each(['client', 'server'] as const)('C1 bytes that lie, sent by a %s', 
         await fillPools();
         const mask = role === 'client';
         const options = { fin: true, opcode: 2, mask, readOnly: true, rsv1: false };
-        const list = Sender.frame(make() as Buffer, options);
+        const list = Sender.frame(make(), options);
         const frame = Buffer.concat(list as Buffer[]);
         results.push([`${name} of ${size} bytes`, payloadOf(frame), bytesOfSize(size)]);
       }

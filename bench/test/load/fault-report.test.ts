@@ -9,11 +9,7 @@ describe('EB3 the report of a load with a fault', () => {
     const plan = { url: 'ws://a', connections: 1, payload: 1, depth: 1, ms: 1_000 };
     const thresholds = [parseThreshold('errors==0')];
     const report = (fault?: string) =>
-      reportOf(
-        plan as never,
-        { ...ran, ...(fault !== undefined && { fault }) } as never,
-        thresholds,
-      );
+      reportOf(plan as never, { ...ran, ...(fault !== undefined && { fault }) }, thresholds);
     expect(report().text).toContain('threshold errors==0: 0, passed');
     const failed = report('a frame differs');
     expect(failed.exitCode).toBe(1);

@@ -7,6 +7,7 @@ const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype) a
 type Getter<T> = { call(bytes: unknown): T };
 
 function getter<T>(of: object, name: PropertyKey): Getter<T> {
+  // oxlint-disable-next-line typescript/unbound-method -- called with the bytes as its `this`
   return Object.getOwnPropertyDescriptor(of, name)!.get as Getter<T>;
 }
 
@@ -50,8 +51,10 @@ export function viewOf(bytes: Uint8Array, start: number, end: number): Uint8Arra
  */
 export function bytesOfView(view: ArrayBufferView): Uint8Array {
   if (tag.call(view) === undefined) {
-    const fact = <T>(name: string): T => getter<T>(DataView.prototype, name).call(view);
-    return new Uint8Array(fact<ArrayBufferLike>('buffer'), fact('byteOffset'), fact('byteLength'));
+    const { prototype } = DataView;
+    const buffer = getter<ArrayBufferLike>(prototype, 'buffer').call(view);
+    const byteOffset = getter<number>(prototype, 'byteOffset').call(view);
+    return new Uint8Array(buffer, byteOffset, getter<number>(prototype, 'byteLength').call(view));
   }
   const length = typedByteLength.call(view);
   const bytes = new Uint8Array(typedBuffer.call(view), typedByteOffset.call(view), length);

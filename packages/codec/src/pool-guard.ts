@@ -1,5 +1,3 @@
-import { callRelease } from './memory/slab.ts';
-
 /** Fills released memory and the guards around leased memory. */
 const POISON = 0xdb;
 /** Size in bytes of a guard, before and after leased memory. No write may change it. */
@@ -43,22 +41,6 @@ export function poolGuard(what: string, debug: boolean = debugging): PoolGuard |
 /** Whether {@link debugPools} was called. */
 export function poolsAreDebugged(): boolean {
   return debugging;
-}
-
-/**
- * Returns `release` for one call: a second call has no effect. When {@link debugPools} was called it
- * throws.
- *
- * @param what - Name of the memory in the error.
- */
-export function once(release: () => unknown, what: string): () => void {
-  let due: (() => unknown) | undefined = release;
-  return () => {
-    const call = due;
-    due = undefined;
-    if (call !== undefined) callRelease(call);
-    else if (debugging) throw releasedTwice(what);
-  };
 }
 
 /** The error of a second release. */

@@ -1,5 +1,8 @@
+import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
 import type { SlabSource } from '../memory/slab.ts';
+import { sharedSlabPool } from '../memory/slab-pool.ts';
 import type { Role } from '../protocol.ts';
+import { RSV } from './rules.ts';
 
 /** Options of `FrameDecoder`. */
 export interface FrameDecoderOptions {
@@ -30,6 +33,30 @@ export interface FrameDecoderOptions {
    * to forward it with another key, or to call `FrameDecoder.unmask()` later. Default true.
    */
   unmasks?: boolean;
+}
+
+/**
+ * The options with their defaults.
+ *
+ * @throws TypeError or RangeError that names the bad option.
+ */
+export function checkDecoderOptions(options: FrameDecoderOptions): Required<FrameDecoderOptions> {
+  const {
+    role,
+    allowedRsv = 0,
+    maxFramePayload = Infinity,
+    readBufferSize = 4096,
+    unmasks = true,
+    pool = sharedSlabPool(),
+    ...unknown
+  } = { ...options };
+  checkCoderOptions('FrameDecoder', role, unknown);
+  if ((allowedRsv & RSV) !== allowedRsv) {
+    throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
+  }
+  if (typeof unmasks !== 'boolean') throw badType('unmasks: expected true or false', unmasks);
+  notNegative('maxFramePayload', maxFramePayload);
+  return { role, allowedRsv, maxFramePayload, readBufferSize, unmasks, pool };
 }
 
 /** How a `MessageDecoder` uses a `FrameDecoder`. */

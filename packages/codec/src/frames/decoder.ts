@@ -1,12 +1,11 @@
-import { badType, checkCoderOptions, notNegative } from '../arguments.ts';
 import { isBytes, lengthOf, viewOf } from '../byte-facts.ts';
 import type { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
-import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import {
+  checkDecoderOptions,
   type DecodeEvent,
   FAILED,
   FRAME,
@@ -153,28 +152,14 @@ export class FrameDecoder {
   /** @internal */
   constructor(options: FrameDecoderOptions, use: FrameDecoderUse);
   constructor(options: FrameDecoderOptions, { holdLimit = MAX_TAIL }: FrameDecoderUse = {}) {
-    const {
-      role,
-      allowedRsv = 0,
-      maxFramePayload = Infinity,
-      readBufferSize = 4096,
-      unmasks = true,
-      pool = sharedSlabPool(),
-      ...unknown
-    } = { ...options };
-    checkCoderOptions('FrameDecoder', role, unknown);
-    if ((allowedRsv & RSV) !== allowedRsv) {
-      throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
-    }
-    if (typeof unmasks !== 'boolean') throw badType('unmasks: expected true or false', unmasks);
-    notNegative('maxFramePayload', maxFramePayload);
-    this.maxFramePayload = maxFramePayload;
-    this.#masked = role === 'server';
+    const given = checkDecoderOptions(options);
+    this.maxFramePayload = given.maxFramePayload;
+    this.#masked = given.role === 'server';
     this.#maskBit = this.#masked ? MASK : 0;
-    this.allowedRsv = allowedRsv;
+    this.allowedRsv = given.allowedRsv;
     this.#holdLimit = holdLimit;
-    this.#unmasks = unmasks;
-    this.#memory = new InputMemory(pool, readBufferSize, this.#masked);
+    this.#unmasks = given.unmasks;
+    this.#memory = new InputMemory(given.pool, given.readBufferSize, this.#masked);
     this.#unmasker = new Unmasker(this.#memory);
   }
 

@@ -1,9 +1,9 @@
 import { copyRange } from '../masking/copy.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
-import { LARGEST_SLAB, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
+import { LARGEST_SLAB, once, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
 import { type LentSlab, leaseSlab } from '../memory/slab-pool.ts';
-import { once, poolsAreDebugged, releasedTwice } from '../pool-guard.ts';
+import { poolsAreDebugged, releasedTwice } from '../pool-guard.ts';
 import type { FrameQueue } from './frame-queue.ts';
 import { FrameWriter, type WriteUtf8, writeNothing } from './frame-writer.ts';
 

@@ -1,6 +1,7 @@
 import { rejectPromise } from '../arguments.ts';
 import { isBytes, lengthOf } from '../byte-facts.ts';
 import type { Words } from '../masking/mask.ts';
+import { poolsAreDebugged, releasedTwice } from '../pool-guard.ts';
 
 /**
  * Bytes that you own: their buffer is never shared memory. From TypeScript 5.7 on this is
@@ -72,4 +73,20 @@ export function checkSlab(slab: Slab | undefined, minBytes: number): Slab {
 export function callRelease(release: () => unknown): void {
   const result = release();
   if (result !== undefined) rejectPromise('release', result);
+}
+
+/**
+ * Returns `release` for one call: a second call has no effect. When {@link debugPools} was called it
+ * throws.
+ *
+ * @param what - Name of the memory in the error.
+ */
+export function once(release: () => unknown, what: string): () => void {
+  let due: (() => unknown) | undefined = release;
+  return () => {
+    const call = due;
+    due = undefined;
+    if (call !== undefined) callRelease(call);
+    else if (poolsAreDebugged()) throw releasedTwice(what);
+  };
 }

@@ -7,7 +7,6 @@ import {
   ProtocolError,
   parseCloseMessage,
   sharedMessageBuffers,
-  sharedSlabPool,
 } from '@ws/codec';
 import { hex, naiveDecode } from '@ws/tests';
 import fc from 'fast-check';

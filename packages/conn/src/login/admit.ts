@@ -161,7 +161,7 @@ export interface RefuseOptions<Headers> {
 }
 
 /** A Response of any class. */
-export type ResponseLike = Readonly<{ status: number; bodyUsed: boolean }>;
+type ResponseLike = Readonly<{ status: number; bodyUsed: boolean }>;
 
 /** The result of {@link refuse} for a Response. */
 export interface ResponseRefusal {

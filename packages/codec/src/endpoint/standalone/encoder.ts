@@ -8,9 +8,9 @@ import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
-import type { OwnedBytes, SlabSource } from '../../memory/slab.ts';
+import { type OwnedBytes, once, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
-import { once, poolsAreDebugged } from '../../pool-guard.ts';
+import { poolsAreDebugged } from '../../pool-guard.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../../protocol.ts';
 import { writeUtf8 } from '../../text/utf8-automaton.ts';
 

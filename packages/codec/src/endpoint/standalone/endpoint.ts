@@ -18,7 +18,13 @@ import { FIN } from '../../frames/rules.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
 import { MessageBuffers } from '../../memory/message-buffers.ts';
-import { callRelease, NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
+import {
+  callRelease,
+  NO_BYTES,
+  type OwnedBytes,
+  once,
+  type SlabSource,
+} from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
 import {
@@ -30,7 +36,6 @@ import {
   PING,
   PONG,
 } from '../../messages/message-decoder-options.ts';
-import { once } from '../../pool-guard.ts';
 import {
   BinaryMessage,
   CloseCode,
