@@ -65,7 +65,7 @@ export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise
 }
 
 /** Each origin for which a call has settled at once. */
-const usedOrigins = new WeakSet<object>();
+const usedOrigins = new WeakSet();
 
 /**
  * Calls `settle`: at once for the first call with this `origin`, in a later turn for all further calls.

@@ -327,9 +327,9 @@ describe('C9 a long read-ahead', () => {
         got.push(text);
         turns.set(turn, (turns.get(turn) ?? 0) + 1);
       };
-      const yielded = platform.yield;
+      const yielded = platform.yield.bind(platform);
       platform.yield = (callback) =>
-        yielded.call(platform, () => {
+        yielded(() => {
           turn++;
           callback();
         });
