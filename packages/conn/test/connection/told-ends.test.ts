@@ -1,7 +1,6 @@
 // What is told about an end, and what a handler still gets.
 import { FakePlatform, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-
 import { CloseError, Conn, type MessageStreams } from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
