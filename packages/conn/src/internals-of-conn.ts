@@ -51,8 +51,8 @@ export class InternalsOfConn {
     // If the error is the peer's close itself, our answer to that close follows. A write that came too
     // late does not change how the connection ends.
     const isEnd =
-      (machine.answerIsDue && ending?.isKnownEnd(error) === true) ||
-      ending?.isLateAnswer(error) === true;
+      (machine.answerIsDue && ending?.reasons.isKnownEnd(error) === true) ||
+      ending?.reasons.isLateAnswer(error) === true;
     if (!isEnd) connection.fail(error, codeAfterError(error), '');
     return connection.closedPromise();
   }

@@ -190,7 +190,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   /** Whether this connection has ended with `error`, or rejects reads or writes with `error`. */
   endedWith(error: unknown): boolean {
     const { ending, inbox } = this;
-    if (ending?.isKnownEnd(error) === true || ending?.isCloseSent(error) === true) return true;
+    if (ending?.reasons.isKnownEnd(error) === true || ending?.reasons.isCloseSent(error) === true)
+      return true;
     return inbox.ended !== undefined && inbox.ended.reason === error;
   }
 
@@ -413,7 +414,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, rare } = this;
     inbox.rate?.stop();
     // Compressed input may still be unparsed. A pong in it comes too late.
-    rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
+    rare?.pings?.rejectAll(this.ending?.reasons.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
     const isReadToEnd = inbox.ended !== undefined && this.machine.input === undefined;
@@ -430,7 +431,7 @@ function handlersOf(connection: Connection): ControlHandlers {
 function pingsOf(connection: Connection): Pings {
   const { platform, machine, ending } = connection;
   const pings = new Pings(platform, (error) => connection.rareParts().refuse(error, 'ping'));
-  if (machine.inputEnded) pings.rejectAll(ending?.readEnd?.reason);
+  if (machine.inputEnded) pings.rejectAll(ending?.reasons.readEnd?.reason);
   return pings;
 }
 

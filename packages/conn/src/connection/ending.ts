@@ -6,19 +6,13 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy } from '@ws/codec/internal';
-import {
-  CloseError,
-  CloseSentError,
-  errorOf,
-  isNormalEnd,
-  TimeoutError,
-  transportFailed,
-} from '../errors.ts';
+import { CloseError, isNormalEnd, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
-import { notWritten, WriteEnd } from '../writing/write-end.ts';
+import { notWritten } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
+import { dropAll, dropLaterMessages } from './dropped-messages.ts';
 import { EndClocks } from './end-clocks.ts';
 import {
   codeAfterError,
@@ -27,15 +21,17 @@ import {
   transportErrorOf,
   unexpectedEof,
 } from './end-errors.ts';
+import { EndReasons } from './end-reasons.ts';
 import {
+  allHandled,
   isCut,
+  mayRead,
   pauseOrResume,
   progress,
   readAheadHasRoom,
   readAheadIsFull,
   slowPeerOf,
 } from './flow-control.ts';
-import type { Inbox } from './inbox.ts';
 
 /**
  * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
@@ -47,10 +43,6 @@ import type { Inbox } from './inbox.ts';
  */
 export class Ending implements TurnTask {
   awaitsTurn = false;
-  /** Why reading will end: set by the first close frame, end of the stream, or fault. */
-  readEnd: { readonly reason: unknown } | undefined;
-  /** Why we destroyed the transport, or why it closed. After a clean close, `closed` has no error. */
-  error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
   /** Whether `destroy` of the transport was called. */
@@ -58,10 +50,10 @@ export class Ending implements TurnTask {
   /** Bytes of input that were dropped after our close frame. */
   dropped = 0;
   readonly clocks: EndClocks;
+  readonly reasons: EndReasons;
   readonly #connection: Connection;
   /** The payload of our close frame, if the application has closed. */
   #ours: Uint8Array | undefined;
-  #closeFrameEnd: WriteEnd | undefined;
   /** The error that the application gets for a fault of the peer. */
   #fault: WebSocketError | undefined;
   /** Whether the application's close handler runs, or {@link RareParts.lastWrite} is awaited before it. */
@@ -73,6 +65,7 @@ export class Ending implements TurnTask {
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.reasons = new EndReasons(connection.machine);
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
   }
 
@@ -82,37 +75,6 @@ export class Ending implements TurnTask {
     const { state, open } = this.#connection.machine;
     if (state === CLOSED) return 'closed';
     return open && !this.#closeHandlerRuns ? 'open' : 'closing';
-  }
-
-  /** The error with which writes reject because of our close frame. */
-  get closeFrameEnd(): WriteEnd {
-    this.#closeFrameEnd ??= new WriteEnd();
-    return this.#closeFrameEnd;
-  }
-
-  /** Whether writes reject with `error` because of our close frame. */
-  isCloseSent(error: unknown): boolean {
-    return error instanceof CloseSentError && error === this.#closeFrameEnd?.error;
-  }
-
-  /**
-   * Whether `error` reports the end of this connection. Pending reads, writes and pings reject with
-   * such an error. A write after our close frame rejects with another one: see {@link isCloseSent}.
-   */
-  isKnownEnd(error: unknown): boolean {
-    if (error === undefined) return false;
-    return this.readEnd?.reason === error || this.error === error;
-  }
-
-  /**
-   * Whether `error` only says that a write came too late: after our close frame, or after the end of
-   * the peer's stream. Earlier messages of the peer may still be unread.
-   */
-  isLateAnswer(error: unknown): boolean {
-    const { failed, sent, peerEnded } = this.#connection.machine;
-    if (failed !== undefined || error === undefined) return false;
-    if (sent && this.isCloseSent(error)) return true;
-    return (sent || peerEnded) && error === this.readEnd?.reason;
   }
 
   /**
@@ -181,7 +143,7 @@ export class Ending implements TurnTask {
       this.abort(notWritten(cause));
       return false;
     }
-    if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
+    if (machine.sent) outbox.closeFrameSent(this.reasons.closeFrameEnd);
     return true;
   }
 
@@ -192,7 +154,9 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = this.#connection;
     const { received, sent } = machine;
     this.#peerAnswered = sent;
-    this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
+    this.reasons.readEnd = {
+      reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss),
+    };
     inbox.stopParsing();
     this.#endOurSide();
   }
@@ -202,7 +166,7 @@ export class Ending implements TurnTask {
     if (this.#connection.transportClosed) return;
     const { machine, inbox } = this.#connection;
     machine.end();
-    this.readEnd ??= { reason: unexpectedEof() };
+    this.reasons.readEnd ??= { reason: unexpectedEof() };
     if (!machine.open) inbox.run('last');
     this.#endOurSide();
     this.#connection.scheduleEndOfTurn();
@@ -223,7 +187,7 @@ export class Ending implements TurnTask {
   parsed(readsAhead: boolean): void {
     const connection = this.#connection;
     const { inbox, machine, rare } = connection;
-    const { readEnd } = this;
+    const { readEnd } = this.reasons;
     if (readEnd !== undefined) {
       // Before `finishMessage`, which may end the waiting read that shows what is handled.
       const isHandled = allHandled(connection, readsAhead);
@@ -233,7 +197,7 @@ export class Ending implements TurnTask {
       }
       if (inbox.drops || (machine.inputEnded && isHandled)) {
         this.#answer();
-        if (!this.#closeHandlerRuns) inbox.finishReading(this.readEnd!.reason, true);
+        if (!this.#closeHandlerRuns) inbox.finishReading(this.reasons.readEnd!.reason, true);
       }
       // The transport is closed, no code reads, and a full read-ahead keeps input unparsed.
       else if (
@@ -256,7 +220,7 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#closeHandlerRuns) return;
     const { received } = machine;
-    const { reason } = this.readEnd!;
+    const { reason } = this.reasons.readEnd!;
     const lastWrite = inbox.pull !== undefined && isNormalEnd(reason) ? rare?.lastWrite : undefined;
     const isAwaited = lastWrite !== undefined || rare?.handlers?.close !== undefined;
     if (received === undefined || !isAwaited) return this.#sendAnswer();
@@ -291,7 +255,7 @@ export class Ending implements TurnTask {
     if (!machine.sent) {
       // The peer ended its stream without a close frame, and gets none. No heartbeat may follow.
       shared.timers.clear(this.#connection);
-      outbox.stopAccepting(this.readEnd!.reason as WebSocketError);
+      outbox.stopAccepting(this.reasons.readEnd!.reason as WebSocketError);
       outbox.rejectWaiting();
     }
     this.clocks.slowPeer ??= slowPeerOf(this.#connection);
@@ -331,15 +295,14 @@ export class Ending implements TurnTask {
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
   #dropLaterMessages(): void {
-    this.#connection.inbox.dropLaterMessages();
+    dropLaterMessages(this.#connection);
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later messages. */
   #dropAll(): void {
-    const { inbox } = this.#connection;
-    inbox.start();
-    inbox.dropAll();
+    this.#connection.inbox.start();
+    dropAll(this.#connection);
     this.#connection.scheduleEndOfTurn();
   }
 
@@ -356,7 +319,7 @@ export class Ending implements TurnTask {
   #discardUnsent(): void {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return;
-    outbox.sender.discardUnsent(this.closeFrameEnd.error);
+    outbox.sender.discardUnsent(this.reasons.closeFrameEnd.error);
   }
 
   /** The peer broke a rule, and our close frame is queued. */
@@ -395,10 +358,10 @@ export class Ending implements TurnTask {
     inbox.stopParsing();
     // The fault comes earlier in the stream than a known end such as the peer's FIN, so `error` replaces
     // that reason. A destroyed transport keeps its own reason.
-    if (machine.state !== DESTROYED) this.readEnd = { reason: error };
+    if (machine.state !== DESTROYED) this.reasons.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
     if (machine.state >= DESTROYED) return;
-    if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
+    if (machine.sent) outbox.closeFrameSent(this.reasons.closeFrameEnd);
     this.#closeHandlerRuns = false;
     this.clocks.slowPeer = undefined;
     this.clocks.destroyWithin();
@@ -414,9 +377,9 @@ export class Ending implements TurnTask {
   handlerFailed(error: unknown, where: string): void {
     const connection = this.#connection;
     const { machine, inbox } = connection;
-    const isEnd = this.isKnownEnd(error);
+    const isEnd = this.reasons.isKnownEnd(error);
     const { sent } = machine;
-    const isLate = sent && this.isCloseSent(error);
+    const isLate = sent && this.reasons.isCloseSent(error);
     if (!isEnd && !isLate) connection.report(error, where);
     // `report` may have closed or terminated the connection.
     const ended = machine.state >= DESTROYED || isEnd;
@@ -440,16 +403,16 @@ export class Ending implements TurnTask {
   terminate(): void {
     this.#dropAll();
     this.#connection.inbox.stopParsing();
-    this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+    this.reasons.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     // The transport reports its close later. It would lose frames that are written until then, so
     // writes reject from now on.
-    this.#abortTransport(this.readEnd.reason as WebSocketError);
+    this.#abortTransport(this.reasons.readEnd.reason as WebSocketError);
   }
 
   /** The transport is destroyed because of `error`. */
   abort(error: WebSocketError): void {
-    this.error ??= error;
-    this.readEnd ??= { reason: error };
+    this.reasons.error ??= error;
+    this.reasons.readEnd ??= { reason: error };
     this.#abortTransport(error);
   }
 
@@ -543,7 +506,7 @@ export class Ending implements TurnTask {
   /** The peer has not done its part within its time. */
   #giveUp(): void {
     const text = `the peer did not finish the closing handshake within ${this.clocks.timeoutText}`;
-    this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
+    this.reasons.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.#gaveUpUnsent = this.#connection.outbox.sender.bufferedAmount > 0;
     this.abort(new TimeoutError(text, { permanent: true }));
   }
@@ -556,14 +519,14 @@ export class Ending implements TurnTask {
     const { machine, inbox, outbox } = connection;
     machine.gone();
     const broken = transportErrorOf(error);
-    this.readEnd ??= { reason: broken ?? unexpectedEof() };
-    this.error ??= broken ?? this.readEnd.reason;
+    this.reasons.readEnd ??= { reason: broken ?? unexpectedEof() };
+    this.reasons.error ??= broken ?? this.reasons.readEnd.reason;
     const flushed = outbox.frames.bytes === 0 && !this.#transportIsFull();
-    connection.cleanUp(machine.sent ? undefined : (this.error as WebSocketError));
+    connection.cleanUp(machine.sent ? undefined : (this.reasons.error as WebSocketError));
     if (machine.received === undefined) inbox.run('last');
     // The inbox parses the rest of the input while the reader takes messages.
     machine.lookAhead();
-    this.info = this.#infoOf(flushed);
+    this.info = this.reasons.infoOf(flushed && !this.#gaveUpUnsent);
     connection.settle(this.info);
   }
 
@@ -576,35 +539,4 @@ export class Ending implements TurnTask {
       return false;
     }
   }
-
-  /** @param flushed - Whether the operating system got all our frames before the transport closed. */
-  #infoOf(flushed: boolean): CloseInfo {
-    const { received, failed, sent } = this.#connection.machine;
-    const isSent = sent && flushed && !this.#gaveUpUnsent;
-    const wasClean = received !== undefined && isSent && failed === undefined;
-    const error = errorOf(failed === undefined ? this.error : failed.error);
-    return {
-      code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
-      reason: received?.reason ?? '',
-      wasClean,
-      ...(wasClean || error === undefined ? {} : { error }),
-    };
-  }
-}
-
-/** Whether code has read and may continue, or a running connection handler may still begin to read. */
-function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
-  return hasRead || connHandlerRuns;
-}
-
-/**
- * The pull rule: whether the application has handled every message. This is so when it asks for the
- * next message, does not read at all, or has got no message.
- *
- * @param readsAhead - Whether the turn ends. Until then, code may begin to read.
- */
-function allHandled({ inbox, machine }: Connection, readsAhead: boolean): boolean {
-  const { queue, pieces } = inbox;
-  if (inbox.readerWaits && queue?.empty !== false && pieces?.empty !== false) return true;
-  return readsAhead && (!mayRead(inbox) || machine.messagesIn === 0);
 }

@@ -51,6 +51,23 @@ export function isCut({ inbox, machine, rare }: Connection): boolean {
   return !inbox.drops || rare?.loses === true;
 }
 
+/** Whether code has read and may continue, or a running connection handler may still begin to read. */
+export function mayRead({ hasRead, connHandlerRuns }: Connection['inbox']): boolean {
+  return hasRead || connHandlerRuns;
+}
+
+/**
+ * The pull rule: whether the application has handled every message. This is so when it asks for the
+ * next message, does not read at all, or has got no message.
+ *
+ * @param readsAhead - Whether the turn ends. Until then, code may begin to read.
+ */
+export function allHandled({ inbox, machine }: Connection, readsAhead: boolean): boolean {
+  const { queue, pieces } = inbox;
+  if (inbox.readerWaits && queue?.empty !== false && pieces?.empty !== false) return true;
+  return readsAhead && (!mayRead(inbox) || machine.messagesIn === 0);
+}
+
 /**
  * Pauses the transport when the read-ahead is full and no reader waits. Resumes the transport when a
  * reader waits, or half of the read-ahead is free.

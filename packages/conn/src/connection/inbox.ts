@@ -1,5 +1,4 @@
 import {
-  CHECKED_ONLY,
   CLOSE,
   DELIVERED,
   FAILED,
@@ -35,6 +34,7 @@ import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
+import { countDropped } from './dropped-messages.ts';
 import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
@@ -236,28 +236,6 @@ export class Inbox {
     if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
 
-  /** Sets {@link payloadUse}, also for messages that have partly arrived. */
-  #setPayloadUse(use: PayloadUse): void {
-    // The rate counts the messages that `discardReads` drops, so they stay DELIVERED.
-    if (use === CHECKED_ONLY && this.rate !== undefined) return;
-    this.payloadUse = use;
-    const connection = this.#connection;
-    const { messagesIn } = connection.machine;
-    try {
-      connection.machine.input?.setPayloadUse(use);
-      // The decoder may drop a message that has arrived, before the extension has decoded it.
-      this.countDropped(connection.machine.messagesIn - messagesIn);
-      if (use === IGNORED) connection.extension?.destroy();
-    } catch (error) {
-      connection.report(error, 'extension');
-    }
-  }
-
-  /** @param lost - Whether a reader may have wanted the messages, so that its read rejects at the end. */
-  countDropped(messages: number, lost: boolean = this.#connection.rare?.loses === true): void {
-    if (messages > 0) this.#connection.rareParts().countDropped(messages, lost);
-  }
-
   /** Ends parsing and releases the memory of the input. */
   stopParsing(): void {
     try {
@@ -352,7 +330,7 @@ export class Inbox {
     if (flowControl?.paused === true) flowControl.renewalDue = true;
     const { input } = connection.machine;
     const hasUnread = (input ?? this.queue ?? this.pieces) !== undefined;
-    const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
+    const endIsDue = connection.ending?.reasons.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     // A reader has a message, or may get one in this turn.
     const mayWrite = this.mayAnswer || (hasUnread && (input?.pending === true || !this.allRead));
@@ -405,7 +383,7 @@ export class Inbox {
         break;
       case SKIPPED:
         this.#observe(decoder);
-        if (this.drops) this.countDropped(1);
+        if (this.drops) countDropped(this.#connection, 1);
         break;
       case PING:
       case PONG:
@@ -487,7 +465,7 @@ export class Inbox {
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
     if (this.payloadUse !== DELIVERED) {
-      if (this.drops) this.countDropped(1);
+      if (this.drops) countDropped(this.#connection, 1);
       return;
     }
     // Without an observer `isFree` is false: `#nextEvent` would have called the handler.
@@ -575,42 +553,6 @@ export class Inbox {
   }
 
   // The end of reading
-
-  /** For `discardReads`: drops the queued messages, and checks and drops all later ones. */
-  checkOnly(): void {
-    if (!this.drops) this.#setPayloadUse(CHECKED_ONLY);
-    this.#dropUnread();
-  }
-
-  /**
-   * Drops the queued messages and the unread pieces. If reading has ended, the reader of the pieces
-   * rejects with the reason.
-   */
-  #dropUnread(): void {
-    this.queue = undefined;
-    this.pieces?.drop();
-    if (this.ended !== undefined) this.pieces?.finish(this.ended);
-  }
-
-  /** Drops the queued messages and all later messages. */
-  dropAll(): void {
-    const { rare } = this.#connection;
-    this.countDropped(this.queue?.length ?? 0, false);
-    if (rare !== undefined) rare.loses = false;
-    this.#dropUnread();
-    this.#setPayloadUse(IGNORED);
-  }
-
-  /**
-   * Drops all later messages. Queued messages can still be read. The reader of an incomplete message
-   * gets the pieces that have arrived, then the error of the end. If this drops a wanted message,
-   * reading does not end normally.
-   */
-  dropLaterMessages(): void {
-    const loses = !this.drops && this.receiveCall?.discards !== true;
-    if (loses) this.#connection.rareParts().loses = true;
-    this.#setPayloadUse(IGNORED);
-  }
 
   /**
    * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can

@@ -13,6 +13,7 @@ import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
+import { dropAll } from './dropped-messages.ts';
 import { lossError } from './end-errors.ts';
 import { FlowControl } from './flow-control.ts';
 
@@ -120,7 +121,7 @@ export class RareParts {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (suffix) => {
-      connection.inbox.dropAll();
+      dropAll(connection);
       connection.inbox.finishReading(deadlineError('read', suffix), false);
       // The input after the dropped messages may contain control frames.
       connection.inbox.run('reader');

@@ -1,4 +1,5 @@
 import { CloseCode, ProtocolError } from '@ws/codec';
+import { countDropped, type Dropping, dropLaterMessages } from '../connection/dropped-messages.ts';
 import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
@@ -16,21 +17,16 @@ export interface RatePlan {
 }
 
 /** The part of a connection that a Rate uses. */
-type Rated = {
+type Rated = Dropping & {
   readonly platform: Platform;
   readonly shared: { readonly timers: Timers };
   readonly rare?: { checkExpiry(): void } | undefined;
   readonly transportClosed: boolean;
   readonly inbox: {
     rate: Rate | undefined;
-    queue: { readonly length: number } | undefined;
-    readonly ended: object | undefined;
     readonly pieces?: { unhold(): void } | undefined;
-    readonly receiveCall?: { readonly discards: boolean } | undefined;
     serve(): void;
     continue(): void;
-    countDropped(messages: number, lost: boolean): void;
-    dropLaterMessages(): void;
   };
   fail(error: Error, code: number, reason: string): void;
 };
@@ -207,8 +203,8 @@ export class Rate implements TimerEntry {
     const count = inbox.queue?.length ?? 0;
     inbox.pieces?.unhold();
     inbox.queue = undefined;
-    inbox.countDropped(count, inbox.receiveCall?.discards !== true);
-    inbox.dropLaterMessages();
+    countDropped(this.#connection, count, inbox.receiveCall?.discards !== true);
+    dropLaterMessages(this.#connection);
   }
 
   stopTimer(): void {

@@ -1,6 +1,7 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
+import { checkOnly } from '../connection/dropped-messages.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -269,7 +270,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * the other messages before the peer's close frame.
    */
   #isLateAnswer(error: unknown): boolean {
-    return this.#connection.ending?.isLateAnswer(error) === true;
+    return this.#connection.ending?.reasons.isLateAnswer(error) === true;
   }
 
   #fail(error: unknown): void {
@@ -289,7 +290,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     const { thrown } = this;
     // Two errors of a handler are no failures: a write after our close frame, and the end of reading.
     const error = thrown === undefined ? reason : thrown.error;
-    const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
+    const hasThrown = error !== reason && ending?.reasons.isCloseSent(error) !== true;
     const failure =
       hasThrown || !ended.normally ? { error: hasThrown ? error : reason } : undefined;
     const connection = this.#connection;
@@ -353,7 +354,7 @@ export function startReceive(
   const clash = inbox.clash(call.name);
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
-  if (call.discards) inbox.checkOnly();
+  if (call.discards) checkOnly(connection);
   inbox.mayAnswer = false;
   inbox.hasRead = true;
   inbox.receiveCall = call;
