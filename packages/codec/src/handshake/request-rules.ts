@@ -4,7 +4,7 @@ import { isWebSocketKey } from './key.ts';
 import { hasToken } from './token-list.ts';
 
 /**
- * The facts of a request that the rules of a server need. {@link RequestHead} implements it. Wrap
+ * The facts of a request that the rules of a server need. `RequestHead` implements it. Wrap
  * the request of another HTTP parser to use the same rules.
  *
  * Names of fields ignore case. For HTTP/2, the fields include `:protocol`, `:scheme` and `:authority`,
