@@ -36,7 +36,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `Rate ReferencedWrite WaitingMessage Http2Transport SocketTransport
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
-    UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
+    UnpooledInflaters MissedParts HeldPart Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbox Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume

@@ -85,6 +85,8 @@ type Given =
   | 'toJSON'
   | 'filter of broadcast';
 
+const PROMISE = typeError('writeJSON: a Promise, which JSON does not have; await it');
+
 /** A new function option needs a row here. */
 const ROWS: Readonly<Record<Given, Row>> = {
   report: {
@@ -202,9 +204,9 @@ const ROWS: Readonly<Record<Given, Row>> = {
     act: ({ conn }, toJSON) => conn.writeJSON({ toJSON }),
     outcomes: {
       throws: notJSON(mine),
-      // JSON.stringify discards the promise, which is the application's own.
-      rejects: { sent: ['text {}'] },
-      'never settles': { sent: ['text {}'] },
+      // The promise is the application's own.
+      rejects: { error: PROMISE, reported: [PROMISE] },
+      'never settles': { error: PROMISE, reported: [PROMISE] },
       'returns nonsense': { sent: ['text 12345'] },
     },
   },

@@ -249,7 +249,6 @@ describe('report', () => {
       },
     ],
     ['rejects with', (hostile) => Promise.reject(hostile)],
-    ['returns', (hostile) => hostile],
   ])(
     'that %s a Proxy whose traps throw is itself a warning, after the error that it got',
     async (_, report) => {
@@ -264,6 +263,15 @@ describe('report', () => {
       expect(conn.state).toBe('open');
     },
   );
+
+  it('that returns a Proxy whose traps throw has returned no promise', async () => {
+    const fails = new Proxy<ProxyHandler<object>>({}, { get: () => fail });
+    const { conn, platform } = wired('server', { report: () => new Proxy({}, fails) });
+    void conn.send({} as never);
+    await platform.settle();
+    expect(platform.warnings).toEqual([]);
+    expect(conn.state).toBe('open');
+  });
 
   it.each<[string, () => unknown]>([
     ['never settles', () => new Promise<never>(() => {})],

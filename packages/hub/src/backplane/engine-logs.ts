@@ -166,7 +166,7 @@ export class EngineLogs {
   }
 
   /** Drops an epoch. A client that comes back to the channel gets a gap, as after the `ttl`. */
-  #drop(log: Log): void {
+  #delete(log: Log): void {
     this.#change(log, () => log.clear());
     log.queue.delete(log);
     this.#logs.delete(log.channel);
@@ -178,13 +178,13 @@ export class EngineLogs {
     let left = DROPPED;
     for (const log of queue) {
       if (left-- === 0) return;
-      this.#drop(log);
+      this.#delete(log);
     }
   }
 
   /** Drops expired messages, and an expired epoch. Returns whether the epoch has expired. */
   #expire(log: Log, now: number): boolean {
-    if (log.epochExpiresAt <= now) this.#drop(log);
+    if (log.epochExpiresAt <= now) this.#delete(log);
     else if (log.messagesExpireAt <= now) this.#empty(log);
     return log.epochExpiresAt <= now;
   }

@@ -52,7 +52,7 @@ export interface PendingJoin<Data> {
   /** Undefined for a join without options. */
   readonly resume: Resume<Data> | undefined;
   /** Ends the wait. */
-  release: (() => void) | undefined;
+  unobserve: (() => void) | undefined;
 }
 
 /** A question to a function of the application, about a session in a room, without an answer yet. */
@@ -96,7 +96,7 @@ export class Joins<Data> {
       if (pending !== undefined) {
         if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
         session.joining!.delete(name);
-        pending.release?.();
+        pending.unobserve?.();
         pending.resume?.cancel();
         const joined = this.join(session, name, options, isAdmitted);
         pending.result.resolve(joined);
@@ -194,7 +194,7 @@ export class Joins<Data> {
     const pending = session.joining?.get(name);
     if (pending === undefined) return;
     session.joining!.delete(name);
-    pending.release?.();
+    pending.unobserve?.();
     pending.resume?.cancel();
     pending.result.reject(reason());
   }
@@ -263,7 +263,7 @@ export class Joins<Data> {
     this.cancel(session, name, () => new RoomRefusedError(name, 'joined within mayJoin'));
     session.joining ??= new Map();
     const { joining } = session;
-    const join: PendingJoin<Data> = { result: new Deferred(), resume, release: undefined };
+    const join: PendingJoin<Data> = { result: new Deferred(), resume, unobserve: undefined };
     const { result } = join;
     // A resume may reject after the decision.
     if (resume !== undefined) void markHandled(result.promise);
@@ -288,7 +288,7 @@ export class Joins<Data> {
           throw error;
         }),
     );
-    join.release = () => {
+    join.unobserve = () => {
       this.removeDecision(session, asked);
       release();
     };

@@ -26,7 +26,7 @@ interface Question {
   /** Cancels the timer of {@link ANSWER_MS}. */
   cancelTimer: () => void;
   /** Ends the wait for the application's promise. */
-  release: () => void;
+  unobserve: () => void;
 }
 
 /** Registers the questions to the application, see `Joins.addDecision`. */
@@ -83,9 +83,9 @@ export class ClientRequests {
   }
 
   /** Called when the client has gone: ends its questions. */
-  end(): void {
+  sessionEnded(): void {
     for (const question of [...this.#questions.values(), ...this.#late]) {
-      question.release();
+      question.unobserve();
       question.cancelTimer();
     }
   }
@@ -170,7 +170,7 @@ export class ClientRequests {
       cancelTimer: portablePlatform.setTimer(Math.max(ANSWER_MS, ms), () => {
         this.#forget(key, question, ms);
       }),
-      release: () => {},
+      unobserve: () => {},
     };
     this.#questions.set(key, question);
     const answered = (settle: (waiting: Deferred<unknown>) => void): void => {
@@ -181,7 +181,7 @@ export class ClientRequests {
       for (const waiting of question.waiting) settle(waiting);
       this.#onSettled();
     };
-    question.release = observe(
+    question.unobserve = observe(
       answer,
       (value) => answered((waiting) => waiting.resolve(value)),
       (error) => answered((waiting) => waiting.reject(error)),

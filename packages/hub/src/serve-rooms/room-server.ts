@@ -94,7 +94,7 @@ export class RoomServer<Data> {
     this.hub.on('left', (session, room) => this.#left(session, room));
     // A question to the application may never have an answer, so its request may never end.
     this.hub.on('disconnect', (session) => {
-      this.#requests.get(session)?.end();
+      this.#requests.get(session)?.sessionEnded();
       this.#requests.delete(session);
     });
     this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
