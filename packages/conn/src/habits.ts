@@ -53,7 +53,7 @@ export function addHabits(target: object, owner: string, habits: Table, facts: T
   return true;
 }
 
-/** Makes `conn.onclose = …` and the like throw `say`. Such a property would never be called. */
+/** Makes `conn.onclose = ...` and the like throw `say`. Such a property would never be called. */
 export function refuseHandlers(target: object, say: string): true {
   for (const name of ['onclose', 'onerror', 'onopen']) {
     Object.defineProperty(target, name, {

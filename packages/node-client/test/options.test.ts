@@ -10,7 +10,7 @@ describe('new Dialer', () => {
       ['an unknown option', { zap: 'env' }, TypeError, 'Dialer: unknown option zap; known options: handshakeTimeout, proxy, followRedirects, tls'],
       ['a misspelt option', { proxies: 'env' }, TypeError, 'Dialer: unknown option proxies; did you mean proxy?'],
       ['an option of a dial', { headers: {} }, TypeError, 'Dialer: unknown option headers; it is an option of each dial, not of the Dialer'],
-      ['an option in another case', { HandshakeTimeout: 1 }, TypeError, 'unknown option HandshakeTimeout; did you mean handshakeTimeout?'],
+      ['an option in another case', { HandshakeTimeout: 1 }, TypeError, 'unknown option HandshakeTimeout; use handshakeTimeout'],
       ['a handshakeTimeout of 0', { handshakeTimeout: 0 }, RangeError, 'handshakeTimeout'],
       ['a negative handshakeTimeout', { handshakeTimeout: -1 }, RangeError, 'handshakeTimeout'],
       ['a handshakeTimeout of NaN', { handshakeTimeout: Number.NaN }, RangeError, 'handshakeTimeout'],

@@ -72,7 +72,6 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   message: HANDLER,
   onMessage: HANDLER,
   onmessage: HANDLER,
-  onOpen: HANDLER,
   onConnection: HANDLER,
   origin: ['use allowedOrigins', 'use headers: { Origin }'],
   origins: 'use allowedOrigins',
