@@ -1,9 +1,10 @@
 // Facts about bytes come from the bytes, and not from properties of the application's object.
 import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { fromWebSocket } from '@ws/browser';
 import { BinaryMessage, Endpoint, encodeFrame, FrameEncoder, PingMessage } from '@ws/codec';
-import { Sender } from '@ws/compat';
+import { createWebSocketStream, Sender, WebSocket, WebSocketServer } from '@ws/compat';
 import {
   broadcast,
   type Conn,
@@ -404,6 +405,29 @@ describe('C1 bytes that lie leave as they are', () => {
         return data;
       };
       expect(await delivered(SIZES, deliver)).toEqual([]);
+    }
+  });
+
+  it('by write and end of createWebSocketStream', async () => {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    await once(server, 'listening');
+    whenOver(() => new Promise((resolve) => server.close(resolve)));
+    const { port } = server.address() as AddressInfo;
+    for (const method of ['write', 'end'] as const) {
+      const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+        const ws = new WebSocket(`ws://127.0.0.1:${port}`);
+        const [[peer]] = (await Promise.all([once(server, 'connection'), once(ws, 'open')])) as [
+          [WebSocket],
+          unknown,
+        ];
+        const stream = createWebSocketStream(ws);
+        stream[method](bytes);
+        const [data] = (await once(peer, 'message')) as [Buffer];
+        peer.terminate();
+        stream.destroy();
+        return data;
+      };
+      expect(await delivered([10], deliver)).toEqual([]);
     }
   });
 

@@ -1,4 +1,5 @@
 import { addAbortSignal, Duplex, type DuplexOptions } from 'node:stream';
+import { plainChunk } from '@ws/node-io/internal';
 import { CLOSED, CONNECTING, OPEN } from './connection.ts';
 import type { WebSocket } from './websocket.ts';
 
@@ -133,6 +134,14 @@ class WebSocketStream extends Duplex {
 
   override _read(): void {
     if (this.#ws.isPaused) this.#ws.resume();
+  }
+
+  override write(chunk: unknown, ...more: unknown[]): boolean {
+    return super.write(plainChunk(chunk), ...(more as [BufferEncoding]));
+  }
+
+  override end(chunk?: unknown, ...more: unknown[]): this {
+    return super.end(plainChunk(chunk), ...(more as [BufferEncoding]));
   }
 
   override _write(
