@@ -15,7 +15,6 @@ import {
   PreparedMessage,
 } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
-import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { dial } from '@ws/node-client';
 import { nodePlatform, toDuplex } from '@ws/node-io';
 import { serve } from '@ws/node-server';
@@ -23,11 +22,8 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { FakeWebSocket, openSocket } from '../../packages/browser/test/fake-web-socket.ts';
-import { BunConn } from '../../packages/fetch/src/bun-conn.ts';
-import { BunSocket } from '../../packages/fetch/src/bun-socket.ts';
-import { checkUpgradeOptions } from '../../packages/fetch/src/options.ts';
-import { turns } from '../../packages/fetch/src/turns.ts';
-import { connected } from '../../packages/fetch/test/fake-conn.ts';
+import { connected, connectedByBun } from '../../packages/fetch/test/fake-conn.ts';
+import { pair } from '../../packages/hub/test/nodes.ts';
 import { front } from '../../packages/proxy/test/support.ts';
 
 const CANARY = 'SECRET-OF-ANOTHER-CONNECTION ';
@@ -285,16 +281,6 @@ function only(sent: readonly unknown[]): Uint8Array {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** A connection of Bun, and what its socket got. */
-function bunConn(): { conn: BunConn; sent: unknown[] } {
-  const sent: unknown[] = [];
-  const push = (data: unknown): number => sent.push(data);
-  const ws = { send: push, ping: push, getBufferedAmount: () => 0 };
-  const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_, look) => void setTimeout(look)) };
-  const plan = checkUpgradeOptions({}, 2 ** 25);
-  return { conn: new BunConn(new BunSocket(ws as never, ''), plan, runtime, ''), sent };
-}
-
 describe.each(Object.entries(SENDS))('C1 bytes that lie leave as they are by %s', (_, send) => {
   it('of a BrowserConn', async () => {
     const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
@@ -316,7 +302,7 @@ describe.each(Object.entries(SENDS))('C1 bytes that lie leave as they are by %s'
 
   it('of a connection of Bun', async () => {
     const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
-      const { conn, sent } = bunConn();
+      const { conn, sent } = connectedByBun();
       await send(conn, bytes);
       return only(sent);
     };
@@ -343,7 +329,7 @@ describe('C1 bytes that lie leave as they are', () => {
 
   it('in a ping of Bun', async () => {
     const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
-      const { conn, sent } = bunConn();
+      const { conn, sent } = connectedByBun();
       conn.ping(bytes).catch(() => {});
       return only(sent);
     };
@@ -356,10 +342,9 @@ describe('C1 bytes that lie leave as they are', () => {
     ['broadcast', async (hub, _, bytes) => hub.broadcast(bytes)],
   ])('by %s of a hub, alone and with other nodes', async (_, send) => {
     for (const isAlone of [true, false]) {
-      const broker = new MemoryBroker();
-      const backplane = (): object => (isAlone ? {} : { backplane: memoryBackplane(broker) });
-      const near = new Hub({ id: 'near', ...backplane() });
-      const far = isAlone ? near : new Hub({ id: 'far', ...backplane() });
+      const { a, b } = pair();
+      const near = isAlone ? new Hub() : a.hub;
+      const far = isAlone ? near : b.hub;
       const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
       const session = far.add(server);
       await session.join('r');
@@ -369,7 +354,7 @@ describe('C1 bytes that lie leave as they are', () => {
       };
       expect(await delivered(SIZES, deliver)).toEqual([]);
       client.terminate();
-      await Promise.all([near.close(), far.close()]);
+      await Promise.all([near, a.hub, b.hub].map((hub) => hub.close()));
     }
   });
 

@@ -6,7 +6,6 @@
 
 export { inRootContext, inScope } from './async-contexts.ts';
 export { TransportDuplex } from './duplex/on-demand.ts';
-export { plainChunk } from './duplex/plain-chunk.ts';
 export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
 export { asError, assertOption, describeResult, isInstance } from './http/app-values.ts';
 export { type HeaderEntries, headerEntries } from './http/headers.ts';

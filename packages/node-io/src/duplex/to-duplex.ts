@@ -1,7 +1,6 @@
 import { addAbortSignal, Duplex } from 'node:stream';
 import { CloseCode, type Conn, isCloseError } from '@ws/conn';
-import { checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
-import { plainChunk } from './plain-chunk.ts';
+import { bytesOfView, checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
 
 /** Options of {@link toDuplex}. */
 export interface ToDuplexOptions {
@@ -100,11 +99,11 @@ class ConnDuplex extends Duplex {
   }
 
   override write(chunk: unknown, ...more: unknown[]): boolean {
-    return super.write(plainChunk(chunk), ...(more as [BufferEncoding]));
+    return super.write(plain(chunk), ...(more as [BufferEncoding]));
   }
 
   override end(chunk?: unknown, ...more: unknown[]): this {
-    return super.end(plainChunk(chunk), ...(more as [BufferEncoding]));
+    return super.end(plain(chunk), ...(more as [BufferEncoding]));
   }
 
   override _write(
@@ -126,6 +125,11 @@ class ConnDuplex extends Duplex {
     if (!this.#isReadToEnd || !isLeft(cause)) conn.terminate();
     void conn.closed.then(() => destroyed(cause));
   }
+}
+
+/** Node makes a Buffer of other views by their properties, which may be wrong: it may have other memory. */
+function plain(chunk: unknown): unknown {
+  return ArrayBuffer.isView(chunk) && !(chunk instanceof Buffer) ? bytesOfView(chunk) : chunk;
 }
 
 /**
