@@ -1,11 +1,30 @@
 // Facts about bytes come from the bytes, and not from properties of the application's object.
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
+import { fromWebSocket } from '@ws/browser';
 import { BinaryMessage, Endpoint, encodeFrame, FrameEncoder, PingMessage } from '@ws/codec';
-import { Sender } from '@ws/compat';
-import { broadcast, type Conn, type ConnPairOptions, connPair, PreparedMessage } from '@ws/conn';
-import { nodePlatform } from '@ws/node-io';
+import { createWebSocketStream, Sender, WebSocket, WebSocketServer } from '@ws/compat';
+import {
+  broadcast,
+  type Conn,
+  type ConnLike,
+  type ConnPairOptions,
+  connPair,
+  type MessageWriterLike,
+  PreparedMessage,
+} from '@ws/conn';
+import { Hub, type Session } from '@ws/hub';
+import { dial } from '@ws/node-client';
+import { nodePlatform, toDuplex } from '@ws/node-io';
+import { serve } from '@ws/node-server';
 import { ReconnectingConn } from '@ws/reconnect';
+import { whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { FakeWebSocket, openSocket } from '../../packages/browser/test/fake-web-socket.ts';
+import { connected, connectedByBun } from '../../packages/fetch/test/fake-conn.ts';
+import { pair } from '../../packages/hub/test/nodes.ts';
+import { front } from '../../packages/proxy/test/support.ts';
 
 const CANARY = 'SECRET-OF-ANOTHER-CONNECTION ';
 /** One is copied, one is referenced. */
@@ -206,21 +225,6 @@ describe.each(['client', 'server'] as const)('C1 bytes that lie, sent by a %s', 
     expect(wrongOnes(results)).toEqual([]);
   });
 
-  it.runIf(role === 'client')('leave as they are by a ReconnectingConn with resend', async () => {
-    const results: [string, Uint8Array, Uint8Array][] = [];
-    for (const [name, make] of liars(10)) {
-      await fillPools();
-      const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
-      const resend = { id: (): string => '1', acknowledged: (): undefined => undefined };
-      const conn = new ReconnectingConn(() => Promise.resolve(client), { resend });
-      void conn.send(make()).catch(() => {});
-      results.push([name, (await server.readMessage()).data, bytesOfSize(10)]);
-      void conn.close();
-      server.terminate();
-    }
-    expect(wrongOnes(results)).toEqual([]);
-  });
-
   it('leave as they are by the Sender of compat', async () => {
     const results: [string, Uint8Array, Uint8Array][] = [];
     for (const size of [10, 40_000, 100_000]) {
@@ -234,5 +238,199 @@ describe.each(['client', 'server'] as const)('C1 bytes that lie, sent by a %s', 
       }
     }
     expect(wrongOnes(results)).toEqual([]);
+  });
+});
+
+/** What `deliver` brings to the other side, for each array that lies. */
+async function delivered(
+  sizes: readonly number[],
+  deliver: (bytes: Uint8Array) => Promise<Uint8Array>,
+): Promise<string[]> {
+  const results: [string, Uint8Array, Uint8Array][] = [];
+  for (const size of sizes) {
+    for (const [name, make] of liars(size)) {
+      await fillPools();
+      results.push([`${name} of ${size} bytes`, await deliver(make()), bytesOfSize(size)]);
+    }
+  }
+  return wrongOnes(results);
+}
+
+/** The ways to send bytes that all connections have. */
+const SENDS: Readonly<Record<string, (conn: ConnLike, bytes: Uint8Array) => Promise<unknown>>> = {
+  send: (conn, bytes) => conn.send(bytes),
+  writeMessage: (conn, bytes) => conn.writeMessage(BinaryMessage, bytes),
+  'nextWriter().write': async (conn, bytes) => {
+    const writer: MessageWriterLike = await conn.nextWriter(BinaryMessage);
+    await writer.write(bytes);
+    await writer.close();
+  },
+  'nextWriter().writable()': async (conn, bytes) => {
+    const writer = (await conn.nextWriter(BinaryMessage)).writable().getWriter();
+    await writer.write(bytes);
+    await writer.close();
+  },
+  writePreparedMessage: (conn, bytes) =>
+    conn.writePreparedMessage(new PreparedMessage(BinaryMessage, bytes)),
+};
+
+/** The one message that a fake socket has, as its own methods and properties say. */
+function only(sent: readonly unknown[]): Uint8Array {
+  expect(sent).toHaveLength(1);
+  const bytes = sent[0] as Uint8Array;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+describe.each(Object.entries(SENDS))('C1 bytes that lie leave as they are by %s', (_, send) => {
+  it('of a BrowserConn', async () => {
+    const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const socket = openSocket();
+      await send(fromWebSocket(socket), bytes);
+      return only(socket.sent);
+    };
+    expect(await delivered(SIZES, deliver)).toEqual([]);
+  });
+
+  it('of a connection of Workers', async () => {
+    const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const { conn, socket } = connected();
+      await send(conn, bytes);
+      return only(socket.sent);
+    };
+    expect(await delivered(SIZES, deliver)).toEqual([]);
+  });
+
+  it('of a connection of Bun', async () => {
+    const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const { conn, sent } = connectedByBun();
+      await send(conn, bytes);
+      return only(sent);
+    };
+    expect(await delivered(SIZES, deliver)).toEqual([]);
+  });
+});
+
+describe('C1 bytes that lie leave as they are', () => {
+  it('by a BrowserConn that connects, and by its toStreams', async () => {
+    const early = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const socket = new FakeWebSocket();
+      void fromWebSocket(socket).send(bytes);
+      socket.open();
+      return only(socket.sent);
+    };
+    expect(await delivered(SIZES, early)).toEqual([]);
+    const streams = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const socket = openSocket();
+      await fromWebSocket(socket).toStreams().writable.getWriter().write(bytes);
+      return only(socket.sent);
+    };
+    expect(await delivered(SIZES, streams)).toEqual([]);
+  });
+
+  it('in a ping of Bun', async () => {
+    const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const { conn, sent } = connectedByBun();
+      conn.ping(bytes).catch(() => {});
+      return only(sent);
+    };
+    expect(await delivered([10], deliver)).toEqual([]);
+  });
+
+  it.each<[string, (hub: Hub, session: Session, bytes: Uint8Array) => Promise<unknown>]>([
+    ['session.send', async (_, session, bytes) => session.send(bytes)],
+    ['room.publish', (hub, _, bytes) => hub.room('r').publish(bytes)],
+    ['broadcast', async (hub, _, bytes) => hub.broadcast(bytes)],
+  ])('by %s of a hub, alone and with other nodes', async (_, send) => {
+    for (const isAlone of [true, false]) {
+      const { a, b } = pair();
+      const near = isAlone ? new Hub() : a.hub;
+      const far = isAlone ? near : b.hub;
+      const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
+      const session = far.add(server);
+      await session.join('r');
+      const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+        await send(near, session, bytes);
+        return (await client.readMessage()).data;
+      };
+      expect(await delivered(SIZES, deliver)).toEqual([]);
+      client.terminate();
+      await Promise.all([near, a.hub, b.hub].map((hub) => hub.close()));
+    }
+  });
+
+  it.each([
+    ['at once', true, false],
+    ['at once with resend', true, true],
+    ['before the dial', false, false],
+    ['before the dial with resend', false, true],
+  ])('by a ReconnectingConn %s', async (_, atOnce, resends) => {
+    const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
+      const resend = { id: (): string => '1', acknowledged: (): undefined => undefined };
+      const conn = new ReconnectingConn(() => Promise.resolve(client), resends ? { resend } : {});
+      if (atOnce) await new Promise((resolve) => conn.on('open', resolve));
+      void conn.send(bytes).catch(() => {});
+      const { data } = await server.readMessage();
+      void conn.close();
+      server.terminate();
+      return data;
+    };
+    expect(await delivered(SIZES, deliver)).toEqual([]);
+  });
+
+  it('by write and end of toDuplex', async () => {
+    for (const method of ['write', 'end'] as const) {
+      const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+        const [client, server] = connPair({ heartbeat: false, platform: nodePlatform });
+        const duplex = toDuplex(client);
+        duplex[method](bytes);
+        const { data } = await server.readMessage();
+        duplex.destroy();
+        await once(duplex, 'close');
+        return data;
+      };
+      expect(await delivered(SIZES, deliver)).toEqual([]);
+    }
+  });
+
+  it('by write and end of createWebSocketStream', async () => {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    await once(server, 'listening');
+    whenOver(() => new Promise((resolve) => server.close(resolve)));
+    const { port } = server.address() as AddressInfo;
+    for (const method of ['write', 'end'] as const) {
+      const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+        const ws = new WebSocket(`ws://127.0.0.1:${port}`);
+        const [[peer]] = (await Promise.all([once(server, 'connection'), once(ws, 'open')])) as [
+          [WebSocket],
+          unknown,
+        ];
+        const stream = createWebSocketStream(ws);
+        stream[method](bytes);
+        const [data] = (await once(peer, 'message')) as [Buffer];
+        peer.terminate();
+        stream.destroy();
+        return data;
+      };
+      expect(await delivered([10], deliver)).toEqual([]);
+    }
+  });
+
+  it('by the transform of a proxy', async () => {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
+      for await (const message of conn) await conn.send(message);
+    });
+    whenOver(() => server.close({ timeout: 1 }));
+    let next!: Uint8Array;
+    const transform = { toTarget: () => next, toClient: () => next };
+    const { url } = await front(server.url, { mode: 'messages', transform });
+    const conn = await dial(url);
+    const deliver = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      next = bytes;
+      await conn.send('the next');
+      return (await conn.readMessage()).data;
+    };
+    expect(await delivered(SIZES, deliver)).toEqual([]);
+    await conn.close();
   });
 });

@@ -1,4 +1,5 @@
 import { addAbortSignal, Duplex, type DuplexOptions } from 'node:stream';
+import { bytesOfView } from '@ws/conn/internal';
 import { CLOSED, CONNECTING, OPEN } from './connection.ts';
 import type { WebSocket } from './websocket.ts';
 
@@ -135,6 +136,14 @@ class WebSocketStream extends Duplex {
     if (this.#ws.isPaused) this.#ws.resume();
   }
 
+  override write(chunk: unknown, ...more: unknown[]): boolean {
+    return super.write(plain(chunk), ...(more as [BufferEncoding]));
+  }
+
+  override end(chunk?: unknown, ...more: unknown[]): this {
+    return super.end(plain(chunk), ...(more as [BufferEncoding]));
+  }
+
   override _write(
     chunk: Buffer,
     encoding: BufferEncoding,
@@ -163,6 +172,11 @@ class WebSocketStream extends Duplex {
       ws.send(chunk, i === last ? this.#written(callback) : undefined);
     });
   }
+}
+
+/** As of `toDuplex`: Node makes a Buffer of other views by their properties, which may be wrong. */
+function plain(chunk: unknown): unknown {
+  return ArrayBuffer.isView(chunk) && !(chunk instanceof Buffer) ? bytesOfView(chunk) : chunk;
 }
 
 function emitClose(stream: Duplex): void {

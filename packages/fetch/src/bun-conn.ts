@@ -1,5 +1,5 @@
 import { bounded } from '@ws/browser/internal';
-import { isBytes, lengthOf } from '@ws/codec/internal';
+import { isBytes, lengthOf, viewOf } from '@ws/codec/internal';
 import {
   BackpressureError,
   type ConnStats,
@@ -117,10 +117,14 @@ function ended(): Error {
   return new Error('the connection has ended');
 }
 
-/** The bytes of a ping; undefined for other data. */
+/** The bytes of a ping, in a plain array; undefined for other data. */
 function payloadOf(data: unknown): Uint8Array | undefined {
   const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
-  return isBytes(bytes) && lengthOf(bytes) <= MAX_PAYLOAD ? bytes : undefined;
+  if (!isBytes(bytes)) return undefined;
+  const length = lengthOf(bytes);
+  if (length > MAX_PAYLOAD) return undefined;
+  // No view of a buffer that was transferred can be made.
+  return length === 0 ? new Uint8Array(0) : viewOf(bytes, 0, length);
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -2,7 +2,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { checkClose, MESSAGE_COST } from '@ws/browser/internal';
 import { utf8Length } from '@ws/codec/internal';
 import type { CloseInfo } from '@ws/conn';
-import { type AuthOf, badType, checkNames } from '@ws/conn/internal';
+import { type AuthOf, badType, bytesOfView, checkNames } from '@ws/conn/internal';
 import { negotiate, refuse } from './handshake.ts';
 import { type AdmitOrRefuse, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
 import { reportOnce, reportTo } from './reports.ts';
@@ -335,13 +335,15 @@ class SleepingConn implements HibernatingConn {
     const socket = this.#socket;
     if (socket.readyState !== OPEN) return false;
     const { bufferedAmount } = socket;
-    const size = typeof data === 'string' ? utf8Length(data) : data.byteLength;
+    // The `byteLength` of a view of the application may be wrong.
+    const message = ArrayBuffer.isView(data) ? bytesOfView(data) : data;
+    const size = typeof message === 'string' ? utf8Length(message) : message.byteLength;
     // An empty queue takes one message of any size.
     if (bufferedAmount > 0 && bufferedAmount + size > this.#maxBufferedAmount) {
       this.#end(socket, 1013, 'slow consumer');
       return false;
     }
-    socket.send(data);
+    socket.send(message);
     return true;
   }
 

@@ -21,6 +21,31 @@ describe('autoResponse of hibernating', () => {
   });
 });
 
+describe('C1 send of hibernating', () => {
+  it('counts and sends the bytes of an array whose properties are wrong', async () => {
+    const sent: unknown[] = [];
+    const socket = {
+      readyState: 1,
+      bufferedAmount: 1,
+      send: (data: unknown) => sent.push(data),
+      close: (code: number) => sent.push(code),
+      deserializeAttachment: () => ({ data: '', subprotocol: '' }),
+    };
+    const liar = (size: number, byteLength: number): Uint8Array =>
+      Object.defineProperty(new Uint8Array(size).fill(7), 'byteLength', { value: byteLength });
+    const Room = hibernating({
+      maxBufferedAmount: 100,
+      message: (conn) => [conn.send(liar(3, 5_000)), conn.send(liar(5_000, 3))],
+    });
+    const room = new Room({ getWebSockets: () => [socket], getTags: () => ['@ws/fetch'] }, {});
+    await (
+      room as never as { webSocketMessage(socket: object, text: string): Promise<void> }
+    ).webSocketMessage(socket, 'x');
+    expect(sent).toEqual([Uint8Array.of(7, 7, 7), 1013]);
+    expect((sent[0] as Uint8Array).byteLength).toBe(3);
+  });
+});
+
 describe('B6-8 connections() of hibernating', () => {
   it('leaves out a connection that the object has closed', async () => {
     const socketOf = (name: string) => ({

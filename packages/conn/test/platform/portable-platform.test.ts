@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Platform } from '../../src/platform/platform.ts';
 
@@ -9,6 +10,14 @@ async function hostOf(missing: string[] = []): Promise<{ portablePlatform: Platf
 }
 
 afterEach(() => vi.unstubAllGlobals());
+
+it('C15 the example of portablePlatform sets a clock that is monotonic', () => {
+  const file = new URL('../../src/platform/portable-platform.ts', import.meta.url);
+  const [, example = ''] = /```ts\n(.*?)```/s.exec(readFileSync(file, 'utf8')) ?? [];
+  // Each time of the system may be set back.
+  expect(example).toMatch(/\bnow: \(\) => time\b/);
+  expect(example).not.toMatch(/\bDate\b|Temporal|timeOrigin/);
+});
 
 describe('portablePlatform', () => {
   it('encodes and decodes UTF-8, keeps a byte order mark, replaces lone surrogates', async () => {

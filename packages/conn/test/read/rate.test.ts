@@ -1,6 +1,7 @@
 // The token bucket of a connection, for each way of reading and each way to exceed it.
 import { Buffer } from 'node:buffer';
 import { formatCloseMessage } from '@ws/codec';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type Conn, MessageReader, ProtocolError, type RateLimit } from '../../src/index.ts';
 import { checkRate, limitRate } from '../../src/internal.ts';
@@ -154,6 +155,36 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     expect(got.slice(0, 3)).toEqual(['0', '1', '2']);
     expect(sent()).toEqual(['close 1013 more than 3 messages in 1000 ms']);
     expect(await reading).toBeInstanceOf(ProtocolError);
+  });
+});
+
+describe('C15 rate with a clock that is set back by an hour', () => {
+  class SettableClock extends FakePlatform {
+    back = 0;
+    override now(): number {
+      return super.now() - this.back;
+    }
+  }
+
+  it.each(['wait', 'close'] as const)('keeps its tokens, and adds more: %s', async (over) => {
+    const platform = new SettableClock({ now: 7_200_000 });
+    const { conn, frame, deliver, sent } = wired('server', {}, 0, platform);
+    limitRate(conn, checkRate({ messages: 10, burst: 10, over }));
+    const got: string[] = [];
+    void conn.receive((message) => void got.push(message.text())).catch(() => {});
+    await deliver(...numbers(5).map((text) => frame(1, text)));
+    platform.back = 3_600_000;
+    // Uses all tokens, which looks at the clock.
+    await deliver(...numbers(5).map((text) => frame(1, text)));
+    expect([got.length, sent()]).toEqual([10, []]);
+    await platform.advance(500);
+    await deliver(...numbers(5).map((text) => frame(1, text)));
+    expect([got.length, sent()]).toEqual([15, []]);
+    await deliver(frame(1, 'too much'));
+    expect(got.length).toBe(15);
+    if (over === 'close') expect(sent()).toEqual(['close 1013 more than 10 messages in 1000 ms']);
+    else await platform.advance(200);
+    expect(got.length).toBe(over === 'close' ? 15 : 16);
   });
 });
 

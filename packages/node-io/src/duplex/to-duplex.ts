@@ -1,6 +1,6 @@
 import { addAbortSignal, Duplex } from 'node:stream';
 import { CloseCode, type Conn, isCloseError } from '@ws/conn';
-import { checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
+import { bytesOfView, checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
 
 /** Options of {@link toDuplex}. */
 export interface ToDuplexOptions {
@@ -98,6 +98,14 @@ class ConnDuplex extends Duplex {
     this.end();
   }
 
+  override write(chunk: unknown, ...more: unknown[]): boolean {
+    return super.write(plain(chunk), ...(more as [BufferEncoding]));
+  }
+
+  override end(chunk?: unknown, ...more: unknown[]): this {
+    return super.end(plain(chunk), ...(more as [BufferEncoding]));
+  }
+
   override _write(
     chunk: Buffer,
     _encoding: BufferEncoding,
@@ -117,6 +125,11 @@ class ConnDuplex extends Duplex {
     if (!this.#isReadToEnd || !isLeft(cause)) conn.terminate();
     void conn.closed.then(() => destroyed(cause));
   }
+}
+
+/** Node makes a Buffer of other views by their properties, which may be wrong: it may have other memory. */
+function plain(chunk: unknown): unknown {
+  return ArrayBuffer.isView(chunk) && !(chunk instanceof Buffer) ? bytesOfView(chunk) : chunk;
 }
 
 /**
