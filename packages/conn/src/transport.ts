@@ -23,6 +23,12 @@ export interface TransportSink {
   drain(): void;
   /** The peer has ended its side (a FIN). Writes are still possible. */
   end(): void;
+  /**
+   * The transport can send nothing more, although bytes may still arrive: it counts later writes as
+   * unsent. The connection destroys it after `closeTimeout` in which no byte arrived and no message was
+   * read. Most transports never call this method.
+   */
+  writesFailed?(): void;
   /** The transport is closed, after `end`, `destroy` or a fault. Called exactly once, last. */
   close(error?: Error): void;
 }

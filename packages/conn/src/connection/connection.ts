@@ -228,6 +228,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.endingOrNew().peerFin();
   }
 
+  writesFailed(): void {
+    if (!this.transportClosed) this.rareParts().readLast();
+  }
+
   close(error?: Error): void {
     if (this.inbox.runLast()) return this.platform.yield(() => this.close(error));
     if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');

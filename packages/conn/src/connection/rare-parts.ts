@@ -16,6 +16,7 @@ import type { Connection } from './connection.ts';
 import { dropAll } from './dropped-messages.ts';
 import { lossError } from './end-errors.ts';
 import { FlowControl } from './flow-control.ts';
+import { LastReads } from './last-reads.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
@@ -35,6 +36,8 @@ export class RareParts {
   pings: Pings | undefined;
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
+  /** Present once the transport can send nothing more. */
+  lastReads: LastReads | undefined;
   closed: Deferred<CloseInfo> | undefined;
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
@@ -117,6 +120,11 @@ export class RareParts {
     this.flowControl.pause();
   }
 
+  /** The transport can send nothing more: only reads may go on. */
+  readLast(): void {
+    this.lastReads ??= new LastReads(this.#connection);
+  }
+
   setReadDeadline(at: Date | number | null): void {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
@@ -175,6 +183,7 @@ export class RareParts {
 
   stopTimers(): void {
     this.flowControl?.stop();
+    this.lastReads?.stop();
     this.#readDeadline?.clear();
     this.#writeDeadline?.clear();
     this.#expiry?.clear();

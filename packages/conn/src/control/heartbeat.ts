@@ -58,7 +58,8 @@ export function startHeartbeat(connection: Connection): void {
 /** Called when the timer of `connection` fires, at `now` in ms. */
 export function checkHeartbeat(connection: Connection, now: number): void {
   const { settings, shared } = connection;
-  if (settings.heartbeat === false) return;
+  // After `writesFailed`, no ping leaves, and another clock bounds the reads.
+  if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
   const { interval } = settings.heartbeat;
   // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
   if (connection.paused) connection.lastByteAt = Math.ceil(now);

@@ -33,9 +33,6 @@ export interface StreamPair {
 /** From this many unsent bytes on, writes wait for a drain. */
 const HIGH_WATER_MARK = 65_536;
 
-/** Time in ms for the rest of the readable after an error of the writable, as the default `closeTimeout`. */
-const LAST_READ_MS = 5_000;
-
 /** After this many chunks, timers and I/O run: a stream that is always ready delivers in microtasks. */
 const CHUNKS_PER_TURN = 16;
 
@@ -46,6 +43,9 @@ const CHUNKS_PER_TURN = 16;
  * The connection may change the bytes of a chunk of `readable`, but keeps no chunk. If a second reader
  * gets the same chunks, for example after `tee`, pass a stream of copies. `writable` gets copies, which
  * it may keep.
+ *
+ * After an error of `writable`, the connection still reads `readable` to its end. It gives up after
+ * `closeTimeout` in which no byte arrived and no message was read.
  *
  * @param streams - Neither stream may have a reader or a writer yet.
  * @throws TypeError when a stream is missing or already has a reader or a writer.
@@ -114,7 +114,6 @@ class StreamTransport implements Transport {
   #writeError: Error | undefined;
   /** Release functions of the chunks that came after that error: they count as unsent until the close. */
   readonly #unsent: (() => void)[] = [];
-  #cancelLastRead: (() => void) | undefined;
   /** Resolves the promise of {@link #resumed}. */
   #onResume: (() => void) | undefined;
 
@@ -164,7 +163,6 @@ class StreamTransport implements Transport {
   destroy(error?: Error): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#cancelLastRead?.();
     this.#onResume?.();
     const reason = this.#writeError ?? error;
     // Does not wait, because a source may never finish its cancellation.
@@ -183,13 +181,13 @@ class StreamTransport implements Transport {
 
   /**
    * The peer reads no more (STOP_SENDING of WebTransport, for example). What it has sent can still be
-   * read: the close is reported at the end of the readable, at the latest after {@link LAST_READ_MS}.
+   * read: the close is reported at the end of the readable, or when the sink gives it up.
    */
   #writeFailed(error: Error): void {
     if (this.#closed || this.#writeError !== undefined) return;
     this.#writeError = error;
     if (this.#readEnded) return this.destroy(error);
-    this.#cancelLastRead = portablePlatform.setTimer(LAST_READ_MS, () => this.destroy(error));
+    this.#sink!.writesFailed?.();
   }
 
   async #readAll(): Promise<void> {

@@ -37,6 +37,8 @@ export interface SendOptions {
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
 /** Bytes of memory that a waiting message costs beside its payload. */
 const MESSAGE_COST = 64;
+/** A session sends at most this many waiting messages in one turn, unless its close frame follows. */
+const MESSAGES_PER_TURN = 1_000;
 
 /**
  * One connection of a {@link Hub}.
@@ -433,11 +435,15 @@ export class Session<Data = unknown> {
    */
   #flushWaiting(force: boolean): void {
     const waiting = this.#waiting;
+    let sent = 0;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       // A listener of `sent` may end the connection. The rest then counts as dropped.
       if (this.state === 'closed' || !this.#tryToSend(first, force)) return;
       waiting!.shift();
       this.#hub.delivered(this, first);
+      if (!force && ++sent === MESSAGES_PER_TURN) {
+        return platformOf(this.conn).yield(() => this.#giveUpCompression());
+      }
     }
   }
 
@@ -515,7 +521,7 @@ export class Session<Data = unknown> {
     if (this.#isSendDue) return;
     this.#isSendDue = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
-    if (writable === undefined) platformOf(this.conn).yield(() => this.#sendWaiting(true));
+    if (writable === undefined) this.#sendNextTurn(true);
     // A rejection means that the connection has ended. The hub removes the session.
     else
       writable.then(
@@ -524,8 +530,14 @@ export class Session<Data = unknown> {
       );
   }
 
+  #sendNextTurn(afterTurn: boolean): void {
+    this.#isSendDue = true;
+    platformOf(this.conn).yield(() => this.#sendWaiting(afterTurn));
+  }
+
   /**
-   * Sends the waiting messages until the connection accepts no more.
+   * Sends the waiting messages until the connection accepts no more, but {@link MESSAGES_PER_TURN} at
+   * most: other work of the process runs between them.
    *
    * @param afterTurn - Whether the connection had a turn to send its bytes, so that the first message
    *   is sent in any case. If the connection has an expired write deadline, it ends.
@@ -534,6 +546,7 @@ export class Session<Data = unknown> {
     this.#isSendDue = false;
     const waiting = this.#waiting;
     let force = afterTurn;
+    let sent = 0;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       if (this.state === 'closed') return;
       const writable = this.#internals.untilWritable();
@@ -544,6 +557,7 @@ export class Session<Data = unknown> {
       waiting!.shift();
       this.#hub.delivered(this, first);
       force = false;
+      if (++sent === MESSAGES_PER_TURN) return this.#sendNextTurn(false);
     }
     this.#waiting = undefined;
     this.#settleCompressed();
