@@ -1,40 +1,49 @@
-import type { TimerEntry } from '../scheduler/timers.ts';
-import type { Connection } from './connection.ts';
-import { progress } from './flow-control.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
+
+/** The reads of a connection whose transport can send nothing more. */
+export interface Reads {
+  readonly timers: Timers;
+  /** The option `closeTimeout`, in ms. */
+  readonly timeout: number;
+  /** Number of bytes that have arrived. */
+  bytesIn(): number;
+  /** A number that changes when a reader takes a message or a piece. */
+  progress(): number;
+  /** Whether the rate has no token, so that no reader can read. */
+  isHeld(): boolean;
+  /** Destroys the transport. */
+  destroy(): void;
+}
 
 /**
- * Bounds the reads of a connection whose transport can send nothing more, instead of the heartbeat:
- * destroys the transport after `closeTimeout` in which no byte arrived and no reader took a message.
+ * Bounds these reads, instead of the heartbeat: destroys the transport after `closeTimeout` in which no
+ * byte arrived and no reader took a message.
  */
 export class LastReads implements TimerEntry {
   slot: number | undefined;
-  readonly #connection: Connection;
+  readonly #reads: Reads;
   /** The bytes that had arrived, and the reader's progress, at the last look. */
   #bytesIn = 0;
   #progress = 0;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
+  constructor(reads: Reads) {
+    this.#reads = reads;
     this.#watch();
   }
 
   #watch(): void {
-    const { bytesIn, settings, shared } = this.#connection;
-    this.#bytesIn = bytesIn;
-    this.#progress = progress(this.#connection);
-    shared.timers.set(this, settings.closeTimeout);
+    this.#bytesIn = this.#reads.bytesIn();
+    this.#progress = this.#reads.progress();
+    this.#reads.timers.set(this, this.#reads.timeout);
   }
 
   fire(): void {
-    const connection = this.#connection;
-    const isRead = progress(connection) !== this.#progress;
-    // While the rate has no token, no reader can read.
-    if (isRead || connection.bytesIn !== this.#bytesIn || connection.inbox.isHeld) this.#watch();
-    // Not as an error of this connection: the transport reports its own.
-    else connection.guardTransport(() => connection.transport.destroy());
+    const isRead = this.#reads.progress() !== this.#progress;
+    if (isRead || this.#reads.bytesIn() !== this.#bytesIn || this.#reads.isHeld()) this.#watch();
+    else this.#reads.destroy();
   }
 
   stop(): void {
-    this.#connection.shared.timers.clear(this);
+    this.#reads.timers.clear(this);
   }
 }

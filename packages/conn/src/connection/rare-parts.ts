@@ -15,7 +15,7 @@ import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { dropAll } from './dropped-messages.ts';
 import { lossError } from './end-errors.ts';
-import { FlowControl } from './flow-control.ts';
+import { FlowControl, progress } from './flow-control.ts';
 import { LastReads } from './last-reads.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
@@ -122,7 +122,16 @@ export class RareParts {
 
   /** The transport can send nothing more: only reads may go on. */
   readLast(): void {
-    this.lastReads ??= new LastReads(this.#connection);
+    const connection = this.#connection;
+    this.lastReads ??= new LastReads({
+      timers: connection.shared.timers,
+      timeout: connection.settings.closeTimeout,
+      bytesIn: () => connection.bytesIn,
+      progress: () => progress(connection),
+      isHeld: () => connection.inbox.isHeld,
+      // Not as an error of this connection: the transport reports its own.
+      destroy: () => connection.guardTransport(() => connection.transport.destroy()),
+    });
   }
 
   setReadDeadline(at: Date | number | null): void {
