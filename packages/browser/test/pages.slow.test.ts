@@ -141,7 +141,9 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
     it('reports the close codes of the server', async () => {
       for (const code of [1000, 1001, 1008, 1011, 1013, 3000, 4999]) {
         const info = await run(`return (await dial('/close/${code}')).closed;`);
-        expect(info).toEqual({ code, reason: 'of the server', wasClean: true });
+        // 1001 is a break, with an error: Firefox ends the connections of a page with it.
+        const end = { code, reason: 'of the server', wasClean: true };
+        expect(info).toEqual(code === 1001 ? { ...end, error: expect.anything() } : end);
       }
     });
 
