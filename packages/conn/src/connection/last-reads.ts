@@ -11,8 +11,8 @@ export interface Reads {
   progress(): number;
   /** Whether the rate has no token, so that no reader can read. */
   isHeld(): boolean;
-  /** Destroys the transport. */
-  destroy(): void;
+  /** Ends the connection: destroys its transport. */
+  giveUp(): void;
 }
 
 /**
@@ -40,7 +40,7 @@ export class LastReads implements TimerEntry {
   fire(): void {
     const isRead = this.#reads.progress() !== this.#progress;
     if (isRead || this.#reads.bytesIn() !== this.#bytesIn || this.#reads.isHeld()) this.#watch();
-    else this.#reads.destroy();
+    else this.#reads.giveUp();
   }
 
   stop(): void {

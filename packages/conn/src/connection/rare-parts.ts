@@ -130,7 +130,7 @@ export class RareParts {
       progress: () => progress(connection),
       isHeld: () => connection.inbox.isHeld,
       // Not as an error of this connection: the transport reports its own.
-      destroy: () => connection.guardTransport(() => connection.transport.destroy()),
+      giveUp: () => connection.guardTransport(() => connection.transport.destroy()),
     });
   }
 
