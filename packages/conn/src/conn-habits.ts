@@ -32,7 +32,7 @@ export const CONN_HABITS = {
   'write writeJSON(value)': ['sendJSON'],
 } as const;
 
-/** Properties of ws, socket.io and Bun. Not in the types: your code may use a name for a property of its own. */
+/** Properties of ws, socket.io and Bun. Not in the types: your code may set a property of such a name. */
 export const CONN_FACTS: Record<string, readonly string[]> = {
   'the handler gets the request as its second argument; a client has conn.response': [
     'handshake',

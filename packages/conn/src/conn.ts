@@ -685,7 +685,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 }
 
-/** What a Conn has not, see {@link Habits}. */
+/** Names that a Conn lacks, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line typescript/no-explicit-any, no-unused-vars -- as the class
 export interface Conn<Data = any> extends Habits<typeof CONN_HABITS> {}

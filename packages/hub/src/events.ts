@@ -18,7 +18,7 @@ export interface ConnectQuery extends Iterable<[name: string, value: string]> {
  * third argument of the handler.
  */
 export interface ConnectContext {
-  /** What the server's `authenticate` has admitted. */
+  /** The value that the server's `authenticate` has admitted. */
   readonly auth?: unknown;
   /** The parameters of the route, such as `id` in `/rooms/:id`. */
   readonly params?: Readonly<Record<string, string>>;

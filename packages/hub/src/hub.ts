@@ -321,7 +321,7 @@ function count(members: ReadonlySet<object>, except: ReadonlySet<object> | undef
   return size;
 }
 
-/** What a Hub has not, see {@link Habits}. */
+/** Names that a Hub lacks, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line no-unused-vars -- as the class
 export interface Hub<Data = unknown, Infos = Record<string, unknown>>

@@ -20,7 +20,7 @@ export function observe<T>(
   };
 }
 
-/** A function of its own, because closures keep all variables of the function that creates them. */
+/** A separate function: a closure keeps all variables of the function that creates it. */
 function attach<T>(promise: PromiseLike<T>, observer: Observer<T>): void {
   promise.then(
     (value) => observer.fulfilled?.(value),

@@ -16,5 +16,5 @@ export const SERVER_HABITS = {
 /** Properties of ws, socket.io, Bun and node:http. */
 export const SERVER_FACTS = { 'write server.connections': ['clients', 'sockets'] } as const;
 
-/** Not in the types: your code may use a name for a property of its own. */
+/** Not in the types: your code may set a property of such a name. */
 export const SERVER_URL = { 'write server.url': ['hostname', 'port'] } as const;

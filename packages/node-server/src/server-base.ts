@@ -222,7 +222,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   }
 }
 
-/** What a server has not, see {@link Habits}. */
+/** Names that a server lacks, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line no-unused-vars -- as the class
 export interface ServerBase<Auth>

@@ -274,7 +274,7 @@ export class Backlog {
     );
   }
 
-  /** Rejects the first message with an id, so that those behind it are sent. Returns the error. */
+  /** Rejects the first message with an id, so that later messages are sent. Returns the error. */
   #rejectFirst(first: QueuedMessage, code: number, reason: string, times: number): CloseError {
     this.#refusals = this.#failures = 0;
     this.#remove(first);

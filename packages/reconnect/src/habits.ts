@@ -17,5 +17,5 @@ export const LIVE_HABITS = {
   ],
 } as const;
 
-/** Not in the types: your code may use a name for a property of its own. */
+/** Not in the types: your code may set a property of such a name. */
 export const LIVE_FACTS = { 'write state': ['connected', 'readyState'] } as const;

@@ -557,7 +557,7 @@ function closeReplaced(conn: ConnLike): void {
   if (conn.state === 'open') void markHandled(conn.close());
 }
 
-/** What a ReconnectingConn has not, see {@link Habits}. */
+/** Names that a ReconnectingConn lacks, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line no-unused-vars -- as the class
 export interface LiveConn<C extends ConnLike> extends Habits<typeof LIVE_HABITS> {}

@@ -49,7 +49,7 @@ export class SignsOfLife implements TimerEntry {
     return true;
   }
 
-  /** Called for each message. Messages behind this one may wait: by a pause, a rate or slow code. */
+  /** Called for each message. Later messages may wait for a pause, a rate or slow code. */
   taken(): void {
     this.#hasTaken = true;
     if (this.#isServer && this.slot === undefined) this.#setTimer();

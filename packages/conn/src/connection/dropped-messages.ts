@@ -3,9 +3,9 @@ import type { Machine } from '@ws/codec/internal';
 import type { MessageQueue } from '../read/message-queue.ts';
 import type { PieceQueue } from '../read/piece-queue.ts';
 
-// Drops messages that no reader gets: those of the read-ahead, and those that are still to come.
+// Drops messages without a reader: queued messages, and later ones.
 
-/** The part of a connection whose messages are dropped. */
+/** The parts of a connection that dropping needs. */
 export type Dropping = {
   readonly machine: Pick<Machine, 'input' | 'messagesIn'>;
   readonly extension: Extension | undefined;
@@ -69,7 +69,7 @@ function dropUnread({ inbox }: Dropping): void {
   if (inbox.ended !== undefined) inbox.pieces?.finish(inbox.ended);
 }
 
-/** Sets what the decoder does with messages, also with those that have partly arrived. */
+/** Sets how the decoder uses payloads, also those of messages that have partly arrived. */
 function setPayloadUse(connection: Dropping, use: PayloadUse): void {
   const { extension, inbox, machine } = connection;
   // The rate counts the messages that `discardReads` drops, so they stay DELIVERED.

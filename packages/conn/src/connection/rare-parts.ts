@@ -29,8 +29,8 @@ export class RareParts {
   /** The application's handlers of control frames. */
   handlers: ControlHandlers | undefined;
   /**
-   * Resolves when the code that reads has written what it still makes of the messages. A reader that
-   * waits is told of the peer's normal close at once, and our answer follows after this promise.
+   * Resolves when the reader has written its last answers. A waiting reader gets the end of reading at
+   * once. Our close frame follows this promise.
    */
   lastWrite: Promise<void> | undefined;
   pings: Pings | undefined;
@@ -42,7 +42,7 @@ export class RareParts {
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
-  /** The function whose stream reads the connection: other reads reject. */
+  /** Name of the function that made the stream which reads. Other reads reject. */
   readsOwner: string | undefined;
   /** Whether dropped messages now count as lost: the application may have wanted them. */
   loses = false;
@@ -120,7 +120,7 @@ export class RareParts {
     this.flowControl.pause();
   }
 
-  /** The transport can send nothing more: only reads may go on. */
+  /** The transport can send nothing more. Only reads continue. */
   readLast(): void {
     const connection = this.#connection;
     this.lastReads ??= new LastReads({

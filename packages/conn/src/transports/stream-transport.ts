@@ -180,8 +180,8 @@ class StreamTransport implements Transport {
   }
 
   /**
-   * The peer reads no more (STOP_SENDING of WebTransport, for example). What it has sent can still be
-   * read: the close is reported at the end of the readable, or when the sink gives it up.
+   * The peer no longer reads, for example after STOP_SENDING of WebTransport. Its bytes can still be
+   * read. The close is reported at the end of the readable, or when the sink destroys the transport.
    */
   #writeFailed(error: Error): void {
     if (this.#closed || this.#writeError !== undefined) return;

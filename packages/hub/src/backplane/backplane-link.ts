@@ -298,7 +298,7 @@ export class BackplaneLink {
     this.#checkReturned();
   }
 
-  /** As {@link untilUp}, without a bound: for few callers, which cannot give up. */
+  /** As {@link untilUp}, without a bound. For the few callers that cannot give up. */
   async untilBack(): Promise<void> {
     if (this.state === 'up') return;
     if (!this.closed) await new Promise<void>((resolve) => added(this.#upCalls, resolve));

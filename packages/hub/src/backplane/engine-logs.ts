@@ -92,7 +92,7 @@ export class EngineLogs {
   readonly #logs = new Map<string, Log>();
   /** The logs that never had a message, in the order of their last read. The bound drops these first. */
   readonly #neverUsed = new Set<Log>();
-  /** The logs whose messages are gone, in the order of their last use. The bound drops these next. */
+  /** Logs without messages, in the order of their last use. The bound drops these next. */
   readonly #emptied = new Set<Log>();
   /** The logs with messages, in the order of their last publication. */
   readonly #used = new Set<Log>();

@@ -64,7 +64,7 @@ export class WorkerPool {
   #delay = MIN_DELAY_MS;
   /** Number of the last workers in a row that ended before they had started. */
   #failures = 0;
-  /** The replacement that runs, and the one that waits for its end. */
+  /** The running replacement, and the next one, which waits for its end. */
   #replacing: Promise<void> = Promise.resolve();
   #nextReplacement: Promise<void> | undefined;
 

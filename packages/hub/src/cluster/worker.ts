@@ -63,7 +63,7 @@ export class RunningApp<App extends ClusterApp> {
     try {
       await this.#closeApp(options);
       const open = acceptedConnections();
-      // The process ends now, and their clients get 1006 instead of 1001.
+      // The process ends now. The clients of these connections get 1006 instead of 1001.
       if (open > 0) {
         console.error(
           `runCluster: close has settled while ${open} connections are open; let it await hub.close(how), then server.close(how)`,

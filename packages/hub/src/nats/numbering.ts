@@ -1,6 +1,6 @@
 import type { StreamInfo } from './client.ts';
 
-/** What the description of the stream says. No other value of a stream stays the same until its end. */
+/** The description of the stream. Each other value of a stream may change. */
 interface Numbering {
   /** Random, of the stream. */
   readonly id: string;

@@ -80,7 +80,7 @@ export class StreamLog {
   readonly #livePrefix: string;
   /** Undefined before the first answer of the server. */
   #known: Known | undefined;
-  /** Number of requests for the state of the stream, and the one whose answer is in `#known`. */
+  /** Number of requests for the state of the stream, and the request that `#known` answers. */
   #asked = 0;
   #applied = 0;
   /** The largest bounds of all rooms: number of messages, ms, and bytes. */

@@ -28,7 +28,7 @@ export class Connection {
   #answeredAt = -Infinity;
   #cancelSilenceTimer = (): void => {};
   readonly #asksRole: boolean;
-  /** The driver whose server has last said that it is a primary. */
+  /** The driver of the last server that reported the role primary. */
   #wasPrimary: Driver | undefined;
   /** Whether the server of the driver is a replica. */
   #isReplica = false;

@@ -24,7 +24,7 @@ export class HeldPart<Data> {
   }
 
   /**
-   * Reads a part, in place of the last one. Call {@link release} when it is sent.
+   * Reads a part, which replaces the last one. Call {@link release} when it is sent.
    *
    * @param isReading - Whether the session still lacks messages. It may leave the room meanwhile.
    * @throws (rejects) {@link RoomRefusedError} when the session has left before the read.

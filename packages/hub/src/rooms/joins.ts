@@ -174,7 +174,7 @@ export class Joins<Data> {
     }
   }
 
-  /** The application ends the membership of a session, perhaps before it has begun: answers are outdated. */
+  /** The application ends a membership, or a join before its answer. Later answers are outdated. */
   revoke(session: Session<Data>, name: string): void {
     for (const decision of this.#decisions.get(session) ?? []) {
       if (decision.room === name) decision.isRevoked = true;
@@ -353,7 +353,7 @@ function admit<Data>(
   return undefined;
 }
 
-/** A function of its own, so that the application's promise does not keep the session. See {@link observe}. */
+/** A separate function, so that the application's promise does not keep the session. See {@link observe}. */
 function untilAdmitted(room: string, answer: unknown): Promise<void> {
   return Promise.resolve(answer).then(
     (value) => checkAdmits(room, value),

@@ -129,7 +129,7 @@ export class Room<Data = unknown, Info = JSONValue> {
   }
 }
 
-/** What a Room has not, see {@link Habits}. */
+/** Names that a Room lacks, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line no-unused-vars -- as the class
 export interface Room<Data = unknown, Info = JSONValue>

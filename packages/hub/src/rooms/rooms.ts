@@ -113,7 +113,7 @@ export class Rooms<Data> {
     return sessions;
   }
 
-  /** See `Session.leave`. Also revokes what the application is asked about the session in this room. */
+  /** See `Session.leave`. Also revokes pending questions to the application about the session in this room. */
   revoke(session: Session<Data>, name: string): void {
     this.joins.revoke(session, name);
     this.leave(session, name);

@@ -48,8 +48,8 @@ function eventOf(value: unknown, events: Named<Definitions>): string | undefined
 }
 
 /**
- * Checks a message that the application publishes in a room outside of the table. Only the application
- * can join a session to one, so without a member its name is a mistake.
+ * Checks a message of the application to a room that is not in the table. Clients cannot join such a
+ * room. Without a member on this node, its name is a mistake.
  */
 export function messageOutside<Data>(
   sessions: Sessions<Data>,

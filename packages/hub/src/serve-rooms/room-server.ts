@@ -201,7 +201,7 @@ export class RoomServer<Data> {
     if (earlier !== undefined) return earlier;
     for (let asked = 0; !session.isIn(room); asked++) {
       this.#checkCount(session);
-      // A function that always takes back what it is asked for would be called without an end.
+      // Bounds the calls of a function that revokes each join.
       if (asked === MAX_ASKED) throw busyError();
       if (request.decision !== undefined) request.decision.isRevoked = false;
       await this.#ask('mayJoin', rules, session, room, request);

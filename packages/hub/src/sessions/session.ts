@@ -574,7 +574,7 @@ export class Session<Data = unknown> {
   }
 }
 
-/** What a Session has not, see {@link Habits}. */
+/** Names that a Session lacks, see {@link Habits}. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `addHabits` adds them to the prototype
 // oxlint-disable-next-line no-unused-vars -- as the class
 export interface Session<Data = unknown>

@@ -203,7 +203,7 @@ describe('B2 the epoch', () => {
   });
 });
 
-describe('B8 a stream that is created again', () => {
+describe('B8 a recreated stream', () => {
   it('has one new epoch, whatever calls run beside', async () => {
     const server = new FakeServer();
     const { log, epoch } = await nodeOf(server, 5);

@@ -67,7 +67,7 @@ export class ClientRoom {
   /** Whether the application has asked for the members. */
   #wantsMembers = false;
   readonly #misfits = new Misfits<RoomLoop>(() => this.#replaceMisfits());
-  /** Whether a join requests a state in place of messages that do not fit. The loops continue meanwhile. */
+  /** Whether a join requests a state because messages did not fit. The loops continue meanwhile. */
   #needsState = false;
 
   constructor(rooms: ClientRooms, name: string) {
@@ -245,9 +245,9 @@ export class ClientRoom {
     if (this.#loops.has(loop)) this.#misfits.add(loop);
   }
 
-  /** Requests a state, or adds a gap, in place of the messages that did not fit. */
+  /** Requests a state, or adds a gap, instead of the messages that did not fit. */
   #replaceMisfits(): void {
-    // Until the first answer, nobody knows which of the two.
+    // The first answer says which of the two.
     if (this.hasState === undefined) return;
     if (this.hasState) {
       this.#needsState = !this.#misfits.isEmpty;
@@ -403,7 +403,7 @@ export class ClientRoom {
     return true;
   }
 
-  /** The loops, of those that need a join, that share the next one. */
+  /** The loops that share the next join. */
   #together(due: readonly RoomLoop[]): readonly RoomLoop[] {
     // A message that ended connections belongs to the first join of a connection.
     const suspects = due.filter(({ limitEnds }) => limitEnds > 0);

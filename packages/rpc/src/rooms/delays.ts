@@ -5,7 +5,7 @@ import { ErrorCode, RpcError } from '../rpc-error.ts';
 const LEAST_DELAY_MS = 1_000;
 const MOST_DELAY_MS = 30_000;
 
-/** The growing delays before a request is sent again. */
+/** Delays before a request is repeated. Each is longer than the last one. */
 export class Delays {
   #ms = LEAST_DELAY_MS;
 

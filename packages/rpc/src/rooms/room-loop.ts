@@ -288,14 +288,14 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#readable?.resolve();
   }
 
-  /** Adds a gap in place of messages that did not fit: before the queue, because they came before it. */
+  /** Adds a gap for messages that did not fit, before the queue: they came earlier. */
   addMisfitGap(): void {
     if (this.#queue[0]?.kind === 'gap') return;
     this.#queue.unshift({ kind: 'gap', position: this.#readUpTo });
     this.#readable?.resolve();
   }
 
-  /** Called when it is known whether the room has a state. Requests a state in place of a gap. */
+  /** Called when it is known whether the room has a state. Requests a state instead of a gap. */
   learned(): void {
     const hasGap = this.#queue.some(({ kind }) => kind === 'gap');
     if (hasGap && this.#room.hasState === true) this.#needState();
@@ -460,7 +460,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   #shift(): Entry | undefined {
     if (this.isFilling || this.isNew) return undefined;
-    // In a room with a state, the state comes in place of a gap.
+    // In a room with a state, the state replaces a gap.
     if (this.#queue[0]?.kind === 'gap' && this.#room.hasState === undefined) return undefined;
     const entry = this.#queue.shift();
     this.#readUpTo = entry?.position ?? this.#readUpTo;

@@ -91,7 +91,7 @@ export function textOf(item: RoomMessage<unknown>): string {
   return item.kind === 'state' ? `state ${String(item.data)}` : item.kind;
 }
 
-/** Waits until all that was sent has arrived. */
+/** Waits until all sent bytes have arrived. */
 export async function turns(count = 10): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
