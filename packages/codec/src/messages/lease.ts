@@ -1,6 +1,5 @@
 import { bufferOf, byteOffsetOf, lengthOf, viewOf } from '../byte-facts.ts';
 import { type MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
-import type { Slab } from '../memory/slab.ts';
 import { type PoolGuard, poolGuard } from '../pool-guard.ts';
 
 /** Sizes in bytes of the leases that are kept for the next message. */
@@ -31,7 +30,7 @@ export interface LeaseSource {
  * Pooled memory with one message. It returns to the pool when the message is no longer needed and
  * no write refers to its bytes: each such write holds a pin.
  */
-export class Lease implements Slab {
+export class Lease {
   /** The memory, also while it is free: for the pool only. */
   readonly memory: Uint8Array;
   readonly #lastRelease: LastRelease;

@@ -96,7 +96,7 @@ export type MessageEvent =
 export const BORROWED = 0;
 /**
  * The payload is at the start of a lease of pooled memory, which you may take: see
- * {@link MessageDecoder.lease}. For a message that waits for an asynchronous write.
+ * {@link MessageDecoder.takeLease}. For a message that waits for an asynchronous write.
  */
 export const LEASED = 1;
 /**

@@ -12,7 +12,7 @@ import {
 } from '../frames/decoder-options.ts';
 import { moveUnmasked } from '../masking/move-unmasked.ts';
 import { MessageBuffers } from '../memory/message-buffers.ts';
-import { NO_BYTES, type OwnedBytes, type Slab } from '../memory/slab.ts';
+import { NO_BYTES, type OwnedBytes, once, type Slab } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { poolsAreDebugged } from '../pool-guard.ts';
 import {
@@ -94,12 +94,8 @@ export class MessageDecoder {
   fin = false;
   /** Plain bytes of the message. Of a message under way: the plain bytes so far. */
   length = 0;
-  /**
-   * The pooled memory of the last message, if it has such memory: always after MESSAGE with
-   * LEASED, unless the message is empty. The decoder releases it at the next call. To keep the bytes
-   * longer, take the lease: set this field to undefined, and call `release` when you are done.
-   */
-  lease: Slab | undefined;
+  /** @internal The pooled memory of the last message; see {@link takeLease}. */
+  lease: Lease | undefined;
   /** The fault of the peer, after FAILED. */
   error: ProtocolError | undefined;
   /** Whether the next message is delivered in pieces, as its bytes arrive. Default false. */
@@ -298,6 +294,20 @@ export class MessageDecoder {
       if (event !== NO_EVENT) return event;
       if (message.counters.framesIn >= this.stopAt) return STEP;
     }
+  }
+
+  /**
+   * Takes the pooled memory of the last message, to keep its bytes after the next call: with LEASED each
+   * message has such memory, unless it is empty. Call `release` when you are done. A second call has no
+   * effect; after `debugPools()` it throws.
+   *
+   * @returns Undefined for a message in other memory.
+   */
+  takeLease(): Slab | undefined {
+    const { lease } = this;
+    if (lease === undefined) return undefined;
+    this.lease = undefined;
+    return { bytes: lease.bytes, release: once(() => lease.release(), 'lease') };
   }
 
   /** @internal Releases the memory of the last message. Call it once the message is copied. */

@@ -117,14 +117,29 @@ describe('U1 MessageDecoder.memory', () => {
     decoder.push(join(payloads.map((payload) => frame(BinaryMessage, payload))));
     const taken = payloads.map(() => {
       first(decoder);
-      const lease = decoder.lease!;
-      decoder.lease = undefined;
+      const lease = decoder.takeLease()!;
       return { lease, payload: view(decoder) };
     });
     expect(decoder.next()).toBe(NEED_MORE);
     expect(taken.map(({ payload }) => payload)).toEqual(payloads);
     expect(sharedMessageBuffers().lent).toBe(before + 3);
     for (const { lease } of taken) lease.release();
+    expect(sharedMessageBuffers().lent).toBe(before);
+  });
+
+  it('U15 ends no later lease by a second release', () => {
+    const before = sharedMessageBuffers().lent;
+    const decoder = decoderOf({ memory: LEASED });
+    const payload = frame(BinaryMessage, bytes(40));
+    decoder.push(join([payload, payload]));
+    first(decoder);
+    const lease = decoder.takeLease()!;
+    lease.release();
+    first(decoder);
+    const later = decoder.takeLease()!;
+    lease.release();
+    expect(sharedMessageBuffers().lent).toBe(before + 1);
+    later.release();
     expect(sharedMessageBuffers().lent).toBe(before);
   });
 

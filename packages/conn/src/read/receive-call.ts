@@ -160,8 +160,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Lends the message of the decoder to the handler. Returns whether the handler is free again. */
   take(decoder: MessageDecoder): boolean {
-    const { type, bytes, start, end } = decoder;
-    const lease = decoder.lease as Lease | undefined;
+    const { type, bytes, start, end, lease } = decoder;
     if (lease !== undefined) decoder.lease = undefined;
     this.call(type, bytes, start, end, lease);
     if (this.#connection.inbox.ended === undefined) return this.state === FREE;
