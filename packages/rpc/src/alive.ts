@@ -1,11 +1,10 @@
 import type { ConnLike } from '@ws/conn';
 import { internalsOf, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import type { Answers } from './answers.ts';
 import type { Carrier, ReconnectingConnLike } from './carrier.ts';
-import { isId, resultText, signalText } from './wire.ts';
+import { signalText } from './wire.ts';
 
 /** The method and the id of {@link QUESTION}; the name of the event {@link SIGN_OF_LIFE}. */
-const ALIVE = '$/alive';
+export const ALIVE = '$/alive';
 /**
  * The request with which a page checks its connection: a page cannot send pings. Any message from
  * the peer shows that the connection lives. No call has this id, because calls have numbers.
@@ -20,39 +19,16 @@ const SIGN_MS = 1_900;
 export class SignsOfLife implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly #carrier: Carrier;
-  readonly #answers: Answers;
-  readonly #isServer: boolean;
   readonly #isPaused: () => boolean;
-  /** Whether a message has arrived, and whether reading has paused, since the timer was set. */
-  #hasTaken = false;
+  /** Set for each message. Later messages may wait for a pause, a rate or slow code. */
+  hasTaken = false;
+  /** Whether reading has paused since the timer was set. */
   #hasPaused = false;
 
-  /**
-   * @param isServer - Whether pages may be at the other end.
-   * @param isPaused - Returns whether the link has paused reading.
-   */
-  constructor(carrier: Carrier, answers: Answers, isServer: boolean, isPaused: () => boolean) {
+  /** @param isPaused - Returns whether the link has paused reading. */
+  constructor(carrier: Carrier, isPaused: () => boolean) {
     this.#carrier = carrier;
-    this.#answers = answers;
-    this.#isServer = isServer;
     this.#isPaused = isPaused;
-  }
-
-  /**
-   * Answers a question of the peer, before the answers to earlier requests.
-   *
-   * @returns Whether the message is such a question.
-   */
-  answer(id: unknown, method: unknown, connection: ConnLike | undefined): boolean {
-    if (method !== ALIVE || !isId(id)) return false;
-    this.#answers.sendAtOnce(connection, resultText(id, null));
-    return true;
-  }
-
-  /** Called for each message. Later messages may wait for a pause, a rate or slow code. */
-  taken(): void {
-    this.#hasTaken = true;
-    if (this.#isServer && this.slot === undefined) this.#setTimer();
   }
 
   /** Called when the link pauses reading, perhaps only until the next handler settles. */
@@ -60,7 +36,8 @@ export class SignsOfLife implements TimerEntry {
     this.#hasPaused = true;
   }
 
-  #setTimer(): void {
+  /** Called for a message while no timer is set. */
+  setTimer(): void {
     schedulerOf(this.#carrier.platform).timers.set(this, SIGN_MS);
   }
 
@@ -71,8 +48,8 @@ export class SignsOfLife implements TimerEntry {
     const waits =
       this.#hasPaused || this.#isPaused() || internalsOf(connection).inputWaits === true;
     if (waits) this.#send(connection);
-    if (waits || this.#hasTaken) this.#setTimer();
-    this.#hasTaken = false;
+    if (waits || this.hasTaken) this.setTimer();
+    this.hasTaken = false;
     this.#hasPaused = false;
   }
 

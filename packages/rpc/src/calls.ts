@@ -10,6 +10,7 @@ import {
   CallPromise,
   checkOptionNames,
   duration,
+  type Fifo,
   RESOLVED,
   removeAbortListener,
   schedulerOf,
@@ -20,13 +21,11 @@ import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 import { CANCEL, callText, ITEM_REFUSED, MORE, signalText, type WireMessage } from './wire.ts';
 
 /** Bound of the sent requests without an answer. Streams do not count. */
 const MAX_OPEN = 256;
-/** Bounds of the calls that wait to be sent: their number, and the characters of their text. */
-const MAX_WAITING = 10_000;
-const MAX_WAITING_SIZE = 1024 * 1024;
 /** Default of the option `timeout` of a method, in ms. */
 export const TIMEOUT_MS: number = 30_000;
 /**
@@ -52,8 +51,19 @@ export interface CallOptions {
 
 type Scheduler = ReturnType<typeof schedulerOf>;
 
+type Entry = ReturnType<Fifo<Call>['add']>;
+
 /** Takes the items from one message of the peer. The message has `size` characters. */
 export type TakeItems = (items: readonly unknown[], size: number) => void;
+
+/** The sent streams of a link that have not ended: their number, and what their readers do. */
+export type OpenStreams = {
+  count: number;
+  /** Number of the streams whose reader waits for an item. */
+  awaited: number;
+  /** Characters of the unread items of all, each without one larger item. */
+  unread: number;
+};
 
 /** One call: a request until its answer, or an event until the connection has accepted it. */
 export class Call implements TimerEntry {
@@ -76,12 +86,12 @@ export class Call implements TimerEntry {
   timesSent = 0;
   /** Takes the items of a stream; undefined for a method or an event. */
   readonly take: TakeItems | undefined;
-  /** Characters of the unread items of an open stream, as part of {@link Calls.unreadSize}. */
+  /** Characters of the unread items of an open stream, as part of {@link OpenStreams.unread}. */
   unreadSize = 0;
   /** Whether the unread items count also after the end, because the peer has sent too many. */
   keepsUnread = false;
-  /** While a reader waits for an item: the number of this wait, from {@link Calls.wait}. Else 0. */
-  waitsSince = 0;
+  /** Set while the call waits to be sent. */
+  waiting: Entry | undefined = undefined;
   readonly #calls: Calls;
 
   constructor(
@@ -119,38 +129,24 @@ export class Call implements TimerEntry {
 /** The requests and events that this end of a link sends. */
 export class Calls {
   readonly #carrier: Carrier;
-  readonly #onWrite: () => void;
   readonly #onWait: () => void;
-  /** Unsettled requests, and events that were not sent. By number, in the order of the calls. */
-  readonly #calls = new Map<number, Call>();
-  /** Number of sent streams that have not ended. */
-  #streams = 0;
-  /** Characters of the unread items of all open streams, each without one larger item. */
-  unreadSize = 0;
+  /** Requests without an answer, and events that were not accepted, by number, from {@link open} on. */
+  readonly #sent = new Map<number, Call>();
+  /** Created when a call must wait. */
+  #waiting: WaitingCalls<Call> | undefined;
   /** Number of sent methods without an answer, at most {@link MAX_OPEN}. */
   #open = 0;
-  /** Number of sent events that the connection has not accepted. */
-  #unaccepted = 0;
-  /** Number of calls that wait to be sent. */
-  #waiting = 0;
-  /** Number of events that wait to be sent. They wait only for a connection. */
-  #waitingEvents = 0;
-  /** Characters of the calls that wait to be sent. */
-  #waitingSize = 0;
-  /** Calls and waits of readers are numbered together. This is the last number. See {@link wait}. */
-  lastNumber = 0;
+  readonly streams: OpenStreams = { count: 0, awaited: 0, unread: 0 };
+  /** The number of the last call. */
+  #lastNumber = 0;
   /** The questions of a page, if the link has many connections. */
   questions: Questions | undefined;
   /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
-  /**
-   * @param onWrite - Called when the connection has accepted an event that waited for it.
-   * @param onWait - Called when a reader begins to wait for an item of a stream.
-   */
-  constructor(carrier: Carrier, onWrite: () => void, onWait: () => void) {
+  /** @param onWait - Called when a reader begins to wait for an item of a stream. */
+  constructor(carrier: Carrier, onWait: () => void) {
     this.#carrier = carrier;
-    this.#onWrite = onWrite;
     this.#onWait = onWait;
   }
 
@@ -158,40 +154,15 @@ export class Calls {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether a call waits for its answer, or an event for the connection. Streams do not count. */
+  /** Whether this end waits for an answer, for an item of a stream, or for room for an event. */
   get waits(): boolean {
-    return this.#calls.size - this.#streams + this.#unaccepted > 0;
-  }
-
-  /** Number of open streams. */
-  get openStreams(): number {
-    return this.#streams;
+    const { count, awaited } = this.streams;
+    return this.#sent.size > count - awaited;
   }
 
   /** Whether a sent request or stream has no answer. */
   get hasOpen(): boolean {
-    return this.#open + this.#streams > 0;
-  }
-
-  /**
-   * Whether this end waits for the answer to a call numbered above `first`, or for an item of a
-   * stream, in a wait numbered above `callsOfHandler`. Generators do not set the second number: a
-   * generator may run for long, and later requests would then overtake earlier ones.
-   */
-  hasRequestAfter(first: number, callsOfHandler: number): boolean {
-    if (this.lastNumber <= first) return false;
-    for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      // Calls that wait to be sent come after all sent calls.
-      if (connection === undefined) return false;
-      if (take === undefined ? number > first : waitsSince > callsOfHandler) return true;
-    }
-    return false;
-  }
-
-  /** The number of the first stream with a waiting reader; Infinity without one. */
-  get firstAwaited(): number {
-    for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
-    return Infinity;
+    return this.#open + this.streams.count > 0;
   }
 
   /**
@@ -230,33 +201,36 @@ export class Calls {
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     checkSignal(options.signal);
-    const call = new Call(this, definition, input, ++this.lastNumber, options, take);
+    const call = new Call(this, definition, input, ++this.#lastNumber, options, take);
     // The encoding of the input calls its getters, which may abort the signal.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
-    this.#add(call);
+    const { isRequest } = call;
+    const isNext = this.#waiting === undefined || this.#waiting.isNext(isRequest);
+    if (isNext && this.#canSend(isRequest)) this.#addSent(call);
+    else (this.#waiting ??= new WaitingCalls<Call>()).add(call);
     return call;
   }
 
   /** Sends a call now, or leaves it to {@link flush} when it must wait. */
   start(call: Call): void {
-    if (this.#isNext(call, 1)) this.#sendIfPossible(call);
+    if (this.#sent.has(call.number)) this.#send(call);
   }
 
   /** Takes a message with items. Ignores the message unless the stream `id` is open. */
   arrived(id: unknown, items: unknown, size: number): void {
-    if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
+    if (this.awaits(id) && Array.isArray(items)) this.#sent.get(id as number)!.take?.(items, size);
   }
 
   /** Counts unread items of an open stream, or if negative, read ones. */
   countUnread(call: Call, size: number): void {
     call.unreadSize += size;
-    this.unreadSize += size;
+    this.streams.unread += size;
   }
 
-  /** Called when the reader of a stream begins to wait. The wait gets a number as a call does. */
-  wait(call: Call): void {
-    call.waitsSince = ++this.lastNumber;
+  /** Called when the reader of a stream begins to wait for an item. */
+  readerWaits(): void {
+    this.streams.awaited++;
     this.#onWait();
   }
 
@@ -265,111 +239,75 @@ export class Calls {
     return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }
 
-  /** @throws BackpressureError when too many calls wait. */
-  #add(call: Call): void {
-    const size = this.#waitingSize + call.text.length;
-    const isFull = this.#waiting >= MAX_WAITING || size > MAX_WAITING_SIZE;
-    // A call that is sent at once needs no place among the waiting ones.
-    if (isFull && !(this.#isNext(call, 0) && this.#canSend(call))) {
-      const waiting = `${this.#waiting} calls with ${this.#waitingSize} characters wait`;
-      throw new BackpressureError(`${call.definition.name}: ${waiting}; await earlier calls first`);
-    }
-    this.#calls.set(call.number, call);
-    this.#countWaiting(call, 1);
-  }
-
-  #countWaiting({ isRequest, text }: Call, change: 1 | -1): void {
-    this.#waiting += change;
-    if (!isRequest) this.#waitingEvents += change;
-    this.#waitingSize += change * text.length;
-  }
-
-  /** Streams do not count for {@link MAX_OPEN}, because a stream may be open for any time. */
-  #countSent(call: Call, change: 1 | -1): void {
-    if (call.take !== undefined) {
-      this.#streams += change;
-      if (!call.keepsUnread) this.countUnread(call, -call.unreadSize);
-    } else if (call.isRequest) this.#open += change;
-  }
-
-  /**
-   * Whether no other call must be sent before `call`. A request waits for all earlier calls, an event
-   * only for earlier events.
-   *
-   * @param own - 1 if `call` is counted as waiting, else 0.
-   */
-  #isNext(call: Call, own: 0 | 1): boolean {
-    return (call.isRequest ? this.#waiting : this.#waitingEvents) === own;
-  }
-
-  #canSend(call: Call): boolean {
-    const isFull = call.isRequest && this.#open >= MAX_OPEN;
+  /** Whether a call may be sent now. Streams do not count: a stream may be open for any time. */
+  #canSend(isRequest: boolean): boolean {
+    const isFull = isRequest && this.#open >= MAX_OPEN;
     return !isFull && this.#carrier.connection !== undefined;
   }
 
   /** Sends the waiting calls that can be sent, in their order. */
   flush(): void {
-    if (this.#waiting === 0) return;
-    for (const call of this.#calls.values()) {
-      if (call.connection !== undefined || this.#sendIfPossible(call)) continue;
-      if (this.#waitingEvents === 0 || this.#carrier.connection === undefined) return;
+    for (;;) {
+      const call = this.#waiting?.next(this.#open < MAX_OPEN);
+      if (call === undefined || this.#carrier.connection === undefined) return;
+      this.#removeWaiting(call);
+      this.#addSent(call);
+      this.#send(call);
     }
   }
 
-  /** @returns False when the call must wait. */
-  #sendIfPossible(call: Call): boolean {
-    if (!this.#canSend(call)) return false;
-    this.#countWaiting(call, -1);
-    this.#countSent(call, 1);
+  #removeWaiting(call: Call): void {
+    const waiting = this.#waiting!;
+    waiting.remove(call);
+    if (waiting.length === 0) this.#waiting = undefined;
+  }
+
+  #addSent(call: Call): void {
+    this.#sent.set(call.number, call);
+    if (call.isRequest) this.#countOpen(call, 1);
+  }
+
+  /** Counts a sent request that has no answer, or with -1, one that has. */
+  #countOpen(call: Call, change: 1 | -1): void {
+    if (call.take === undefined) {
+      this.#open += change;
+      return;
+    }
+    this.streams.count += change;
+    if (!call.keepsUnread) this.countUnread(call, -call.unreadSize);
+  }
+
+  #send(call: Call): void {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    if (call.isRequest) this.questions?.requestLeaves(connection!);
+    const { isRequest } = call;
+    if (isRequest) this.questions?.requestLeaves(connection!);
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
     };
     const sent = this.#carrier.send(call.text, failed);
-    if (sent === RESOLVED || sent === ACCEPTED) {
-      if (!call.isRequest) this.#settle(call, () => call.outcome.resolve(undefined));
-      return true;
-    }
-    if (call.isRequest) {
+    if (isRequest) {
+      if (sent === RESOLVED || sent === ACCEPTED) return;
       sent.catch((error: unknown) => {
         // After the end of the connection, `broke` or `end` settles the request, or sends it again.
         const hasEnded = call.connection !== connection || connection?.state !== 'open';
         if (!hasEnded) failed(error);
       });
-    } else this.#settleWhenAccepted(call, sent, failed);
-    return true;
-  }
-
-  /**
-   * Settles an event when the connection has accepted it. Many events may wait for their connection,
-   * and other methods loop over `#calls`. So the event leaves `#calls` now.
-   */
-  #settleWhenAccepted(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
-    this.#calls.delete(call.number);
-    this.#unaccepted++;
-    sent.then(
-      () => {
-        this.#unaccepted--;
-        this.#settle(call, () => call.outcome.resolve(undefined));
-        this.#onWrite();
-      },
-      (error: unknown) => {
-        this.#unaccepted--;
-        failed(error);
-      },
-    );
+      return;
+    }
+    const accepted = (): void => this.#settle(call, () => call.outcome.resolve(undefined));
+    if (sent === RESOLVED || sent === ACCEPTED) accepted();
+    else sent.then(accepted, failed);
   }
 
   /** Takes an answer. Ignores the answer if no open request has its id. */
   answered({ id, result, error }: WireMessage): void {
-    const call = this.#calls.get(id as number);
+    const call = this.#sent.get(id as number);
     const { messageConnection } = this.#carrier;
     // An answer on one connection does not settle a request that was sent on another one.
-    if (!call?.connection || call.connection !== messageConnection) {
+    if (call?.isRequest !== true || call.connection !== messageConnection) {
       this.questions?.answered(messageConnection, id, result);
       return;
     }
@@ -381,7 +319,7 @@ export class Calls {
 
   /** Fails a call if the peer has sent its text back as a request: the peer is an echo server. */
   returned({ id, method }: WireMessage, text: string): boolean {
-    const call = this.#calls.get(id as number);
+    const call = this.#sent.get(id as number);
     if (call?.text !== text) return false;
     const what = `the answer to ${String(method)} is the request itself`;
     this.#fail(call, new JSONError(`${what}: does an echo server listen there?`));
@@ -391,7 +329,7 @@ export class Calls {
 
   /** Whether the request `id` waits for an answer. */
   awaits(id: unknown): boolean {
-    const call = this.#calls.get(id as number);
+    const call = this.#sent.get(id as number);
     return call?.isRequest === true && call.connection === this.#carrier.messageConnection;
   }
 
@@ -431,7 +369,7 @@ export class Calls {
   /** Fails a call before its answer, and sends a cancel to the peer. */
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
-    if (connection !== undefined && this.#calls.has(number)) {
+    if (connection !== undefined && this.#sent.has(number)) {
       if (call.isRequest) this.questions?.gaveUp(connection);
       void this.#carrier.sendSurely(connection, signalText(CANCEL, { id: number }));
     }
@@ -440,9 +378,8 @@ export class Calls {
   }
 
   #remove(call: Call): void {
-    if (!this.#calls.delete(call.number)) return;
-    if (call.connection === undefined) this.#countWaiting(call, -1);
-    else this.#countSent(call, -1);
+    if (call.waiting !== undefined) this.#removeWaiting(call);
+    else if (this.#sent.delete(call.number) && call.isRequest) this.#countOpen(call, -1);
   }
 
   #fail(call: Call, error: unknown): void {
@@ -481,15 +418,18 @@ export class Calls {
    */
   broke(connection: ConnLike, error: CloseError): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
-    for (const call of this.#calls.values()) {
-      if (call.connection !== connection) continue;
+    const again: Call[] = [];
+    for (const call of this.#sent.values()) {
+      // The promise of its write settles an event.
+      if (call.connection !== connection || !call.isRequest) continue;
       const { retry } = call.definition as MethodDefinition;
       if (mayRetry && retry && call.timesSent < MAX_SENT) {
-        this.#countSent(call, -1);
+        this.#remove(call);
         call.connection = undefined;
-        this.#countWaiting(call, 1);
+        again.push(call);
       } else this.#fail(call, error);
     }
+    if (again.length > 0) (this.#waiting ??= new WaitingCalls<Call>()).addFirst(again);
     this.flush();
   }
 
@@ -501,7 +441,9 @@ export class Calls {
   end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
     this.#ended = later;
-    for (const call of this.#calls.values()) this.#fail(call, error);
+    for (const call of [...this.#sent.values(), ...(this.#waiting?.all() ?? [])]) {
+      this.#fail(call, error);
+    }
   }
 }
 

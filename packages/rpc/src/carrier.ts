@@ -24,21 +24,34 @@ const REPORT_MS = 1_000;
 /** Further kinds of reports share one interval: a peer could add kinds by its error codes. */
 const MAX_KINDS = 100;
 
+/** What a connection by itself, a session of a hub and a ReconnectingConn have in common. */
+export type Way = Pick<ReconnectingConnLike, 'conn' | 'reading'>;
+
 /**
  * Sends the messages of a {@link Link}: over a connection, a session of a hub, or a series of
- * connections.
+ * connections. Over a session, rpc messages and the hub's publications keep one order.
  */
-export abstract class Carrier {
-  /** The connection on which messages are sent; undefined while there is none. */
-  abstract readonly connection: ConnLike | undefined;
+export class Carrier {
+  readonly #way: Way;
+  readonly #session: SessionLike | undefined;
   /** Whether a listener of the contract reads the peer's messages. Otherwise no answer arrives. */
   hasReader = false;
   /** The time of the last report of each kind, in ms of the platform's clock. */
   #reportedAt: Map<string, number> | undefined;
 
+  constructor(way: Way, session?: SessionLike) {
+    this.#way = way;
+    this.#session = session;
+  }
+
+  /** The connection on which messages are sent; undefined while there is none. */
+  get connection(): ConnLike | undefined {
+    return this.#way.conn;
+  }
+
   /** The connection on which the message that is being handled has arrived. */
   get messageConnection(): ConnLike | undefined {
-    return this.connection;
+    return this.#way.reading ?? this.#way.conn;
   }
 
   get platform(): Platform {
@@ -49,10 +62,11 @@ export abstract class Carrier {
   /**
    * Sends a message. The carrier must have a connection. Rejects when the message is not sent.
    *
-   * @param _dropped - Called when a hub drops the message later.
+   * @param dropped - Called when a hub drops the message later.
    */
-  send(text: string, _dropped: Dropped): Promise<void> {
-    return this.connection!.send(text);
+  send(text: string, dropped: Dropped): Promise<void> {
+    const session = this.#session;
+    return session === undefined ? this.#way.conn!.send(text) : sendIn(session, text, dropped);
   }
 
   /**
@@ -61,6 +75,8 @@ export abstract class Carrier {
    * @returns Undefined when the connection has room now.
    */
   untilWritable(connection: ConnLike): Promise<void> | undefined {
+    const session = this.#session;
+    if (session?.untilWritable !== undefined) return session.untilWritable();
     return internalsOf(connection).untilWritable();
   }
 
@@ -126,48 +142,18 @@ export abstract class Carrier {
   }
 
   /** Called when a handler starts. `work` resolves at its end, and never rejects. */
-  onRun?(work: Promise<unknown>): void;
-}
-
-/** Sends on one connection. */
-export class ConnCarrier extends Carrier {
-  readonly connection: ConnLike;
-
-  constructor(conn: ConnLike) {
-    super();
-    this.connection = conn;
+  runs(work: Promise<unknown>): void {
+    this.#session?.counts?.(work);
   }
 }
 
-/** Sends over a session of a hub, so that rpc messages and the hub's publications keep one order. */
-export class SessionCarrier extends ConnCarrier {
-  readonly #session: SessionLike;
-
-  constructor(session: SessionLike) {
-    super(session.conn);
-    this.#session = session;
-  }
-
-  override send(text: string, dropped: Dropped): Promise<void> {
-    const session = this.#session;
-    const isAccepted =
-      session.sendWatched?.(text, () => dropped(droppedByHub(), text)) ?? session.send(text);
-    if (isAccepted) return ACCEPTED;
-    if (this.connection.state !== 'open') {
-      const { closed } = internalsOf(this.connection);
-      return closed.then((info) => rejected(closeErrorOf(info, HAS_ENDED)));
-    }
-    return rejected(droppedByHub());
-  }
-
-  override untilWritable(connection: ConnLike): Promise<void> | undefined {
-    const session = this.#session;
-    return session.untilWritable ? session.untilWritable() : super.untilWritable(connection);
-  }
-
-  override onRun(work: Promise<unknown>): void {
-    this.#session.counts?.(work);
-  }
+function sendIn(session: SessionLike, text: string, dropped: Dropped): Promise<void> {
+  const isAccepted =
+    session.sendWatched?.(text, () => dropped(droppedByHub(), text)) ?? session.send(text);
+  if (isAccepted) return ACCEPTED;
+  const { conn } = session;
+  if (conn.state === 'open') return rejected(droppedByHub());
+  return internalsOf(conn).closed.then((info) => rejected(closeErrorOf(info, HAS_ENDED)));
 }
 
 function droppedByHub(): BackpressureError {
@@ -183,24 +169,6 @@ export function closeErrorOf(
   note = 'the connection ended before the answer',
 ): CloseError {
   return new CloseError(code, reason, note);
-}
-
-/** Sends on the open connection of a ReconnectingConn. */
-export class ReconnectingCarrier extends Carrier {
-  readonly #live: ReconnectingConnLike;
-
-  constructor(live: ReconnectingConnLike) {
-    super();
-    this.#live = live;
-  }
-
-  get connection(): ConnLike | undefined {
-    return this.#live.conn;
-  }
-
-  override get messageConnection(): ConnLike | undefined {
-    return this.#live.reading ?? this.#live.conn;
-  }
 }
 
 /** The part of a session of `@ws/hub` that a peer uses. */

@@ -9,7 +9,7 @@ import {
 } from '@ws/conn/internal';
 import type { CallOptions } from './calls.ts';
 import {
-  ConnCarrier,
+  Carrier,
   isReconnecting,
   isSession,
   type ReconnectingConnLike,
@@ -69,7 +69,10 @@ export type Handlers<D extends Definitions, Context> = {
     : D[K] extends Event<infer I>
       ? (input: SchemaOutput<I>, context: Context) => unknown
       : D[K] extends Stream<infer I, infer T>
-        ? (input: SchemaOutput<I>, context: Context) => AsyncIterable<SchemaInput<T>>
+        ? (
+            input: SchemaOutput<I>,
+            context: Context,
+          ) => AsyncIterable<SchemaInput<T>> | PromiseLike<AsyncIterable<SchemaInput<T>>>
         : never;
 };
 
@@ -101,8 +104,9 @@ export interface SessionHandlerContext<S extends SessionLike, P>
 /** The options of `serve`, `listener` and `connect`. */
 export interface HandlerOptions {
   /**
-   * Number of handlers of one connection that run at the same time. Default: 1, one after the
-   * other, in the order of the messages.
+   * Number of handlers of one connection that run at the same time, with at most 4 MiB of messages, or
+   * one larger. They start in the order of the messages. With 1, each starts after the end of the one
+   * before. Default: 64.
    */
   readonly concurrency?: number | undefined;
   /**
@@ -349,7 +353,7 @@ class NamedContract implements Plain, Names {
       );
     }
     checkOptionNames(owner, options, ['concurrency', 'streams'], 'ignore');
-    const concurrency = whole('concurrency', options.concurrency ?? 1);
+    const concurrency = whole('concurrency', options.concurrency ?? MAX_HANDLERS);
     const streams = whole('streams', options.streams ?? MAX_STREAMS);
     return {
       contract: this,
@@ -362,6 +366,9 @@ class NamedContract implements Plain, Names {
     };
   }
 }
+
+/** Default of the option `concurrency`. */
+const MAX_HANDLERS = 64;
 
 /** Default of the option `streams`. */
 const MAX_STREAMS = 16;
@@ -416,7 +423,7 @@ function callOf(
     } catch (error) {
       // No contract reads the connection.
       const { kind, name } = definition;
-      const report = (): void => new ConnCarrier(target as ConnLike).report(error, name);
+      const report = (): void => new Carrier({ conn: target as ConnLike }).report(error, name);
       const failed = new CallPromise();
       failed.reject(error, kind === 'event' ? undefined : report);
       return failed;

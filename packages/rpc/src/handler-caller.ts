@@ -29,12 +29,11 @@ export class HandlerCaller {
   /**
    * Checks the input, calls the handler, and checks the result of the handler.
    *
-   * @returns The text of the answer; undefined for an event. For a refusal, its text.
+   * @returns The text of the answer; undefined for an event.
    * @throws (or rejects with) the error of the handler or of a schema.
    */
   answerTo(request: Request): Answer {
     const { handler, params } = request;
-    if (typeof handler === 'string') return handler;
     const { input } = handler.definition;
     const isWrapped = Array.isArray(params) && params.length === 1;
     // The peer's `paramsText` may have wrapped a value as `[value]`.

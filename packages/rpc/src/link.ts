@@ -10,15 +10,13 @@ import { internalsOf, kind, markHandled } from '@ws/conn/internal';
 import { Questions } from './alive.ts';
 import { type CallOptions, Calls } from './calls.ts';
 import {
-  type Carrier,
-  ConnCarrier,
+  Carrier,
   closeErrorOf,
   HAS_ENDED,
   isSession,
-  ReconnectingCarrier,
   type ReconnectingConnLike,
-  SessionCarrier,
   type SessionLike,
+  type Way,
 } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
@@ -68,11 +66,7 @@ export class Link {
 
   /** The calls of this end. Created for the first one. */
   get calls(): Calls {
-    this.#calls ??= new Calls(
-      this.carrier,
-      () => this.#requests?.progressed(),
-      () => this.#requests?.readerWaits(),
-    );
+    this.#calls ??= new Calls(this.carrier, () => this.#requests?.readOn());
     return this.#calls;
   }
 
@@ -95,10 +89,10 @@ export class Link {
   take(message: BorrowedMessage): Promise<void> | undefined {
     // `Requests` is created for the first message, to save the memory of idle connections.
     const requests = (this.#requests ??= this.#createRequests(this.#binding!));
-    if (message.type !== TextMessage) return requests.refuse(INVALID, '');
+    if (message.type !== TextMessage) return requests.reply(INVALID);
     const text = message.text();
     const parsed = parse(text);
-    if (typeof parsed === 'string') return requests.refuse(parsed, text);
+    if (typeof parsed === 'string') return requests.reply(parsed);
     const { id, method, result, error } = parsed;
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
@@ -161,7 +155,7 @@ export function linkOf(target: object): Link | undefined {
 
 /** Serves a connection until it ends and no handler runs. */
 export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
-  const link = claim(conn, binding, () => new ConnCarrier(conn));
+  const link = claim(conn, binding, { conn });
   link.auth = auth;
   const receive = (message: BorrowedMessage): Promise<void> | undefined => link.take(message);
   const internals = internalsOf(conn);
@@ -196,7 +190,7 @@ export function linkOfSession(session: SessionLike, end: End, contract: Names): 
       `listener(handlers) is for hub.on('message'), got ${kind(session)}; a server takes serve(handlers)`,
     );
   }
-  const link = new Link(conn, new SessionCarrier(session), end, contract);
+  const link = new Link(conn, new Carrier(session, session), end, contract);
   link.session = session;
   links.set(conn, link);
   void internalsOf(conn).closed.then((info) => link.ended(conn, info));
@@ -205,7 +199,7 @@ export function linkOfSession(session: SessionLike, end: End, contract: Names): 
 
 /** Creates the link of a client's connection, and reads the connection. */
 export function connectConn(conn: ConnLike, binding: Binding): Link {
-  const link = claim(conn, binding, () => new ConnCarrier(conn));
+  const link = claim(conn, binding, { conn });
   const { closed } = internalsOf(conn);
   void closed.then((info) => link.ended(conn, info));
   read(conn, link);
@@ -214,7 +208,7 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
 
 /** Creates the link of a ReconnectingConn, and reads all its connections. */
 export function connectSeries(live: ReconnectingConnLike, binding: Binding): Link {
-  const link = claim(live, binding, () => new ReconnectingCarrier(live));
+  const link = claim(live, binding, live);
   const { calls } = link;
   calls.questions = new Questions(live, () => calls.hasOpen);
   const opened = (conn: ConnLike): void => {
@@ -238,9 +232,9 @@ function read(target: ConnLike | ReconnectingConnLike, link: Link): void {
 }
 
 /** Creates the link of `target`. @throws TypeError when another call reads the connection. */
-function claim(target: object, binding: Binding, createCarrier: () => Carrier): Link {
+function claim(target: object, binding: Binding, way: Way): Link {
   if (links.has(target)) throw otherReaderError();
-  const link = new Link(target, createCarrier(), binding.end, binding.contract);
+  const link = new Link(target, new Carrier(way), binding.end, binding.contract);
   link.bind(binding);
   links.set(target, link);
   return link;

@@ -1,16 +1,17 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
-import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
-import { SignsOfLife } from './alive.ts';
+import { Deferred, internalsOf } from '@ws/conn/internal';
+import { ALIVE, SignsOfLife } from './alive.ts';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import { type Answer, HandlerCaller, isRevoked } from './handler-caller.ts';
-import { Pause } from './pause.ts';
-import { type Handler, type Place, Request } from './request.ts';
+import { Places } from './places.ts';
+import { type Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { after } from './schema.ts';
 import type { ServedStreams } from './served-streams.ts';
+import { Stall } from './stall.ts';
 import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
@@ -22,25 +23,30 @@ import {
   invalidText,
   isId,
   MORE,
+  parse,
+  resultText,
   type WireMessage,
 } from './wire.ts';
 
-/** Bounds of the handlers that run out of order, by {@link Place}: number, and size of their messages. */
-const MAX_RUNNING = { nested: 16, beside: 256 };
-type OutOfOrder = keyof typeof MAX_RUNNING;
-/** In characters. */
-const MAX_RUNNING_SIZE = 1024 * 1024;
+/** Bound of the messages of all running handlers of the application, in characters. */
+const MAX_SIZE = 4 * 1024 * 1024;
+/** Bounds of the running requests of rooms: their number, and the characters of their messages. */
+const MAX_OF_ROOMS = 256;
+const MAX_SIZE_OF_ROOMS = 1024 * 1024;
 /** Bound of the id of a stream in characters: each item repeats the id. */
 const MAX_STREAM_ID = 256;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
 /** Characters of an unknown name that a report has: the longest name that a contract may have. */
 const MAX_NAME = 64;
+/** Bound of the names in the report of a stall. */
+const MAX_REPORTED = 5;
 
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface RequestsPlan {
   readonly end: 'server' | 'client';
   readonly handlers: ReadonlyMap<string, Handler>;
+  /** Bound of the handlers of the application that run at the same time. */
   readonly concurrency: number;
   /** Bound of the streams that this end serves to one connection at the same time. */
   readonly streams: number;
@@ -48,41 +54,39 @@ export interface RequestsPlan {
   readonly unknownEvents: Set<string>;
 }
 
-/** Receives the peer's requests and events on one link, and starts their handlers. */
+/**
+ * Receives the peer's requests and events on one link, and starts their handlers in the order of
+ * arrival. A message waits while all places of handlers are taken. Requests of rooms have other places,
+ * so they wait for no handler.
+ */
 export class Requests {
   readonly #carrier: Carrier;
   /** Returns the calls of this end; undefined before the first call. */
   readonly #calls: () => Calls | undefined;
   readonly #caller: HandlerCaller;
   readonly #answers: Answers;
-  readonly #signsOfLife: SignsOfLife;
+  /** Only at a server: pages may be at the other end. */
+  readonly #signsOfLife: SignsOfLife | undefined;
   readonly #plan: RequestsPlan;
+  readonly #places: Places;
+  readonly #placesOfRooms = new Places(MAX_OF_ROOMS, MAX_SIZE_OF_ROOMS);
   /** Created for the first stream. */
   #streams: ServedStreams | undefined;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
-  readonly #running: Request[] = [];
-  /** Number of running handlers, and characters of their messages. `concurrency` bounds `ordered`. */
-  readonly #places: Readonly<Record<Place, { count: number; size: number }>> = {
-    ordered: { count: 0, size: 0 },
-    nested: { count: 0, size: 0 },
-    beside: { count: 0, size: 0 },
-    stream: { count: 0, size: 0 },
-  };
-  /** Set while reading pauses. */
-  #pause: Pause | undefined;
-  /** Whether a pause has lasted too long. Then reading does not pause until an ordered handler settles. */
-  #isStuck = false;
+  readonly #running = new Set<Request>();
+  readonly #stall: Stall;
+  /** Whether no handler has settled for so long that reading no longer waits for them. */
+  #isStalled = false;
+  #hasReportedStall = false;
+  /** Resolves at the end of a pause of reading; undefined while reading does not pause. */
+  #pause: Deferred<void> | undefined;
   /** The connection that {@link #watch} observes: its end ends a pause. */
   #watchedConn: ConnLike | undefined;
-  /** Whether {@link #refillLater} waits for its turn. */
-  #willRefill = false;
+  /** Whether {@link #startNext} continues in a later turn. */
+  #willContinue = false;
   /** The promise of {@link untilIdle}. */
   #idle: Deferred<void> | undefined;
-  /** The request of the last handler that was reported as too slow. */
-  #reportedSlow: Request | undefined;
-  /** The request of the ordered handler that is being called. */
-  #starting: Request | undefined;
 
   /** @param contextOf - Creates the second argument of a handler. */
   constructor(
@@ -96,14 +100,16 @@ export class Requests {
     this.#caller = new HandlerCaller(carrier, contextOf, (request, definition, handle) =>
       this.#serve(request, definition, handle),
     );
-    this.#answers = new Answers(carrier, () => this.readOn());
-    this.#signsOfLife = new SignsOfLife(
-      carrier,
-      this.#answers,
-      plan.end === 'server',
-      () => this.#pause !== undefined,
-    );
+    this.#answers = new Answers(carrier, () => this.#startNext());
+    if (plan.end === 'server') {
+      this.#signsOfLife = new SignsOfLife(carrier, () => this.#pause !== undefined);
+    }
     this.#plan = plan;
+    this.#places = new Places(plan.concurrency, MAX_SIZE);
+    this.#stall = new Stall(
+      () => carrier.platform,
+      (hasLasted) => this.#stalled(hasLasted),
+    );
   }
 
   /**
@@ -113,7 +119,11 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { messageConnection } = this.#carrier;
-    this.#signsOfLife.taken();
+    const signs = this.#signsOfLife;
+    if (signs !== undefined) {
+      signs.hasTaken = true;
+      if (signs.slot === undefined) signs.setTimer();
+    }
     if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
       this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
@@ -122,30 +132,28 @@ export class Requests {
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
     if (!isValid) {
       // A message without a method may be an answer. Its id would be one of this end.
-      const isRequest = method !== undefined && isId(id);
-      return this.refuse(isRequest ? invalidText(id) : INVALID, text);
+      return this.reply(method !== undefined && isId(id) ? invalidText(id) : INVALID);
     }
-    if (this.#signsOfLife.answer(id, method, messageConnection)) return this.#untilRoom();
+    if (method === ALIVE && id !== undefined) return this.reply(resultText(id, null));
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
-    if (handler !== undefined && fits) {
-      const request = new Request(id, handler, params, text.length, messageConnection);
-      if (handler.definition.kind === 'stream') {
-        const isLong = typeof id === 'string' && id.length > MAX_STREAM_ID;
-        return isLong ? this.refuse(invalidText(id), text) : this.#add(request, text);
-      }
-      if (!handler.definition.onArrival) return this.#add(request, text);
-      if (handler.definition.kind === 'method') {
-        this.#startOutOfOrder(request, 'beside');
-        return this.#untilRoom();
-      }
-      void this.#run(request);
+    if (handler === undefined || !fits) {
+      if (id === undefined) return this.#reportUnknown(method);
+      if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
+      return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found'));
+    }
+    const request = new Request(id, handler, params, text.length, messageConnection);
+    const { definition } = handler;
+    if (definition.kind === 'stream') {
+      const isLong = typeof id === 'string' && id.length > MAX_STREAM_ID;
+      if (isLong) return this.reply(invalidText(id));
+    } else if (definition.onArrival === true) return this.#startOfRooms(request);
+    if (this.#waiting.length === 0 && this.#mayStart(request.size)) {
+      this.#start(request, this.#places);
       return undefined;
     }
-    if (id === undefined) return this.#reportUnknown(method);
-    if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
-    return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
+    return this.#wait(request, text);
   }
 
   /** Reports the first event with this unknown name. */
@@ -158,104 +166,54 @@ export class Requests {
     this.#carrier.report(new Error(`${what}; has the other end a newer one?`), 'rpc');
   }
 
-  /** Refuses a message. Sends the text `refusal` after the answers to earlier messages. */
-  refuse(refusal: string, text: string): Promise<void> | undefined {
-    const { messageConnection } = this.#carrier;
-    return this.#add(new Request(null, refusal, undefined, text.length, messageConnection), text);
+  /** Sends a reply: the answer to a message without a handler, before the answers to earlier ones. */
+  reply(text: string): undefined {
+    this.#answers.reply(this.#carrier.messageConnection, text);
   }
 
-  #add(request: Request, text: string): Promise<void> | undefined {
+  /** Starts a request or an event of rooms. No handler of the application delays it. */
+  #startOfRooms(request: Request): undefined {
+    const { id, size, handler } = request;
+    // The handlers of events of rooms are synchronous.
+    if (handler.definition.kind === 'event') void this.#run(request);
+    else if (this.#placesOfRooms.hasRoom(size)) this.#start(request, this.#placesOfRooms);
+    else if (id !== undefined) this.#refuseBusy(id);
+  }
+
+  #refuseBusy(id: Exclude<Request['id'], undefined>): undefined {
+    return this.reply(errorText(id, ErrorCode.Busy, 'too many requests wait'));
+  }
+
+  #mayStart(size: number): boolean {
+    return this.#places.hasRoom(size) && !this.#answers.isBehind;
+  }
+
+  /** Adds a message to the queue. Returns the promise of a pause of reading, if reading must pause. */
+  #wait({ id, handler, connection }: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
-    request.callsBefore = this.#calls()?.lastNumber ?? 0;
-    if (waiting.isEmpty && this.#hasPlace && this.#starting === undefined) {
-      this.#start(request);
-      // With both ends in one process, the handler's calls may already have their answers.
-      this.#startNext();
-      return undefined;
-    }
-    if (request.id !== undefined && this.#mayBeAwaited()) {
-      this.#startOutOfOrder(request, 'nested');
-    } else if (!waiting.isFull) waiting.add(request);
-    else if (request.id === undefined) waiting.keep(request, text);
-    else this.#overload(request);
-    return this.#untilRoom();
-  }
-
-  /** Called when a reader of this end begins to wait for an item of a stream. */
-  readerWaits(): void {
-    this.#startAwaited();
-    this.readOn();
-  }
-
-  /**
-   * A reader of this end waits for an item of the peer's stream. The peer's generator may wait for
-   * answers to requests that are queued here. Starts these requests out of order.
-   */
-  #startAwaited(): void {
-    while (!this.#waiting.isEmpty && this.#hasRoom('nested') && this.#mayBeAwaited()) {
-      const first = this.#calls()!.firstAwaited;
-      const request = this.#waiting.remove(
-        ({ id, callsBefore }) => id !== undefined && callsBefore >= first,
-      );
-      if (request === undefined) return;
-      this.#startOutOfOrder(request, 'nested');
-    }
-  }
-
-  /**
-   * Whether a running handler or generator may depend on a request that arrives now: it may have
-   * called the peer, and the peer may need the answer to this request first.
-   */
-  #mayBeAwaited(): boolean {
-    const handler = this.#running.find(({ mayDepend }) => mayDepend) ?? this.#starting;
-    const generator = this.#running.find(({ awaits }) => awaits);
-    const callsOfHandler = handler?.callsBefore ?? Infinity;
-    const first = Math.min(callsOfHandler, generator?.callsBefore ?? Infinity);
-    return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
-  }
-
-  get #hasPlace(): boolean {
-    return this.#places.ordered.count < this.#plan.concurrency;
-  }
-
-  #hasRoom(place: OutOfOrder): boolean {
-    const { count, size } = this.#places[place];
-    return count < MAX_RUNNING[place] && size < MAX_RUNNING_SIZE;
-  }
-
-  /** Starts a handler that runs in parallel with the handlers that are already running. */
-  #startOutOfOrder(request: Request, place: OutOfOrder): void {
-    if (!this.#hasRoom(place)) return this.#overload(request);
-    const done = this.#run(request);
-    if (done !== undefined) this.#track(request, done, place);
-  }
-
-  /** Pauses reading if it must. Returns the promise of the pause. */
-  #untilRoom(): Promise<void> | undefined {
-    const { messageConnection, platform } = this.#carrier;
-    if (!this.#mustPause || messageConnection?.state === 'closed') return undefined;
+    if (id !== undefined && waiting.isFullFor(connection)) return this.#refuseBusy(id);
+    if (waiting.length === 0) this.#stall.restart();
+    waiting.add({ id, handler, text, connection });
+    if (!this.#mustPause || connection?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
-      this.#pause = new Pause(platform, () => this.#pausedTooLong());
-      this.#signsOfLife.paused();
-      this.#watch(messageConnection);
+      this.#pause = new Deferred();
+      if (waiting.isOverfull(connection)) this.#stall.restart();
+      this.#signsOfLife?.paused();
+      this.#watch(connection);
     }
-    return this.#pause.over.promise;
+    return this.#pause.promise;
   }
 
   /**
-   * Reading pauses when the queue is full, unless a later message may help: the answer or the item
-   * for which this end waits, or the cancel of a stuck handler. It also continues while this end
-   * waits for room to write, because the peer may read only after its own writes. Too many kept
-   * events, or too many unread refusals, always pause reading.
+   * Reading pauses while the queue is long, unless a later message may help: an answer or an item for
+   * which this end waits, or the cancel of a handler that hangs. Events at the bound of the queue
+   * always pause reading, because they cannot be refused.
    */
   get #mustPause(): boolean {
-    if (this.#isOverfull) return true;
-    const isFull = this.#waiting.isFull || !this.#hasRoom('beside');
-    return isFull && this.#calls()?.waits !== true && !this.#mayBeAwaited() && !this.#isStuck;
-  }
-
-  get #isOverfull(): boolean {
-    return this.#answers.isOverfull || this.#waiting.isOverfull(this.#carrier.messageConnection);
+    const { messageConnection } = this.#carrier;
+    if (this.#waiting.isOverfull(messageConnection)) return true;
+    if (this.#isStalled || this.#calls()?.waits === true) return false;
+    return this.#waiting.isLong(messageConnection);
   }
 
   /** Ends the pause when the connection ends, because only a read finds the end. */
@@ -265,115 +223,103 @@ export class Requests {
     void internalsOf(connection).closed.then(() => this.#endPause());
   }
 
-  #pausedTooLong(): void {
-    const carrier = this.#carrier;
-    if (this.#isOverfull) {
-      const name = this.#running.find(({ isSlow }) => isSlow)?.name ?? 'rpc';
-      const why = this.#answers.isOverfull
-        ? 'the peer sends requests, and has not read for 10 s that they are refused'
-        : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
-      const error = new BackpressureError(`the connection ends with 1013: ${why}`);
-      carrier.report(error, name);
-      this.#endPause();
-      return carrier.overloaded();
-    }
-    // Without a slow handler, this end waits for the peer to read. More messages would not change that.
-    if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
-    this.#isStuck = true;
-    this.#reportSlow();
-    this.#endPause();
-  }
-
-  /** Refuses a request at once, before the answers to earlier messages. */
-  #overload({ id, handler, connection }: Request): void {
-    const text =
-      typeof handler === 'string'
-        ? handler
-        : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    this.#answers.sendAtOnce(connection, text);
-  }
-
   /** Ends a pause of reading, if the pause has no reason any more. */
   readOn(): void {
     if (this.#pause !== undefined && !this.#mustPause) this.#endPause();
   }
 
-  /** Called when a handler or a write has made progress. The bound of a pause starts again. */
-  progressed(): void {
-    this.#pause?.restart();
-  }
-
   #endPause(): void {
-    this.#pause?.end();
+    this.#pause?.resolve();
     this.#pause = undefined;
   }
 
-  /** Starts waiting requests while `concurrency` allows it. */
+  /** Called when messages wait and no handler has settled for 5 s, or with `hasLasted`, for 10 s. */
+  #stalled(hasLasted: boolean): void {
+    const carrier = this.#carrier;
+    // Another connection may have left room.
+    this.readOn();
+    const isOverfull =
+      this.#pause !== undefined && this.#waiting.isOverfull(carrier.messageConnection);
+    // The answers of a peer that does not read wait. More messages would not change that.
+    if (this.#answers.isBehind && !isOverfull) return this.#stall.restart();
+    const names = [...new Set(Array.from(this.#running, ({ name }) => name))];
+    const [first = 'rpc'] = names;
+    const running = names.slice(0, MAX_REPORTED).join(', ');
+    if (!this.#hasReportedStall && !this.#answers.isBehind) {
+      this.#hasReportedStall = true;
+      const what = `no handler has settled for 5 s: ${this.#places.taken} run (${running}), and ${this.#waiting.length} calls and events wait`;
+      const cure = 'raise concurrency, or end handlers by their signal';
+      carrier.report(new Error(`${what}; ${cure}`), first);
+    }
+    if (!hasLasted) return;
+    this.#isStalled = true;
+    if (isOverfull) {
+      const why = `no handler has settled for 10 s, and the events behind ${running || 'unread answers'} are at the bound of maxBufferedAmount`;
+      carrier.report(new BackpressureError(`the connection ends with 1013: ${why}`), first);
+      carrier.overloaded();
+      this.#endPause();
+    } else this.readOn();
+  }
+
+  /** Starts waiting requests while there are places. */
   #startNext(): void {
-    // With both ends in one process, a message may arrive while a handler is being called.
-    if (this.#starting !== undefined) return;
-    while (this.#hasPlace) {
-      const request = this.#waiting.shift();
-      if (request === undefined) {
-        this.#refillLater();
+    const waiting = this.#waiting;
+    for (let next = waiting.peek(); next !== undefined; next = waiting.peek()) {
+      if (!this.#mayStart(next.text.length)) break;
+      if (!waiting.mayShift) {
+        this.#continueLater();
         break;
       }
-      if (!isRevoked(request.connection)) this.#start(request);
+      const { id, handler, text, connection } = waiting.shift();
+      if (isRevoked(connection)) continue;
+      const { params } = parse(text) as WireMessage;
+      this.#start(new Request(id, handler, params, text.length, connection), this.#places);
     }
+    if (waiting.length > 0) return this.readOn();
+    this.#stall.stop();
+    this.#hasReportedStall = false;
     this.readOn();
+    this.#checkIdle();
   }
 
-  /** Moves kept events to the queue in a later turn, so that other connections are served first. */
-  #refillLater(): void {
-    if (this.#willRefill || this.#waiting.isEmpty) return;
-    this.#willRefill = true;
+  /** Continues {@link #startNext} in a later turn, so that other connections are served first. */
+  #continueLater(): void {
+    if (this.#willContinue) return;
+    this.#willContinue = true;
     this.#carrier.platform.yield(() => {
-      this.#willRefill = false;
-      this.#waiting.refill();
+      this.#willContinue = false;
+      this.#waiting.nextTurn();
       this.#startNext();
-      if (this.#isIdle) this.#idle?.resolve();
     });
   }
 
-  get #isIdle(): boolean {
-    return this.#running.length === 0 && this.#waiting.isEmpty;
-  }
-
-  #start(request: Request): void {
-    this.#starting = request;
+  #start(request: Request, places: Places): void {
+    places.take(request.size);
+    this.#running.add(request);
     const done = this.#run(request);
-    this.#starting = undefined;
-    if (done !== undefined) this.#track(request, done, 'ordered');
-  }
-
-  #track(request: Request, done: Promise<void>, place: Place): void {
-    const counts = this.#places[place];
-    counts.count++;
-    counts.size += request.size;
-    request.place = place;
-    this.#running.push(request);
+    if (done === undefined) {
+      this.#running.delete(request);
+      places.release(request.size);
+      return;
+    }
     // A handler may only listen for the event `abort`, so the abort comes after its call.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#carrier.onRun?.(done);
-    void done.then(() => {
-      this.#running.splice(this.#running.indexOf(request), 1);
-      counts.count--;
-      counts.size -= request.size;
-      if (place === 'ordered') {
-        this.#isStuck = false;
-        this.progressed();
-        this.#startNext();
-      } else if (place !== 'stream') {
-        this.#startAwaited();
-        this.readOn();
-      }
-      if (this.#isIdle) this.#idle?.resolve();
-    });
+    this.#carrier.runs(done);
+    void done.then(() => this.#settled(request, places));
   }
 
-  /** @returns Undefined when the request is done, else a promise that never rejects. */
+  #settled(request: Request, places: Places): void {
+    this.#running.delete(request);
+    places.release(request.size);
+    if (places !== this.#places) return this.#checkIdle();
+    this.#isStalled = false;
+    if (this.#waiting.length === 0) return this.#checkIdle();
+    this.#stall.restart();
+    this.#startNext();
+  }
+
+  /** @returns Undefined when the handler has settled, else a promise that never rejects. */
   #run(request: Request): Promise<void> | undefined {
-    request.callsBefore = this.#calls()?.lastNumber ?? 0;
     try {
       const answer = this.#caller.answerTo(request);
       if (!(answer instanceof Promise)) return this.#answer(request, answer);
@@ -386,24 +332,20 @@ export class Requests {
     }
   }
 
+  #answer({ connection, id }: Request, text: string | undefined): undefined {
+    if (text !== undefined) this.#answers.send(connection, text, id!);
+  }
+
   /** Serves a stream. Its handler takes no place of `concurrency` while items are sent. */
   #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
     const code = definition.code as StreamCode;
-    const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#plan.streams));
+    const streams = (this.#streams ??= new code.ServedStreams(
+      this.#carrier,
+      this.#plan.streams,
+      () => this.#checkIdle(),
+    ));
     const answerTo = (error: unknown): string => this.#caller.errorText(request, error)!;
-    return after(streams.untilRoom(), () => {
-      this.#track(request, streams.start(request, handle, answerTo), 'stream');
-      return undefined;
-    });
-  }
-
-  /** Sends the answer of a handler. Returns a promise if the connection has no room for more. */
-  #answer(request: Request, text: string | undefined): Promise<void> | undefined {
-    request.isHandled = true;
-    const { connection, id } = request;
-    if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
-      return undefined;
-    return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
+    return after(streams.untilRoom(), () => streams.start(request, handle, answerTo));
   }
 
   /** Takes an event `$/…` of this library. Unknown ones are ignored, as in LSP. */
@@ -415,39 +357,21 @@ export class Requests {
   }
 
   #cancel(id: unknown, connection: ConnLike | undefined): void {
+    if (id === undefined) return;
     const why = 'the caller has cancelled the request';
-    const isTarget = (request: Request): boolean =>
-      request.id === id &&
-      id !== undefined &&
-      request.connection === connection &&
-      // A peer may reuse the id of a cancelled request.
-      !request.isCancelled &&
-      typeof request.handler !== 'string';
-    const running = this.#running.find(isTarget);
-    if (running !== undefined) {
-      running.cancel(why);
-      return;
+    for (const request of this.#open()) {
+      if (request.isOpen(id, connection)) return request.cancel(why);
     }
-    const request = this.#waiting.remove(isTarget);
-    if (request === undefined) return;
-    this.readOn();
-    void this.#answers.send(connection, errorText(request.id!, ErrorCode.Cancelled, why));
-    const slow = this.#running.find(({ isSlow }) => isSlow);
-    // The handler may have been cancelled in this turn too, and be about to end.
-    this.#carrier.platform.yield(() => {
-      if (slow !== undefined && this.#running.includes(slow)) this.#reportSlow();
-    });
+    const waiting = this.#waiting.take(id, connection);
+    if (waiting === undefined) return;
+    this.reply(errorText(waiting.id!, ErrorCode.Cancelled, why));
+    this.#startNext();
   }
 
-  /** Reports once that a handler has not settled while later requests wait for it. */
-  #reportSlow(): void {
-    const slow = this.#running.find(({ isSlow }) => isSlow);
-    if (slow === undefined || slow === this.#reportedSlow) return;
-    this.#reportedSlow = slow;
-    const { name } = slow;
-    const what = `the handler of ${name} has not settled, and requests behind it are given up`;
-    const cure = 'raise concurrency, or end it by its signal';
-    this.#carrier.report(new Error(`${what}; ${cure}`), name);
+  /** The requests with a running handler, and those of streams. */
+  *#open(): Generator<Request> {
+    yield* this.#running;
+    if (this.#streams !== undefined) yield* this.#streams.requests;
   }
 
   /**
@@ -456,14 +380,23 @@ export class Requests {
    * @param isDropped - Whether waiting requests are dropped. After a normal close they are handled.
    */
   ended(connection: ConnLike, isDropped: boolean): void {
-    for (const request of this.#running) {
+    for (const request of this.#open()) {
       if (request.connection !== connection) continue;
       request.isDropped = isDropped;
       request.cancel('the connection has ended');
     }
     if (!isDropped) return;
     this.#waiting.drop(connection);
-    this.readOn();
+    this.#startNext();
+  }
+
+  get #isIdle(): boolean {
+    const serves = this.#streams?.isEmpty === false;
+    return !serves && this.#running.size === 0 && this.#waiting.length === 0;
+  }
+
+  #checkIdle(): void {
+    if (this.#idle !== undefined && this.#isIdle) this.#idle.resolve();
   }
 
   /** Resolves when no handler runs and no request waits. Undefined if there are none now. */

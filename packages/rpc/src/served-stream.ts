@@ -2,7 +2,7 @@ import type { BackpressureError } from '@ws/conn';
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier, type Dropped } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
-import type { Handler, Request } from './request.ts';
+import type { Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import { check, valueOf } from './schema.ts';
 import { StreamWindow, type WindowTotals } from './stream-window.ts';
@@ -29,6 +29,8 @@ export class ServedStream implements TimerEntry {
   readonly #cancelled = new Deferred<string | undefined>();
   /** The result of the last `next()`. */
   #nextItem: Promise<IteratorResult<unknown>> | undefined;
+  /** Whether the iterator was called and has not returned an item. An error then ends it. */
+  #awaitsItem = false;
   /** Whether the iterator has ended by itself. */
   #hasEnded = false;
   /** Settles when an item was sent that the connection has refused, or that a hub has dropped. */
@@ -64,16 +66,16 @@ export class ServedStream implements TimerEntry {
   /** @returns The answer when the iterator has ended; undefined after a cancel. */
   async #sendItems(): Promise<string | undefined> {
     const { request } = this;
-    const { item } = (request.handler as Handler).definition as StreamDefinition;
+    const { item } = request.handler.definition as StreamDefinition;
     try {
       for (;;) {
         // Calls `next` only when an item may be sent. So the iterator is at most one item ahead.
         if (!this.#maySend(1)) await this.#untilItMaySend(1);
         if (request.isCancelled) return undefined;
-        request.awaits = true;
+        this.#awaitsItem = true;
         this.#nextItem = this.#iterator.next();
         const { done, value } = await this.#nextItem;
-        request.awaits = false;
+        this.#awaitsItem = false;
         if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
@@ -90,8 +92,7 @@ export class ServedStream implements TimerEntry {
       this.#hasEnded = true;
       return resultText(request.id!, undefined);
     } catch (error) {
-      this.#hasEnded = request.awaits;
-      request.awaits = false;
+      this.#hasEnded = this.#awaitsItem;
       if (!this.#hasEnded) this.#fail(error);
       else if (!request.isCancelled) return this.#answerTo(error);
       else this.#report(error);

@@ -1,8 +1,9 @@
 import type { ConnLike } from '@ws/conn';
-import { internalsOf, kind, onRejection, RESOLVED } from '@ws/conn/internal';
+import { internalsOf, kind } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
+import { after } from './schema.ts';
 import { CLOSING, type ItemSource, ServedStream } from './served-stream.ts';
 import type { WindowTotals } from './stream-window.ts';
 
@@ -16,15 +17,23 @@ export class ServedStreams {
   readonly carrier: Carrier;
   readonly windowTotals: WindowTotals = { count: 0, size: 0 };
   readonly #limit: number;
-  /** The streams with an unended iterator. Some of them are cancelled. */
-  readonly #streams: ServedStream[] = [];
+  readonly #onEnd: () => void;
+  /**
+   * The requests whose iterator has not ended, also cancelled ones. The stream is undefined until the
+   * handler has returned its iterator.
+   */
+  readonly #streams = new Map<Request, ServedStream | undefined>();
   /** The connection that {@link #watch} observes. The end of its writes cancels its streams. */
   #watchedConn: ConnLike | undefined;
 
-  /** @param limit - The option `streams`. */
-  constructor(carrier: Carrier, limit: number) {
+  /**
+   * @param limit - The option `streams`.
+   * @param onEnd - Called when a stream has ended.
+   */
+  constructor(carrier: Carrier, limit: number, onEnd: () => void) {
     this.carrier = carrier;
     this.#limit = limit;
+    this.#onEnd = onEnd;
   }
 
   /**
@@ -38,51 +47,68 @@ export class ServedStreams {
   }
 
   get #isFull(): boolean {
-    return this.#streams.length >= this.#limit;
+    return this.#streams.size >= this.#limit;
+  }
+
+  get isEmpty(): boolean {
+    return this.#streams.size === 0;
+  }
+
+  /** The requests of the streams. */
+  get requests(): Iterable<Request> {
+    return this.#streams.keys();
   }
 
   /**
-   * Serves the result of a handler.
+   * Calls a handler, and serves its result.
    *
    * @param answerTo - Returns the answer for an error. Reports an error that is not for the caller.
-   * @returns Resolves when the stream has ended. Never rejects.
-   * @throws RpcError when too many streams are open; TypeError when the result is no AsyncIterable.
+   * @returns A promise if the handler returns a promise of its result: resolves when the stream begins.
+   * @throws (or rejects with) RpcError when too many streams are open; TypeError when the result is no
+   *   AsyncIterable; the error of the handler.
    */
   start(
     request: Request,
     handle: () => unknown,
     answerTo: (error: unknown) => string,
-  ): Promise<void> {
+  ): undefined | Promise<undefined> {
     const { connection } = request;
     // Once this end has closed the connection, no item can be sent.
-    if (connection?.state !== 'open') return RESOLVED;
+    if (connection?.state !== 'open') return undefined;
     if (request.isCancelled) throw request.signal.reason;
     if (this.#isFull) throw new RpcError(ErrorCode.Busy, 'too many streams are open');
-    const stream = new ServedStream(this, request, this.#iteratorOf(request, handle()), answerTo);
-    this.#streams.push(stream);
+    this.#streams.set(request, undefined);
     this.#watch(connection);
-    return stream.run().then(() => {
-      this.#streams.splice(this.#streams.indexOf(stream), 1);
-    });
+    try {
+      const begun = after(handle(), (result) => this.#begin(request, result, answerTo));
+      return begun?.catch((error: unknown) => {
+        this.#ended(request);
+        throw error;
+      });
+    } catch (error) {
+      this.#ended(request);
+      throw error;
+    }
   }
 
-  #iteratorOf({ name }: Request, result: unknown): ItemSource {
-    const { getReader, [Symbol.asyncIterator]: create } = Object(result) as Partial<HandlerResult>;
-    if (typeof getReader === 'function') {
-      // The platform's own iterator has a `return()` that waits for a pending `next()`.
-      const reader = getReader.call(result);
-      return { next: () => reader.read(), return: () => reader.cancel() };
-    }
-    if (typeof create === 'function') return create.call(result);
-    onRejection(result, (error) => this.carrier.report(error, name));
-    throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(result)}`);
+  #begin(request: Request, result: unknown, answerTo: (error: unknown) => string): undefined {
+    const stream = new ServedStream(this, request, iteratorOf(request, result), answerTo);
+    this.#streams.set(request, stream);
+    const ended = stream.run().then(() => this.#ended(request));
+    this.carrier.runs(ended);
+    return undefined;
+  }
+
+  #ended(request: Request): void {
+    this.#streams.delete(request);
+    this.#onEnd();
   }
 
   #watch(connection: ConnLike): void {
     if (connection === this.#watchedConn) return;
     this.#watchedConn = connection;
     internalsOf(connection).observeWrites?.(() => {
-      for (const { request } of this.#streams) {
+      for (const request of this.#streams.keys()) {
         if (request.connection === connection) request.cancel(CLOSING);
       }
     });
@@ -90,10 +116,19 @@ export class ServedStreams {
 
   /** The peer reports that it has taken `n` items of the stream `id`. Both values are unchecked. */
   taken(id: unknown, n: unknown, conn: ConnLike | undefined): void {
-    const stream = this.#streams.find(
-      // A peer may reuse the id of a cancelled request.
-      ({ request }) => request.id === id && request.connection === conn && !request.isCancelled,
-    );
-    stream?.window.take(n);
+    for (const [request, stream] of this.#streams) {
+      if (request.isOpen(id, conn)) return stream?.window.take(n);
+    }
   }
+}
+
+function iteratorOf({ name }: Request, result: unknown): ItemSource {
+  const { getReader, [Symbol.asyncIterator]: create } = Object(result) as Partial<HandlerResult>;
+  if (typeof getReader === 'function') {
+    // The platform's own iterator has a `return()` that waits for a pending `next()`.
+    const reader = getReader.call(result);
+    return { next: () => reader.read(), return: () => reader.cancel() };
+  }
+  if (typeof create === 'function') return create.call(result);
+  throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(result)}`);
 }

@@ -21,7 +21,7 @@ const USUAL_STREAMS = 16;
 
 /**
  * An item that fits its schema, its share of the characters of its message, and the part of these that
- * counts for `Calls.unreadSize`.
+ * counts for `OpenStreams.unread`.
  */
 type Item = readonly [value: unknown, size: number, shared: number];
 
@@ -127,16 +127,17 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     const isUnread = call.ms === Infinity && !this.#calls!.hasReader;
     const ms = isUnread ? TIMEOUT_MS : call.ms;
     if (ms !== Infinity) call.timers.set(this, ms, true);
-    this.#calls!.wait(call);
-    this.#readable = new Deferred();
-    return this.#readable.promise;
+    const readable = (this.#readable = new Deferred());
+    this.#calls!.readerWaits();
+    return readable.promise;
   }
 
   #wakeReader(): void {
-    const call = this.#call!;
-    call.waitsSince = 0;
-    call.timers.clear(this);
-    this.#readable?.resolve();
+    this.#call!.timers.clear(this);
+    if (this.#readable === undefined) return;
+    this.#calls!.streams.awaited--;
+    this.#readable.resolve();
+    this.#readable = undefined;
   }
 
   readonly #arrived: TakeItems = (items, size) => {
@@ -168,9 +169,9 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
    * that the `StreamWindow`s of the other end let it send.
    */
   #refusalOf(size: number): string | undefined {
-    const { unreadSize, openStreams } = this.#calls!;
-    const most = MAX_SIZE + Math.max(openStreams, USUAL_STREAMS) * LEAST_SHARE;
-    if (this.#count >= MAX_ITEMS || this.#size > MAX_SIZE || unreadSize > most) {
+    const { count, unread } = this.#calls!.streams;
+    const most = MAX_SIZE + Math.max(count, USUAL_STREAMS) * LEAST_SHARE;
+    if (this.#count >= MAX_ITEMS || this.#size > MAX_SIZE || unread > most) {
       return `${this.#count} items wait here; the other end does not wait for their reader`;
     }
     if (this.#keeps(this.#size + size)) return undefined;

@@ -1,107 +1,137 @@
 import type { ConnLike } from '@ws/conn';
 import { Fifo, internalsOf } from '@ws/conn/internal';
-import { type Handler, Request } from './request.ts';
-import { parse, type WireMessage } from './wire.ts';
+import type { Handler } from './request.ts';
+import type { Id } from './wire.ts';
 
-/** Bounds of the queue: number of requests and events, and characters of their text. */
-const MAX_QUEUED = 256;
-const MAX_QUEUED_SIZE = 1024 * 1024;
-/** Bound of the kept events without a connection: the default `maxBufferedAmount`. */
-const MAX_KEPT_SIZE = 16 * 1024 * 1024;
-/** Bytes that a kept event costs beside its text. */
-const EVENT_COST = 64;
+/** Bound of the waiting requests. The bound of the size holds for events too. */
+const MAX_REQUESTS = 10_000;
+/** Bound of the size for a connection that does not tell its own: the default `maxBufferedAmount`. */
+const MAX_SIZE = 16 * 1024 * 1024;
+/** Bytes that a message costs here beside its text. */
+const COST = 192;
+/** Number of messages that leave the queue in one turn. */
+const PER_TURN = 256;
 
-/** An event beyond the bounds of the queue, as text: parsed params would need more memory. */
-interface KeptEvent {
+/** A request or an event that waits for a place. Parsed params would need more memory than the text. */
+export interface WaitingRequest {
+  /** Undefined for an event. */
+  readonly id: Id | undefined;
   readonly handler: Handler;
   readonly text: string;
   readonly connection: ConnLike | undefined;
 }
 
-/** The requests and events of a link that wait for a handler, in the order of their arrival. */
+type Entry = ReturnType<Fifo<WaitingRequest>['add']>;
+
+/** The requests and events of a link that wait for a place, in the order of their arrival. */
 export class WaitingRequests {
-  #queue: Request[] = [];
-  #queuedSize = 0;
-  /** Events that arrived while the queue was full; undefined when there are none. */
-  #kept: Fifo<KeptEvent> | undefined;
-  #keptSize = 0;
+  #queue = new Fifo<WaitingRequest>();
+  /** The last request with each id. A peer may use an id twice. */
+  readonly #byId = new Map<Id, Entry>();
+  #requests = 0;
+  /** Sum of {@link costOf}. */
+  #size = 0;
+  /** Number of the messages that may still leave the queue in this turn. */
+  #turnLeft = PER_TURN;
 
-  get isEmpty(): boolean {
-    return this.#queue.length === 0 && this.#kept === undefined;
+  get length(): number {
+    return this.#queue.length;
   }
 
-  /** Whether a new request must not be added: it would overtake a kept event, or exceed a bound. */
-  get isFull(): boolean {
-    return this.#kept !== undefined || this.#isQueueFull;
+  /** Whether a request that arrives now is refused. */
+  isFullFor(connection: ConnLike | undefined): boolean {
+    return this.#requests >= MAX_REQUESTS || this.#isAtBound(connection);
   }
 
-  get #isQueueFull(): boolean {
-    return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
-  }
-
-  /** Whether no further event may be kept. `connection` is the connection of the next event. */
+  /** Whether an event was added at the bound of the size. Then no further event may arrive. */
   isOverfull(connection: ConnLike | undefined): boolean {
-    if (this.#kept === undefined) return false;
-    const internals = connection && internalsOf(connection);
-    if (this.#keptSize >= (internals?.maxBufferedAmount ?? MAX_KEPT_SIZE)) return true;
-    // The write budget bounds the kept events of all connections together.
-    return internals?.countKept?.(0) === false;
+    const { last } = this.#queue;
+    return last !== undefined && last.id === undefined && this.#isAtBound(connection);
   }
 
-  add(request: Request): void {
-    this.#queue.push(request);
-    this.#queuedSize += request.size;
+  /** Whether the queue has more than a quarter of the size that it may have. */
+  isLong(connection: ConnLike | undefined): boolean {
+    return this.#size > maxSizeOf(connection) / 4;
   }
 
-  /** Keeps the text of an event until {@link refill}, because the queue is full. */
-  keep({ handler, connection }: Request, text: string): void {
-    this.#kept ??= new Fifo();
-    this.#kept.add({ handler: handler as Handler, text, connection });
-    this.#count(connection, text.length + EVENT_COST);
+  /** The write budget bounds the messages that wait in all connections together. */
+  #isAtBound(connection: ConnLike | undefined): boolean {
+    if (this.#size === 0) return false;
+    if (this.#size >= maxSizeOf(connection)) return true;
+    return connection !== undefined && internalsOf(connection).countKept?.(0) === false;
   }
 
-  /** @returns The first request of the queue. Kept events need a {@link refill} first. */
-  shift(): Request | undefined {
-    const request = this.#queue.shift();
-    if (request !== undefined) this.#queuedSize -= request.size;
+  add(request: WaitingRequest): void {
+    const entry = this.#queue.add(request);
+    if (request.id !== undefined) {
+      this.#byId.set(request.id, entry);
+      this.#requests++;
+    }
+    this.#count(request, 1);
+  }
+
+  peek(): WaitingRequest | undefined {
+    return this.#queue.peek();
+  }
+
+  /** Whether {@link shift} may be called in this turn. If not, `nextTurn` must come first. */
+  get mayShift(): boolean {
+    return this.#turnLeft > 0;
+  }
+
+  /** Called in a later turn, so that other connections were served meanwhile. */
+  nextTurn(): void {
+    this.#turnLeft = PER_TURN;
+  }
+
+  /** Removes the first message. The queue must have one. */
+  shift(): WaitingRequest {
+    const request = this.#queue.shift()!;
+    this.#turnLeft--;
+    this.#removed(request);
     return request;
   }
 
-  /** Removes the first queued request for which `matches` is true. Kept events are not searched. */
-  remove(matches: (request: Request) => boolean): Request | undefined {
-    const index = this.#queue.findIndex(matches);
-    if (index < 0) return undefined;
-    const [request] = this.#queue.splice(index, 1);
-    this.#queuedSize -= request!.size;
-    return request;
+  /** Removes the request with this `id`, an unchecked value of the peer. Returns it if there is one. */
+  take(id: unknown, connection: ConnLike | undefined): WaitingRequest | undefined {
+    const entry = this.#byId.get(id as Id);
+    if (entry?.value.connection !== connection || entry === undefined) return undefined;
+    this.#queue.remove(entry);
+    this.#removed(entry.value);
+    return entry.value;
   }
 
-  /** Drops the requests and events of a connection. */
+  /** Drops the messages of a connection. */
   drop(connection: ConnLike): void {
-    const kept = this.#kept;
-    this.#kept = undefined;
-    for (let event = kept?.shift(); event !== undefined; event = kept!.shift()) {
-      if (event.connection === connection) this.#count(connection, -event.text.length - EVENT_COST);
-      else (this.#kept ??= new Fifo()).add(event);
-    }
-    this.#queue = this.#queue.filter((request) => request.connection !== connection);
-    this.#queuedSize = this.#queue.reduce((sum, { size }) => sum + size, 0);
-  }
-
-  /** Moves kept events to the queue until the queue is full. */
-  refill(): void {
-    while (this.#kept !== undefined && !this.#isQueueFull) {
-      const { handler, text, connection } = this.#kept.shift()!;
-      if (this.#kept.length === 0) this.#kept = undefined;
-      this.#count(connection, -text.length - EVENT_COST);
-      const { params } = parse(text) as WireMessage;
-      this.add(new Request(undefined, handler, params, text.length, connection));
+    const before = this.#queue;
+    this.#queue = new Fifo();
+    for (let each = before.shift(); each !== undefined; each = before.shift()) {
+      this.#removed(each);
+      if (each.connection !== connection) this.add(each);
     }
   }
 
-  /** Adds `bytes` to the size of the kept events, or subtracts them if negative. */
-  #count(connection: ConnLike | undefined, bytes: number): void {
-    this.#keptSize += bytes;
-    if (connection !== undefined) internalsOf(connection).countKept?.(bytes);
+  #removed(request: WaitingRequest): void {
+    const { id } = request;
+    if (id !== undefined) {
+      this.#requests--;
+      if (this.#byId.get(id)?.queued === false) this.#byId.delete(id);
+    }
+    this.#count(request, -1);
   }
+
+  #count(request: WaitingRequest, change: 1 | -1): void {
+    const bytes = change * costOf(request);
+    this.#size += bytes;
+    if (request.connection !== undefined) internalsOf(request.connection).countKept?.(bytes);
+  }
+}
+
+/** Bytes of memory for a message. A foreign id may be a long text. */
+function costOf({ id, text }: WaitingRequest): number {
+  return text.length + (typeof id === 'string' ? id.length : 0) + COST;
+}
+
+function maxSizeOf(connection: ConnLike | undefined): number {
+  return (connection && internalsOf(connection).maxBufferedAmount) ?? MAX_SIZE;
 }

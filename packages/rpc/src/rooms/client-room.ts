@@ -1,24 +1,38 @@
 import { CloseCode, CloseError, type ConnLike, portablePlatform, ReadLimitError } from '@ws/conn';
 import { Deferred, internalsOf, reportError } from '@ws/conn/internal';
-import type { ClientRooms } from './client-rooms.ts';
+import type { Peer } from '../contract.ts';
 import { Delays, maySucceedLater } from './delays.ts';
 import { Misfits } from './misfits.ts';
 import {
   type JoinAnswer,
   type JoinOptions,
   type Position,
+  type RoomMethods,
   type WireGap,
   type WireMembers,
   type WireState,
 } from './room-contract.ts';
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
-import { KnownMembers } from './room-members.ts';
+import { KnownMembers, type MembersChange } from './room-members.ts';
 import type { KeySchemas } from './room-schemas.ts';
+
+/** What a room needs of the other rooms, see `ClientRooms`. */
+export interface RoomsOfClient {
+  readonly conn: ConnLike | undefined;
+  readonly server: Peer<RoomMethods>;
+  readonly isSerial: boolean;
+  readonly answeredOn: ConnLike | undefined;
+  oneByOne<R>(join: () => Promise<R>): Promise<R>;
+  joined(conn: ConnLike): void;
+  isBreak(conn: ConnLike | undefined, error: unknown): boolean;
+  membersChanged(room: string, change: MembersChange): void;
+  release(room: ClientRoom): void;
+}
 
 /** One room of a client. Its loops share one join. */
 export class ClientRoom {
   readonly name: string;
-  readonly #rooms: ClientRooms;
+  readonly #rooms: RoomsOfClient;
   readonly #loops = new Set<RoomLoop>();
   /** The connection on which the client joined; undefined while it is not a member. */
   #memberOn: ConnLike | undefined;
@@ -70,7 +84,7 @@ export class ClientRoom {
   /** Whether a join requests a state because messages did not fit. The loops continue meanwhile. */
   #needsState = false;
 
-  constructor(rooms: ClientRooms, name: string) {
+  constructor(rooms: RoomsOfClient, name: string) {
     this.#rooms = rooms;
     this.name = name;
   }

@@ -12,7 +12,7 @@ import type { ReconnectingConnLike } from '../carrier.ts';
 import type { Handlers, Peer } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
-import { ClientRoom, endedByReadLimit, reportFor } from './client-room.ts';
+import { ClientRoom, endedByReadLimit, type RoomsOfClient, reportFor } from './client-room.ts';
 import type {
   JoinOptions,
   RoomEvents,
@@ -35,7 +35,7 @@ const SLOW_MS = 60_000;
 export type MembersListener = (room: string, change: MembersChange) => unknown;
 
 /** The rooms of a client that have loops. All rooms share the connections and the listeners. */
-export class ClientRooms {
+export class ClientRooms implements RoomsOfClient {
   /** Calls the methods of the application's contract at the server. */
   readonly peer: Peer<Definitions>;
   /** Calls the methods of rooms at the server. */

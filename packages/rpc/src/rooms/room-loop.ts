@@ -1,7 +1,6 @@
 import type { StandardSchema } from '@ws/conn';
 import { Deferred, markHandled } from '@ws/conn/internal';
 import { check, valueOf } from '../schema.ts';
-import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
 import type { KeySchemas } from './room-schemas.ts';
 
@@ -53,6 +52,15 @@ const MAX_SIZE = 1024 * 1024;
 /** Number of the last messages that a loop remembers by id, to recognize repetitions. */
 const MAX_IDS = 1_000;
 
+/** The room of a loop, see `ClientRoom`. */
+export interface RoomOfLoop {
+  /** Whether the server sends states of the room; undefined before the first answer. */
+  readonly hasState: boolean | undefined;
+  leave(loop: RoomLoop): void;
+  rejoin(loop: RoomLoop): void;
+  misfit(loop: RoomLoop, error: unknown): void;
+}
+
 /** An entry of the queue that is not a message. A queue has at most one state. */
 type Mark =
   | Exclude<RoomMessage<unknown>, { readonly kind: 'message' | 'live' }>
@@ -61,7 +69,7 @@ type Entry = Arrived | Mark;
 
 /** One loop of the application over the messages of a room. */
 export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
-  readonly #room: ClientRoom;
+  readonly #room: RoomOfLoop;
   readonly #schemas: KeySchemas;
   readonly #items: AsyncGenerator<RoomMessage<unknown>, undefined>;
   readonly #queue: Entry[] = [];
@@ -105,7 +113,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** @param mayGetOlder - Whether messages of an earlier join of the room may arrive first. */
   constructor(
-    room: ClientRoom,
+    room: RoomOfLoop,
     schemas: KeySchemas,
     { since, last }: JoinOptions,
     mayGetOlder: boolean,
