@@ -18,12 +18,14 @@ function setUp(
   way: 'serve' | 'listener',
   stroke: (i: number) => unknown = () => {},
   rate?: Parameters<typeof checkRate>[0],
+  concurrency = 1,
 ) {
-  const [raw, ours] = connPair({ report: () => {} });
+  // 300 requests are more than a quarter of it, so reading pauses.
+  const [raw, ours] = connPair({ report: () => {}, maxBufferedAmount: 100_000 });
   if (rate !== undefined) limitRate(ours, checkRate(rate));
   const handlers = { job: () => new Promise<null>(() => {}), stroke };
-  if (way === 'serve') void jobs.serve(handlers)(ours);
-  else inHub(ours, jobs.listener(handlers) as never);
+  if (way === 'serve') void jobs.serve(handlers, { concurrency })(ours);
+  else inHub(ours, jobs.listener(handlers, { concurrency }) as never);
   const got: unknown[] = [];
   void raw.receive((message) => void got.push(message.json()));
   let id = 0;

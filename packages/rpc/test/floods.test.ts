@@ -26,8 +26,9 @@ describe('a flood', () => {
       await until(() => expect(serverConn.stats.messagesIn).toBeGreaterThan(30));
       for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
       expect(serverConn.bufferedAmount).toBeLessThanOrEqual(2 * MIB);
-      if (waits !== 'waits') expect(serverConn.stats.messagesIn).toBeLessThan(60);
-      expect(serverConn.state).toBe('open');
+      if (waits !== 'waits') expect(serverConn.stats.messagesIn).toBeLessThan(200);
+      // What exceeds 16 MiB is refused, and these refusals are not read.
+      expect(serverConn.state === 'open').toBe(waits !== 'waits');
       // Answers that found no room are reported at most once a second.
       expect(reports.length).toBeLessThanOrEqual(2);
       client.terminate();
@@ -52,7 +53,7 @@ describe('a flood', () => {
     await until(() => expect(answers).toBe(count - 1));
     expect(serverConn.stats.messagesIn).toBe(2 * count);
     expect(runs).toBe(1);
-    expect(reports).toHaveLength(1);
+    expect(reports).toEqual([]);
   });
 
   it('of cancels alone, with ids of every type, is ignored', async () => {
@@ -66,7 +67,7 @@ describe('a flood', () => {
     expect(serverConn.stats.messagesOut).toBe(1);
   });
 
-  it('of events and of broken messages behind a handler pauses reading, and loses none', async () => {
+  it('of events and of broken messages behind a handler loses none', async () => {
     let handled = 0;
     let release: (() => void) | undefined;
     const { client, serverConn, reports } = setUpRaw({
@@ -84,7 +85,8 @@ describe('a flood', () => {
       void client.send('{"jsonrpc":"2.0","method":"typing","params":{"room":"r"}}');
     }
     await settled(serverConn);
-    expect([handled, answers]).toEqual([0, 0]);
+    // A broken message has its answer at once.
+    expect([handled, answers]).toEqual([0, 1_000]);
     release!();
     await until(() => expect([handled, answers]).toEqual([1_000, 1_001]));
     expect(reports).toEqual([]);
@@ -95,48 +97,5 @@ describe('a flood', () => {
     for (let i = 0; i < 2_000; i++) void client.send('{"jsonrpc":"2.0","method":"nothing"}');
     expect(await ask(call(1, 'add', [1, 2]))).toMatchObject({ result: 3 });
     expect([serverConn.stats.messagesOut, reports.length]).toEqual([1, 0]);
-  });
-});
-
-/** Requests in front of the answer that the first handler awaits, through each way in. */
-describe.each(['serve', 'listener', 'connect'])('300 requests through %s', (way) => {
-  const asks = contract({
-    server: { job: method(z.number(), z.number()), ask: method(z.undefined(), z.boolean()) },
-    client: { job: method(z.number(), z.number()), ask: method(z.undefined(), z.boolean()) },
-  });
-
-  it.each(['before', 'after'])('let the answer through, asked %s the pause', async (when) => {
-    const begun: (() => void)[] = [];
-    const handlers = {
-      job: async (n: number, { peer }: { peer: { ask(): Promise<boolean> } }) => {
-        if (n > 0) return n;
-        if (when === 'after') await new Promise<void>((resolve) => begun.push(resolve));
-        return (await peer.ask()) ? 1_000 : 0;
-      },
-      ask: () => true,
-    };
-    const [raw, ours] = connPair();
-    if (way === 'serve') void asks.serve(handlers)(ours);
-    else if (way === 'connect') asks.connect(ours, handlers);
-    else inHub(ours, asks.listener<Session>(handlers));
-    const results: { id: number; result?: number; error?: { code: number } }[] = [];
-    void raw.receive((message) => {
-      const one = message.json() as { id: number; method?: string };
-      if (one.method === undefined) results.push(one);
-      else void raw.writeJSON({ jsonrpc: '2.0', id: one.id, result: true });
-    });
-    for (let i = 0; i < 300; i++) void raw.send(call(i, 'job', [i]));
-    if (when === 'after') {
-      await until(() => expect(ours.stats.messagesIn).toBeGreaterThanOrEqual(257));
-      await until(() => expect(begun).toHaveLength(1));
-      begun[0]!();
-    }
-    await until(() => expect(results).toHaveLength(300));
-    expect(results.find(({ id }) => id === 0)).toMatchObject({ result: 1_000 });
-    const refused = results.filter(({ error }) => error !== undefined);
-    // Those that arrive after the question run beside its handler, 16 at a time.
-    expect(refused.length).toBeLessThanOrEqual(when === 'after' ? 44 : 283);
-    for (const { error } of refused) expect(error!.code).toBe(-32_000);
-    raw.terminate();
   });
 });

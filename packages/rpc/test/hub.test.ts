@@ -21,7 +21,8 @@ function setUp(handlers: Partial<Handlers> = {}) {
   const hub = new Hub();
   const errors: unknown[] = [];
   hub.on('error', (_, error) => void errors.push(error));
-  hub.on('message', chat.listener<Session>({ ...serverHandlers, ...handlers }));
+  const all = { ...serverHandlers, ...handlers };
+  hub.on('message', chat.listener<Session>(all, { concurrency: 1 }));
   const add = (): { client: Conn; session: Session } => {
     const [client, conn] = connPair();
     return { client, session: hub.add(conn) };

@@ -92,7 +92,7 @@ describe('events behind a handler that settles', () => {
           });
         },
         ack: how === 'synchronous' ? (n) => void got.push(n) : async (n) => void got.push(n),
-      })(server);
+      }, { concurrency: 1 })(server);
       const peer = asks.connect(client, { ask: never });
       void peer.hold();
       const sent = Array.from({ length: 5_000 }, (_, n) => n);
@@ -111,115 +111,26 @@ describe('events behind a handler that settles', () => {
   );
 });
 
-/** A server with a handler of `poll` that never settles, and a client that speaks JSON-RPC by hand. */
-function stuck(way: string, options: ConnPairOptions) {
-  const reports: unknown[] = [];
-  const report = (error: unknown) => void reports.push(error);
-  const [client, server] = connPair({ ...options, report });
-  const handlers = { a: () => undefined, ack: () => undefined, poll: never };
-  if (way === 'serve') {
-    quietly(pings.serve(handlers)(server));
-  } else inHub(server, pings.listener<Session>(handlers));
-  return { client, server, reports };
-}
-
 async function turns(): Promise<void> {
   for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A handler of `poll` that ends by its signal. */
-const untilAborted = pings.serve({
-  a: () => undefined,
-  ack: () => undefined,
-  poll: (_, { signal }) =>
-    new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
-});
+const untilAborted = pings.serve(
+  {
+    a: () => undefined,
+    ack: () => undefined,
+    poll: (_, { signal }) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
+  },
+  { concurrency: 1 },
+);
 
 const ack = (length: number): string =>
   JSON.stringify({ jsonrpc: '2.0', method: 'ack', params: { n: 0, pad: 'x'.repeat(length) } });
 
 describe('events behind a handler that does not settle', () => {
   useFakeClock();
-
-  it.each(['serve', 'listener'])(
-    'are kept up to maxBufferedAmount; then reading pauses, and 1013 ends the connection, through %s',
-    async (way) => {
-      const { client, server, reports } = stuck(way, { maxBufferedAmount: 200_000 });
-      const read = client.receive(() => {});
-      void client.send(call(1, 'poll', undefined));
-      for (let i = 0; i < 256; i++) void client.send(ack(0));
-      await until(() => expect(server.stats.messagesIn).toBe(257));
-      // Nothing settles for 10 s: reading continues, and a cancel would be read.
-      await vi.advanceTimersByTimeAsync(10_100);
-      expect(String(reports)).toMatch(/handler of poll has not settled/);
-      let sent = 0;
-      for (; sent < 100; sent++) void client.send(ack(9_900)).catch(() => {});
-      await turns();
-      await vi.advanceTimersByTimeAsync(9_000);
-      expect(server.stats.messagesIn).toBeLessThan(257 + sent);
-      expect(server.state).toBe('open');
-      await vi.advanceTimersByTimeAsync(1_200);
-      expect(await server.closed).toMatchObject({ code: 1013 });
-      await expect(read).rejects.toMatchObject({ closeCode: 1013 });
-      expect(await client.closed).toMatchObject({ code: 1013 });
-      expect(reports.map(String)).toEqual([
-        expect.stringMatching(/handler of poll has not settled/),
-        expect.stringMatching(/1013.*events behind poll.*maxBufferedAmount/),
-      ]);
-    },
-  );
-
-  it('end the connection of a page with 3008', async () => {
-    const socket = openSocket();
-    const page = fromWebSocket(socket, { maxBufferedAmount: 50_000 });
-    const asks = contract({
-      client: { ask: method(z.undefined(), z.string()), ack: event(Padded) },
-    });
-    asks.connect(page, { ask: never, ack: () => undefined });
-    socket.message(call(1, 'ask', undefined));
-    for (let i = 0; i < 256; i++) socket.message(ack(0));
-    await vi.advanceTimersByTimeAsync(10_100);
-    for (let i = 0; i < 30; i++) socket.message(ack(5_000));
-    await vi.advanceTimersByTimeAsync(9_000);
-    expect(page.state).toBe('open');
-    await vi.advanceTimersByTimeAsync(1_200);
-    expect(page.state).toBe('closing');
-    expect(socket.closes).toEqual([[3008, 'too many messages wait']]);
-  });
-
-  it('do not end a connection whose handlers get on', async () => {
-    const release: (() => void)[] = [];
-    const [client, server] = connPair({ maxBufferedAmount: 50_000 });
-    let acks = 0;
-    quietly(
-      pings.serve({
-        a: () => new Promise<void>((resolve) => release.push(resolve)),
-        ack: () => void acks++,
-        poll: never,
-      })(server),
-    );
-    const a = JSON.stringify({ jsonrpc: '2.0', method: 'a', params: { n: 0, pad: '' } });
-    for (let i = 0; i < 5; i++) void client.send(a);
-    for (let i = 0; i < 260; i++) void client.send(ack(0));
-    await until(() => expect(server.stats.messagesIn).toBeGreaterThan(256));
-    await vi.advanceTimersByTimeAsync(10_100);
-    let accepted = 260;
-    for (let i = 0; i < 100; i++) {
-      client.send(ack(2_000)).then(
-        () => accepted++,
-        () => {},
-      );
-    }
-    for (let i = 0; i < 5; i++) {
-      await vi.advanceTimersByTimeAsync(9_000);
-      expect(server.state).toBe('open');
-      release[i]!();
-      if (i < 4) await until(() => expect(release).toHaveLength(i + 2));
-    }
-    await until(() => expect(acks).toBe(accepted));
-    expect(accepted).toBeGreaterThan(270);
-    client.terminate();
-  });
 
   it('count for maxTotalBufferedAmount', async () => {
     const server = await serve(
@@ -229,14 +140,11 @@ describe('events behind a handler that does not settle', () => {
     const conn = await dial(server.url, { maxBufferedAmount: false });
     const [served] = server.connections;
     void conn.send(call(1, 'poll', undefined));
-    for (let i = 0; i < 256; i++) void conn.send(ack(0));
-    await until(() => expect(served!.stats.messagesIn).toBe(257));
-    await vi.advanceTimersByTimeAsync(10_100);
     // They are far below maxBufferedAmount.
     for (let i = 0; i < 300; i++) void conn.send(ack(10_000)).catch(() => {});
-    await until(() => expect(served!.stats.messagesIn).toBeGreaterThan(260));
+    await until(() => expect(served!.stats.messagesIn).toBeGreaterThan(5));
     await turns();
-    expect(served!.stats.messagesIn).toBeLessThan(400);
+    expect(served!.stats.messagesIn).toBeLessThan(100);
     const closed = conn.receive(() => {}).catch(() => conn.closed);
     await vi.advanceTimersByTimeAsync(10_100);
     expect(await closed).toMatchObject({ code: 1013 });
@@ -258,18 +166,14 @@ describe('events behind a handler that does not settle', () => {
       [1, 2].map(() => dial(server.url, { maxBufferedAmount: false })),
     );
     const served = [...server.connections];
-    for (const conn of conns) {
-      void conn.send(call(1, 'poll', undefined));
-      for (let i = 0; i < 256; i++) void conn.send(ack(0));
-    }
-    await until(() => expect(served.map(({ stats }) => stats.messagesIn)).toEqual([257, 257]));
-    await vi.advanceTimersByTimeAsync(10_100);
+    for (const conn of conns) void conn.send(call(1, 'poll', undefined));
+    await until(() => expect(served.map(({ stats }) => stats.messagesIn)).toEqual([1, 1]));
     for (let i = 0; i < 300; i++) void conns[0]!.send(ack(10_000)).catch(() => {});
-    await until(() => expect(served[0]!.stats.messagesIn).toBeGreaterThan(260));
+    await until(() => expect(served[0]!.stats.messagesIn).toBeGreaterThan(5));
     await turns();
-    await vi.advanceTimersByTimeAsync(5_000);
+    await vi.advanceTimersByTimeAsync(4_000);
     for (let i = 0; i < 7; i++) void conns[1]!.send(ack(10_000)).catch(() => {});
-    await until(() => expect(served[1]!.stats.messagesIn).toBeGreaterThan(260));
+    await until(() => expect(served[1]!.stats.messagesIn).toBeGreaterThan(1));
     await turns();
     // The second one has more than its share: reading pauses.
     conns[0]!.terminate();
@@ -280,24 +184,5 @@ describe('events behind a handler that does not settle', () => {
     expect(served[1]!.state).toBe('open');
     conns[1]!.terminate();
     await server.close();
-  });
-});
-
-describe('requests of a peer that does not read their refusals', () => {
-  useFakeClock();
-
-  it('end the connection with 1013 after 10 s, and the report says so', async () => {
-    const { client, server, reports } = stuck('serve', {});
-    const id = 'x'.repeat(30_000);
-    for (let i = 0; i < 400; i++) void client.send(call(id, 'poll', undefined));
-    for (let i = 0; i < 20 && server.state === 'open'; i++) {
-      await turns();
-      await vi.advanceTimersByTimeAsync(5_000);
-    }
-    expect(reports.map(String)).toContainEqual(
-      expect.stringMatching(/1013: the peer sends requests, and has not read for 10 s/),
-    );
-    expect(server.state).not.toBe('open');
-    client.terminate();
   });
 });

@@ -57,7 +57,7 @@ describe('handlers', () => {
     await until(() => expect(started).toEqual(['a', 'b', 'c']));
   });
 
-  it('keep their place when the call is cancelled, and the one behind is reported', async () => {
+  it('keep their place when the call is cancelled, and are reported after 5 s', async () => {
     const { started, say } = manual();
     const { peer, clientConn, reports } = setUp({ server: { say } });
     const first = failure(peer.say({ text: 'first' }, { timeout: 1000 }));
@@ -67,12 +67,15 @@ describe('handlers', () => {
     await Promise.all([first, second]);
     await settled(clientConn);
     expect(started).toEqual(['first']);
-    expect(reports).toHaveLength(1);
-    expect(String(reports[0])).toMatch(/handler of say has not settled/);
-    const third = failure(peer.say({ text: 'third' }, { timeout: 1000 }));
-    await vi.advanceTimersByTimeAsync(2_100);
-    await third;
+    const third = failure(peer.say({ text: 'third' }, { timeout: 20_000 }));
     await settled(clientConn);
+    await vi.advanceTimersByTimeAsync(4_900);
+    expect(reports).toEqual([]);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(reports).toHaveLength(1);
+    expect(String(reports[0])).toMatch(/no handler has settled for 5 s: 1 run \(say\), and 1 calls/);
+    await vi.advanceTimersByTimeAsync(20_000);
+    await third;
     expect(reports).toHaveLength(1);
   });
 
@@ -225,14 +228,14 @@ describe('the queue of requests', () => {
   it('keeps nothing of a pause that is over', async () => {
     const { client, serverConn } = setUpRaw({
       say: async () => {
-        await Promise.resolve();
+        await new Promise((resolve) => setImmediate(resolve));
         return { at: 0 };
       },
     });
     const waits = vi.spyOn(serverConn.closed, 'then');
     let answers = 0;
     void client.receive(() => void answers++);
-    for (let i = 0; i < 1_000; i++) void client.send(request(i, ''));
+    for (let i = 0; i < 1_000; i++) void client.send(request(i, 'x'.repeat(10_000)));
     await until(() => expect(answers).toBe(1_000));
     expect(waits.mock.calls).toHaveLength(1);
   });

@@ -14,7 +14,7 @@ describe('a stream', () => {
   it('begins in its turn, and gives its place back at once', async () => {
     const order: string[] = [];
     const release: (() => void)[] = [];
-    const { peer, client } = setUp({
+    const handlers: Parameters<typeof setUp>[0] = {
       async echo(text) {
         order.push(text);
         await new Promise<void>((resolve) => release.push(resolve));
@@ -25,7 +25,8 @@ describe('a stream', () => {
         yield 1;
         await never();
       },
-    });
+    };
+    const { peer, client } = setUp(handlers, { concurrency: 1 });
     const before = peer.echo('before');
     const loop = peer.count({ count: 0 });
     const first = loop.next();
@@ -42,12 +43,11 @@ describe('a stream', () => {
 
   it('that is cancelled before its turn does not begin', async () => {
     const release: (() => void)[] = [];
-    const { peer, client, log } = setUp({
-      async echo(text) {
-        await new Promise<void>((resolve) => release.push(resolve));
-        return text;
-      },
-    });
+    const echo = async (text: string): Promise<string> => {
+      await new Promise<void>((resolve) => release.push(resolve));
+      return text;
+    };
+    const { peer, client, log } = setUp({ echo }, { concurrency: 1 });
     const before = peer.echo('before');
     const loop = peer.count({ count: 1 });
     const next = loop.next();
@@ -200,58 +200,36 @@ describe('a handler that loops over a stream of its caller', () => {
 
   it.each([true, false])('counts as waiting, so that reading goes on: %s', async (waits) => {
     let stop = (): void => {};
-    const { ask, got, items, end, client, answerTo } = setUpRaw({
-      async echo(text, { peer }) {
-        if (text !== 'read') return text;
-        const loop = peer.count({ count: 0 });
-        await loop.next();
-        if (waits) await loop.next();
-        else await new Promise<void>((resolve) => (stop = resolve));
-        await loop.return?.();
-        return text;
+    const { ask, got, items, end, server, answerTo } = setUpRaw(
+      {
+        async echo(text, { peer }) {
+          if (text !== 'read') return 'a';
+          const loop = peer.count({ count: 0 });
+          await loop.next();
+          if (waits) await loop.next();
+          else await new Promise<void>((resolve) => (stop = resolve));
+          await loop.return?.();
+          return text;
+        },
       },
-    });
+      { concurrency: 1 },
+    );
     await ask('r', 'echo', ['read']);
     await until(() => expect(got).toHaveLength(1));
     await items(got[0]!.id, [1]);
-    for (let i = 0; i < 600; i++) await ask(i, 'echo', ['a']);
-    await quiet(client);
-    // A request that may be awaited is answered at once: here it runs, or is one of too many.
-    const answers = got.filter(({ method }) => method === undefined);
-    expect(answers.length).toBe(waits ? 600 : 0);
+    const sent = async (): Promise<void> => {
+      for (let i = 0; i < 600; i++) await ask(i, 'echo', ['a'.repeat(10_000)]);
+    };
+    const sending = sent();
+    for (let i = 0; i < 500; i++) await turn();
+    // 6 MB are more than a quarter of the queue.
+    expect(server.stats.messagesIn === 602).toBe(waits);
+    expect(server.stats.messagesIn).toBeGreaterThan(400);
     if (waits) await end(got[0]!.id);
     else stop();
     await until(() => expect(answerTo('r')).toMatchObject({ result: 'read' }));
+    await sending;
     await until(() => expect(answerTo(599)).toBeDefined());
-    if (!waits) expect(got.filter(({ error }) => error !== undefined)).toEqual([]);
-  });
-
-  it('counts as waiting only in a handler: beside a loop of others reading pauses', async () => {
-    let release = (): void => {};
-    const { ask, got, items, client, toClient } = setUpRaw({
-      async echo(text) {
-        if (text === 'hold') await new Promise<void>((resolve) => (release = resolve));
-        return text;
-      },
-    });
-    const all: number[] = [];
-    void (async () => {
-      for await (const n of toClient.count({ count: 0 })) all.push(n);
-    })().catch(() => {});
-    await until(() => expect(got).toHaveLength(1));
-    await ask('h', 'echo', ['hold']);
-    await items(got[0]!.id, [1]);
-    await quiet(client);
-    expect(all).toEqual([1]);
-    await ask('h2', 'echo', ['hold']);
-    release();
-    await quiet(client);
-    for (let i = 0; i < 600; i++) await ask(i, 'echo', ['a']);
-    await quiet(client);
-    const answers = (): typeof got => got.filter(({ method }) => method === undefined);
-    expect(answers()).toMatchObject([{ id: 'h', result: 'hold' }]);
-    release();
-    await until(() => expect(answers()).toHaveLength(602));
     expect(got.filter(({ error }) => error !== undefined)).toEqual([]);
   });
 
@@ -289,22 +267,24 @@ it('a generator that waits for its caller is called back beside a handler that r
   expect(await next).toEqual({ done: false, value: 2 });
 });
 
-it('a generator that waits for something else is no reason to run later handlers at once', async () => {
+it('a quiet stream of each end is no reason to run later handlers at once', async () => {
   const order: number[] = [];
   let open = (): void => {};
   const gate = new Promise<void>((resolve) => (open = resolve));
-  const { near, far, a } = setUpBoth({
-    async *ask() {
-      yield 1;
-      await never();
+  const { near, far, a } = setUpBoth(
+    {
+      async *ask() {
+        yield 1;
+        await never();
+      },
+      async call(n) {
+        order.push(n);
+        if (n === 1) await gate;
+        return n;
+      },
     },
-    async call(n) {
-      order.push(n);
-      if (n === 1) await gate;
-      return n;
-    },
-  });
-  // Each end reads a quiet stream of the other one.
+    { concurrency: 1 },
+  );
   const loops = [near.ask(0), far.ask(0)];
   for (const loop of loops) await loop.next();
   for (const loop of loops) void loop.next().catch(() => {});
@@ -314,6 +294,67 @@ it('a generator that waits for something else is no reason to run later handlers
   expect(order).toEqual([1]);
   open();
   expect(await Promise.all(calls)).toEqual([1, 2]);
+});
+
+describe('a promise of a stream', () => {
+  it('keeps the place of its handler until it has settled, and one of the 16', async () => {
+    const release: (() => void)[] = [];
+    const order: string[] = [];
+    const { peer, client } = setUp(
+      {
+        async count({ count }) {
+          order.push(`begin ${count}`);
+          await new Promise<void>((resolve) => release.push(resolve));
+          return (async function* () {
+            yield count;
+            await never();
+          })();
+        },
+        echo: (text) => {
+          order.push(text);
+          return text;
+        },
+      },
+      { concurrency: 17 },
+    );
+    const loops = Array.from({ length: 17 }, (_, i) => peer.count({ count: i }));
+    const first = loops.map(async (loop) => loop.next());
+    // The 17th is refused while the 16 are being made.
+    expect(await failure(first[16]!)).toMatchObject({ code: -32_000 });
+    const echoed = peer.echo('a');
+    expect(await echoed).toBe('a');
+    for (const resolve of release) resolve();
+    const items = await Promise.all(first.slice(0, 16));
+    expect(items.map(({ value }) => value)).toEqual(Array.from({ length: 16 }, (_, i) => i));
+    for (const loop of loops) await loop.return?.();
+    await quiet(client);
+  });
+
+  it('that is cancelled before it has settled ends at once, and its iterator is not called', async () => {
+    let release = (): void => {};
+    const calls: string[] = [];
+    const { peer, client } = setUp({
+      async count() {
+        await new Promise<void>((resolve) => (release = resolve));
+        return {
+          [Symbol.asyncIterator]: () => ({
+            next: async () => (calls.push('next'), { done: false, value: 1 }),
+            return: async () => (calls.push('return'), { done: true, value: undefined }),
+          }),
+        } as never;
+      },
+    });
+    const loop = peer.count({ count: 0 });
+    void failure(loop.next());
+    await quiet(client);
+    await loop.return?.();
+    await quiet(client);
+    release();
+    await until(() => expect(calls).toEqual(['return']));
+    // Its place is free.
+    const loops = Array.from({ length: 16 }, () => peer.texts({ length: 1 }));
+    for (const one of loops) expect((await one.next()).done).toBe(false);
+  });
 });
 
 it('a stream sees the store of its own connection', async () => {
