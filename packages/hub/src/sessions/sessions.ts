@@ -19,7 +19,7 @@ import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import type { Except } from '../backplane/publications.ts';
+import type { Except } from '../backplane/origins.ts';
 import type { CloseTarget } from '../backplane/words.ts';
 import { Audience } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
