@@ -183,10 +183,11 @@ export interface ResponseRefusal {
  *   {
  *     port: 0,
  *     authenticate: ({ headers: { authorization } }) =>
- *       authorization === 'Bearer letmein' ? admit('ada') : refuse(401, { headers }),
+ *       authorization === 'Bearer letmein' ? admit({ user: 'ada' }) : refuse(401, { headers }),
  *   },
- *   (conn, _req, { auth }) => conn.send(`hello ${auth}`),
+ *   (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
  * );
+ * await server.close();
  * ```
  */
 export function refuse<Headers = never>(
