@@ -130,16 +130,16 @@ export class BackplaneLink {
 
   /** A session has joined a room that this node already receives. */
   joined(room: string, session: object, resumes: boolean): void {
-    const { origins } = this.#publications;
     const name = channelOf(room);
-    origins.joined(name, session, resumes, this.#publications.lastCounter(name));
+    const last = this.#publications.lastCounter(name);
+    this.channels.get(name)?.origins?.joined(session, resumes, last);
   }
 
   /** Receives no more messages of the channel. */
   removeChannel(room: string | undefined): void {
     const name = channelOf(room);
+    this.channels.get(name)?.origins?.forgetUpTo(Infinity);
     if (!this.channels.delete(name)) return;
-    this.#publications.origins.forgetUpTo(name, Infinity);
     this.#subscriptions.update(name);
   }
 
@@ -321,16 +321,16 @@ export class BackplaneLink {
 
   /** Delivers a message to the members of this node. */
   deliver(channel: Channel, { node, counter, key, message }: Envelope, arrival: Arrival): void {
-    const { name, room, through } = channel;
+    const { room, origins } = channel;
     if (message === undefined || !this.#isOpen(channel)) return;
     if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined, arrival);
-    const origin = through ? this.#publications.origins.take(name, counter) : undefined;
+    const origin = origins?.take(counter);
     if (origin !== undefined) {
       const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
       origin.returned?.resolve(arrived);
       // Without its origin, the message could reach a session of `except`: the members get a gap in
       // place of it. A message from before the first member is no loss.
-    } else if (through && counter > channel.ownBefore) this.gap(channel, undefined);
+    } else if (origins !== undefined && counter > channel.ownBefore) this.gap(channel, undefined);
   }
 
   /**
@@ -413,7 +413,7 @@ export class BackplaneLink {
     // After the next digest, 5 s later, they are lost.
     const mayFollow = channel.lastOf(node) < counter;
     if (node === this.node && !channel.isRepairing) {
-      this.#publications.origins.digestReturned(name, counter, mayFollow);
+      channel.origins?.digestReturned(counter, mayFollow);
     }
   }
 

@@ -3,6 +3,7 @@ import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
 import type { Found, HistoryReads } from './history-reads.ts';
+import { Origins } from './origins.ts';
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
 
 /** Bound of the nodes with remembered counters. */
@@ -44,7 +45,8 @@ export class Channel {
   /** The room; undefined for the channel of all sessions. */
   readonly room: string | undefined;
   readonly history: Keep | undefined;
-  readonly through: boolean;
+  /** Undefined unless members get this node's own messages from the engine. */
+  readonly origins: Origins | undefined;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
   /** When the last message arrived, or the end of the history was last read. */
@@ -80,7 +82,7 @@ export class Channel {
     this.name = name;
     this.room = room;
     this.history = history;
-    this.through = through;
+    this.origins = through ? new Origins() : undefined;
     this.ownBefore = ownBefore;
     // The members need none of this node's messages from before the first member.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });

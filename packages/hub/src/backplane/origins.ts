@@ -1,6 +1,6 @@
 import type { Deferred } from '@ws/conn/internal';
 
-/** Bound of the origins of one channel. A message may never return, and then keeps its origin. */
+/** Bound of the origins of a channel. A message may never return, and then keeps its origin. */
 const MAX_ORIGINS = 10_000;
 
 /** The sessions that do not get a message. The other nodes never learn of them. */
@@ -19,52 +19,40 @@ export interface Origin {
   readonly returned: Deferred<void> | undefined;
 }
 
-/** The origins of one channel. It has at least one. */
-interface Entry {
-  /** By the counter of the message, in order. */
-  readonly origins: Map<number, Origin>;
-  /** The sessions that have joined since, in order. Value: counter of the last message before the join. */
-  readonly joined: Map<object, number>;
-  /** Counter of the last digest that has returned from the engine. */
-  digested: number;
-}
-
-/** The origins of the messages with `through` that have not returned from the engine. */
+/** The origins of the messages on a channel that have not returned from the engine. */
 export class Origins {
-  readonly #entries = new Map<string, Entry>();
+  /** By the counter of the message, in order. */
+  readonly #origins = new Map<number, Origin>();
+  /**
+   * The sessions that joined while `#origins` had entries, in order. Value: counter of the last message
+   * before the join.
+   */
+  readonly #joined = new Map<object, number>();
+  /** Counter of the last digest that has returned from the engine. */
+  #digested = 0;
 
-  add(channel: string, counter: number, origin: Origin): void {
-    let entry = this.#entries.get(channel);
-    if (entry === undefined) {
-      entry = { origins: new Map(), joined: new Map(), digested: 0 };
-      this.#entries.set(channel, entry);
-    }
-    entry.origins.set(counter, origin);
-    if (entry.origins.size <= MAX_ORIGINS) return;
-    const [oldest] = entry.origins.keys();
-    this.forgetUpTo(channel, oldest!);
+  add(counter: number, origin: Origin): void {
+    this.#origins.set(counter, origin);
+    if (this.#origins.size <= MAX_ORIGINS) return;
+    const [oldest] = this.#origins.keys();
+    this.forgetUpTo(oldest!);
   }
 
   /** Takes the origin of a message that has returned from the engine. */
-  take(channel: string, counter: number): Origin | undefined {
-    const entry = this.#entries.get(channel);
-    const origin = entry?.origins.get(counter);
-    if (entry === undefined || origin === undefined) return undefined;
-    this.forgetUpTo(channel, counter - 1);
-    const { except } = origin;
-    // The sessions that remain in `joined` have joined after the publication of the message.
-    const late =
-      entry.joined.size === 0 ? except : new Set([...(except ?? []), ...entry.joined.keys()]);
-    entry.origins.delete(counter);
-    this.#dropIfEmpty(channel, entry);
-    return { ...origin, except: late };
+  take(counter: number): Origin | undefined {
+    const origin = this.#origins.get(counter);
+    if (origin === undefined) return undefined;
+    this.forgetUpTo(counter - 1);
+    this.#origins.delete(counter);
+    if (this.#joined.size === 0) return origin;
+    // The sessions of `#joined` have joined after the publication of the message.
+    return { ...origin, except: new Set([...(origin.except ?? []), ...this.#joined.keys()]) };
   }
 
   /** Forgets the origin of a message that the engine does not have. */
-  forget(channel: string, counter: number): void {
-    const entry = this.#entries.get(channel);
-    entry?.origins.get(counter)?.returned?.resolve();
-    if (entry?.origins.delete(counter)) this.#dropIfEmpty(channel, entry);
+  forget(counter: number): void {
+    this.#origins.get(counter)?.returned?.resolve();
+    this.#origins.delete(counter);
   }
 
   /**
@@ -72,25 +60,16 @@ export class Origins {
    * engine keeps the order, the messages up to `counter` are lost. Also called when all members have
    * left.
    */
-  forgetUpTo(channel: string, counter: number): void {
-    const entry = this.#entries.get(channel);
-    if (entry === undefined) return;
-    const { origins, joined } = entry;
-    for (const [earlier, { returned }] of origins) {
+  forgetUpTo(counter: number): void {
+    for (const earlier of this.#origins.keys()) {
       if (earlier > counter) break;
-      returned?.resolve();
-      origins.delete(earlier);
+      this.forget(earlier);
     }
-    // Does not wait until `origins` is empty, which never happens in a busy room.
-    for (const [session, lastBefore] of joined) {
-      if (lastBefore > counter) break;
-      joined.delete(session);
+    // Does not wait until `#origins` is empty, which never happens in a busy room.
+    for (const [session, lastBefore] of this.#joined) {
+      if (lastBefore > counter && this.#origins.size > 0) break;
+      this.#joined.delete(session);
     }
-    this.#dropIfEmpty(channel, entry);
-  }
-
-  #dropIfEmpty(channel: string, { origins }: Entry): void {
-    if (origins.size === 0) this.#entries.delete(channel);
   }
 
   /**
@@ -98,11 +77,10 @@ export class Origins {
    *
    * @param last - Counter of the last message.
    */
-  joined(channel: string, session: object, resumes: boolean, last: number): void {
-    const joined = this.#entries.get(channel)?.joined;
+  joined(session: object, resumes: boolean, last: number): void {
     // Moves the session to the end, because `forgetUpTo` needs the order of the counters.
-    joined?.delete(session);
-    if (!resumes) joined?.set(session, last);
+    this.#joined.delete(session);
+    if (!resumes && this.#origins.size > 0) this.#joined.set(session, last);
   }
 
   /**
@@ -110,16 +88,13 @@ export class Origins {
    *
    * @param mayFollow - Whether messages up to `counter` may still return, until the next such digest.
    */
-  digestReturned(channel: string, counter: number, mayFollow: boolean): void {
-    const entry = this.#entries.get(channel);
-    if (entry === undefined) return;
-    if (!mayFollow || entry.digested === counter) this.forgetUpTo(channel, counter);
-    entry.digested = counter;
+  digestReturned(counter: number, mayFollow: boolean): void {
+    if (!mayFollow || this.#digested === counter) this.forgetUpTo(counter);
+    this.#digested = counter;
   }
 
-  /** One for each message of the channel that a caller awaits. */
-  returning(channel: string): Deferred<void>[] {
-    const origins = this.#entries.get(channel)?.origins.values() ?? [];
-    return [...origins].flatMap(({ returned }) => returned ?? []);
+  /** One for each message that a caller awaits. */
+  returning(): Deferred<void>[] {
+    return [...this.#origins.values()].flatMap(({ returned }) => returned ?? []);
   }
 }

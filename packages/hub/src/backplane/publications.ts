@@ -5,7 +5,7 @@ import type { Position } from '../position.ts';
 import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { encodeEnvelope } from './envelope.ts';
-import { type Except, Origins } from './origins.ts';
+import type { Except } from './origins.ts';
 import { setAnswerTimer } from './with-timeout.ts';
 
 /** Longest wait of a publication for the engine, in ms. */
@@ -70,7 +70,6 @@ type Counted = Pick<Sent, 'first' | 'counter' | 'publishedAt' | 'lost'>;
 export class Publications {
   /** The channels of rooms with history with messages in the last 20 s. */
   readonly sent: Map<string, Sent> = new Map();
-  readonly origins: Origins = new Origins();
   readonly #link: BackplaneLink;
   /** The publications that the engine does not have yet, in order. */
   readonly #waiting = new Set<Publication>();
@@ -181,7 +180,7 @@ export class Publications {
 
   /** Resolves when each message that is on its way through the engine has returned, see {@link #returnOf}. */
   untilReturned(channel: string): Promise<void> {
-    return this.#returnOf(this.origins.returning(channel));
+    return this.#returnOf(this.#link.channels.get(channel)?.origins?.returning() ?? []);
   }
 
   /** Counter of the last message of this node on a channel, or a counter above it. */
@@ -195,11 +194,11 @@ export class Publications {
    * history may miss them.
    */
   keepOrigins(channel: string): void {
-    const unanswered = this.sent.get(channel)?.unanswered ?? 0;
-    if (unanswered === 0) return;
+    const { origins } = this.#link.channels.get(channel)!;
+    if ((this.sent.get(channel)?.unanswered ?? 0) === 0) return;
     for (const { outgoing, counter } of [...this.#given, ...this.#waiting]) {
       if (outgoing.channel === channel && outgoing.origin !== undefined) {
-        this.origins.add(channel, counter, { ...outgoing.origin, returned: undefined });
+        origins!.add(counter, { ...outgoing.origin, returned: undefined });
       }
     }
   }
@@ -255,11 +254,9 @@ export class Publications {
       sent.unanswered++;
     }
     const result = new Deferred<Position | undefined>();
-    let returned: Deferred<void> | undefined;
-    if (origin !== undefined && this.#link.channels.has(channel)) {
-      returned = new Deferred();
-      this.origins.add(channel, counter, { ...origin, returned });
-    }
+    const origins = this.#link.channels.get(channel)?.origins;
+    const returned = origins && new Deferred<void>();
+    origins?.add(counter, { except: origin?.except, returned });
     return { outgoing, sent, counter, previousAt, result, returned, isUnanswered: true };
   }
 
@@ -315,7 +312,7 @@ export class Publications {
 
   /** Rejects a publication that the engine does not have. */
   #refuse(publication: Publication, why: string, when: When): void {
-    this.origins.forget(publication.outgoing.channel, publication.counter);
+    this.#link.channels.get(publication.outgoing.channel)?.origins?.forget(publication.counter);
     this.#fail(publication, why, when);
     this.#settle(publication);
   }
