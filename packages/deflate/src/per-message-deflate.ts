@@ -146,6 +146,10 @@ export class PerMessageDeflate implements Extension {
     return this.compressor;
   }
 
+  get maxBytes(): number {
+    return this.compressor.compression.maxBytes;
+  }
+
   wants(size: number, compress: boolean | undefined): boolean {
     return this.compressor.wants(size, compress);
   }
@@ -199,7 +203,6 @@ export class PerMessageDeflate implements Extension {
  * const deflate = perMessageDeflate({
  *   inflater: () => nodeDeflate.inflater(),
  *   deflater: (level, windowBits) => nodeDeflate.deflater(level, windowBits),
- *   deflateLater: (job, done) => nodeDeflate.deflateLater(job, done),
  *   memoryBudget: 1_048_576,
  *   generation: 0,
  * });
