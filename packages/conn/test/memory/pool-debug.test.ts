@@ -1,7 +1,7 @@
 // Memory that connections recycle, with the debug mode of pools on.
 import { debugPools } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
-import { FakePlatform, TestTransport } from '@ws/tests';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   type BorrowedMessage,
