@@ -1,8 +1,11 @@
-import { BackpressureError, type ConnLike } from '@ws/conn';
-import { RESOLVED } from '@ws/conn/internal';
+import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
+import { internalsOf, RESOLVED } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier, type Dropped } from './carrier.ts';
-import { ErrorCode } from './rpc-error.ts';
-import { errorText, type Id } from './wire.ts';
+import type { StreamDefinition } from './definitions.ts';
+import type { Handler, Request } from './request.ts';
+import { ErrorCode, isRpcError, isTrue, RpcError } from './rpc-error.ts';
+import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { errorText, type Id, resultText } from './wire.ts';
 
 /** Bounds of the answers that wait to be written while a handler may start: number and characters. */
 const MAX_WAITING = 64;
@@ -10,9 +13,17 @@ const MAX_WAITING_SIZE = 1024 * 1024;
 /** Bound of the replies that wait to be written, in characters. */
 const MAX_REPLIES = 1024 * 1024;
 
-/** Sends the answers to the peer's requests. */
+/** The text of an answer; undefined if none is sent. */
+export type Answer = string | undefined | Promise<string | undefined>;
+
+/** Serves the stream that `handle` returns. */
+type Serve = (request: Request, definition: StreamDefinition, handle: () => unknown) => Answer;
+
+/** Calls the handlers of the peer's requests and events, and sends their answers. */
 export class Answers {
   readonly #carrier: Carrier;
+  readonly #contextOf: (request: Request) => unknown;
+  readonly #serve: Serve;
   readonly #onWritten: () => void;
   /** Number of the answers that wait to be written, and their characters. */
   #waiting = 0;
@@ -26,9 +37,19 @@ export class Answers {
     this.#countUntil(carrier.sendSurely(carrier.connection, text, this.#dropped), text);
   };
 
-  /** @param onWritten - Called when an answer that had to wait was written. */
-  constructor(carrier: Carrier, onWritten: () => void) {
+  /**
+   * @param contextOf - Creates the second argument of a handler.
+   * @param onWritten - Called when an answer that had to wait was written.
+   */
+  constructor(
+    carrier: Carrier,
+    contextOf: (request: Request) => unknown,
+    serve: Serve,
+    onWritten: () => void,
+  ) {
     this.#carrier = carrier;
+    this.#contextOf = contextOf;
+    this.#serve = serve;
     this.#onWritten = onWritten;
   }
 
@@ -38,11 +59,102 @@ export class Answers {
   }
 
   /**
+   * Calls the handler of a request or an event, and sends its answer.
+   *
+   * @returns Undefined when the handler has settled, else a promise that never rejects.
+   */
+  run(request: Request): Promise<void> | undefined {
+    try {
+      const answer = this.#answerTo(request);
+      if (!(answer instanceof Promise)) return this.#send(request, answer);
+      return answer.then(
+        (text) => this.#send(request, text),
+        (error: unknown) => this.#send(request, this.errorText(request, error)),
+      );
+    } catch (error) {
+      return this.#send(request, this.errorText(request, error));
+    }
+  }
+
+  /**
+   * Checks the input, calls the handler, and checks the result of the handler.
+   *
+   * @returns The text of the answer; undefined for an event.
+   * @throws (or rejects with) the error of the handler or of a schema.
+   */
+  #answerTo(request: Request): Answer {
+    const { handler, params } = request;
+    const { input } = handler.definition;
+    const isWrapped = Array.isArray(params) && params.length === 1;
+    // The peer's `paramsText` may have wrapped a value as `[value]`.
+    const checked = isWrapped
+      ? checkEither(input, params[0], { value: params })
+      : check(input, params);
+    return checked instanceof Promise
+      ? checked.then((result) => this.#callLater(request, handler, result))
+      : this.#call(request, handler, checked);
+  }
+
+  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
+  #callLater(request: Request, handler: Handler, checked: Checked): Answer {
+    const { connection } = request;
+    if (request.isDropped || isRevoked(connection)) return undefined;
+    // If the peer has closed the connection, its earlier messages are still handled, with an aborted
+    // signal.
+    if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
+    return this.#call(request, handler, checked);
+  }
+
+  #call(request: Request, { definition, run }: Handler, { value, issues }: Checked): Answer {
+    const { id } = request;
+    if (issues !== undefined) {
+      if (id !== undefined) {
+        throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
+      }
+      const what = `an event ${definition.name} does not fit its schema`;
+      this.#carrier.reportRarely('misfit', () => misfit(what, issues));
+      return undefined;
+    }
+    if (definition.kind === 'stream') {
+      return this.#serve(request, definition, () => run(value, this.#contextOf(request)));
+    }
+    const result = run(value, this.#contextOf(request));
+    return after(result, (answer) => {
+      if (id === undefined || definition.kind === 'event') return undefined;
+      return after(check(definition.output, answer), ({ value: result, issues: faults }) => {
+        if (faults === undefined) return resultText(id, result);
+        checkNoGenerator(definition.name, answer);
+        throw misfit(`the answer of ${definition.name} does not fit its schema`, faults);
+      });
+    });
+  }
+
+  /** The answer for an error. Reports an error that is no RpcError, and hides it from the caller. */
+  errorText(request: Request, error: unknown): string | undefined {
+    const { id, name, connection } = request;
+    if (isRpcError(error) && id !== undefined) {
+      try {
+        // Checks the fields: a handler may have changed them.
+        const { code, message, data } = new RpcError(error.code, error.message, error.data);
+        return errorText(id, code, message, data);
+      } catch (fault) {
+        error = fault;
+      }
+    }
+    // For example, the connection ended while the handler called the peer.
+    const isEnd = connection?.state !== 'open' && isTrue(() => error instanceof CloseError);
+    // For example, the handler passed its signal to `fetch`.
+    const isAbort = request.isCancelled && isTrue(() => (error as Error).name === 'AbortError');
+    if (!isEnd && !isAbort) this.#carrier.report(error, name);
+    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
+  }
+
+  /**
    * Sends a reply: an answer without a handler, for example a refusal. A peer that makes this end
    * reply, but does not read, loses its connection.
    */
   reply(connection: ConnLike | undefined, text: string): void {
-    const written = this.#send(connection, text);
+    const written = this.#write(connection, text);
     if (written === undefined) return;
     this.#replies += text.length;
     void written.then(() => (this.#replies -= text.length));
@@ -60,8 +172,9 @@ export class Answers {
    * Sends the answer of a handler, unless the connection has ended. If the connection refuses the
    * answer, sends an error for the request `id`. If a hub drops the answer later, sends it again.
    */
-  send(connection: ConnLike | undefined, text: string, id: Id): void {
-    const written = this.#send(connection, text, id);
+  #send({ connection, id }: Request, text: string | undefined): undefined {
+    if (text === undefined) return;
+    const written = this.#write(connection, text, id);
     if (written !== undefined) this.#countUntil(written, text);
   }
 
@@ -77,7 +190,7 @@ export class Answers {
   }
 
   /** @returns Undefined if no message waits after this one; else a promise that never rejects. */
-  #send(connection: ConnLike | undefined, text: string, id?: Id): Promise<unknown> | undefined {
+  #write(connection: ConnLike | undefined, text: string, id?: Id): Promise<unknown> | undefined {
     const carrier = this.#carrier;
     // On a new connection the ids mean other calls. The calls of the old connection were rejected.
     if (connection !== carrier.connection || connection?.state !== 'open') return undefined;
@@ -92,4 +205,22 @@ export class Answers {
       return carrier.sendSurely(connection, substitute);
     });
   }
+}
+
+/**
+ * Whether messages of the connection that have arrived are dropped, because this end has closed the
+ * connection. Without `dropsInput`, each close by this end drops them.
+ */
+export function isRevoked(connection: ConnLike | undefined): boolean {
+  if (connection === undefined) return false;
+  return internalsOf(connection).dropsInput ?? connection.state === 'closing';
+}
+
+/** @throws TypeError for a generator as the answer of a method. */
+function checkNoGenerator(name: string, answer: unknown): void {
+  if (typeof (Object(answer) as Partial<AsyncGenerator>)[Symbol.asyncIterator] !== 'function')
+    return;
+  throw new TypeError(
+    `${name}: it returned a generator; write stream(input, item) in the contract`,
+  );
 }

@@ -72,6 +72,8 @@ export class Call implements TimerEntry {
   readonly number: number;
   readonly text: string;
   readonly definition: Definition;
+  /** Whether the call is no event. */
+  readonly isRequest: boolean;
   readonly outcome: CallPromise = new CallPromise();
   /** The listener for the abort of {@link signal}. */
   readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
@@ -104,8 +106,9 @@ export class Call implements TimerEntry {
   ) {
     this.#calls = calls;
     this.definition = definition;
-    const { isRequest } = this;
     const { kind } = definition;
+    const isRequest = kind !== 'event';
+    this.isRequest = isRequest;
     // An event has no answer. Its wait for the connection has no bound, as for any message.
     const fallback = kind === 'method' ? TIMEOUT_MS : Infinity;
     this.ms = kind === 'event' ? Infinity : duration('timeout', timeout, fallback, true);
@@ -114,10 +117,6 @@ export class Call implements TimerEntry {
     this.signal = signal;
     this.number = number;
     this.text = callText(definition.name, input, isRequest ? number : undefined, definition.input);
-  }
-
-  get isRequest(): boolean {
-    return this.definition.kind !== 'event';
   }
 
   /** Called by the timer. */
@@ -200,84 +199,24 @@ export class Calls {
    */
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
-    checkSignal(options.signal);
+    if (options.signal !== undefined) checkSignal(options.signal);
     const call = new Call(this, definition, input, ++this.#lastNumber, options, take);
     // The encoding of the input calls its getters, which may abort the signal.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
     const { isRequest } = call;
+    const isFull = isRequest && this.#open >= MAX_OPEN;
     const isNext = this.#waiting === undefined || this.#waiting.isNext(isRequest);
-    if (isNext && this.#canSend(isRequest)) this.#addSent(call);
-    else (this.#waiting ??= new WaitingCalls<Call>()).add(call);
+    const mustWait = isFull || !isNext || this.#carrier.connection === undefined;
+    if (mustWait) (this.#waiting ??= new WaitingCalls<Call>()).add(call);
+    else this.#addSent(call);
     return call;
   }
 
   /** Sends a call now, or leaves it to {@link flush} when it must wait. */
   start(call: Call): void {
-    if (this.#sent.has(call.number)) this.#send(call);
-  }
-
-  /** Takes a message with items. Ignores the message unless the stream `id` is open. */
-  arrived(id: unknown, items: unknown, size: number): void {
-    if (this.awaits(id) && Array.isArray(items)) this.#sent.get(id as number)!.take?.(items, size);
-  }
-
-  /** Counts unread items of an open stream, or if negative, read ones. */
-  countUnread(call: Call, size: number): void {
-    call.unreadSize += size;
-    this.streams.unread += size;
-  }
-
-  /** Called when the reader of a stream begins to wait for an item. */
-  readerWaits(): void {
-    this.streams.awaited++;
-    this.#onWait();
-  }
-
-  /** Tells the peer that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
-  report({ connection, number }: Call, n: number): Promise<unknown> {
-    return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
-  }
-
-  /** Whether a call may be sent now. Streams do not count: a stream may be open for any time. */
-  #canSend(isRequest: boolean): boolean {
-    const isFull = isRequest && this.#open >= MAX_OPEN;
-    return !isFull && this.#carrier.connection !== undefined;
-  }
-
-  /** Sends the waiting calls that can be sent, in their order. */
-  flush(): void {
-    for (;;) {
-      const call = this.#waiting?.next(this.#open < MAX_OPEN);
-      if (call === undefined || this.#carrier.connection === undefined) return;
-      this.#removeWaiting(call);
-      this.#addSent(call);
-      this.#send(call);
-    }
-  }
-
-  #removeWaiting(call: Call): void {
-    const waiting = this.#waiting!;
-    waiting.remove(call);
-    if (waiting.length === 0) this.#waiting = undefined;
-  }
-
-  #addSent(call: Call): void {
-    this.#sent.set(call.number, call);
-    if (call.isRequest) this.#countOpen(call, 1);
-  }
-
-  /** Counts a sent request that has no answer, or with -1, one that has. */
-  #countOpen(call: Call, change: 1 | -1): void {
-    if (call.take === undefined) {
-      this.#open += change;
-      return;
-    }
-    this.streams.count += change;
-    if (!call.keepsUnread) this.countUnread(call, -call.unreadSize);
-  }
-
-  #send(call: Call): void {
+    // The call may wait, or have ended already.
+    if (!this.#sent.has(call.number)) return;
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
@@ -302,6 +241,52 @@ export class Calls {
     else sent.then(accepted, failed);
   }
 
+  /** Takes a message with items. Ignores the message unless the stream `id` is open. */
+  arrived(id: unknown, items: unknown, size: number): void {
+    if (this.awaits(id) && Array.isArray(items)) this.#sent.get(id as number)!.take?.(items, size);
+  }
+
+  /** Counts unread items of an open stream, or if negative, read ones. */
+  countUnread(call: Call, size: number): void {
+    call.unreadSize += size;
+    this.streams.unread += size;
+  }
+
+  /** Called when the reader of a stream begins to wait for an item. */
+  readerWaits(): void {
+    this.streams.awaited++;
+    this.#onWait();
+  }
+
+  /** Tells the peer that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
+  report({ connection, number }: Call, n: number): Promise<unknown> {
+    return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
+  }
+
+  /** Sends the waiting calls that can be sent, in their order. */
+  flush(): void {
+    for (;;) {
+      const call = this.#waiting?.next(this.#open < MAX_OPEN);
+      if (call === undefined || this.#carrier.connection === undefined) return;
+      this.#removeWaiting(call);
+      this.#addSent(call);
+      this.start(call);
+    }
+  }
+
+  #removeWaiting(call: Call): void {
+    const waiting = this.#waiting!;
+    waiting.remove(call);
+    if (waiting.length === 0) this.#waiting = undefined;
+  }
+
+  #addSent(call: Call): void {
+    this.#sent.set(call.number, call);
+    // A stream may be open for any time, so streams do not count as open.
+    if (call.take !== undefined) this.streams.count++;
+    else if (call.isRequest) this.#open++;
+  }
+
   /** Takes an answer. Ignores the answer if no open request has its id. */
   answered({ id, result, error }: WireMessage): void {
     const call = this.#sent.get(id as number);
@@ -314,7 +299,7 @@ export class Calls {
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));
-    this.flush();
+    if (this.#waiting !== undefined) this.flush();
   }
 
   /** Fails a call if the peer has sent its text back as a request: the peer is an echo server. */
@@ -379,7 +364,12 @@ export class Calls {
 
   #remove(call: Call): void {
     if (call.waiting !== undefined) this.#removeWaiting(call);
-    else if (this.#sent.delete(call.number) && call.isRequest) this.#countOpen(call, -1);
+    else if (this.#sent.delete(call.number)) {
+      if (call.take !== undefined) {
+        this.streams.count--;
+        if (!call.keepsUnread) this.countUnread(call, -call.unreadSize);
+      } else if (call.isRequest) this.#open--;
+    }
   }
 
   #fail(call: Call, error: unknown): void {
@@ -463,7 +453,6 @@ function errorOf(error: unknown, method: string): Error {
 
 /** @throws TypeError when `signal` is no AbortSignal. */
 function checkSignal(signal: unknown): void {
-  if (signal === undefined) return;
   const { aborted, addEventListener, removeEventListener } = Object(signal) as Partial<AbortSignal>;
   const listens = [addEventListener, removeEventListener].every((one) => typeof one === 'function');
   if (typeof aborted === 'boolean' && listens) return;

@@ -1,12 +1,10 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf } from '@ws/conn/internal';
 import { ALIVE, SignsOfLife } from './alive.ts';
-import { Answers } from './answers.ts';
+import { type Answer, Answers, isRevoked } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
-import { type Answer, HandlerCaller, isRevoked } from './handler-caller.ts';
-import { Places } from './places.ts';
 import { type Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { after } from './schema.ts';
@@ -15,7 +13,6 @@ import { Stall } from './stall.ts';
 import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
-  areParams,
   CANCEL,
   errorText,
   INVALID,
@@ -42,6 +39,14 @@ const MAX_NAME = 64;
 /** Bound of the names in the report of a stall. */
 const MAX_REPORTED = 5;
 
+/** The taken places of handlers: their number and the characters of their messages, with the bounds. */
+interface Places {
+  readonly max: number;
+  readonly maxSize: number;
+  count: number;
+  size: number;
+}
+
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface RequestsPlan {
   readonly end: 'server' | 'client';
@@ -63,16 +68,21 @@ export class Requests {
   readonly #carrier: Carrier;
   /** Returns the calls of this end; undefined before the first call. */
   readonly #calls: () => Calls | undefined;
-  readonly #caller: HandlerCaller;
   readonly #answers: Answers;
   /** Only at a server: pages may be at the other end. */
   readonly #signsOfLife: SignsOfLife | undefined;
   readonly #plan: RequestsPlan;
   readonly #places: Places;
-  readonly #placesOfRooms = new Places(MAX_OF_ROOMS, MAX_SIZE_OF_ROOMS);
+  readonly #placesOfRooms: Places = {
+    max: MAX_OF_ROOMS,
+    maxSize: MAX_SIZE_OF_ROOMS,
+    count: 0,
+    size: 0,
+  };
   /** Created for the first stream. */
   #streams: ServedStreams | undefined;
-  readonly #waiting = new WaitingRequests();
+  /** Undefined while no message waits. */
+  #waiting: WaitingRequests | undefined;
   /** Requests with a running handler. */
   readonly #running = new Set<Request>();
   readonly #stall: Stall;
@@ -97,15 +107,17 @@ export class Requests {
   ) {
     this.#carrier = carrier;
     this.#calls = calls;
-    this.#caller = new HandlerCaller(carrier, contextOf, (request, definition, handle) =>
-      this.#serve(request, definition, handle),
+    this.#answers = new Answers(
+      carrier,
+      contextOf,
+      (request, definition, handle) => this.#serve(request, definition, handle),
+      () => this.#startNext(),
     );
-    this.#answers = new Answers(carrier, () => this.#startNext());
     if (plan.end === 'server') {
       this.#signsOfLife = new SignsOfLife(carrier, () => this.#pause !== undefined);
     }
     this.#plan = plan;
-    this.#places = new Places(plan.concurrency, MAX_SIZE);
+    this.#places = { max: plan.concurrency, maxSize: MAX_SIZE, count: 0, size: 0 };
     this.#stall = new Stall(
       () => carrier.platform,
       (hasLasted) => this.#stalled(hasLasted),
@@ -128,8 +140,8 @@ export class Requests {
       this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
     }
-    const isValid =
-      typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
+    const areParams = params === undefined || (typeof params === 'object' && params !== null);
+    const isValid = typeof method === 'string' && areParams && (id === undefined || isId(id));
     if (!isValid) {
       // A message without a method may be an answer. Its id would be one of this end.
       return this.reply(method !== undefined && isId(id) ? invalidText(id) : INVALID);
@@ -149,11 +161,10 @@ export class Requests {
       const isLong = typeof id === 'string' && id.length > MAX_STREAM_ID;
       if (isLong) return this.reply(invalidText(id));
     } else if (definition.onArrival === true) return this.#startOfRooms(request);
-    if (this.#waiting.length === 0 && this.#mayStart(request.size)) {
-      this.#start(request, this.#places);
-      return undefined;
-    }
-    return this.#wait(request, text);
+    const mustWait = this.#waiting !== undefined || this.#answers.isBehind;
+    if (mustWait || !hasRoom(this.#places, request.size)) return this.#wait(request, text);
+    this.#start(request, this.#places);
+    return undefined;
   }
 
   /** Reports the first event with this unknown name. */
@@ -175,8 +186,8 @@ export class Requests {
   #startOfRooms(request: Request): undefined {
     const { id, size, handler } = request;
     // The handlers of events of rooms are synchronous.
-    if (handler.definition.kind === 'event') void this.#run(request);
-    else if (this.#placesOfRooms.hasRoom(size)) this.#start(request, this.#placesOfRooms);
+    if (handler.definition.kind === 'event') void this.#answers.run(request);
+    else if (hasRoom(this.#placesOfRooms, size)) this.#start(request, this.#placesOfRooms);
     else if (id !== undefined) this.#refuseBusy(id);
   }
 
@@ -184,15 +195,11 @@ export class Requests {
     return this.reply(errorText(id, ErrorCode.Busy, 'too many requests wait'));
   }
 
-  #mayStart(size: number): boolean {
-    return this.#places.hasRoom(size) && !this.#answers.isBehind;
-  }
-
   /** Adds a message to the queue. Returns the promise of a pause of reading, if reading must pause. */
   #wait({ id, handler, connection }: Request, text: string): Promise<void> | undefined {
-    const waiting = this.#waiting;
+    if (this.#waiting === undefined) this.#stall.restart();
+    const waiting = (this.#waiting ??= new WaitingRequests());
     if (id !== undefined && waiting.isFullFor(connection)) return this.#refuseBusy(id);
-    if (waiting.length === 0) this.#stall.restart();
     waiting.add({ id, handler, text, connection });
     if (!this.#mustPause || connection?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
@@ -210,10 +217,12 @@ export class Requests {
    * always pause reading, because they cannot be refused.
    */
   get #mustPause(): boolean {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return false;
     const { messageConnection } = this.#carrier;
-    if (this.#waiting.isOverfull(messageConnection)) return true;
+    if (waiting.isOverfull(messageConnection)) return true;
     if (this.#isStalled || this.#calls()?.waits === true) return false;
-    return this.#waiting.isLong(messageConnection);
+    return waiting.isLong(messageConnection);
   }
 
   /** Ends the pause when the connection ends, because only a read finds the end. */
@@ -236,10 +245,10 @@ export class Requests {
   /** Called when messages wait and no handler has settled for 5 s, or with `hasLasted`, for 10 s. */
   #stalled(hasLasted: boolean): void {
     const carrier = this.#carrier;
+    const waiting = this.#waiting!;
     // Another connection may have left room.
     this.readOn();
-    const isOverfull =
-      this.#pause !== undefined && this.#waiting.isOverfull(carrier.messageConnection);
+    const isOverfull = this.#pause !== undefined && waiting.isOverfull(carrier.messageConnection);
     // The answers of a peer that does not read wait. More messages would not change that.
     if (this.#answers.isBehind && !isOverfull) return this.#stall.restart();
     const names = [...new Set(Array.from(this.#running, ({ name }) => name))];
@@ -247,7 +256,7 @@ export class Requests {
     const running = names.slice(0, MAX_REPORTED).join(', ');
     if (!this.#hasReportedStall && !this.#answers.isBehind) {
       this.#hasReportedStall = true;
-      const what = `no handler has settled for 5 s: ${this.#places.taken} run (${running}), and ${this.#waiting.length} calls and events wait`;
+      const what = `no handler has settled for 5 s: ${this.#places.count} run (${running}), and ${waiting.length} calls and events wait`;
       const cure = 'raise concurrency, or end handlers by their signal';
       carrier.report(new Error(`${what}; ${cure}`), first);
     }
@@ -263,11 +272,18 @@ export class Requests {
 
   /** Starts waiting requests while there are places. */
   #startNext(): void {
-    const waiting = this.#waiting;
-    for (let next = waiting.peek(); next !== undefined; next = waiting.peek()) {
-      if (!this.#mayStart(next.text.length)) break;
+    for (let waiting = this.#waiting; waiting !== undefined; waiting = this.#waiting) {
+      const next = waiting.peek();
+      if (next === undefined) {
+        this.#waiting = undefined;
+        this.#stall.stop();
+        this.#hasReportedStall = false;
+        this.#checkIdle();
+        break;
+      }
+      if (this.#answers.isBehind || !hasRoom(this.#places, next.text.length)) break;
       if (!waiting.mayShift) {
-        this.#continueLater();
+        this.#continueLater(waiting);
         break;
       }
       const { id, handler, text, connection } = waiting.shift();
@@ -275,31 +291,27 @@ export class Requests {
       const { params } = parse(text) as WireMessage;
       this.#start(new Request(id, handler, params, text.length, connection), this.#places);
     }
-    if (waiting.length > 0) return this.readOn();
-    this.#stall.stop();
-    this.#hasReportedStall = false;
     this.readOn();
-    this.#checkIdle();
   }
 
   /** Continues {@link #startNext} in a later turn, so that other connections are served first. */
-  #continueLater(): void {
+  #continueLater(waiting: WaitingRequests): void {
     if (this.#willContinue) return;
     this.#willContinue = true;
     this.#carrier.platform.yield(() => {
       this.#willContinue = false;
-      this.#waiting.nextTurn();
+      waiting.nextTurn();
       this.#startNext();
     });
   }
 
   #start(request: Request, places: Places): void {
-    places.take(request.size);
+    places.count++;
+    places.size += request.size;
     this.#running.add(request);
-    const done = this.#run(request);
+    const done = this.#answers.run(request);
     if (done === undefined) {
-      this.#running.delete(request);
-      places.release(request.size);
+      this.#release(request, places);
       return;
     }
     // A handler may only listen for the event `abort`, so the abort comes after its call.
@@ -309,31 +321,21 @@ export class Requests {
   }
 
   #settled(request: Request, places: Places): void {
-    this.#running.delete(request);
-    places.release(request.size);
-    if (places !== this.#places) return this.#checkIdle();
-    this.#isStalled = false;
-    if (this.#waiting.length === 0) return this.#checkIdle();
-    this.#stall.restart();
-    this.#startNext();
-  }
-
-  /** @returns Undefined when the handler has settled, else a promise that never rejects. */
-  #run(request: Request): Promise<void> | undefined {
-    try {
-      const answer = this.#caller.answerTo(request);
-      if (!(answer instanceof Promise)) return this.#answer(request, answer);
-      return answer.then(
-        (text) => this.#answer(request, text),
-        (error: unknown) => this.#answer(request, this.#caller.errorText(request, error)),
-      );
-    } catch (error) {
-      return this.#answer(request, this.#caller.errorText(request, error));
+    this.#release(request, places);
+    if (places === this.#places) {
+      this.#isStalled = false;
+      if (this.#waiting !== undefined) {
+        this.#stall.restart();
+        return this.#startNext();
+      }
     }
+    if (this.#idle !== undefined) this.#checkIdle();
   }
 
-  #answer({ connection, id }: Request, text: string | undefined): undefined {
-    if (text !== undefined) this.#answers.send(connection, text, id!);
+  #release(request: Request, places: Places): void {
+    this.#running.delete(request);
+    places.count--;
+    places.size -= request.size;
   }
 
   /** Serves a stream. Its handler takes no place of `concurrency` while items are sent. */
@@ -344,7 +346,7 @@ export class Requests {
       this.#plan.streams,
       () => this.#checkIdle(),
     ));
-    const answerTo = (error: unknown): string => this.#caller.errorText(request, error)!;
+    const answerTo = (error: unknown): string => this.#answers.errorText(request, error)!;
     return after(streams.untilRoom(), () => streams.start(request, handle, answerTo));
   }
 
@@ -362,7 +364,7 @@ export class Requests {
     for (const request of this.#open()) {
       if (request.isOpen(id, connection)) return request.cancel(why);
     }
-    const waiting = this.#waiting.take(id, connection);
+    const waiting = this.#waiting?.take(id, connection);
     if (waiting === undefined) return;
     this.reply(errorText(waiting.id!, ErrorCode.Cancelled, why));
     this.#startNext();
@@ -386,13 +388,13 @@ export class Requests {
       request.cancel('the connection has ended');
     }
     if (!isDropped) return;
-    this.#waiting.drop(connection);
+    this.#waiting?.drop(connection);
     this.#startNext();
   }
 
   get #isIdle(): boolean {
     const serves = this.#streams?.isEmpty === false;
-    return !serves && this.#running.size === 0 && this.#waiting.length === 0;
+    return !serves && this.#running.size === 0 && this.#waiting === undefined;
   }
 
   #checkIdle(): void {
@@ -405,4 +407,10 @@ export class Requests {
     this.#idle ??= new Deferred();
     return this.#idle.promise;
   }
+}
+
+/** Whether a handler with a message of `size` characters may start. One handler may have any size. */
+function hasRoom(places: Places, size: number): boolean {
+  if (places.count === 0) return true;
+  return places.count < places.max && places.size + size <= places.maxSize;
 }

@@ -52,11 +52,6 @@ export function isId(id: unknown): id is Id {
   return typeof id === 'string' || id === null;
 }
 
-/** Whether a request or an event may have these `params`: an object, an array, or none. */
-export function areParams(params: unknown): boolean {
-  return params === undefined || (typeof params === 'object' && params !== null);
-}
-
 /**
  * The text of a request, or of an event when `id` is undefined.
  *

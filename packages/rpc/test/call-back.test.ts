@@ -14,7 +14,9 @@ const both = contract({ server: names, client: names });
 
 type Handlers = Parameters<typeof both.connect>[1];
 type Options = Parameters<typeof both.connect>[2];
-type Asks = { readonly down: (n: number, options?: { timeout: number | false }) => Promise<number> };
+type Asks = {
+  readonly down: (n: number, options?: { timeout: number | false }) => Promise<number>;
+};
 
 const notes = { note: () => undefined };
 
@@ -63,7 +65,9 @@ describe.each(['serve', 'listener'])('a question within a question, through %s',
     expect(reports).toEqual([]);
     await vi.advanceTimersByTimeAsync(300);
     expect(reports).toEqual([
-      expect.stringMatching(/no handler has settled for 5 s: 1 runs? \(down\).*1 .*wait.*concurrency/),
+      expect.stringMatching(
+        /no handler has settled for 5 s: 1 runs? \(down\).*1 .*wait.*concurrency/,
+      ),
     ]);
     await vi.advanceTimersByTimeAsync(4_000);
     expect(await answer).toMatchObject({ code: -32_603 });
@@ -80,7 +84,8 @@ describe('64 handlers that all wait for their caller', () => {
     const answers = Array.from({ length: 64 }, () => failure(ends[1].down(2, { timeout: false })));
     await client.ping();
     await vi.advanceTimersByTimeAsync(20_000);
-    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ code: -32_603 });
+    for (const answer of await Promise.all(answers))
+      expect(answer).toMatchObject({ code: -32_603 });
     expect(await ends[1].down(2, { timeout: 1_000 })).toBe(2);
     expect(reports.filter((one) => one.includes('64 run (down)'))).toHaveLength(1);
   });

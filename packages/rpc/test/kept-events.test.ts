@@ -83,16 +83,19 @@ describe('events behind a handler that settles', () => {
       const [client, server] = connPair();
       const got: number[] = [];
       let release = () => {};
-      const serving = asks.serve({
-        hold: (_, { peer }) => {
-          // Reading continues while this end waits.
-          peer.ask(undefined, { timeout: false }).catch(() => {});
-          return new Promise<void>((resolve) => {
-            release = resolve;
-          });
+      const serving = asks.serve(
+        {
+          hold: (_, { peer }) => {
+            // Reading continues while this end waits.
+            peer.ask(undefined, { timeout: false }).catch(() => {});
+            return new Promise<void>((resolve) => {
+              release = resolve;
+            });
+          },
+          ack: how === 'synchronous' ? (n) => void got.push(n) : async (n) => void got.push(n),
         },
-        ack: how === 'synchronous' ? (n) => void got.push(n) : async (n) => void got.push(n),
-      }, { concurrency: 1 })(server);
+        { concurrency: 1 },
+      )(server);
       const peer = asks.connect(client, { ask: never });
       void peer.hold();
       const sent = Array.from({ length: 5_000 }, (_, n) => n);

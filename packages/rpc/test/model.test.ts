@@ -1,4 +1,10 @@
-import { BackpressureError, Conn, TimeoutError, type Transport, type TransportSink } from '@ws/conn';
+import {
+  BackpressureError,
+  Conn,
+  TimeoutError,
+  type Transport,
+  type TransportSink,
+} from '@ws/conn';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';

@@ -73,7 +73,9 @@ describe('handlers', () => {
     expect(reports).toEqual([]);
     await vi.advanceTimersByTimeAsync(300);
     expect(reports).toHaveLength(1);
-    expect(String(reports[0])).toMatch(/no handler has settled for 5 s: 1 run \(say\), and 1 calls/);
+    expect(String(reports[0])).toMatch(
+      /no handler has settled for 5 s: 1 run \(say\), and 1 calls/,
+    );
     await vi.advanceTimersByTimeAsync(20_000);
     await third;
     expect(reports).toHaveLength(1);

@@ -86,7 +86,8 @@ async function overTcp(handlers: Partial<Handlers>, options = {}, settings = {})
   const conn = await dial(server.url, { maxBufferedAmount: false });
   const answers: Answer[] = [];
   void conn.receive((message) => void answers.push(message.json() as Answer)).catch(() => {});
-  return { server, conn, answers, [Symbol.asyncDispose]: () => server.close() };
+  const close = async (): Promise<void> => void (await server.close());
+  return { server, conn, answers, [Symbol.asyncDispose]: close };
 }
 
 describe('H1 handlers of requests and events', () => {
@@ -176,31 +177,37 @@ describe('H1 handlers of requests and events', () => {
 });
 
 describe('H2 requests that wait', () => {
-  it.each([64, 1])('are all answered by Promise.all: 1,000, with concurrency %i', async (concurrency) => {
-    const [client, server] = connPair();
-    const handlers: Handlers = { job: async (n) => n, note: never, ask: never };
-    quietly(jobs.serve(handlers, { concurrency })(server));
-    const peer = jobs.connect(client, handlers);
-    const sent = Array.from({ length: 1_000 }, (_, n) => n);
-    expect(await Promise.all(sent.map((n) => peer.job(n)))).toEqual(sent);
-  });
+  it.each([64, 1])(
+    'are all answered by Promise.all: 1,000, with concurrency %i',
+    async (concurrency) => {
+      const [client, server] = connPair();
+      const handlers: Handlers = { job: async (n) => n, note: never, ask: never };
+      quietly(jobs.serve(handlers, { concurrency })(server));
+      const peer = jobs.connect(client, handlers);
+      const sent = Array.from({ length: 1_000 }, (_, n) => n);
+      expect(await Promise.all(sent.map((n) => peer.job(n)))).toEqual(sent);
+    },
+  );
 
   it.each([
     [100, 50_000, 64],
     [100, 50_000, 1],
     [250, 20_000, 64],
     [250, 20_000, 1],
-  ])('are all answered: %i of %i bytes at once, with concurrency %i', async (count, size, concurrency) => {
-    const job = async ([n]: [number, string]): Promise<number> => {
-      await new Promise((resolve) => setImmediate(resolve));
-      return n;
-    };
-    await using tcp = await overTcp({ job }, { concurrency });
-    const peer = jobs.connect(await dial(tcp.server.url), { job, note: never, ask: never });
-    const sent = Array.from({ length: count }, (_, n) => n);
-    const pad = 'x'.repeat(size);
-    expect(await Promise.all(sent.map((n) => peer.job([n, pad])))).toEqual(sent);
-  });
+  ])(
+    'are all answered: %i of %i bytes at once, with concurrency %i',
+    async (count, size, concurrency) => {
+      const job = async ([n]: [number, string]): Promise<number> => {
+        await new Promise((resolve) => setImmediate(resolve));
+        return n;
+      };
+      await using tcp = await overTcp({ job }, { concurrency });
+      const peer = jobs.connect(await dial(tcp.server.url), { job, note: never, ask: never });
+      const sent = Array.from({ length: count }, (_, n) => n);
+      const pad = 'x'.repeat(size);
+      expect(await Promise.all(sent.map((n) => peer.job([n, pad])))).toEqual(sent);
+    },
+  );
 
   it.each([10_064, 10_065])('are at most 10,000: %i in one chunk', async (count) => {
     let release = (): void => {};
@@ -240,62 +247,65 @@ describe('H2 requests that wait', () => {
 describe('H3 a queue of messages', () => {
   useFakeClock();
 
-  it.each(ways)('keeps a quarter of maxBufferedAmount while reading goes on, through %s', async (way) => {
-    const { raw, ours, started, release, job } = setUp(way, {}, { maxBufferedAmount: 4 * MIB });
-    for (let i = 0; i < 64; i++) job(i);
-    for (let i = 64; i < 200; i++) job(i, 'x'.repeat(16 * KIB));
-    await until(() => expect(started).toHaveLength(64));
-    await turns();
-    const read = ours.stats.messagesIn;
-    expect(read).toBeGreaterThan(64 + 60);
-    expect(read).toBeLessThan(64 + 70);
-    for (let i = 0; i < 200; i++) {
-      await until(() => expect(release.length).toBeGreaterThan(i));
-      release[i]!();
-    }
-    expect(started).toEqual(Array.from({ length: 200 }, (_, i) => i));
-    raw.terminate();
-  });
+  it.each(ways)(
+    'keeps a quarter of maxBufferedAmount while reading goes on, through %s',
+    async (way) => {
+      const { raw, ours, started, release, job } = setUp(way, {}, { maxBufferedAmount: 4 * MIB });
+      for (let i = 0; i < 64; i++) job(i);
+      for (let i = 64; i < 200; i++) job(i, 'x'.repeat(16 * KIB));
+      await until(() => expect(started).toHaveLength(64));
+      await turns();
+      const read = ours.stats.messagesIn;
+      expect(read).toBeGreaterThan(64 + 60);
+      expect(read).toBeLessThan(64 + 70);
+      for (let i = 0; i < 200; i++) {
+        await until(() => expect(release.length).toBeGreaterThan(i));
+        release[i]!();
+      }
+      expect(started).toEqual(Array.from({ length: 200 }, (_, i) => i));
+      raw.terminate();
+    },
+  );
 
-  it.each(ways)('is read on from 10 s after the last settled handler, up to its bound, through %s', async (way) => {
-    const pair = { maxBufferedAmount: MIB };
-    const { raw, ours, reports, started, release, answers, aborted, receive, cancel, job } = setUp(
-      way,
-      {},
-      pair,
-    );
-    receive();
-    for (let i = 0; i < 64; i++) job(i);
-    for (let i = 64; i < 264; i++) job(i, 'x'.repeat(8 * KIB));
-    cancel(3);
-    await turns();
-    await vi.advanceTimersByTimeAsync(8_000);
-    expect(reports).toEqual([expect.stringMatching(/settled for 5 s: 64 run \(job\), and \d+ /)]);
-    expect(answers).toEqual([]);
-    release[0]!();
-    await until(() => expect(started).toHaveLength(65));
-    await vi.advanceTimersByTimeAsync(9_800);
-    await turns();
-    expect(aborted).toEqual([]);
-    await vi.advanceTimersByTimeAsync(400);
-    // A cancel is read, and requests above the bound are refused.
-    await until(() => expect(aborted).toHaveLength(1));
-    await until(() => expect(ours.stats.messagesIn).toBe(265));
-    const refused = errorsOf(answers);
-    expect(refused.length).toBeGreaterThan(60);
-    expect(refused.length).toBeLessThan(80);
-    for (const [, code] of refused as [unknown, number][]) expect(code).toBe(-32_000);
-    expect(ours.state).toBe('open');
-    // One report until nothing waits.
-    expect(reports).toHaveLength(1);
-    // Reading waits for handlers again once one has settled.
-    release[1]!();
-    await until(() => expect(started).toHaveLength(66));
-    for (let i = 300; i < 400; i++) job(i, 'x'.repeat(8 * KIB));
-    await turns();
-    expect(ours.stats.messagesIn).toBeLessThan(280);
-    raw.terminate();
-  });
+  it.each(ways)(
+    'is read on from 10 s after the last settled handler, up to its bound, through %s',
+    async (way) => {
+      const pair = { maxBufferedAmount: MIB };
+      const { raw, ours, reports, started, release, answers, aborted, receive, cancel, job } =
+        setUp(way, {}, pair);
+      receive();
+      for (let i = 0; i < 64; i++) job(i);
+      for (let i = 64; i < 264; i++) job(i, 'x'.repeat(8 * KIB));
+      cancel(3);
+      await turns();
+      await vi.advanceTimersByTimeAsync(8_000);
+      expect(reports).toEqual([expect.stringMatching(/settled for 5 s: 64 run \(job\), and \d+ /)]);
+      expect(answers).toEqual([]);
+      release[0]!();
+      await until(() => expect(started).toHaveLength(65));
+      await vi.advanceTimersByTimeAsync(9_800);
+      await turns();
+      expect(aborted).toEqual([]);
+      await vi.advanceTimersByTimeAsync(400);
+      // A cancel is read, and requests above the bound are refused.
+      await until(() => expect(aborted).toHaveLength(1));
+      await until(() => expect(ours.stats.messagesIn).toBe(265));
+      const refused = errorsOf(answers);
+      expect(refused.length).toBeGreaterThan(60);
+      expect(refused.length).toBeLessThan(80);
+      for (const [, code] of refused as [unknown, number][]) expect(code).toBe(-32_000);
+      expect(ours.state).toBe('open');
+      // One report until nothing waits.
+      expect(reports).toHaveLength(1);
+      // Reading waits for handlers again once one has settled.
+      release[1]!();
+      await until(() => expect(started).toHaveLength(66));
+      for (let i = 300; i < 400; i++) job(i, 'x'.repeat(8 * KIB));
+      await turns();
+      expect(ours.stats.messagesIn).toBeLessThan(280);
+      raw.terminate();
+    },
+  );
 
   it('is read on while this end waits for an answer, also when it asks later', async () => {
     const { raw, ours, answers, receive, job } = setUp('serve', {}, { maxBufferedAmount: MIB });
@@ -315,9 +325,13 @@ describe('H3 a queue of messages', () => {
 
   it('of events ends the connection with 1013 when no handler settles for 10 s at its bound', async () => {
     for (const way of ways.slice(0, 2)) {
-      const { raw, ours, reports, release, receive, note, job } = setUp(way, { concurrency: 1 }, {
-        maxBufferedAmount: MIB,
-      });
+      const { raw, ours, reports, release, receive, note, job } = setUp(
+        way,
+        { concurrency: 1 },
+        {
+          maxBufferedAmount: MIB,
+        },
+      );
       receive();
       job('first');
       for (let i = 0; i < 300; i++) note(i, 'x'.repeat(8 * KIB));
@@ -337,7 +351,9 @@ describe('H3 a queue of messages', () => {
       await turns();
       await vi.advanceTimersByTimeAsync(10_500);
       expect(await ours.closed).toMatchObject({ code: 1013 });
-      expect(reports.at(-1)).toMatch(/1013: no handler has settled for 10 s, and the events behind note/);
+      expect(reports.at(-1)).toMatch(
+        /1013: no handler has settled for 10 s, and the events behind note/,
+      );
       raw.terminate();
     }
   });
@@ -381,28 +397,31 @@ describe('H3 a queue of messages', () => {
 describe('H4 beside messages that wait', () => {
   useFakeClock();
 
-  it.each(ways)('answers, cancels and unknown names are handled when they are read, through %s', async (way) => {
-    const { raw, ours, answers, receive, cancel, job, aborted, started } = setUp(way);
-    receive();
-    for (let i = 0; i < 70; i++) job(i);
-    await until(() => expect(started).toHaveLength(64));
-    void raw.send('{"jsonrpc":"2.0","id":"$/alive","method":"$/alive"}');
-    void raw.send(call('u', 'unknown', []));
-    void raw.send('{');
-    cancel(2);
-    cancel(69);
-    await until(() => expect(aborted).toHaveLength(1));
-    await until(() =>
-      expect(answers).toMatchObject([
-        { id: '$/alive', result: null },
-        { id: 'u', error: { code: -32_601 } },
-        { id: null, error: { code: -32_700 } },
-        { id: 69, error: { code: -32_800 } },
-      ]),
-    );
-    expect(ours.state).toBe('open');
-    raw.terminate();
-  });
+  it.each(ways)(
+    'answers, cancels and unknown names are handled when they are read, through %s',
+    async (way) => {
+      const { raw, ours, answers, receive, cancel, job, aborted, started } = setUp(way);
+      receive();
+      for (let i = 0; i < 70; i++) job(i);
+      await until(() => expect(started).toHaveLength(64));
+      void raw.send('{"jsonrpc":"2.0","id":"$/alive","method":"$/alive"}');
+      void raw.send(call('u', 'unknown', []));
+      void raw.send('{');
+      cancel(2);
+      cancel(69);
+      await until(() => expect(aborted).toHaveLength(1));
+      await until(() =>
+        expect(answers).toMatchObject([
+          { id: '$/alive', result: null },
+          { id: 'u', error: { code: -32_601 } },
+          { id: null, error: { code: -32_700 } },
+          { id: 69, error: { code: -32_800 } },
+        ]),
+      );
+      expect(ours.state).toBe('open');
+      raw.terminate();
+    },
+  );
 
   it('is the end of the connection', async () => {
     for (const way of ways) {
