@@ -1,5 +1,5 @@
 // `pnpm pack-all`: builds the published packages, and writes a tarball of each to `.out/pack`, with an installer for other
-// projects. It tests nothing.
+// projects. It tests nothing. With `--built` it packs what is built.
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -20,7 +20,7 @@ const published = publishedPackages().filter(
   ({ folder }) => existsSync(join(folder, 'node_modules')) || folder !== 'bench',
 );
 const filters = published.map(({ folder }) => `--filter=./${folder}`);
-if (!(await build())) process.exit(1);
+if (!process.argv.includes('--built') && !(await build())) process.exit(1);
 console.log(`packing ${published.length} packages`);
 const [program, ...args] = pnpm('--recursive', ...filters, 'pack', '--pack-destination');
 const { status, stdout, stderr } = spawnSync(program, [...args, resolve(OUT)], {
