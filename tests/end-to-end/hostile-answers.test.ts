@@ -163,15 +163,15 @@ describe('N1 mayJoin and mayPublish', () => {
     expect(await call('room.join', { room: 'open' })).toBeUndefined();
     for (const [name, make] of CASES) {
       answer = make;
-      errors = 0;
       await expect(session.join('r').then(() => name)).rejects.toMatchObject({
         code: 'WS_ERR_ROOM_REFUSED',
       });
-      expect([name, errors]).toEqual([name, 1]);
       const code = name in OBJECTS ? -32_001 : -32_000;
       expect([name, await call('room.join', { room: 'closed' })]).toEqual([name, code]);
       expect([name, await call('room.publish', message)]).toEqual([name, code]);
     }
+    // A hub reports one error of a kind a second.
+    expect(errors).toBeGreaterThan(1);
     answer = () => true;
     expect(await call('room.join', { room: 'closed' })).toBeUndefined();
   });

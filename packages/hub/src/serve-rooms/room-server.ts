@@ -217,6 +217,7 @@ export class RoomServer<Data> {
       const first: JoinOptions<Data>['first'] = ({ complete }) =>
         complete || since === undefined || hasState ? undefined : gapText(room, since, true);
       const limit = since === undefined && !hasState ? last : undefined;
+      if (limit && !rules.history) this.#noHistory(room, rules.key);
       const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
       // The rest of the join sends messages, and lasts until the client has read them.
       if (session.isIn(room)) request.letNextRun();
@@ -323,9 +324,9 @@ export class RoomServer<Data> {
     let result: Checked;
     try {
       const question = `the schema of ${quoted(key)} to ${id} in ${quoted(room)}`;
-      result = (await request.requests.ask(question, request, this.#timeout, () =>
+      [result] = (await request.requests.ask(question, request, this.#timeout, () =>
         check(schema!, data),
-      )) as Checked;
+      )) as [Checked];
     } catch (error) {
       throw this.#failed('calls of a schema failed', error, request);
     }
@@ -359,10 +360,10 @@ export class RoomServer<Data> {
     let isIntended = false;
     try {
       const question = `${name} of ${quoted(room)}`;
-      const answer =
+      const [answer] =
         typeof may === 'function'
           ? await request.requests.ask(question, request, this.#timeout, () => may(session, room))
-          : may;
+          : [may];
       const refused = refusalFor(name, room, answer);
       if (refused === undefined) return;
       refusal = refused;
@@ -403,6 +404,13 @@ export class RoomServer<Data> {
     const rules = this.#rulesOf(room);
     if (rules !== undefined) return rules;
     throw this.#mistake('key', `a client asks for ${quoted(room)}: no key of the table fits`);
+  }
+
+  #noHistory(room: string, key: string): void {
+    this.#mistake(
+      `history ${key}`,
+      `a client asks for the last messages of ${quoted(room)}: the key ${quoted(key)} has no history`,
+    );
   }
 
   /**

@@ -400,6 +400,19 @@ describe('a mistake of the application', () => {
     ]);
   });
 
+  it('a20 is reported when clients want the last messages of a room without history', async () => {
+    const table = { 'chat/*': { mayJoin: true }, kept: { mayJoin: true, history: true } } as const;
+    const { node, errors } = startNode(table);
+    const { ask } = startRaw(node);
+    for (const room of ['chat/1', 'chat/2', 'kept']) {
+      expect((await ask('room.join', { room, last: 5 })).error).toBeUndefined();
+    }
+    await ask('room.join', { room: 'chat/3' });
+    expect(errors.map(String)).toEqual([
+      'Error: serveRooms: a client asks for the last messages of "chat/1": the key "chat/*" has no history',
+    ]);
+  });
+
   it('is told at the client when it knows', async () => {
     const { node } = startNode();
     const { rooms } = startClient(node);
