@@ -45,8 +45,7 @@ function publint(path: string): void {
   if (status !== 0 && !isMeant) faults.push(`${args.join(' ')}\n${stdout}${stderr}`);
 }
 
-// A build would remove `dist`, which the tests beside this check use.
-run(source('tools/pack.ts', '--built'));
+run(source('tools/pack.ts'));
 const published = publishedPackages().map(({ folder, manifest }) => ({
   folder: basename(folder),
   manifest,
