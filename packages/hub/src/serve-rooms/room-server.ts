@@ -230,8 +230,7 @@ export class RoomServer<Data> {
       // The hub reports the error.
       if (signal.aborted) throw signal.reason;
       if (join.isLeft) throw leftError();
-      const { cause } = Object(error) as { cause?: unknown };
-      throw isRoomRefusal(error) && isRpcError(cause) ? cause : busyError();
+      throw isRoomRefusal(error) && isRpcError(error.cause) ? error.cause : busyError();
     } finally {
       removeAbortListener(signal, giveUp);
       joining.delete(room);
@@ -449,7 +448,7 @@ export class RoomServer<Data> {
 }
 
 /** Whether `error` is a RoomRefusedError, of any copy of this package. */
-function isRoomRefusal(error: unknown): boolean {
+function isRoomRefusal(error: unknown): error is RoomRefusedError {
   try {
     // The error may be a Proxy that throws.
     return (Object(error) as Partial<RoomRefusedError>).code === 'WS_ERR_ROOM_REFUSED';
