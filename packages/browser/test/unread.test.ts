@@ -33,7 +33,7 @@ describe('C3 a page without a reader', () => {
     const size = 5 * 2 ** 20;
     for (let i = 0; i < 4; i++) {
       const socket = await openAt(sockets, i);
-      socket.message(bytes(...[i]));
+      socket.message(bytes(i));
       socket.message(new ArrayBuffer(size));
       socket.end();
       await pass(0);

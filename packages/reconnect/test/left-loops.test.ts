@@ -95,7 +95,7 @@ describe('C3 return() beside a pending next()', () => {
           if (state === 'open') await once(client, 'open');
           const loop = client[Symbol.asyncIterator]();
           const next = loop.next();
-          for (let i = 0; i < microtasks; i++) await null;
+          for (let i = 0; i < microtasks; i++) await Promise.resolve();
           await loop.return!();
           expect(await next).toEqual({ done: true, value: undefined });
           await (await all.server(0)).send('for the next loop');
