@@ -26,7 +26,7 @@ interface Link<C> {
   isClosed: boolean;
 }
 
-interface Reader<C> {
+type Reader<C> = {
   /**
    * The connections that this reader has not begun to read. Not a linked list: V8 may keep an old link
    * in a register of a generator, and with it all later ones.
@@ -36,7 +36,7 @@ interface Reader<C> {
   readsLast: boolean;
   /** Ends the wait for the next connection. */
   wake: () => void;
-}
+};
 
 /**
  * The connections of one client, in the order of the dials. Each reader reads one after the other.
