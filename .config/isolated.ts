@@ -14,7 +14,7 @@ export const ISOLATED = [
   'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/reconnect/test/{left-loops,poison,restart}.test.ts',
-  'packages/hub/test/{cluster/unawaited-close,leftovers,lost-waits,serve-rooms/misfits}.test.ts',
+  'packages/hub/test/{cluster/unawaited-close,leftovers,lost-waits,old-node/rolling,serve-rooms/misfits,uncounted}.test.ts',
   'packages/rpc/test/idle.test.ts',
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
