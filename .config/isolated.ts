@@ -5,7 +5,7 @@
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
   'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
-  'packages/browser/test/{alive,alive-setting,closing,dial,reading,writing}.test.ts',
+  'packages/browser/test/{alive,alive-setting,closing,dial,reading,unread,writing}.test.ts',
   'packages/fetch/test/turns.test.ts',
   'packages/node-client/test/addresses.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
@@ -13,7 +13,7 @@ export const ISOLATED = [
   'packages/conn/test/memory/**/*.test.ts',
   'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
-  'packages/reconnect/test/{poison,restart}.test.ts',
+  'packages/reconnect/test/{left-loops,poison,restart}.test.ts',
   'packages/hub/test/{cluster/unawaited-close,leftovers,lost-waits,old-node/rolling,serve-rooms/misfits,uncounted}.test.ts',
   'packages/rpc/test/{flood-memory,idle}.test.ts',
   'packages/node-io/test/async-contexts.test.ts',
