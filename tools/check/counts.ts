@@ -35,14 +35,14 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   obs: [13, 1_200, 25, 0, 0, 0],
   proxy: [25, 2_600, 22, 0, 0, 600],
   reconnect: [17, 1_900, 13, 10, 0, 0],
-  rpc: [34, 4_400, 37, 11, 0, 1_000],
+  rpc: [34, 4_400, 37, 11, 0, 0],
 };
 
 /**
  * Lines of code of the core and of all packages, and lines in circles of imports. A package may grow while
  * another shrinks; these only fall.
  */
-const SUMS = { core: 27_100, all: 60_200, circles: 12_200 };
+const SUMS = { core: 27_100, all: 60_200, circles: 11_145 };
 
 /** The count may be so far below its bound, by column. */
 const ROOM: Counts = [3, 200, 3, 3, 3, 200];

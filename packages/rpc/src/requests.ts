@@ -40,12 +40,12 @@ const MAX_NAME = 64;
 const MAX_REPORTED = 5;
 
 /** The taken places of handlers: their number and the characters of their messages, with the bounds. */
-interface Places {
+type Places = {
   readonly max: number;
   readonly maxSize: number;
   count: number;
   size: number;
-}
+};
 
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface RequestsPlan {

@@ -2,12 +2,12 @@ import { BackpressureError } from '@ws/conn';
 import { Fifo } from '@ws/conn/internal';
 
 /** A call that may wait. */
-export interface Unsent {
+export type Unsent = {
   readonly definition: { readonly name: string };
   readonly isRequest: boolean;
   readonly number: number;
   readonly text: string;
-}
+};
 
 /** Bounds of the calls that wait to be sent: their number, and the characters of their text. */
 const MAX_WAITING = 10_000;

@@ -13,13 +13,13 @@ const COST = 192;
 const PER_TURN = 256;
 
 /** A request or an event that waits for a place. Parsed params would need more memory than the text. */
-export interface WaitingRequest {
+export type WaitingRequest = {
   /** Undefined for an event. */
   readonly id: Id | undefined;
   readonly handler: Handler;
   readonly text: string;
   readonly connection: ConnLike | undefined;
-}
+};
 
 type Entry = ReturnType<Fifo<WaitingRequest>['add']>;
 

@@ -1,9 +1,4 @@
-import { connPair } from '@ws/conn';
-import { type Session } from '@ws/hub';
-import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
-import { inHub } from './in-hub.ts';
 import { call, never, settled, setUpRaw, until, useFakeClock } from './pairs.ts';
 
 const MIB = 1024 * 1024;

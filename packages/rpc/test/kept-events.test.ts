@@ -1,13 +1,9 @@
-import { fromWebSocket } from '@ws/browser';
-import { type ConnPairOptions, connPair } from '@ws/conn';
-import { type Session } from '@ws/hub';
+import { connPair } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { openSocket } from '../../browser/test/fake-web-socket.ts';
-import { inHub } from './in-hub.ts';
 import { call, never, quietly, until, useFakeClock } from './pairs.ts';
 
 const Padded = z.object({ n: z.number(), pad: z.string() });

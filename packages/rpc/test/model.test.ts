@@ -294,7 +294,7 @@ describe('random programs of two ends', () => {
   it('pass each accepted event to a handler, in order, or end with 1013', async () => {
     const ended: number[] = [];
     for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-      const { ended: codes, reports = [], ...outcome } = await run(seed);
+      const { ended: codes, reports, ...outcome } = await run(seed);
       if (codes === undefined) {
         expect(outcome).toEqual({ seed, faults: [], busy: false, whole: true });
       } else {

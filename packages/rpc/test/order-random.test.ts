@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { quietly, useFakeClock } from './pairs.ts';
 
 const FIRST = Number(process.env['SEED'] ?? 1);
-const RUNS = Number(process.env['RUNS'] ?? 150);
+const RUNS = Number(process.env['RUNS'] ?? 60);
 /** Above the 5 s after which a stall is reported. */
 const TIMEOUTS = [1_000, 8_000, 20_000];
 
@@ -144,7 +144,7 @@ class End {
         return this.read(depth + 1);
       case 'hang':
         return hang(signal);
-      default:
+      case 'throw':
         return Promise.reject(new RpcError(7, 'mine'));
     }
   }
@@ -213,7 +213,7 @@ class End {
 
   note(depth: number): Promise<void> {
     const plan = this.#plan(depth);
-    return this.#settles(plan, 0, () => this.peer.note(plan) as Promise<unknown>);
+    return this.#settles(plan, 0, () => this.peer.note(plan));
   }
 
   read(depth: number): Promise<void> {
@@ -319,7 +319,7 @@ async function checkEnd(program: Program, near: End, far: End, concurrency: numb
     if (program.isBroken || end.other.running > 0) continue;
     const plan = end.lastPlan();
     const asked = end.peer.ask(plan, { timeout: 60_000 }).catch(String);
-    let answer: unknown;
+    let answer: number | string | undefined;
     void asked.then((one) => (answer = one));
     // An event of another handler may hang, and keep the places from now on.
     await settle(program, () => answer !== undefined || end.other.running >= concurrency);

@@ -164,7 +164,7 @@ describe('H1 handlers of requests and events', () => {
         order.push(`run ${String(n)}`);
         return null;
       };
-      quietly(contracted.serve({ job: run } as never, { concurrency })(server));
+      quietly(contracted.serve({ job: run }, { concurrency })(server));
       const peer = contracted.connect(client, {}) as unknown as { job(n: number): Promise<null> };
       await Promise.all([1, 2].map((n) => peer.job(n)));
       expect(order).toEqual(

@@ -20,9 +20,8 @@ import type { KeySchemas } from './room-schemas.ts';
 export interface RoomsOfClient {
   readonly conn: ConnLike | undefined;
   readonly server: Peer<RoomMethods>;
-  readonly isSerial: boolean;
   readonly answeredOn: ConnLike | undefined;
-  oneByOne<R>(join: () => Promise<R>): Promise<R>;
+  join<R>(join: (isAlone: boolean) => Promise<R>): Promise<R>;
   joined(conn: ConnLike): void;
   isBreak(conn: ConnLike | undefined, error: unknown): boolean;
   membersChanged(room: string, change: MembersChange): void;
@@ -353,9 +352,7 @@ export class ClientRoom {
   }
 
   async #tryJoin(conn: ConnLike): Promise<void> {
-    const { isSerial } = this.#rooms;
-    const join = (): Promise<boolean> => this.#join(conn, isSerial);
-    if (await (isSerial ? this.#rooms.oneByOne(join) : join())) return;
+    if (await this.#rooms.join((isAlone) => this.#join(conn, isAlone))) return;
     // The server or this end was too busy. Try again later.
     this.#isDue = true;
     await this.#pause(this.#delays);

@@ -55,7 +55,7 @@ export class ClientRooms implements RoomsOfClient {
   #slowEnds: readonly number[] = [];
   /** The last connection on which the server has answered a join. */
   answeredOn: ConnLike | undefined;
-  /** Resolves when the last join of {@link oneByOne} has settled. */
+  /** Resolves when the last join of one room alone has settled. */
   #lastJoin: Promise<unknown> = RESOLVED;
   /** Rooms for which an invalid `info` was reported. */
   readonly #reportedInfos = new Set<string>();
@@ -136,14 +136,13 @@ export class ClientRooms implements RoomsOfClient {
     for (const room of this.#rooms.values()) room.skipMissed(conn);
   }
 
-  /** Whether rooms join one after the other, to find the room with a too long message. */
-  get isSerial(): boolean {
-    return this.#limitEnds >= 2;
-  }
-
-  /** Calls `join` after the joins of earlier calls. Returns its result. */
-  oneByOne<R>(join: () => Promise<R>): Promise<R> {
-    const joined = this.#lastJoin.then(join);
+  /**
+   * Calls `join`, and returns its result. Rooms join one after the other, each of them alone, while a
+   * room with a too long message must be found.
+   */
+  join<R>(join: (isAlone: boolean) => Promise<R>): Promise<R> {
+    if (this.#limitEnds < 2) return join(false);
+    const joined = this.#lastJoin.then(() => join(true));
     this.#lastJoin = joined.catch(() => {});
     return joined;
   }

@@ -53,13 +53,13 @@ const MAX_SIZE = 1024 * 1024;
 const MAX_IDS = 1_000;
 
 /** The room of a loop, see `ClientRoom`. */
-export interface RoomOfLoop {
+export type RoomOfLoop = {
   /** Whether the server sends states of the room; undefined before the first answer. */
   readonly hasState: boolean | undefined;
   leave(loop: RoomLoop): void;
   rejoin(loop: RoomLoop): void;
   misfit(loop: RoomLoop, error: unknown): void;
-}
+};
 
 /** An entry of the queue that is not a message. A queue has at most one state. */
 type Mark =

@@ -1,5 +1,5 @@
 // Rooms beside handlers of the application that do not settle, and beside questions that hang.
-import { type Conn, connPair } from '@ws/conn';
+import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
@@ -37,7 +37,7 @@ function start(concurrency: number | undefined) {
   server.hub.on('error', () => {});
   const live = new ReconnectingConn(async () => {
     const [client, conn] = connPair({ report: () => {} });
-    server.hub.add(conn as Conn);
+    server.hub.add(conn);
     return client;
   });
   onTestFinished(async () => {
