@@ -164,6 +164,8 @@ export class Requests {
     const mustWait = this.#waiting !== undefined || this.#answers.isBehind;
     if (mustWait || !hasRoom(this.#places, request.size)) return this.#wait(request, text);
     this.#start(request, this.#places);
+    // With both ends in one process, messages may have arrived while the handler was called.
+    if (this.#waiting !== undefined) this.#startNext();
     return undefined;
   }
 
@@ -361,13 +363,14 @@ export class Requests {
   #cancel(id: unknown, connection: ConnLike | undefined): void {
     if (id === undefined) return;
     const why = 'the caller has cancelled the request';
+    const waiting = this.#waiting?.take(id, connection);
+    if (waiting !== undefined) {
+      this.reply(errorText(waiting.id!, ErrorCode.Cancelled, why));
+      return this.#startNext();
+    }
     for (const request of this.#open()) {
       if (request.isOpen(id, connection)) return request.cancel(why);
     }
-    const waiting = this.#waiting?.take(id, connection);
-    if (waiting === undefined) return;
-    this.reply(errorText(waiting.id!, ErrorCode.Cancelled, why));
-    this.#startNext();
   }
 
   /** The requests with a running handler, and those of streams. */

@@ -132,3 +132,49 @@ describe('1,000 events with asynchronous handlers', () => {
     client.terminate();
   });
 });
+
+/** Two ends in one process. A message reaches the handler of the other end within `send`. */
+function syncPair(): [ConnLike, ConnLike] {
+  const receivers: ((message: never) => unknown)[] = [];
+  const end = (own: number): ConnLike =>
+    ({
+      state: 'open',
+      closed: new Promise(() => {}),
+      send: async (text: string) =>
+        void receivers[1 - own]!({ type: 1, text: () => text } as never),
+      writeMessage: never,
+      receive: (handler: (message: never) => unknown) => {
+        receivers[own] = handler;
+        return new Promise(() => {});
+      },
+      close: never,
+      terminate: () => undefined,
+      [Symbol.asyncIterator]: never,
+    }) as never;
+  return [end(0), end(1)];
+}
+
+describe('two ends that pass their messages at once', () => {
+  it.each([1, 2, 64])(
+    'start what arrives while a handler is called, with concurrency %i',
+    async (concurrency) => {
+      const [a, b] = syncPair();
+      const seen: number[] = [];
+      const handlers: Handlers = {
+        down: (n, { peer }) => {
+          seen.push(n);
+          if (n > 0) void peer.note(n);
+          return n;
+        },
+        note: (n, { peer }) => {
+          if (n % 2 === 0) void peer.down(n - 1);
+        },
+      };
+      quietly(both.serve(handlers, { concurrency })(b));
+      const peer = both.connect(a, handlers, { concurrency });
+      expect(await Promise.all([peer.down(10), peer.down(4)])).toEqual([10, 4]);
+      await until(() => expect(seen.toSorted((x, y) => x - y)).toEqual([3, 4, 9, 10]));
+      expect(await peer.down(0)).toBe(0);
+    },
+  );
+});

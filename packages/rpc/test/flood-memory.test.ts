@@ -20,8 +20,8 @@ const names = contract({
 const MIB = 1024 * 1024;
 /** Each flood has so many characters or messages, unless the server ends it. */
 const FLOOD = Number(process.env['FLOOD_MIB'] ?? 20) * MIB;
-const MESSAGES = FLOOD / 500;
-const PAD = 'x'.repeat(900);
+const MESSAGES = FLOOD / 2_000;
+const PAD = 'x'.repeat(1_900);
 
 const signal = (method: string, params: object): string =>
   JSON.stringify({ jsonrpc: '2.0', method, params, pad: PAD });
@@ -50,7 +50,7 @@ const KINDS: readonly (readonly [kind: string, (i: number) => string | Uint8Arra
   ['unknown methods', (i) => call(i, 'unknown', [PAD])],
   ['unknown events', (i) => signal(`unknown${i}`, [])],
   ['broken messages', () => `{${PAD}`],
-  ['binary messages', () => new Uint8Array(900)],
+  ['binary messages', () => new Uint8Array(1_900)],
   ['cancels', (i) => signal('$/cancelRequest', { id: i })],
   ['items', (i) => signal('$/item', { id: i, items: [PAD] })],
   ['reports of items', (i) => signal('$/more', { id: i, n: 1e9 })],

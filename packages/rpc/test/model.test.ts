@@ -14,7 +14,7 @@ import { useFakeClock } from './pairs.ts';
 // transports. A model of the promise: each accepted event reaches a handler, in order, or both ends see
 // 1013.
 
-const SEEDS = Number(process.env['RPC_MODEL_SEEDS'] ?? 12);
+const SEEDS = Number(process.env['RPC_MODEL_SEEDS'] ?? 8);
 const FIRST = Number(process.env['RPC_MODEL_FIRST'] ?? 1);
 
 type Random = (below: number) => number;
