@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm';
 /** Units of work between two readings of the heap. So few units cause no collection. */
 const UNITS = 2_000;
 const READINGS = 15;
+const FEW_READINGS = 5;
 const WARM_UP = 100_000;
 
 const FLAGS = ['--expose-gc', '--no-flush-bytecode', '--no-concurrent-array-buffer-sweeping'];
@@ -27,17 +28,19 @@ export function collectGarbage(): void {
  * because compilers and coverage allocate as well.
  *
  * @param batch - Does some work and returns its number of units.
+ * @param scale - Divides the number of units, for units that take long. Default: 1.
  */
-export function heapPerUnit(batch: () => number): number {
+export function heapPerUnit(batch: () => number, scale = 1): number {
   // Compiles the code and makes one-time allocations.
-  for (let units = 0; units < WARM_UP; ) units += batch();
+  for (let units = 0; units < WARM_UP / scale; ) units += batch();
   const readings: number[] = [];
-  for (let i = 0; i < READINGS; i++) {
+  const count = scale === 1 ? READINGS : FEW_READINGS;
+  for (let i = 0; i < count; i++) {
     collectGarbage();
     const before = process.memoryUsage().heapUsed;
     let units = 0;
-    while (units < UNITS) units += batch();
+    while (units < UNITS / scale) units += batch();
     readings.push((process.memoryUsage().heapUsed - before) / units);
   }
-  return readings.toSorted((a, b) => a - b)[READINGS >> 1]!;
+  return readings.toSorted((a, b) => a - b)[count >> 1]!;
 }

@@ -26,7 +26,8 @@ function tables(results: readonly ContestResult[]): Table[] {
   const base = results.some(({ readings }) => NATIVE in readings) ? NATIVE : 'ws';
   const withWs = results.filter(({ readings }) => readings[base] !== undefined);
   const checking = withWs.filter(({ name }) => name.startsWith(CHECK));
-  const encoding = withWs.filter((one) => !checking.includes(one));
+  const classes = withWs.filter(({ name }) => /^(?:read|write) messages/.test(name));
+  const encoding = withWs.filter((one) => !checking.includes(one) && !classes.includes(one));
   const ratio = (title: string, some: readonly ContestResult[]): Table =>
     ratioTable(
       { title, unit: `speed, as times that of ${base}`, note: 'More is better.', results: some },
@@ -34,6 +35,7 @@ function tables(results: readonly ContestResult[]): Table[] {
       'ns',
     );
   return [
+    ratio('The classes, next to the Receiver and the Sender of ws', classes),
     ratio('Encoding frames, next to the Sender of ws', encoding),
     ratio('Checking UTF-8', checking),
     metricTable(

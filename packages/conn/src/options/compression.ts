@@ -1,4 +1,4 @@
-import type { Compression } from '@ws/codec';
+import { type Compression, DEFAULT_COMPRESSION } from '@ws/codec';
 import { checkOptionNames, kind, whole } from '../validate.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
@@ -33,18 +33,6 @@ export interface CompressionOptions {
   /** Messages of more bytes are compressed on another thread; `false`: never. Default: 32 KiB. */
   readonly asyncDeflateThreshold?: number | false | undefined;
 }
-
-/** The compression of a connection without options. */
-export const DEFAULT_COMPRESSION: Compression = {
-  mode: 'shared',
-  level: 1,
-  threshold: 256,
-  serverMaxWindowBits: undefined,
-  clientMaxWindowBits: undefined,
-  sendHistory: 0,
-  takeoverEngines: 16,
-  asyncDeflateThreshold: 32_768,
-};
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 

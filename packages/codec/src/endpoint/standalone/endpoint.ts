@@ -7,7 +7,7 @@ import {
   kind,
   rejectPromise,
 } from '../../arguments.ts';
-import { bytesOfView, isBytes } from '../../byte-facts.ts';
+import { bufferOf, bytesOfView, isBytes, lengthOf } from '../../byte-facts.ts';
 import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
@@ -268,7 +268,10 @@ export class Endpoint {
   receive(chunk: Uint8Array, on: EndpointListener): void;
   receive(chunk: Uint8Array, on?: EndpointListener): EndpointEvent[] | undefined {
     if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
-    if (on !== undefined) return this.#parse(chunk, on, BORROWED);
+    return on === undefined ? this.#receiveOwned(chunk) : this.#parse(chunk, on, BORROWED);
+  }
+
+  #receiveOwned(chunk: Uint8Array): EndpointEvent[] {
     const events: EndpointEvent[] = [];
     const add: EndpointListener = (kind) => events.push(this.#ownedEvent(kind));
     try {
@@ -298,11 +301,13 @@ export class Endpoint {
   /** Returns false after a fault. */
   #push(chunk: Uint8Array, memory: PayloadMemory, on: EndpointListener): boolean {
     try {
-      const bytes = bytesOf(chunk);
+      const size = lengthOf(chunk);
+      // Throws for a chunk that was detached.
+      if (size === 0) bytesOfView(chunk);
       // An owned payload is unmasked while it is copied. Only in the memory of the SIMD kernel that
       // changes the chunk.
-      const copies = memory === OWNED && bytes.buffer === existingSimd()?.buffer;
-      this.#machine.push(copies ? bytes.slice() : bytes, bytes.length);
+      const copies = memory === OWNED && bufferOf(chunk) === existingSimd()?.buffer;
+      this.#machine.push(copies ? bytesOfView(chunk).slice() : chunk, size);
       return true;
     } catch (error) {
       this.#failBy(error, on);
@@ -350,14 +355,15 @@ export class Endpoint {
       return true;
     }
     const bytes = this.#bytesOf(data);
-    if (!this.#maySend(data, bytes)) return false;
+    const size = lengthOf(bytes);
+    if (!this.#maySend(data, size)) return false;
     const isReferenced =
-      release !== undefined && this.#settings.role === 'server' && bytes.length > SLAB_PAYLOAD;
+      release !== undefined && this.#settings.role === 'server' && size > SLAB_PAYLOAD;
     if (isReferenced) {
       const free = once(release, 'payload');
-      this.#frames.addReference(FIN | BinaryMessage, bytes, 0, bytes.length, free);
+      this.#frames.addReference(FIN | BinaryMessage, bytes, 0, size, free);
     } else {
-      this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, bytes.length, undefined, release);
+      this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, size, undefined, release);
     }
     return true;
   }
@@ -541,19 +547,20 @@ export class Endpoint {
 
   #control(method: 'ping' | 'pong', data: EndpointData): boolean {
     const payload = checked(() => controlPayload(data), this, method);
-    if (!this.#maySend(data, payload)) return false;
+    if (!this.#maySend(data, payload.length)) return false;
     const type = method === 'ping' ? PingMessage : PongMessage;
     this.#frames.addCopy(FIN | type, payload, 0, payload.length);
     return true;
   }
 
-  /** Without a closure for each message, which `checked` would need. */
+  /** Without a view, and without the context of a closure, for the usual data. */
   #bytesOf(data: EndpointData): Uint8Array {
-    try {
-      return bytesOf(data);
-    } catch {
-      return checked(() => bytesOf(data), this, 'send');
-    }
+    // An empty one may have lost its memory: that is an error.
+    return isBytes(data) && lengthOf(data) > 0 ? data : this.#otherBytes(data);
+  }
+
+  #otherBytes(data: EndpointData): Uint8Array {
+    return checked(() => bytesOf(data), this, 'send');
   }
 
   /**
@@ -561,15 +568,15 @@ export class Endpoint {
    *
    * @throws BackpressureError when too much output waits, Error when output was lost.
    */
-  #maySend(data: EndpointData, bytes: Uint8Array | undefined): boolean {
+  #maySend(data: EndpointData, bytes: number | undefined): boolean {
     this.#frames.checkWhole();
     if (!this.#machine.open) return false;
     const { maxBufferedAmount } = this.#settings;
     const pending = this.#frames.bytes;
     // A UTF-16 code unit is at most 3 bytes of UTF-8.
-    const most = bytes === undefined ? 3 * (data as string).length : bytes.length;
+    const most = bytes ?? 3 * (data as string).length;
     if (pending === 0 || pending + most <= maxBufferedAmount) return true;
-    const size = bytes === undefined ? utf8Length(data as string) : bytes.length;
+    const size = bytes ?? utf8Length(data as string);
     if (pending + size <= maxBufferedAmount) return true;
     throw new BackpressureError(
       `${pending} bytes are already buffered and ${size} more would exceed maxBufferedAmount (${maxBufferedAmount}); write output() first`,
