@@ -27,7 +27,10 @@ export interface CompressionSettings {
 
 const BACKENDS = ['auto', 'handle', 'sync'];
 
-/** The engines for permessage-deflate on Node, by the functions of `node:zlib` that work. */
+/**
+ * The engines for permessage-deflate on Node, by the functions of `node:zlib` that work. A platform takes
+ * {@link nodeDeflate}.
+ */
 export class ZlibDeflate implements DeflateEngines, MessageDeflate {
   readonly #module: ZlibModule | undefined;
   #made: ZlibBackends | undefined;

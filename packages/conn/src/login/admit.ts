@@ -174,6 +174,21 @@ export interface ResponseRefusal {
  *
  * @param status - The HTTP status, 300 to 599.
  * @throws TypeError for an unknown option.
+ * @example
+ * ```ts
+ * import { admit, refuse, serve } from '@ws/node-server';
+ *
+ * const headers = { 'WWW-Authenticate': 'Bearer' };
+ * const server = await serve(
+ *   {
+ *     port: 0,
+ *     authenticate: ({ headers: { authorization } }) =>
+ *       authorization === 'Bearer letmein' ? admit({ user: 'ada' }) : refuse(401, { headers }),
+ *   },
+ *   (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
+ * );
+ * await server.close();
+ * ```
  */
 export function refuse<Headers = never>(
   status?: number,
