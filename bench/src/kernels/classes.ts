@@ -17,7 +17,7 @@ import * as ws from './ws.ts';
 const CHUNK = 65_536;
 
 /** Reads `chunk[0, end)`, and returns how many messages it has found. */
-export type Read = (chunk: Uint8Array, end: number) => number;
+type Read = (chunk: Uint8Array, end: number) => number;
 
 /** The messages of a stream of masked frames, each of `bytes`. */
 export function reading(bytes: number): Record<string, Subject> {
