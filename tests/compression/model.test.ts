@@ -17,7 +17,7 @@ const anyCompression: fc.Arbitrary<CompressionOptions> = fc.record({
   clientMaxWindowBits: fc.integer({ min: 8, max: 15 }),
   sendHistory: fc.constantFrom(0, 1, 512, 2048, 32_768),
   takeoverEngines: fc.constantFrom(0, 1, 16),
-  asyncDeflateThreshold: fc.constantFrom<number | false>(false, 0, 1000, 32_768),
+  maxBytes: fc.constantFrom<number | false>(false, 0, 1000, 32_768),
 });
 
 describe.each(BACKENDS)('two ends that compress on %s', (backend) => {

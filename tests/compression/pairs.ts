@@ -24,15 +24,15 @@ export const SETTINGS: readonly CompressionOptions[] = [
   {},
   { threshold: 0, level: 9, serverMaxWindowBits: 8, clientMaxWindowBits: 8 },
   { mode: 'takeover', threshold: 0, sendHistory: 512, takeoverEngines: 0 },
-  { mode: 'takeover', threshold: 0, takeoverEngines: 2, asyncDeflateThreshold: 100 },
+  { mode: 'takeover', threshold: 0, takeoverEngines: 2, maxBytes: 40_000 },
   { threshold: 0, level: -2 },
-  { threshold: 0, level: 0, asyncDeflateThreshold: 0 },
+  { threshold: 0, level: 0 },
   { mode: 'takeover' },
   { mode: 'takeover', threshold: 0, sendHistory: 2048, takeoverEngines: 1, level: 6 },
   { mode: 'takeover', threshold: 0, sendHistory: 32_768, takeoverEngines: 2, level: 9 },
   { mode: 'takeover', threshold: 0, serverMaxWindowBits: 8, clientMaxWindowBits: 8, level: 6 },
   { mode: 'takeover', sendHistory: 32_768, serverMaxWindowBits: 9, clientMaxWindowBits: 10 },
-  { mode: 'takeover', threshold: 0, serverMaxWindowBits: 12, asyncDeflateThreshold: false },
+  { mode: 'takeover', threshold: 0, serverMaxWindowBits: 12, maxBytes: false },
 ];
 
 /** Options of `ws`, and ours at the other end. */
@@ -42,7 +42,7 @@ const BITS = [8, 9, 10, 11, 12, 13, 14, 15];
 
 /** Pairs of settings with `ws` at the other end. The default run takes the first two. */
 export const WS_PAIRS: readonly Pair[] = [
-  [{}, { mode: 'takeover', threshold: 0, asyncDeflateThreshold: 200, sendHistory: 2048 }],
+  [{}, { mode: 'takeover', threshold: 0, maxBytes: 2000, sendHistory: 2048 }],
   [
     { serverNoContextTakeover: true, clientNoContextTakeover: true },
     { level: -2, threshold: 0 },

@@ -116,6 +116,7 @@ const IS_GONE = 'it is gone: the bound is always';
 
 /** Removed options of any package, and advice. */
 const REMOVED: Readonly<Record<string, string>> = {
+  asyncDeflateThreshold: 'it is gone: nextWriter compresses messages above maxBytes',
   autoResponse: 'it is gone: answer in the handler; hibernating of @ws/fetch has it',
   extensions: 'a Conn has one: use extension of new Conn',
   maxEmptyFragments: `${IS_GONE} 1024`,

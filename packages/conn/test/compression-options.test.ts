@@ -47,7 +47,7 @@ describe('the option deflate', () => {
 
 describe('the option compression', () => {
   const names = ['level', 'threshold', 'serverMaxWindowBits', 'clientMaxWindowBits'];
-  const more = ['sendHistory', 'takeoverEngines', 'asyncDeflateThreshold'];
+  const more = ['sendHistory', 'takeoverEngines', 'maxBytes'];
 
   it.each([...names, ...more])('rejects null for %s', (name) => {
     const resolve = (): unknown => resolveSettings({ compression: { [name]: null } }, 'server');
@@ -60,6 +60,21 @@ describe('the option compression', () => {
 
   it.each([...names, ...more])('rejects -0 for %s, as other options do', (name) => {
     expect(() => resolveSettings({ compression: { [name]: -0 } }, 'server')).toThrow(RangeError);
+  });
+
+  it.each([['asyncDeflateThreshold', 'it is gone: nextWriter compresses messages above maxBytes']])(
+    'says what to write instead of %s',
+    (name, cure) => {
+      const compression = { [name]: 1 };
+      expect(() => resolveSettings({ compression }, 'server')).toThrow(
+        new TypeError(`compression: unknown option ${name}; ${cure}`),
+      );
+    },
+  );
+
+  it.each([false, Infinity] as const)('takes %s as no bound for maxBytes', (maxBytes) => {
+    const { compression } = resolveSettings({ compression: { maxBytes } }, 'server').writing;
+    expect(compression).toMatchObject({ maxBytes: Infinity });
   });
 
   it('rejects null for its mode', () => {

@@ -1,5 +1,4 @@
 import type { Compression, SharedEncoding } from '@ws/codec';
-import { NO_BYTES } from '@ws/codec/internal';
 import type { EnginePool } from './engine-pool.ts';
 import type { Deflater } from './engines.ts';
 import { HistoryRing } from './history-ring.ts';
@@ -10,6 +9,8 @@ const TAIL = 4;
 /** Instead of a history: the deflater continues. */
 const KEEP = 0;
 const NO_COMPRESSION = 0;
+/** A message for many connections may have this many times the `maxBytes` of one for one connection. */
+const SHARED_TIMES = 16;
 
 /**
  * Compresses the messages of one connection. With context takeover, a connection that sends often
@@ -73,11 +74,6 @@ export class Compressor implements SharedEncoding {
     return compress ?? (this.enabled && size >= this.compression.threshold);
   }
 
-  /** Whether a message of `size` bytes is compressed on another thread. */
-  isLarge(size: number): boolean {
-    return size > this.compression.asyncDeflateThreshold;
-  }
-
   /**
    * The buffer with the last compressed message in `[0, n)`. Call once, and copy the bytes before
    * any other call.
@@ -113,33 +109,13 @@ export class Compressor implements SharedEncoding {
     return n;
   }
 
-  /** Undefined when the message would not be smaller. */
+  /** Undefined when the message is too large, or would not be smaller. */
   alone(bytes: Uint8Array): Uint8Array | undefined {
+    if (bytes.length > this.compression.maxBytes * SHARED_TIMES) return undefined;
     const engine = this.engines.deflaters.acquire(this.key);
     const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);
     return n === 0 ? undefined : new Uint8Array(this.takeOutput().subarray(0, n));
-  }
-
-  later(
-    begin: () => Uint8Array | undefined,
-    alone: boolean,
-    done: (compressed: Uint8Array | undefined) => void,
-  ): () => void {
-    const { engines, level, windowBits } = this;
-    const history = alone ? undefined : this.#history;
-    let size = 0;
-    const measured = (): Uint8Array | undefined => {
-      const bytes = begin();
-      size = bytes?.length ?? 0;
-      return bytes;
-    };
-    return engines.source.deflateLater(
-      { begin: measured, level, windowBits, history },
-      (output) => {
-        done(output === undefined || output.length < size ? output : NO_BYTES);
-      },
-    );
   }
 
   /**

@@ -1,7 +1,6 @@
 import type { ExtensionRuntime } from '@ws/codec';
-import type { EnginePool } from './engine-pool.ts';
 import type { Deflater } from './engines.ts';
-import { closeWhere, FreeEngines, PooledEngine } from './pooled-engine.ts';
+import { closeWhere, FreeEngines, PooledEngine, type PoolState } from './pooled-engine.ts';
 
 /**
  * The largest number of messages that are deflated fragment by fragment at the same time. Further
@@ -16,13 +15,13 @@ const OWNER_IDLE_MS = 1_000;
 
 /** The deflaters of a platform. Some are free, others belong to connections with context takeover. */
 export class DeflaterPool {
-  readonly #engines: EnginePool;
+  readonly #engines: PoolState;
   readonly #runtime: ExtensionRuntime;
   readonly #free = new FreeEngines<Deflater>();
   readonly #owned: PooledEngine<Deflater>[] = [];
   #leased = 0;
 
-  constructor(engines: EnginePool, runtime: ExtensionRuntime) {
+  constructor(engines: PoolState, runtime: ExtensionRuntime) {
     this.#engines = engines;
     this.#runtime = runtime;
   }

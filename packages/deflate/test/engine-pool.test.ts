@@ -23,10 +23,6 @@ class Source implements DeflateEngines {
     return this.#engine() as Deflater;
   }
 
-  deflateLater(): () => void {
-    return () => {};
-  }
-
   /** How many are open. */
   get open(): number {
     return this.made - this.closed;

@@ -244,7 +244,7 @@ describe('the option compression', () => {
     ['clientMaxWindowBits', [0, 7, 16]],
     ['sendHistory', [-1, 32_769]],
     ['takeoverEngines', [-1, 4097]],
-    ['asyncDeflateThreshold', [-1, NaN]],
+    ['maxBytes', [-1, NaN]],
   ])('%s is checked for its range', (name, values) => {
     for (const value of values) {
       const make = (): unknown => new Upgrader({ compression: { [name]: value } });

@@ -30,10 +30,30 @@ export interface CompressionOptions {
    * connections that send often. Default: 16.
    */
   readonly takeoverEngines?: number | undefined;
-  /** Messages of more bytes are compressed on another thread; `false`: never. Default: 32 KiB. */
-  readonly asyncDeflateThreshold?: number | false | undefined;
+  /**
+   * Bytes of the largest message that is compressed whole, in one turn of the event loop; `false`: no
+   * bound. 16 times as many for a message that is compressed once for many connections: a
+   * `PreparedMessage`, a `broadcast`, a publication of a hub. Larger ones are sent uncompressed, except
+   * by `nextWriter`, which compresses each fragment. Default: 256 KiB, so 4 MiB for many.
+   */
+  readonly maxBytes?: number | false | undefined;
 }
 
+<<<<<<< HEAD
+=======
+/** The compression of a connection without options. */
+export const DEFAULT_COMPRESSION: Compression = {
+  mode: 'shared',
+  level: 1,
+  threshold: 256,
+  serverMaxWindowBits: undefined,
+  clientMaxWindowBits: undefined,
+  sendHistory: 0,
+  takeoverEngines: 16,
+  maxBytes: 262_144,
+};
+
+>>>>>>> main
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 
 /**
@@ -53,11 +73,7 @@ export function checkedCompression(value: unknown): Compression | false {
   }
   checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
   const given = value as CompressionOptions;
-  const {
-    mode = DEFAULT_COMPRESSION.mode,
-    level = DEFAULT_COMPRESSION.level,
-    asyncDeflateThreshold: asyncThreshold,
-  } = given;
+  const { mode = DEFAULT_COMPRESSION.mode, level = DEFAULT_COMPRESSION.level, maxBytes } = given;
   if (mode !== 'shared' && mode !== 'takeover') {
     throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
   }
@@ -75,10 +91,10 @@ export function checkedCompression(value: unknown): Compression | false {
     clientMaxWindowBits: bits('clientMaxWindowBits'),
     sendHistory: within('sendHistory', 0, 32_768),
     takeoverEngines: within('takeoverEngines', 0, 4096),
-    asyncDeflateThreshold:
-      asyncThreshold === false || asyncThreshold === Infinity
+    maxBytes:
+      maxBytes === false || maxBytes === Infinity
         ? Infinity
-        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
+        : within('maxBytes', 0, Number.MAX_SAFE_INTEGER),
   };
 }
 

@@ -2,7 +2,6 @@ import * as zlib from 'node:zlib';
 import { constants, deflateRawSync } from 'node:zlib';
 import { type DeflateEngines, type History, type Inflater, InflateStatus } from '@ws/deflate';
 import { publishCompressionFailure } from '../diagnostics.ts';
-import { DeflateJobs } from './deflate-jobs.ts';
 import { HandleDeflater } from './handle-deflater.ts';
 import { HandleInflater } from './handle-inflater.ts';
 import { SyncDeflater } from './sync-deflater.ts';
@@ -33,11 +32,10 @@ class Backend {
   }
 }
 
-/** Both backends, and the jobs for zlib's threads. */
+/** Both backends. */
 export class ZlibBackends {
   readonly handle: Backend;
   readonly sync: Backend;
-  readonly jobs: DeflateJobs = new DeflateJobs();
 
   constructor(module: ZlibModule = zlib) {
     this.handle = new Backend({
