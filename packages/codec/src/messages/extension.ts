@@ -273,7 +273,7 @@ export const DEFAULT_COMPRESSION: Compression = {
   clientMaxWindowBits: undefined,
   sendHistory: 0,
   takeoverEngines: 16,
-  asyncDeflateThreshold: 32_768,
+  maxBytes: 262_144,
 };
 
 /** permessage-deflate (RFC 7692). `perMessageDeflate` of `@ws/deflate` makes it of engines. */

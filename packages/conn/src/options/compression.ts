@@ -39,21 +39,6 @@ export interface CompressionOptions {
   readonly maxBytes?: number | false | undefined;
 }
 
-<<<<<<< HEAD
-=======
-/** The compression of a connection without options. */
-export const DEFAULT_COMPRESSION: Compression = {
-  mode: 'shared',
-  level: 1,
-  threshold: 256,
-  serverMaxWindowBits: undefined,
-  clientMaxWindowBits: undefined,
-  sendHistory: 0,
-  takeoverEngines: 16,
-  maxBytes: 262_144,
-};
-
->>>>>>> main
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 
 /**
