@@ -4,7 +4,6 @@ import { runInNewContext } from 'node:vm';
 /** Units of work between two readings of the heap. So few units cause no collection. */
 const UNITS = 2_000;
 const READINGS = 15;
-const FEW_READINGS = 5;
 const WARM_UP = 100_000;
 
 const FLAGS = ['--expose-gc', '--no-flush-bytecode', '--no-concurrent-array-buffer-sweeping'];
@@ -28,19 +27,17 @@ export function collectGarbage(): void {
  * because compilers and coverage allocate as well.
  *
  * @param batch - Does some work and returns its number of units.
- * @param scale - Divides the number of units, for units that take long. Default: 1.
  */
-export function heapPerUnit(batch: () => number, scale = 1): number {
+export function heapPerUnit(batch: () => number): number {
   // Compiles the code and makes one-time allocations.
-  for (let units = 0; units < WARM_UP / scale; ) units += batch();
+  for (let units = 0; units < WARM_UP; ) units += batch();
   const readings: number[] = [];
-  const count = scale === 1 ? READINGS : FEW_READINGS;
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < READINGS; i++) {
     collectGarbage();
     const before = process.memoryUsage().heapUsed;
     let units = 0;
-    while (units < UNITS / scale) units += batch();
+    while (units < UNITS) units += batch();
     readings.push((process.memoryUsage().heapUsed - before) / units);
   }
-  return readings.toSorted((a, b) => a - b)[count >> 1]!;
+  return readings.toSorted((a, b) => a - b)[READINGS >> 1]!;
 }

@@ -7,6 +7,8 @@ import { kernelContests } from './kernel-contests.ts';
 import type { Scenario } from './scenario.ts';
 
 const CHECK = 'check UTF-8';
+/** Title of the table that docs/performance.md shows. */
+export const CODEC_CLASSES = 'The classes, next to the Receiver and the Sender of ws';
 
 /** `ws-bench codec`. */
 export const codec: Scenario = {
@@ -35,7 +37,7 @@ function tables(results: readonly ContestResult[]): Table[] {
       'ns',
     );
   return [
-    ratio('The classes, next to the Receiver and the Sender of ws', classes),
+    ratio(CODEC_CLASSES, classes),
     ratio('Encoding frames, next to the Sender of ws', encoding),
     ratio('Checking UTF-8', checking),
     metricTable(
