@@ -251,12 +251,7 @@ export interface Compression {
   /** In bytes. */
   readonly threshold: number;
   /** 8 to 15; undefined when the option is absent. */
-  readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined when the option is absent. */
   readonly clientMaxWindowBits: number | undefined;
-  /** In bytes. */
-  readonly sendHistory: number;
-  readonly takeoverEngines: number;
   /** In bytes, of a message that is compressed for one connection. */
   readonly maxBytes: number;
 }
@@ -269,10 +264,7 @@ export const DEFAULT_COMPRESSION: Compression = {
   mode: 'shared',
   level: 1,
   threshold: 256,
-  serverMaxWindowBits: undefined,
   clientMaxWindowBits: undefined,
-  sendHistory: 0,
-  takeoverEngines: 16,
   maxBytes: 262_144,
 };
 
@@ -297,7 +289,7 @@ export interface MessageDeflate {
 
 /** permessage-deflate, as a connection uses it. */
 export type DeflateExtension = Extension & {
-  /** Bytes of memory held for the histories of both directions. */
+  /** Bytes of memory held for the peer's earlier messages. */
   readonly historyBytes: number;
   readonly compressor: {
     /** -2 to 9. */

@@ -18,7 +18,6 @@ import {
 } from '@ws/conn/internal';
 import { checkKeyedOptions, checkNoEvent, jsonOf, MAX_DELAY_MS, prepare } from '../arguments.ts';
 import { SESSION_FACTS, SESSION_HABITS } from '../habits.ts';
-import type { OverflowPolicy } from '../options.ts';
 import type { JoinOptions, PendingJoin } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
@@ -390,14 +389,14 @@ export class Session<Data = unknown> {
 
   /** @internal A resume has dropped `lost` held messages without a position, above a bound. */
   overflowHeld(lost: number): void {
-    const policy = this.#hub.policyFor(this) === 'close' ? 'close' : 'drop-old';
-    this.#hub.overflowed(this, lost, policy);
-    if (policy === 'close') void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
+    const { overflow } = this.#hub.settings;
+    this.#hub.overflowed(this, lost, overflow);
+    if (overflow === 'close') void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
   }
 
   /** @internal The connection has refused a message that was counted as delivered. */
   lostMessage(): void {
-    this.#hub.overflowed(this, 1, 'drop-new');
+    this.#hub.overflowed(this, 1, 'refused');
   }
 
   /** Sends the waiting messages, even above the high-water mark: the close frame follows. */
@@ -423,7 +422,6 @@ export class Session<Data = unknown> {
     const tooLong = length > maxQueuedBytes;
     const latestKey = overflow === 'latest' && !tooLong ? key : undefined;
     let dropped = latestKey !== undefined && waiting.remove(latestKey) ? 1 : 0;
-    let policy: OverflowPolicy | 'latest' = 'latest';
     let dropCalls: (() => void)[] | undefined;
     if (this.#fits(waiting, length)) {
       // Within the bounds.
@@ -432,17 +430,14 @@ export class Session<Data = unknown> {
       true
     ) {
       // The connection waits for the application's open writer. The peer is not slow.
+    } else if (overflow === 'close') {
+      hub.overflowed(this, waiting.clear() + 1, overflow);
+      void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
+      return false;
+    } else if (tooLong) {
+      hub.overflowed(this, 1, overflow);
+      return false;
     } else {
-      policy = hub.policyFor(this);
-      if (policy === 'close') {
-        hub.overflowed(this, waiting.clear() + 1, policy);
-        void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
-        return false;
-      }
-      if (policy === 'drop-new' || tooLong) {
-        hub.overflowed(this, 1, policy);
-        return false;
-      }
       for (; !this.#fits(waiting, length); dropped++) {
         const call = waiting.dropFirst();
         if (call !== undefined) (dropCalls ??= []).push(call);
@@ -451,7 +446,7 @@ export class Session<Data = unknown> {
     waiting.add(message, latestKey, onDrop);
     // Calls the application last: these callbacks and a listener of `overflow` may send messages too.
     for (const call of dropCalls ?? []) call();
-    if (dropped > 0) hub.overflowed(this, dropped, policy);
+    if (dropped > 0) hub.overflowed(this, dropped, overflow);
     return true;
   }
 

@@ -13,13 +13,12 @@ import {
   WebSocketError,
 } from '@ws/conn';
 import { internalsOf, isThenable, onRejection, reportError } from '@ws/conn/internal';
-import { checkOneOf } from '../arguments.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import type { Except } from '../backplane/publications.ts';
+import type { Except } from '../backplane/origins.ts';
 import type { CloseTarget } from '../backplane/words.ts';
 import { Audience } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
@@ -37,8 +36,7 @@ import {
   type HubCloseOptions,
   type HubCloseResult,
   type HubSettings,
-  type OverflowPolicy,
-  POLICIES,
+  type Overflow,
 } from '../options.ts';
 import type { Position } from '../position.ts';
 import { Presence } from '../presence/presence.ts';
@@ -100,7 +98,7 @@ export class Sessions<Data> implements LocalHub {
       else session?.writesEnded();
     },
   };
-  readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
+  readonly #drops: Reports<Session<Data>, Overflow | 'refused'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
   /** Errors, by their text. One by one, a listener of `error` that publishes could loop. */
@@ -326,29 +324,13 @@ export class Sessions<Data> implements LocalHub {
 
   // Called by sessions, rooms and the link
 
-  /** The policy for a message that exceeds the bounds of a session. */
-  policyFor(session: Session<Data>): OverflowPolicy | 'latest' {
-    const { overflow } = this.settings;
-    if (typeof overflow !== 'function') return overflow;
-    try {
-      const policy = overflow(session, session.queued);
-      // A promise is no policy, but its rejection must not end the process.
-      onRejection(policy, () => {});
-      checkOneOf('result of overflow', policy, POLICIES);
-      return policy;
-    } catch (error) {
-      this.failed(session, error);
-      return 'close';
-    }
-  }
-
   /** The connection has accepted a message. */
   delivered(session: Session<Data>, message: PreparedMessage): void {
     this.deliveredCount++;
     if (this.listeners.sent) this.emit('sent', session, session, message);
   }
 
-  overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void {
+  overflowed(session: Session<Data>, dropped: number, policy: Overflow | 'refused'): void {
     this.droppedCount += dropped;
     this.#drops.add(session, dropped, policy, this.platform);
   }
