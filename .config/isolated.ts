@@ -10,7 +10,7 @@ export const ISOLATED = [
   'packages/node-client/test/addresses.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
   'packages/codec/test/memory/{message-buffers,move,pools,released-twice,slab-pool}.test.ts',
-  'packages/conn/test/memory/**/*.test.ts',
+  'packages/conn/test/{connection/ends,memory/**/*}.test.ts',
   'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/reconnect/test/{left-loops,poison,restart}.test.ts',
