@@ -18,7 +18,7 @@ import {
   NEED_MORE,
 } from './decoder-options.ts';
 import { headerSize, length16, length64, readKey } from './header.ts';
-import { checkChunk, InputMemory, MAX_TAIL, missingChunk } from './input-memory.ts';
+import { checkChunk, InputMemory, MAX_TAIL, missingChunk, viewOfChunk } from './input-memory.ts';
 import {
   CONTROL_FRAME,
   DATA_FRAME,
@@ -186,7 +186,7 @@ export class FrameDecoder {
     if (this.#pos !== this.#inputEnd) return false;
     if (this.#state === AT_HEADER) return this.#memory.size === 0;
     // The whole tail was a frame. Its bytes stay valid until the next call.
-    return this.#state === ON_TAIL && this.#memory.chunkPos === this.#memory.chunkEnd;
+    return this.#state === ON_TAIL && this.#memory.unread === 0;
   }
 
   /** Payload bytes of the current frame that {@link next} has not delivered. */
@@ -196,8 +196,7 @@ export class FrameDecoder {
 
   /** Bytes that were pushed and that {@link next} has not read. */
   get unread(): number {
-    const { chunkPos, chunkEnd } = this.#memory;
-    return this.#inputEnd - this.#pos + chunkEnd - chunkPos;
+    return this.#inputEnd - this.#pos + this.#memory.unread;
   }
 
   /**
@@ -390,17 +389,9 @@ export class FrameDecoder {
    * @throws As {@link next}.
    */
   rest(): OwnedBytes {
-    const { bytes, base, size } = this.#memory;
-    // The input is the tail in ON_TAIL.
-    const tail = viewOf(bytes, this.#state === ON_TAIL ? base : base - size, base);
     const input = viewOfChunk(this.#bytes, this.#pos, this.#inputEnd);
-    const { chunk: held, chunkPos, chunkEnd } = this.#memory;
-    const chunk = viewOfChunk(held, chunkPos, chunkEnd);
-    const all = new Uint8Array(tail.length + input.length + chunk.length);
-    all.set(tail);
-    all.set(input, tail.length);
-    all.set(chunk, tail.length + input.length);
-    return all;
+    // The input is the tail in ON_TAIL.
+    return this.#memory.joined(this.#state !== ON_TAIL, input);
   }
 
   /**
@@ -413,11 +404,8 @@ export class FrameDecoder {
   moveInput(memory: Uint8Array): void {
     if (this.#state === ON_TAIL) this.#endTail(AT_HEADER);
     const held = this.#memory;
-    const { chunk, chunkPos, chunkEnd } = held;
-    const inTail = chunkPos < chunkEnd;
-    const rest = inTail
-      ? viewOfChunk(chunk, chunkPos, chunkEnd)
-      : viewOfChunk(this.#bytes, this.#pos, this.#inputEnd);
+    const inTail = held.unread > 0;
+    const rest = inTail ? held.rest : viewOfChunk(this.#bytes, this.#pos, this.#inputEnd);
     memory.set(rest);
     if (inTail) held.setChunk(memory, 0, rest.length);
     else this.#setInput(memory, 0, rest.length);
@@ -485,7 +473,6 @@ export class FrameDecoder {
     const pos = this.#pos;
     const inputEnd = this.#inputEnd;
     let at = pos + 2;
-    checkChunk(bytes, inputEnd);
     if (inputEnd - at < 8) return this.#judgeLength(at, 8);
     const length = length64(bytes, at);
     if (length < 65536 || !(length <= this.maxFramePayload) || length > Number.MAX_SAFE_INTEGER) {
@@ -647,10 +634,4 @@ export class FrameDecoder {
     this.start = start;
     this.end = end;
   }
-}
-
-/** @throws TypeError when `chunk` lost bytes. */
-function viewOfChunk(chunk: Uint8Array, start: number, end: number): Uint8Array {
-  checkChunk(chunk, end);
-  return viewOf(chunk, start, end);
 }

@@ -1,11 +1,12 @@
 import { integer } from '../arguments.ts';
-import { bufferOf, lengthOf } from '../byte-facts.ts';
+import { bufferOf, lengthOf, viewOf } from '../byte-facts.ts';
 import { copyRange, xorCopy } from '../masking/copy.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import {
   callRelease,
   LARGEST_SLAB,
   NO_BYTES,
+  type OwnedBytes,
   type Slab,
   type SlabSource,
   takeSlab,
@@ -114,7 +115,27 @@ export class InputMemory {
   /** As {@link keep}, for the tail as it is. Returns whether the chunk has bytes for it. */
   canGrow(need: number): boolean {
     this.#require(need);
-    return this.chunkPos < this.chunkEnd;
+    return this.unread > 0;
+  }
+
+  /** Unread bytes of the chunk. */
+  get unread(): number {
+    return this.chunkEnd - this.chunkPos;
+  }
+
+  /** A view of them. */
+  get rest(): Uint8Array {
+    return viewOfChunk(this.chunk, this.chunkPos, this.chunkEnd);
+  }
+
+  /** A copy of the tail, if it is wanted, of `input`, and of the {@link rest}. */
+  joined(withTail: boolean, input: Uint8Array): OwnedBytes {
+    const tail = viewOf(this.bytes, withTail ? this.base - this.size : this.base, this.base);
+    const all = new Uint8Array(tail.length + input.length + this.unread);
+    all.set(tail);
+    all.set(input, tail.length);
+    all.set(this.rest, tail.length + input.length);
+    return all;
   }
 
   /** Sets the chunk to `chunk[pos, end)`. */
@@ -201,6 +222,12 @@ export class InputMemory {
 /** @throws TypeError when `chunk` no longer has the bytes `[0, end)`. */
 export function checkChunk(chunk: Uint8Array, end: number): void {
   if (lengthOf(chunk) < end) throw missingChunk(chunk);
+}
+
+/** @throws As {@link checkChunk}. */
+export function viewOfChunk(chunk: Uint8Array, start: number, end: number): Uint8Array {
+  checkChunk(chunk, end);
+  return viewOf(chunk, start, end);
 }
 
 /** The error for a chunk that lost bytes before all its frames were read. */

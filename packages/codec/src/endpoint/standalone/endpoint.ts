@@ -4,11 +4,10 @@ import {
   checked,
   checkFunction,
   checkOptionNames,
-  kind,
   rejectPromise,
 } from '../../arguments.ts';
 import { bufferOf, bytesOfView, isBytes, lengthOf } from '../../byte-facts.ts';
-import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
+import { parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
 import { FrameQueue, SLAB_PAYLOAD } from '../../frames/frame-queue.ts';
@@ -39,16 +38,16 @@ import {
 import {
   BinaryMessage,
   CloseCode,
-  MAX_CONTROL_PAYLOAD,
   PingMessage,
   PongMessage,
   type Role,
   TextMessage,
 } from '../../protocol.ts';
-import { readUtf8, toUtf8, utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
+import { readUtf8, utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
 import { type Failure, failureBy, Machine, type MachineOwner } from '../machine.ts';
 import { CLOSE_RECEIVED, CLOSED, OPEN } from '../states.ts';
 import { flush, takeBytes } from './encoder.ts';
+import { bytesOf, closePayload, controlPayload } from './given-data.ts';
 
 /** Options of `Endpoint`. `false` switches a bound off; 0 does not. */
 export interface EndpointOptions {
@@ -584,13 +583,6 @@ export class Endpoint {
   }
 }
 
-/** @throws TypeError, RangeError for a code or reason that cannot be sent. */
-function closePayload(code: number, reason: string): Uint8Array {
-  const payload = formatCloseMessage(code, reason);
-  if (payload.length > 0) return payload;
-  throw new RangeError(`websocket: close code ${code} must not be sent; close() sends 1000`);
-}
-
 /** Any other error than a fault of the peer is a detached chunk or a failed allocation. */
 function asProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
@@ -599,33 +591,4 @@ function asProtocolError(error: unknown): ProtocolError {
   return new ProtocolError(CloseCode.InternalServerErr, [fault], 'WS_ERR_PROTOCOL', {
     cause: error,
   });
-}
-
-/**
- * Returns a view of the bytes of `data`, without a copy.
- *
- * @throws TypeError for other data, and for bytes of a buffer that is detached or has shrunk.
- */
-function bytesOf(data: unknown): Uint8Array {
-  if (ArrayBuffer.isView(data)) return bytesOfView(data);
-  const tag = kind(data);
-  if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
-    return new Uint8Array(data as ArrayBufferLike);
-  }
-  const hint = tag === 'Object' || tag === 'Array' ? '; JSON.stringify makes a string of it' : '';
-  throw new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
-}
-
-/**
- * Returns the payload of a control frame.
- *
- * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
- *   5.5).
- */
-function controlPayload(data: unknown): Uint8Array {
-  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data).length;
-  if (size > MAX_CONTROL_PAYLOAD) {
-    throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
-  }
-  return typeof data === 'string' ? toUtf8(data) : bytesOf(data);
 }
