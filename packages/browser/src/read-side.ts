@@ -7,10 +7,13 @@ import {
   ReadLimitError,
   ReadPendingError,
 } from '@ws/conn';
-import { RESOLVED } from '@ws/conn/internal';
+import { inLaterTurn, RESOLVED } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
 import type { PageSocket } from './web-types.ts';
+
+/** Messages that the queue gives to readers in one turn: a page draws and listens between two turns. */
+const MESSAGES_PER_TURN = 1_000;
 
 /** Called with the next message; with undefined at the end. */
 type Reader = (message: PageMessage | undefined) => void;
@@ -31,6 +34,8 @@ export class ReadSide {
   #next: PageMessage[] = [];
   /** Bytes of the queued messages, with {@link MESSAGE_COST} for each; 0 for an empty queue. */
   cost = 0;
+  /** Messages that the queue may still give; 0 until the next turn. */
+  #left = MESSAGES_PER_TURN;
   /** Name of the pending call that reads; `''` for none. */
   #caller = '';
   /** The reader of that call; undefined without a call, and while its handler runs. */
@@ -76,8 +81,7 @@ export class ReadSide {
     this.messages++;
     this.bytes += length;
     const reader = this.#reader;
-    if (reader !== undefined) {
-      // A reader waits only while the queue is empty.
+    if (reader !== undefined && this.cost === 0) {
       this.#reader = undefined;
       return reader(message);
     }
@@ -93,7 +97,7 @@ export class ReadSide {
   /** Gives queued messages, then the end, to the reader. */
   serve(): void {
     let reader;
-    while ((reader = this.#reader) && (this.cost > 0 || this.#ended)) {
+    while ((reader = this.#reader) && this.#left > 0 && (this.cost > 0 || this.#ended)) {
       this.#reader = undefined;
       reader(this.#shift());
     }
@@ -108,8 +112,15 @@ export class ReadSide {
       this.#queue = [];
     }
     const message = this.#next.pop();
-    if (message !== undefined) this.cost -= message.length + MESSAGE_COST;
+    if (message === undefined) return undefined;
+    this.cost -= message.length + MESSAGE_COST;
+    if (this.cost > 0 && --this.#left === 0) inLaterTurn(() => this.#turnBegins());
     return message;
+  }
+
+  #turnBegins(): void {
+    this.#left = MESSAGES_PER_TURN;
+    this.serve();
   }
 
   /** Drops the queued messages and all later ones. */
