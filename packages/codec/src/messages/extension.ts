@@ -248,12 +248,7 @@ export interface Compression {
   /** In bytes. */
   readonly threshold: number;
   /** 8 to 15; undefined when the option is absent. */
-  readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined when the option is absent. */
   readonly clientMaxWindowBits: number | undefined;
-  /** In bytes. */
-  readonly sendHistory: number;
-  readonly takeoverEngines: number;
   /** In bytes, of a message that is compressed for one connection. */
   readonly maxBytes: number;
 }
@@ -279,7 +274,7 @@ export interface MessageDeflate {
 
 /** permessage-deflate, as a connection uses it. */
 export type DeflateExtension = Extension & {
-  /** Bytes of memory held for the histories of both directions. */
+  /** Bytes of memory held for the peer's earlier messages. */
   readonly historyBytes: number;
   readonly compressor: {
     /** -2 to 9. */
