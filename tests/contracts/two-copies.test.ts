@@ -55,7 +55,11 @@ describe('B6-6 two copies of the packages', () => {
     'name the class as its source does, whatever a bundler calls it: %s',
     async (name) => {
       const [sender] = conn.connPair({ client: { report: () => {} } });
-      const Renamed = { [name]: class {} }[name]!;
+      const Renamed = {
+        [name]: class {
+          of = 1;
+        },
+      }[name]!;
       const message = new Renamed() as conn.PreparedMessage;
       await expect(sender.writePreparedMessage(message)).rejects.toThrow(
         'the PreparedMessage is of another copy of @ws/conn',
@@ -69,7 +73,11 @@ describe('B6-6 two copies of the packages', () => {
       Object.defineProperty(conn.Message, 'name', { value, configurable: true });
     onTestFinished(() => void rename('Message'));
     rename('e');
-    const Short = { e: class {} }['e'];
+    const Short = {
+      e: class {
+        of = 1;
+      },
+    }['e'];
     await expect(sender.send(new Short() as conn.Message)).rejects.toThrow('got Object');
   });
 
