@@ -60,7 +60,7 @@ describe('B6-6 two copies of the packages', () => {
           of = 1;
         },
       }[name]!;
-      const message = new Renamed() as conn.PreparedMessage;
+      const message = new Renamed() as unknown as conn.PreparedMessage;
       await expect(sender.writePreparedMessage(message)).rejects.toThrow(
         'the PreparedMessage is of another copy of @ws/conn',
       );
@@ -78,7 +78,7 @@ describe('B6-6 two copies of the packages', () => {
         of = 1;
       },
     }['e'];
-    await expect(sender.send(new Short() as conn.Message)).rejects.toThrow('got Object');
+    await expect(sender.send(new Short() as unknown as conn.Message)).rejects.toThrow('got Object');
   });
 
   it('take no other value for an error', () => {
