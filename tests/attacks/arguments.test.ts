@@ -132,10 +132,7 @@ const TIMES = [
   'closeTimeout',
 ] as const satisfies readonly (keyof ConnSettings)[];
 const SERVER = ['maxHandshakes', 'maxConnections', 'maxConnectionsPerAddress'] as const;
-const COMPRESSION = [
-  ['level', 'threshold', 'serverMaxWindowBits', 'clientMaxWindowBits', 'sendHistory'],
-  ['takeoverEngines', 'maxBytes'],
-].flat();
+const COMPRESSION = ['level', 'threshold', 'clientMaxWindowBits', 'maxBytes'];
 
 type Make = (value: unknown) => unknown;
 

@@ -27,7 +27,7 @@ import {
   wiredOn,
 } from './support.ts';
 
-const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 2048 } as const;
+const TAKEOVER_MODE = { mode: 'takeover', threshold: 0 } as const;
 const LARGE = 100_000;
 
 describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) => {
@@ -211,7 +211,7 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
           const wired = wiredOn(backend, {
             source,
             deflate: i % 2 === 0 ? TAKEOVER : SHARED,
-            compression: { ...TAKEOVER_MODE, takeoverEngines: 2 },
+            compression: TAKEOVER_MODE,
           });
           conns.push(wired);
           const { conn, feed, frame, packed } = wired;
@@ -228,7 +228,8 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
           rest.catch(() => {});
         }
         await turns();
-        expect(historyBytesOf(source)).toBeGreaterThanOrEqual(500 * 512);
+        // Half of them keep what they have received.
+        expect(historyBytesOf(source)).toBeGreaterThanOrEqual(250 * 512);
         expect(conns[0]!.conn.stats.compressionBytes).toBeGreaterThanOrEqual(512);
         for (const [i, { conn, transport }] of conns.entries()) {
           if (i % 4 === 0) conn.terminate();
@@ -245,7 +246,7 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
         expect(historyBytesOf(source)).toBe(0);
         expect(conns.every(({ conn }) => conn.stats.compressionBytes === 0)).toBe(true);
         expect(source.inflaters).toBeLessThanOrEqual(8);
-        expect(source.deflaters).toBeLessThanOrEqual(2 + 8);
+        expect(source.deflaters).toBeLessThanOrEqual(16 + 8);
       }
       // No ended connection still holds one of the 256 inflaters.
       const { conn, feed, frame } = wiredOn(backend, { source });

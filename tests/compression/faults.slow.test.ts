@@ -17,7 +17,7 @@ import {
 } from './support.ts';
 
 const LARGE = 100_000;
-const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 4096 } as const;
+const TAKEOVER_MODE = { mode: 'takeover', threshold: 0 } as const;
 
 /** A buffer pool that fails on demand. */
 class BadPool implements BufferPool {

@@ -29,8 +29,6 @@ describe.each(BACKENDS)('our compressed messages on %s', (backend) => {
         mode: 'takeover',
         threshold: 0,
         level: 6,
-        sendHistory: 32_768,
-        takeoverEngines: bits % 2,
         maxBytes: 3000,
       },
       writeBufferSize: 700,

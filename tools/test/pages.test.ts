@@ -199,7 +199,6 @@ describe('docs/compression.md', () => {
     // RFC 7692: a window is 15 bits if its size is not negotiated.
     const words: Readonly<Record<string, string>> = {
       mode: "`'shared'`",
-      serverMaxWindowBits: '15',
       clientMaxWindowBits: '15, 12 on a server that keeps windows',
       maxBytes: '256 KiB',
     };

@@ -156,7 +156,7 @@ describe('ConnOptions.extension', () => {
     const options = {
       platform,
       deflate: { ...NO_TAKEOVER, serverNoContextTakeover: false, clientNoContextTakeover: false },
-      compression: { mode: 'takeover', threshold: 0, sendHistory: 32_768 },
+      compression: { mode: 'takeover', threshold: 0 },
       report: () => {},
     } as const;
     const client = new Conn(near, { ...options, role: 'client', writeBufferPool });

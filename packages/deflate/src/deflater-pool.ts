@@ -8,6 +8,11 @@ import { closeWhere, FreeEngines, PooledEngine, type PoolState } from './pooled-
  */
 const MAX_LEASED = 64;
 /**
+ * The largest number of deflaters, of 270 KiB each, that connections own: 4.3 MB of a process. More of
+ * them help only where more connections than that send within {@link OWNER_IDLE_MS}.
+ */
+const MAX_OWNED = 16;
+/**
  * An owner that has sent nothing for this time, in ms, loses its deflater to a connection that
  * sends.
  */
@@ -70,17 +75,17 @@ export class DeflaterPool {
 
   /**
    * A deflater for `owner` to keep: a new one, an abandoned one, or a silent owner's.
-   * Undefined when `most` are owned and all are busy: a deflater that changes its owner loses its
+   * Undefined when {@link MAX_OWNED} are owned and all are busy: a deflater that changes its owner loses its
    * history.
    */
-  own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
+  own(owner: object, key: number): PooledEngine<Deflater> | undefined {
     this.#engines.renew();
     const now = this.#runtime.now();
     const at = this.#owned.findIndex(
       (engine) => engine.owner === undefined || now - engine.usedAtMs > OWNER_IDLE_MS,
     );
     let engine = this.#owned[at];
-    if (engine === undefined && this.#owned.length >= most) return undefined;
+    if (engine === undefined && this.#owned.length >= MAX_OWNED) return undefined;
     if (engine?.key !== key) {
       const created = this.#create(key);
       if (engine === undefined) this.#owned.push(created);

@@ -89,11 +89,8 @@ export interface Deflater {
   used: number;
   /** Bytes of output that the last `write` produced. */
   produced: number;
-  /**
-   * Forgets earlier input. `history`: the bytes in the peer's window that the stream may refer back
-   * to.
-   */
-  reset(history: History | undefined): void;
+  /** Forgets earlier input. */
+  reset(): void;
   /**
    * Deflates `input[from, to)` into `output[at, end)`.
    *

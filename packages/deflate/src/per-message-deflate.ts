@@ -64,9 +64,9 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     this.#budget = engines.inflateBudget;
   }
 
-  /** Bytes of memory held for the histories of both directions. */
+  /** Bytes of memory held for the peer's earlier messages. */
   get historyBytes(): number {
-    return this.#decompressor.held + this.compressor.held;
+    return this.#decompressor.held;
   }
 
   // The way in

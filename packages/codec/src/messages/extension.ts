@@ -240,7 +240,10 @@ export function encoded(size: number, extension: Extension, first: boolean): num
   throw new RangeError(`Extension.encode: returned ${size}, for ${output.length} bytes of output`);
 }
 
-/** How one end compresses: the option `compression` with all defaults. `Infinity` means no bound. */
+/**
+ * How one end compresses: the option `compression` of a connection. `Infinity` means no bound. Change
+ * what you need of {@link DEFAULT_COMPRESSION}.
+ */
 export interface Compression {
   readonly mode: 'shared' | 'takeover';
   /** -2 to 9. */
@@ -248,15 +251,22 @@ export interface Compression {
   /** In bytes. */
   readonly threshold: number;
   /** 8 to 15; undefined when the option is absent. */
-  readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined when the option is absent. */
   readonly clientMaxWindowBits: number | undefined;
-  /** In bytes. */
-  readonly sendHistory: number;
-  readonly takeoverEngines: number;
   /** In bytes, of a message that is compressed for one connection. */
   readonly maxBytes: number;
 }
+
+/**
+ * The compression of a connection without options: each message on its own, at level 1, from 256 bytes
+ * on. {@link MessageDeflate} takes it.
+ */
+export const DEFAULT_COMPRESSION: Compression = {
+  mode: 'shared',
+  level: 1,
+  threshold: 256,
+  clientMaxWindowBits: undefined,
+  maxBytes: 262_144,
+};
 
 /** permessage-deflate (RFC 7692). `perMessageDeflate` of `@ws/deflate` makes it of engines. */
 export interface MessageDeflate {
@@ -279,7 +289,7 @@ export interface MessageDeflate {
 
 /** permessage-deflate, as a connection uses it. */
 export type DeflateExtension = Extension & {
-  /** Bytes of memory held for the histories of both directions. */
+  /** Bytes of memory held for the peer's earlier messages. */
   readonly historyBytes: number;
   readonly compressor: {
     /** -2 to 9. */

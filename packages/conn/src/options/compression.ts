@@ -1,4 +1,4 @@
-import type { Compression } from '@ws/codec';
+import { type Compression, DEFAULT_COMPRESSION } from '@ws/codec';
 import { checkOptionNames, kind, whole } from '../validate.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
@@ -16,20 +16,11 @@ export interface CompressionOptions {
   readonly level?: number | undefined;
   /** Messages of fewer bytes are not compressed. Default: 256. */
   readonly threshold?: number | undefined;
-  /** Window of the server's messages, as a power of two in bytes: 8 to 15. Default: 15. */
-  readonly serverMaxWindowBits?: number | undefined;
   /**
    * Window of the client's messages, as a power of two in bytes: 8 to 15. Default: 15; on a server
    * in mode `'takeover'` 12, because the server keeps a window for each client.
    */
   readonly clientMaxWindowBits?: number | undefined;
-  /** Mode `'takeover'`: number of the last sent bytes that are kept for a new compressor. Default: 0. */
-  readonly sendHistory?: number | undefined;
-  /**
-   * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for
-   * connections that send often. Default: 16.
-   */
-  readonly takeoverEngines?: number | undefined;
   /**
    * Bytes of the largest message that is compressed whole, in one turn of the event loop; `false`: no
    * bound. 16 times as many for a message that is compressed once for many connections: a
@@ -38,18 +29,6 @@ export interface CompressionOptions {
    */
   readonly maxBytes?: number | false | undefined;
 }
-
-/** The compression of a connection without options. */
-export const DEFAULT_COMPRESSION: Compression = {
-  mode: 'shared',
-  level: 1,
-  threshold: 256,
-  serverMaxWindowBits: undefined,
-  clientMaxWindowBits: undefined,
-  sendHistory: 0,
-  takeoverEngines: 16,
-  maxBytes: 262_144,
-};
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 
@@ -70,7 +49,8 @@ export function checkedCompression(value: unknown): Compression | false {
   }
   checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
   const given = value as CompressionOptions;
-  const { mode = DEFAULT_COMPRESSION.mode, level = DEFAULT_COMPRESSION.level, maxBytes } = given;
+  const { mode = DEFAULT_COMPRESSION.mode, level = DEFAULT_COMPRESSION.level } = given;
+  const { clientMaxWindowBits, maxBytes } = given;
   if (mode !== 'shared' && mode !== 'takeover') {
     throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
   }
@@ -78,16 +58,12 @@ export function checkedCompression(value: unknown): Compression | false {
     const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
     return whole(`compression.${name}`, number, least, most);
   };
-  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
-    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
   return {
     mode,
     level: compressionLevel('compression.level', level),
     threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
-    serverMaxWindowBits: bits('serverMaxWindowBits'),
-    clientMaxWindowBits: bits('clientMaxWindowBits'),
-    sendHistory: within('sendHistory', 0, 32_768),
-    takeoverEngines: within('takeoverEngines', 0, 4096),
+    clientMaxWindowBits:
+      clientMaxWindowBits === undefined ? undefined : within('clientMaxWindowBits', 8, 15),
     maxBytes:
       maxBytes === false || maxBytes === Infinity
         ? Infinity
