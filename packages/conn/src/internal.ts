@@ -25,7 +25,6 @@ export {
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
-export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
@@ -34,7 +33,7 @@ export {
 export { deflateLimits, extensionRuntime } from './options/deflate.ts';
 export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
-export { YieldQueue } from './platform/later-turns.ts';
+export { inLaterTurn, YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
 export { checkNoMaps, formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
