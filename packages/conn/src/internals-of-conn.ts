@@ -5,6 +5,7 @@ import { codeAfterError } from './connection/end-errors.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
+import type { PeerClose } from './read/message-streams.ts';
 import {
   type MessageHandler,
   type ReceiveEnd,
@@ -30,9 +31,9 @@ export class InternalsOfConn {
     return this.connection.machine.failed?.error;
   }
 
-  /** See {@link Ending.isAnswered}. */
-  get closeIsAnswered(): boolean {
-    return this.connection.ending?.isAnswered === true;
+  /** The peer's close frame, unless it answers ours: see {@link Ending.isAnswered}. */
+  get peerClose(): PeerClose | undefined {
+    return this.connection.ending?.peerClose;
   }
 
   /** The longest time of a closing handshake, in ms. */
