@@ -25,7 +25,6 @@ export {
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
-export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,

@@ -5,7 +5,6 @@ import { codeAfterError } from './connection/end-errors.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
-import type { PeerClose } from './read/message-streams.ts';
 import {
   type MessageHandler,
   type ReceiveEnd,
@@ -32,7 +31,7 @@ export class InternalsOfConn {
   }
 
   /** The peer's close frame, unless it answers ours: see {@link Ending.isAnswered}. */
-  get peerClose(): PeerClose | undefined {
+  get peerClose(): Pick<CloseInfo, 'code' | 'reason'> | undefined {
     return this.connection.ending?.peerClose;
   }
 

@@ -22,9 +22,6 @@ export interface MessageStreams {
   readonly writable: WritableStream<string | Uint8Array>;
 }
 
-/** The code and the reason of a close frame. */
-export type PeerClose = Pick<CloseInfo, 'code' | 'reason'>;
-
 /** The part of a `Conn` that its streams use. */
 type Streamed = AsyncIterable<Message> & {
   send(data: string | Uint8Array): Promise<void>;
@@ -32,7 +29,7 @@ type Streamed = AsyncIterable<Message> & {
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;
   readonly '@ws/internals': {
-    readonly peerClose?: PeerClose | undefined;
+    readonly peerClose?: Pick<CloseInfo, 'code' | 'reason'> | undefined;
     closeAfterError(error: unknown): Promise<CloseInfo>;
   };
 };
