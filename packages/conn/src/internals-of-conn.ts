@@ -32,7 +32,8 @@ export class InternalsOfConn {
 
   /** The peer's close frame, unless it answers ours: see {@link Ending.isAnswered}. */
   get peerClose(): Pick<CloseInfo, 'code' | 'reason'> | undefined {
-    return this.connection.ending?.peerClose;
+    const { ending, machine } = this.connection;
+    return ending?.isAnswered === true ? undefined : machine.received;
   }
 
   /** The longest time of a closing handshake, in ms. */

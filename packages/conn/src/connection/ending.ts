@@ -89,11 +89,6 @@ export class Ending implements TurnTask {
     return received.code === code && (received.reason === '' || received.reason === reason);
   }
 
-  /** The peer's close frame, unless it answers ours. */
-  get peerClose(): ClosePayload | undefined {
-    return this.isAnswered ? undefined : this.#connection.machine.received;
-  }
-
   // Our close frame
 
   /**
