@@ -1,0 +1,2 @@
+import { serve } from './deflate.ts';
+serve(18413);
