@@ -1,2 +1,0 @@
-import { serve } from './deflate.ts';
-serve(18413);
