@@ -19,7 +19,7 @@ import { dial } from '@ws/node-client';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve, type WsServer } from '../src/index.ts';
 import { serveRaw } from '../src/raw/index.ts';
-import { removeStaleSocket } from '../src/stale-socket.ts';
+import { lockOf, removeStaleSocket } from '../src/stale-socket.ts';
 import { leaveSocket } from './left-socket.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stale-'));
@@ -159,6 +159,20 @@ describe('285 a stale Unix socket', () => {
     await expect(serve({ replaceStale: 1 } as never, () => {})).rejects.toThrow(
       'replaceStale: expected a boolean, got number',
     );
+  });
+
+  it.runIf(process.platform === 'linux')('is replaced by one start at a time', async () => {
+    const socketPath = newPath();
+    await leaveSocket(socketPath);
+    const lock = await lockOf(socketPath);
+    let isRemoved = false;
+    const removed = removeStaleSocket(socketPath).then(() => (isRemoved = true));
+    // The other start has looked at the file, and has asked for the lock.
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect([isRemoved, existsSync(socketPath)]).toEqual([false, true]);
+    lock!.close();
+    await removed;
+    expect(existsSync(socketPath)).toBe(false);
   });
 
   it('gives the file back to a server that started meanwhile', async () => {
