@@ -160,9 +160,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Lends the message of the decoder to the handler. Returns whether the handler is free again. */
   take(decoder: MessageDecoder): boolean {
-    const { type, bytes, start, end, lease } = decoder;
-    if (lease !== undefined) decoder.lease = undefined;
-    this.call(type, bytes, start, end, lease);
+    const { type, bytes, start, end } = decoder;
+    this.call(type, bytes, start, end, decoder.removeLease());
     if (this.#connection.inbox.ended === undefined) return this.state === FREE;
     this.settleAtEnd();
     return false;
