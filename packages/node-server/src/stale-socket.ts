@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { linkSync, lstatSync, renameSync, statSync, unlinkSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { basename, dirname } from 'node:path';
+import { resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout } from 'node:timers/promises';
 
@@ -12,8 +12,7 @@ import { setTimeout } from 'node:timers/promises';
  */
 const YOUNG_MS = 1_000;
 
-/** Ms between two attempts to get the lock, and their number: then the start continues without it. */
-const LOCK_RETRY_MS = 10;
+/** Attempts to get the lock, 10 ms apart. Then the start continues without it. */
 const LOCK_RETRIES = 1_000;
 
 /** What distinguishes a file from a later one of its name: systems use the number of an inode again. */
@@ -32,7 +31,6 @@ interface FileId {
 export async function removeStaleSocket(path: string): Promise<void> {
   // The system removes a name of Linux's abstract namespace with its process.
   if (path.startsWith('\0')) return;
-  if (socketFile(path) === undefined || !(await refuses(path))) return;
   const lock = await lockOf(path);
   try {
     await replace(path);
@@ -48,19 +46,17 @@ export async function removeStaleSocket(path: string): Promise<void> {
  */
 export async function lockOf(path: string): Promise<Server | undefined> {
   if (process.platform !== 'linux') return undefined;
-  const { dev, ino } = statSync(dirname(path));
-  const name = createHash('sha256')
-    .update(`${dev} ${ino} ${basename(path)}`)
-    .digest('hex');
+  const name = createHash('sha256').update(resolve(path)).digest('hex');
   for (let i = 0; i < LOCK_RETRIES; i++) {
-    const server = createServer().unref();
+    // `exclusive`: the workers of a cluster would share it.
+    const server = createServer()
+      .unref()
+      .listen({ path: `\0ws-${name}`, exclusive: true });
     try {
-      // `exclusive`: the workers of a cluster would share it.
-      server.listen({ path: `\0ws-stale-${name}`, exclusive: true });
       await once(server, 'listening');
       return server;
     } catch {
-      await setTimeout(LOCK_RETRY_MS);
+      await setTimeout(10);
     }
   }
   return undefined;
@@ -106,13 +102,13 @@ function isSame(one: FileId | undefined, other: FileId): boolean {
 
 /** Whether no process listens on the socket. */
 function refuses(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((done) => {
     const socket = connect(path);
     socket.once('connect', () => {
       socket.destroy();
-      resolve(false);
+      done(false);
     });
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code === 'ECONNREFUSED'));
   });
 }
 
