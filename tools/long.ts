@@ -127,8 +127,8 @@ const LONG: Rows = {
     commands: [source('tests/pairs/cli.ts')],
   },
   calls: {
-    time: '5 s',
-    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws, against their bounds (CI): --list echo',
+    time: '10 s',
+    what: 'how many of our functions an echo, an upgrade, a join, a call and other steps call, beside ws, against their bounds (CI): --list echo',
     commands: [source('tools/calls.ts')],
   },
   random: {
