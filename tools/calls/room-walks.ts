@@ -121,21 +121,21 @@ async function started(handler: (conn: Conn) => Promise<unknown>) {
   const url = `ws://127.0.0.1:${(relay.address() as AddressInfo).port}`;
   const clients: ReconnectingConn[] = [];
   return {
-    clientOf(): ReconnectingConn {
+    clientOf: (): ReconnectingConn => {
       const client = new ReconnectingConn(url);
       clients.push(client);
       return client;
     },
     /** Holds the next chunk of a client. Resolves when it has come. */
-    hold(): Promise<void> {
+    hold: (): Promise<void> => {
       held = [];
       return new Promise((resolve) => (arrived = resolve));
     },
-    release(): void {
+    release: (): void => {
       pass();
       held = undefined;
     },
-    async end(): Promise<void> {
+    end: async (): Promise<void> => {
       await Promise.all(clients.map((client) => client.close()));
       await server.close({ timeout: 1 });
       relay.close();
