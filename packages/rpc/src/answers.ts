@@ -160,12 +160,9 @@ export class Answers {
     void written.then(() => (this.#replies -= text.length));
     if (this.#replies <= MAX_REPLIES) return;
     const what = `${this.#replies} characters of refusals wait, and the peer does not read them`;
-    const carrier = this.#carrier;
-    carrier.reportRarely(
-      'overload',
-      () => new BackpressureError(`the connection ends with 1013: ${what}`),
-    );
-    carrier.overloaded();
+    const error = new BackpressureError(`the connection ends with 1013: ${what}`);
+    this.#carrier.reportRarely('overload', () => error);
+    this.#carrier.overloaded();
   }
 
   /**

@@ -275,9 +275,8 @@ export class Calls {
   }
 
   #removeWaiting(call: Call): void {
-    const waiting = this.#waiting!;
-    waiting.remove(call);
-    if (waiting.length === 0) this.#waiting = undefined;
+    this.#waiting!.remove(call);
+    if (this.#waiting!.length === 0) this.#waiting = undefined;
   }
 
   #addSent(call: Call): void {
@@ -431,9 +430,9 @@ export class Calls {
   end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
     this.#ended = later;
-    for (const call of [...this.#sent.values(), ...(this.#waiting?.all() ?? [])]) {
-      this.#fail(call, error);
-    }
+    for (const call of this.#sent.values()) this.#fail(call, error);
+    let call: Call | undefined;
+    while ((call = this.#waiting?.next(true)) !== undefined) this.#fail(call, error);
   }
 }
 

@@ -79,14 +79,4 @@ export class WaitingCalls<Call extends Unsent & { waiting: Entry<Call> | undefin
   #fifoOf({ isRequest }: Call): Fifo<Call> {
     return isRequest ? this.#requests : this.#events;
   }
-
-  /** All calls, in the order of {@link next}. */
-  all(): Call[] {
-    const calls: Call[] = [];
-    for (let call = this.next(true); call !== undefined; call = this.next(true)) {
-      this.remove(call);
-      calls.push(call);
-    }
-    return calls;
-  }
 }
