@@ -2,6 +2,7 @@ import { CloseMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
+import { WILL_READ } from './connection/reader.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
@@ -135,18 +136,15 @@ export class InternalsOfConn {
 
   /** Called when the application's handler starts. While it runs, our answer to a close frame waits. */
   connHandlerStarted(): void {
-    this.connection.inbox.connHandlerRuns = true;
+    this.connection.inbox.on(WILL_READ);
   }
 
   /**
-   * Called when the application's handler has settled, so that the last read message is handled. The
-   * connection now answers a close frame that has arrived after that message.
+   * Called once when the application's handler has settled. Unless one of its loops or streams is open,
+   * the last read message is handled: the connection answers a close frame that has arrived after it.
    */
   connHandlerSettled(): void {
-    const { ending, inbox } = this.connection;
-    inbox.connHandlerRuns = false;
-    inbox.hasRead = inbox.isRead;
-    if (ending !== undefined) this.connection.scheduleEndOfTurn();
+    this.connection.inbox.readerLeft();
   }
 
   /** As `receive`, but settles as the promise of `end`. Costs less than `then`. */
@@ -172,8 +170,8 @@ export class InternalsOfConn {
    * handler has settled, if any.
    */
   get unfinishedReceive(): Promise<unknown> | undefined {
-    const { connHandlerRuns, receiveCall } = this.connection.inbox;
-    return connHandlerRuns ? undefined : receiveCall;
+    const { readers, receiveCall } = this.connection.inbox;
+    return readers > 0 ? undefined : receiveCall;
   }
 
   // Writing

@@ -37,11 +37,8 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
   const loop = new AbortController();
-  // The first `next` may come late. Until then, a close must not drop messages.
-  const { inbox } = conn['@ws/internals'].connection;
-  inbox.hasRead = true;
-  const pieces = join((options) => conn.nextReader(options), utf8(term), loop.signal);
-  return iteratorOf(pieces, () => loop.abort());
+  const pieces = join((options) => conn.nextReader(options), utf8(term), loop);
+  return iteratorOf(conn, pieces, loop);
 }
 
 /**
@@ -55,7 +52,6 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
   const { connection } = conn['@ws/internals'];
   const rare = connection.rareParts();
   if (rare.readsOwner !== undefined) throw connection.inbox.clash(owner);
-  connection.inbox.hasRead = true;
   rare.readsOwner = owner;
   const nextReader = (options: WaitOptions): Promise<MessageReader> => {
     rare.readsOwner = undefined;
@@ -66,7 +62,7 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
     }
   };
   const loop = new AbortController();
-  return iteratorOf(join(nextReader, utf8(''), loop.signal), () => loop.abort());
+  return iteratorOf(conn, join(nextReader, utf8(''), loop), loop);
 }
 
 function checkConn(conn: unknown, name: string): void {
@@ -77,13 +73,17 @@ function checkConn(conn: unknown, name: string): void {
 }
 
 function iteratorOf(
+  conn: Conn,
   pieces: AsyncGenerator<OwnedBytes, undefined>,
-  leave: () => void,
+  loop: Loop,
 ): AsyncIterableIterator<OwnedBytes> {
+  const { inbox } = conn['@ws/internals'].connection;
+  inbox.streamCreated();
+  loop.signal.addEventListener('abort', () => inbox.readerLeft());
   return {
     next: () => markHandled(pieces.next()),
     return() {
-      leave();
+      loop.abort();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -92,12 +92,16 @@ function iteratorOf(
   };
 }
 
-/** @param left - Aborts when the loop is left, so that a pending `next` consumes no message. */
+/** Aborts when a loop over joined messages is left, or fails. */
+type Loop = { readonly signal: AbortSignal; abort(): void };
+
+/** @param loop - When the loop is left, a pending `next` consumes no message. */
 async function* join(
   nextReader: (options: WaitOptions) => Promise<MessageReader>,
   term: Uint8Array,
-  left: AbortSignal,
+  loop: Loop,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
+  const { signal: left } = loop;
   try {
     for (;;) {
       const reader = await nextReader({ signal: left });
@@ -114,6 +118,7 @@ async function* join(
     }
   } catch (error) {
     if (left.aborted) return undefined;
+    loop.abort();
     throw error;
   }
 }

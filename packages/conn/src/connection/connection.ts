@@ -3,7 +3,6 @@ import {
   CloseCode,
   CloseMessage,
   type ClosePayload,
-  DELIVERED,
   type Extension,
   FAILED,
   type MessageDecoder,
@@ -47,6 +46,7 @@ import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
+import { KEPT } from './reader.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
 /**
@@ -269,7 +269,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
     decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
-    if (inbox.payloadUse !== DELIVERED) decoder.setPayloadUse(inbox.payloadUse);
+    if (inbox.use !== KEPT) decoder.setPayloadUse(inbox.payloadUse);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }

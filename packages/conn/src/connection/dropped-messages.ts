@@ -1,7 +1,8 @@
-import { CHECKED_ONLY, type Extension, IGNORED, type PayloadUse } from '@ws/codec';
+import type { Extension, PayloadUse } from '@ws/codec';
 import type { Machine } from '@ws/codec/internal';
 import type { MessageQueue } from '../read/message-queue.ts';
 import type { PieceQueue } from '../read/piece-queue.ts';
+import { CHECKED, DISCARDS, LOST, type Reader, UNWANTED, type Use } from './reader.ts';
 
 // Drops messages without a reader: queued messages, and later ones.
 
@@ -9,17 +10,19 @@ import type { PieceQueue } from '../read/piece-queue.ts';
 export type Dropping = {
   readonly machine: Pick<Machine, 'input' | 'messagesIn'>;
   readonly extension: Extension | undefined;
-  readonly rare: { loses: boolean } | undefined;
   readonly inbox: {
-    payloadUse: PayloadUse;
+    use: Use;
     queue: MessageQueue | undefined;
+    readonly reader: Reader;
+    readonly payloadUse: PayloadUse;
     readonly drops: boolean;
     readonly ended: { readonly reason: unknown } | undefined;
     readonly pieces: PieceQueue | undefined;
     readonly rate: object | undefined;
-    readonly receiveCall: { readonly discards: boolean } | undefined;
+    gate(): void;
+    gotPiece(): void;
   };
-  rareParts(): { loses: boolean; countDropped(messages: number, lost: boolean): void };
+  rareParts(): { countDropped(messages: number, lost: boolean): void };
   report(error: unknown, where: string): void;
 };
 
@@ -27,24 +30,22 @@ export type Dropping = {
 export function countDropped(
   connection: Dropping,
   messages: number,
-  lost: boolean = connection.rare?.loses === true,
+  lost: boolean = connection.inbox.use === LOST,
 ): void {
   if (messages > 0) connection.rareParts().countDropped(messages, lost);
 }
 
 /** For `discardReads`: drops the queued messages, and checks and drops all later ones. */
 export function checkOnly(connection: Dropping): void {
-  if (!connection.inbox.drops) setPayloadUse(connection, CHECKED_ONLY);
+  if (!connection.inbox.drops) setUse(connection, CHECKED);
   dropUnread(connection);
 }
 
 /** Drops the queued messages and all later messages. */
 export function dropAll(connection: Dropping): void {
-  const { inbox, rare } = connection;
-  countDropped(connection, inbox.queue?.length ?? 0, false);
-  if (rare !== undefined) rare.loses = false;
+  countDropped(connection, connection.inbox.queue?.length ?? 0, false);
   dropUnread(connection);
-  setPayloadUse(connection, IGNORED);
+  setUse(connection, UNWANTED);
 }
 
 /**
@@ -53,10 +54,8 @@ export function dropAll(connection: Dropping): void {
  * reading does not end normally.
  */
 export function dropLaterMessages(connection: Dropping): void {
-  const { inbox } = connection;
-  const loses = !inbox.drops && inbox.receiveCall?.discards !== true;
-  if (loses) connection.rareParts().loses = true;
-  setPayloadUse(connection, IGNORED);
+  const { drops, reader } = connection.inbox;
+  if (!drops) setUse(connection, reader === DISCARDS ? UNWANTED : LOST);
 }
 
 /**
@@ -65,22 +64,25 @@ export function dropLaterMessages(connection: Dropping): void {
  */
 function dropUnread({ inbox }: Dropping): void {
   inbox.queue = undefined;
+  inbox.gate();
   inbox.pieces?.drop();
-  if (inbox.ended !== undefined) inbox.pieces?.finish(inbox.ended);
+  if (inbox.ended === undefined) return;
+  inbox.pieces?.finish(inbox.ended);
+  inbox.gotPiece();
 }
 
-/** Sets how the decoder uses payloads, also those of messages that have partly arrived. */
-function setPayloadUse(connection: Dropping, use: PayloadUse): void {
+/** Sets what happens to messages, also to those that have partly arrived. */
+function setUse(connection: Dropping, use: Use): void {
   const { extension, inbox, machine } = connection;
-  // The rate counts the messages that `discardReads` drops, so they stay DELIVERED.
-  if (use === CHECKED_ONLY && inbox.rate !== undefined) return;
-  inbox.payloadUse = use;
+  // The rate counts the messages that `discardReads` drops, so they stay KEPT.
+  if (use === CHECKED && inbox.rate !== undefined) return;
+  inbox.use = use;
   const { messagesIn } = machine;
   try {
-    machine.input?.setPayloadUse(use);
+    machine.input?.setPayloadUse(inbox.payloadUse);
     // The decoder may drop a message that has arrived, before the extension has decoded it.
     countDropped(connection, machine.messagesIn - messagesIn);
-    if (use === IGNORED) extension?.destroy();
+    if (inbox.drops) extension?.destroy();
   } catch (error) {
     connection.report(error, 'extension');
   }

@@ -23,15 +23,14 @@ import {
 } from './end-errors.ts';
 import { EndReasons } from './end-reasons.ts';
 import {
-  allHandled,
   isCut,
-  mayRead,
   pauseOrResume,
   progress,
   readAheadHasRoom,
   readAheadIsFull,
   slowPeerOf,
 } from './flow-control.ts';
+import { CALLED, hasHandled, NONE } from './reader.ts';
 
 /**
  * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
@@ -129,7 +128,7 @@ export class Ending implements TurnTask {
       clocks.destroyWithin();
     } else clocks.shorten(timeout);
     // A handler of messages that calls `close` often awaits it, and takes no message until then.
-    const inHandler = inbox.receiveCall?.inCall === true;
+    const inHandler = inbox.reader === CALLED;
     clocks.longestStall = inHandler ? 0 : (timeout ?? settings.closeTimeout) / 2;
   }
 
@@ -190,7 +189,7 @@ export class Ending implements TurnTask {
     const { readEnd } = this.reasons;
     if (readEnd !== undefined) {
       // Before `finishMessage`, which may end the waiting read that shows what is handled.
-      const isHandled = allHandled(connection, readsAhead);
+      const isHandled = hasHandled(inbox.reader, inbox.nothingUnread, readsAhead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
@@ -203,7 +202,7 @@ export class Ending implements TurnTask {
       else if (
         readsAhead &&
         this.#connection.transportClosed &&
-        !mayRead(inbox) &&
+        inbox.reader === NONE &&
         !readAheadHasRoom(connection)
       ) {
         this.#dropLaterMessages();
@@ -211,7 +210,7 @@ export class Ending implements TurnTask {
     }
     if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
     else if (readsAhead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
-      this.#watchReader(mayRead(inbox));
+      this.#watchReader(inbox.reader !== NONE);
     }
   }
 

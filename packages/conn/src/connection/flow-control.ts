@@ -2,6 +2,7 @@ import { CLOSED } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
+import { DISCARDS, UNWANTED } from './reader.ts';
 import { SlowPeer } from './slow-peer.ts';
 
 /** Ms without a read and without a written byte, after which the observer is informed. */
@@ -46,26 +47,9 @@ export function progress({ inbox, machine }: Connection): number {
 }
 
 /** Whether the input ends within a message that a reader may want. */
-export function isCut({ inbox, machine, rare }: Connection): boolean {
-  if (machine.input?.withinMessage !== true || inbox.receiveCall?.discards === true) return false;
-  return !inbox.drops || rare?.loses === true;
-}
-
-/** Whether code has read and may continue, or a running connection handler may still begin to read. */
-export function mayRead({ hasRead, connHandlerRuns }: Connection['inbox']): boolean {
-  return hasRead || connHandlerRuns;
-}
-
-/**
- * The pull rule: whether the application has handled every message. This is so when it asks for the
- * next message, does not read at all, or has got no message.
- *
- * @param readsAhead - Whether the turn ends. Until then, code may begin to read.
- */
-export function allHandled({ inbox, machine }: Connection, readsAhead: boolean): boolean {
-  const { queue, pieces } = inbox;
-  if (inbox.readerWaits && queue?.empty !== false && pieces?.empty !== false) return true;
-  return readsAhead && (!mayRead(inbox) || machine.messagesIn === 0);
+export function isCut({ inbox, machine }: Connection): boolean {
+  if (machine.input?.withinMessage !== true || inbox.reader === DISCARDS) return false;
+  return inbox.use !== UNWANTED;
 }
 
 /**
@@ -195,7 +179,7 @@ export class FlowControl implements TimerEntry {
   #expire(): void {
     const { settings, bufferedAmount, inbox } = this.#connection;
     // While the rate has no token, no reader can read.
-    if (inbox.isHeld) return this.#startTimeout();
+    if (inbox.held) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''

@@ -1,5 +1,7 @@
 import {
+  CHECKED_ONLY,
   CLOSE,
+  CloseCode,
   DELIVERED,
   FAILED,
   IGNORED,
@@ -32,10 +34,33 @@ import {
 import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
 import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
-import { FREE, type ReceiveCall } from '../read/receive-call.ts';
+import type { ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
 import { countDropped } from './dropped-messages.ts';
+import { endWithLoss } from './end-errors.ts';
 import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
+import {
+  AFTER,
+  ASKS,
+  BROKEN,
+  CANCEL,
+  CHECKED,
+  cellName,
+  DISCARDS,
+  DONE,
+  FREE,
+  GIVEN,
+  HANDLES,
+  HAS_MESSAGE,
+  KEPT,
+  LOST,
+  NONE,
+  type Reader,
+  type ReaderEvent,
+  type Use,
+  WAITS,
+  WILL_READ,
+} from './reader.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four functions give whole messages to a reader. `#nextEvent` gives nearly all of them.
@@ -100,8 +125,6 @@ export class Inbox {
   pull: PullRead<ReadResult> | undefined;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
-  /** Whether the application may still answer the last message of a pull read in this turn. */
-  mayAnswer = false;
   /** The messages of the read-ahead, which were parsed while no reader waited. */
   queue: MessageQueue | undefined;
   /** Bounds how fast readers get messages. Few connections have a rate. */
@@ -109,16 +132,24 @@ export class Inbox {
   /** Set once no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
   inPass = false;
-  /** Whether the application has begun to read. */
-  hasRead = false;
-  /** Number of loops that have begun, and that were not left. */
-  loops = 0;
-  /** Whether the application's handler of this connection is running. */
-  connHandlerRuns = false;
+  /** The state of the reader. Only {@link on} changes it. */
+  reader: Reader = NONE;
+  /** Whether the next message or piece of the input goes to the reader, not to the read-ahead. */
+  takes = false;
+  /**
+   * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
+   * or the read-ahead has given so many messages that the rest waits for a later turn.
+   */
+  held = false;
+  /** What happens to the messages of the input. */
+  use: Use = KEPT;
+  /**
+   * Number of owners that may begin a read: open loops and streams, and the code that has created the
+   * connection, until the handler of the connection has settled.
+   */
+  readers = 1;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
-  payloadUse: PayloadUse = DELIVERED;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
   /** Messages that the read-ahead may still give to readers before a later turn. */
@@ -128,11 +159,63 @@ export class Inbox {
     this.#connection = connection;
   }
 
+  /** The only place where the state of the reader changes. */
+  on(event: ReaderEvent): void {
+    const before = this.reader;
+    const reader = AFTER[before][event]!;
+    this.reader = reader;
+    this.takes = (reader & ASKS) !== 0 && !this.held;
+    if (reader === BROKEN && before !== BROKEN) this.#broken(before, event);
+  }
+
+  #broken(reader: Reader, event: ReaderEvent): void {
+    const connection = this.#connection;
+    const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
+    connection.report(error, 'reader');
+    connection.platform.defer(() => connection.fail(error, CloseCode.InternalServerErr, ''));
+  }
+
+  /** The rate, or the quota of the read-ahead, may hold readers back or let them continue. */
+  gate(): void {
+    const quotaSpent = this.#queuedLeft === 0 && this.queue?.empty === false;
+    this.held = quotaSpent || this.rate?.empty === true;
+    this.takes = (this.reader & ASKS) !== 0 && !this.held;
+  }
+
+  /** A MessageReader that waits has got bytes, or the end of its message. */
+  gotPiece(): void {
+    if (this.reader === WAITS && this.pull === undefined) this.on(GIVEN);
+  }
+
+  /** A stream is created, which begins to read later. Until then, a close must not drop messages. */
+  streamCreated(): void {
+    this.readers++;
+    this.on(WILL_READ);
+  }
+
+  /** A loop or a stream has ended, or the handler of the connection has settled. */
+  readerLeft(): void {
+    // The reader of a message in pieces may still answer it.
+    if (--this.readers > 0 || this.pieces !== undefined) return;
+    this.on(DONE);
+    // A close frame that has arrived may now be answered.
+    if (this.#connection.ending !== undefined) this.#connection.scheduleEndOfTurn();
+  }
+
+  /** Whether no parsed message or piece waits for a reader. */
+  get nothingUnread(): boolean {
+    return this.queue?.empty !== false && this.pieces?.empty !== false;
+  }
+
   /** Whether readers have got every parsed message, and no handler is busy with one. */
   get allRead(): boolean {
-    const { queue, receiveCall, pieces } = this;
-    if (queue?.empty === false || receiveCall?.busy === true) return false;
-    return pieces === undefined || pieces.empty;
+    return this.nothingUnread && (this.reader & HANDLES) === 0;
+  }
+
+  /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
+  get payloadUse(): PayloadUse {
+    if (this.use === KEPT) return DELIVERED;
+    return this.use === CHECKED ? CHECKED_ONLY : IGNORED;
   }
 
   /** The error for a read by the method `name`, if another read is pending, or a stream reads. */
@@ -146,43 +229,9 @@ export class Inbox {
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether a read is pending, or code has begun to read and may continue. */
-  get isRead(): boolean {
-    const { receiveCall, pull, pieces, loops } = this;
-    return (receiveCall ?? pull ?? pieces) !== undefined || loops > 0;
-  }
-
-  /**
-   * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
-   * or the read-ahead has given so many messages that the rest waits for a later turn.
-   */
-  get isHeld(): boolean {
-    return this.rate?.empty === true || (this.#queuedLeft === 0 && this.queue?.empty === false);
-  }
-
   /** Whether reading has ended, and no message of the read-ahead waits for a later turn. */
   get atEnd(): boolean {
-    return this.ended !== undefined && !this.isHeld;
-  }
-
-  /** Whether a reader waits for the next message, or for the next piece of one. */
-  get readerWaits(): boolean {
-    const { receiveCall } = this;
-    if (receiveCall !== undefined) return receiveCall.state === FREE || receiveCall.discards;
-    return this.pull !== undefined || this.pieces?.demanding === true;
-  }
-
-  /** Whether the next message or piece of the input goes to a reader at once, not to the read-ahead. */
-  get nextGoesToReader(): boolean {
-    if (this.isHeld || !this.readerWaits) return false;
-    return this.receiveCall?.handler === undefined || this.handlerIsFree;
-  }
-
-  /** Whether the handler of `receive` is free, and gets the next message of the input at once. */
-  get handlerIsFree(): boolean {
-    const { receiveCall, queue, rate } = this;
-    if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
-    return (queue === undefined || queue.empty) && (rate === undefined || !rate.empty);
+    return this.ended !== undefined && !this.held;
   }
 
   /** Whether the inbox can use more input although the read-ahead is full. */
@@ -191,12 +240,12 @@ export class Inbox {
     if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY) return false;
     // The extension decodes no message before a later turn.
     if (this.#connection.extension?.waiting === true) return false;
-    return this.nextGoesToReader;
+    return this.takes;
   }
 
   /** Whether the inbox drops all messages from now on, unchecked. */
   get drops(): boolean {
-    return this.payloadUse === IGNORED;
+    return this.use >= LOST;
   }
 
   /**
@@ -231,7 +280,11 @@ export class Inbox {
     if (this.queue?.empty === true) this.queue = undefined;
     if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
-    if (decoder === undefined || this.#stage === PARSING) return;
+    if (decoder !== undefined && this.#stage !== PARSING) this.#releaseParsed(decoder);
+  }
+
+  /** Ends the loan of a decoder without input. */
+  #releaseParsed(decoder: MessageDecoder): void {
     decoder.releaseParsed();
     if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
@@ -265,7 +318,7 @@ export class Inbox {
    */
   continue(): void {
     this.#connection.rare?.checkExpiry();
-    this.run(this.nextGoesToReader ? 'reader' : 'read-ahead');
+    this.run(this.takes ? 'reader' : 'read-ahead');
   }
 
   /** Called at the end of a turn: parses into the read-ahead. The connection then sends its frames. */
@@ -325,16 +378,15 @@ export class Inbox {
   /** A pass has ended. Sends the frames of the pass, unless the reader may write more in this turn. */
   #passEnded(): void {
     const connection = this.#connection;
-    const { receiveCall } = this;
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
     const { input } = connection.machine;
     const hasUnread = (input ?? this.queue ?? this.pieces) !== undefined;
     const endIsDue = connection.ending?.reasons.readEnd !== undefined && this.ended === undefined;
-    const busy = receiveCall !== undefined && receiveCall.state !== FREE;
-    // A reader has a message, or may get one in this turn.
-    const mayWrite = this.mayAnswer || (hasUnread && (input?.pending === true || !this.allRead));
-    if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
+    // A reader has a message, or may get one in this turn. After our last frame, it cannot write.
+    const mayWrite = (this.reader & HAS_MESSAGE) !== 0 && connection.machine.open;
+    const mayGet = hasUnread && (input?.pending === true || !this.nothingUnread);
+    if (endIsDue || mayWrite || mayGet) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (hasUnread) this.#releaseUnused();
   }
@@ -348,15 +400,19 @@ export class Inbox {
         if (machine.next() === END) connection.controlOrEnd(END);
         return;
       }
-      const isFree = this.handlerIsFree;
-      if (!isFree && !this.#continues(decoder, readsAhead)) return;
+      if (!this.takes && !(readsAhead ? this.#readsAhead(decoder) : this.drops)) {
+        this.#releaseParsed(decoder);
+        // The peer's end needs no room in the read-ahead.
+        if (machine.input !== undefined || connection.ending === undefined) return;
+        continue;
+      }
       // This turn's quota of frames is used up. Frames of dropped messages cost little.
       if (machine.framesIn >= decoder.stopAt && !this.drops) {
         this.#quota |= QUOTA_SPENT;
         return;
       }
       this.#quota &= ~QUOTA_SPENT;
-      const event = this.#nextEvent(decoder, isFree);
+      const event = this.#nextEvent(decoder);
       if (event === NEED_MORE) return;
       if (event !== STEP) this.handle(event, decoder);
     }
@@ -395,10 +451,9 @@ export class Inbox {
     }
   }
 
-  /** Whether the loop continues although no handler of `receive` is free. */
-  #continues(decoder: MessageDecoder, readsAhead: boolean): boolean {
-    if (this.nextGoesToReader || this.drops) return true;
-    if (!readsAhead) return false;
+  /** Whether the loop continues at the end of a turn although no reader takes the next message. */
+  #readsAhead(decoder: MessageDecoder): boolean {
+    if (this.drops) return true;
     const connection = this.#connection;
     if (!readAheadHasRoom(connection)) return false;
     // An encoded message usually waits for its reader, because decoding may make it much larger.
@@ -410,22 +465,23 @@ export class Inbox {
    * arrive while the handler of `receive` is free: this method calls the handler with each of them. Its
    * loop ends at any other event, and when a call leaves the handler busy or ends reading.
    *
-   * @param isFree - Whether the handler is free: see {@link handlerIsFree}.
    * @returns The first event that is not for the handler. STEP when the loop ends after a call.
    */
-  #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
+  #nextEvent(decoder: MessageDecoder): MachineEvent {
     const { machine } = this.#connection;
+    const { takes, pull } = this;
+    const isFree = takes && this.reader === FREE;
     decoder.memory = isFree ? LEASED : OWNED;
-    decoder.streaming = !isFree && this.pull?.streams === true && !this.isHeld && !this.drops;
-    const handlerOnly = isFree && this.payloadUse === DELIVERED && !this.#isObserved();
+    decoder.streaming = takes && pull?.streams === true && !this.drops;
+    const handlerOnly = isFree && this.use === KEPT && !this.#isObserved();
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !handlerOnly) return event;
       this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
-      if (!this.receiveCall!.take(decoder) || this.isHeld) return STEP;
-      if (this.payloadUse !== DELIVERED || machine.framesIn >= decoder.stopAt) return STEP;
+      this.receiveCall!.take(decoder);
+      if (!this.takes || this.use !== KEPT || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
@@ -464,34 +520,34 @@ export class Inbox {
 
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
-    if (this.payloadUse !== DELIVERED) {
+    if (this.use !== KEPT) {
       if (this.drops) countDropped(this.#connection, 1);
       return;
     }
-    // Without an observer `isFree` is false: `#nextEvent` would have called the handler.
-    const isFree = this.handlerIsFree;
-    const discards = this.receiveCall?.discards === true && !this.isHeld;
-    const pulls = this.pull !== undefined && !this.isHeld;
-    if (isFree || discards || pulls) this.rate?.take(1, decoder.length);
-    if (isFree) this.receiveCall!.take(decoder);
-    if (isFree || discards) return;
+    const { takes, reader, pull } = this;
+    if (takes) {
+      this.rate?.take(1, decoder.length);
+      if (reader === FREE) return this.receiveCall!.take(decoder);
+      if (reader === DISCARDS) return;
+    }
     const message = messageOf(decoder, this.#connection.platform);
-    if (pulls) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
+    if (takes) return this.give(pull!.streams ? readerOf(this.#connection, message) : message);
     this.queue ??= new MessageQueue();
     this.queue.push(message);
+    if (this.#queuedLeft === 0) this.gate();
   }
 
   /** Gives the pending pull read its message. */
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;
-    this.mayAnswer = true;
+    this.on(GIVEN);
     pull!.give(result);
   }
 
-  /** Takes the first queued message for a reader, unless {@link isHeld}. */
+  /** Takes the first queued message for a reader, unless {@link held}. */
   shiftQueued(): Message | undefined {
-    if (this.queue === undefined || this.isHeld) return undefined;
+    if (this.queue === undefined || this.held) return undefined;
     const message = this.queue.shift();
     if (message === undefined) return undefined;
     this.rate?.takeQueued(message.data.length);
@@ -500,8 +556,10 @@ export class Inbox {
   }
 
   #serveInNextTurn(): void {
+    this.gate();
     this.#connection.platform.yield(() => {
       this.#queuedLeft = FRAMES_PER_TURN;
+      this.gate();
       this.serve();
       this.continue();
     });
@@ -514,7 +572,7 @@ export class Inbox {
    */
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long, so it gets separate memory: it must not keep a block alive.
-    if (this.pull === undefined || this.isHeld) return new Uint8Array(size);
+    if (this.pull === undefined || this.held) return new Uint8Array(size);
     const connection = this.#connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
   }
@@ -525,7 +583,7 @@ export class Inbox {
     if (pull !== undefined) {
       const ready = pull.streams ? readyReader(this.#connection) : this.shiftQueued();
       if (ready !== undefined) this.give(ready);
-    } else if (receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
+    } else if (this.reader === DISCARDS) while (this.shiftQueued() !== undefined);
     else receiveCall?.serve();
   }
 
@@ -543,13 +601,14 @@ export class Inbox {
     pieces.drop();
     pieces.finish(restDropped(cause));
     if (!isComplete) this.#connection.machine.input?.skip();
+    this.gotPiece();
   }
 
   /** Called when no more input will arrive. The reader of an incomplete message rejects. */
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
-    this.mayAnswer = false;
+    this.gotPiece();
   }
 
   // The end of reading
@@ -566,14 +625,20 @@ export class Inbox {
     const connection = this.#connection;
     this.rate?.stop();
     const loss = connection.rare?.loss;
-    const isNormal = isEnd && connection.machine.failed?.error !== cause && isNormalEnd(cause);
-    const normally = isNormal && loss === undefined;
-    const reason = isNormal ? (loss ?? cause) : cause;
+    const isPeerEnd = isEnd && connection.machine.failed?.error !== cause;
+    const reason = isPeerEnd && loss !== undefined ? endWithLoss(cause, loss) : cause;
+    const normally = isPeerEnd && isNormalEnd(reason);
     this.ended = { reason, normally };
     const { pull } = this;
     this.pull = undefined;
-    pull?.finish(reason, normally);
-    this.pieces?.finish(this.ended);
+    if (pull !== undefined) {
+      this.on(CANCEL);
+      pull.finish(reason, normally);
+    }
+    if (this.pieces !== undefined) {
+      this.pieces.finish(this.ended);
+      this.gotPiece();
+    }
     this.receiveCall?.settleAtEnd();
   }
 }

@@ -44,8 +44,6 @@ export class RareParts {
   readLimit: number | undefined;
   /** Name of the function that made the stream which reads. Other reads reject. */
   readsOwner: string | undefined;
-  /** Whether dropped messages now count as lost: the application may have wanted them. */
-  loses = false;
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
@@ -128,7 +126,7 @@ export class RareParts {
       timeout: connection.settings.closeTimeout,
       bytesIn: () => connection.bytesIn,
       progress: () => progress(connection),
-      isHeld: () => connection.inbox.isHeld,
+      isHeld: () => connection.inbox.held,
       // Not as an error of this connection: the transport reports its own.
       giveUp: () => connection.guardTransport(() => connection.transport.destroy()),
     });

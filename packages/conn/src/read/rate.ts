@@ -1,5 +1,6 @@
 import { CloseCode, ProtocolError } from '@ws/codec';
 import { countDropped, type Dropping, dropLaterMessages } from '../connection/dropped-messages.ts';
+import { DISCARDS } from '../connection/reader.ts';
 import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
@@ -24,7 +25,6 @@ type Rated = Dropping & {
   readonly transportClosed: boolean;
   readonly inbox: {
     rate: Rate | undefined;
-    readonly pieces?: { unhold(): void } | undefined;
     serve(): void;
     continue(): void;
   };
@@ -123,6 +123,7 @@ export class Rate implements TimerEntry {
     this.refill();
     if (this.#hasTokens()) return;
     this.empty = true;
+    this.#connection.inbox.gate();
     this.#schedule();
   }
 
@@ -182,6 +183,7 @@ export class Rate implements TimerEntry {
   release(): void {
     const { inbox, rare } = this.#connection;
     this.empty = false;
+    inbox.gate();
     rare?.checkExpiry();
     inbox.pieces?.unhold();
     inbox.serve();
@@ -203,7 +205,8 @@ export class Rate implements TimerEntry {
     const count = inbox.queue?.length ?? 0;
     inbox.pieces?.unhold();
     inbox.queue = undefined;
-    countDropped(this.#connection, count, inbox.receiveCall?.discards !== true);
+    inbox.gate();
+    countDropped(this.#connection, count, inbox.reader !== DISCARDS);
     dropLaterMessages(this.#connection);
   }
 
