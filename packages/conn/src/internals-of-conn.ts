@@ -110,9 +110,9 @@ export class InternalsOfConn {
   /** Cost in bytes of the messages that wait for a reader; after the end of the transport, of all input. */
   get unreadBytes(): number {
     const { inbox, machine } = this.connection;
-    if (inbox.drops) return inbox.queue?.cost ?? 0;
+    if (inbox.drops) return inbox.readAhead?.cost ?? 0;
     return (
-      (inbox.queue?.cost ?? 0) +
+      (inbox.readAhead?.cost ?? 0) +
       (inbox.pieces === undefined ? 0 : 1) +
       (machine.input?.pending === true ? 1 : 0)
     );
@@ -126,7 +126,7 @@ export class InternalsOfConn {
   /** Whether a part of the peer's messages has arrived and waits for its reader, or for a rate. */
   get inputWaits(): boolean {
     const { inbox, machine, paused } = this.connection;
-    return paused || inbox.queue?.empty === false || machine.input?.pending === true;
+    return paused || inbox.readAhead?.empty === false || machine.input?.pending === true;
   }
 
   /** Whether the connection drops the messages that arrive. */

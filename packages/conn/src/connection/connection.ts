@@ -179,7 +179,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Whether we have paused the transport. */
   get paused(): boolean {
-    return this.rare?.flowControl?.paused === true;
+    return this.inbox.readAhead?.paused === true;
   }
 
   /** Bytes of accepted writes that the operating system does not have yet. */
@@ -252,8 +252,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   onTurn(): void {
     const { inbox, outbox } = this;
     inbox.turnEnds();
-    const flowControl = this.rare?.flowControl;
-    if (flowControl?.renewalDue === true) flowControl.renewTimeout();
+    if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
     outbox.sender.flush();
     inbox.turnEnded();
   }
@@ -402,6 +401,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, outbox } = this;
     this.shared.timers.clear(this);
     this.rare?.stopTimers();
+    inbox.readAhead?.stop();
     outbox.rejectAll(error);
     this.platform.writeBudget?.count(this);
     try {

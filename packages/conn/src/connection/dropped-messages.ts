@@ -1,6 +1,5 @@
 import type { Extension, PayloadUse } from '@ws/codec';
 import type { Machine } from '@ws/codec/internal';
-import type { MessageQueue } from '../read/message-queue.ts';
 import type { PieceQueue } from '../read/piece-queue.ts';
 import { CHECKED, DISCARDS, LOST, type Reader, UNWANTED, type Use } from './reader.ts';
 
@@ -12,7 +11,7 @@ export type Dropping = {
   readonly extension: Extension | undefined;
   readonly inbox: {
     use: Use;
-    queue: MessageQueue | undefined;
+    readonly readAhead: { readonly length: number; clear(): void } | undefined;
     readonly reader: Reader;
     readonly payloadUse: PayloadUse;
     readonly drops: boolean;
@@ -43,7 +42,7 @@ export function checkOnly(connection: Dropping): void {
 
 /** Drops the queued messages and all later messages. */
 export function dropAll(connection: Dropping): void {
-  countDropped(connection, connection.inbox.queue?.length ?? 0, false);
+  countDropped(connection, connection.inbox.readAhead?.length ?? 0, false);
   dropUnread(connection);
   setUse(connection, UNWANTED);
 }
@@ -63,7 +62,7 @@ export function dropLaterMessages(connection: Dropping): void {
  * rejects with the reason.
  */
 function dropUnread({ inbox }: Dropping): void {
-  inbox.queue = undefined;
+  inbox.readAhead?.clear();
   inbox.gate();
   inbox.pieces?.drop();
   if (inbox.ended === undefined) return;

@@ -22,15 +22,9 @@ import {
   unexpectedEof,
 } from './end-errors.ts';
 import { EndReasons } from './end-reasons.ts';
-import {
-  isCut,
-  pauseOrResume,
-  progress,
-  readAheadHasRoom,
-  readAheadIsFull,
-  slowPeerOf,
-} from './flow-control.ts';
-import { CALLED, hasHandled, NONE } from './reader.ts';
+import { pauseOrResume, progress, readAheadHasRoom, readAheadIsFull } from './read-ahead.ts';
+import { CALLED, DISCARDS, hasHandled, NONE, UNWANTED } from './reader.ts';
+import { slowPeerOf } from './slow-peer.ts';
 
 /**
  * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
@@ -154,10 +148,17 @@ export class Ending implements TurnTask {
     const { received, sent } = machine;
     this.#peerAnswered = sent;
     this.reasons.readEnd = {
-      reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss),
+      reason: peerCloseError(received!, sent, this.#isCut, rare?.loss),
     };
     inbox.stopParsing();
     this.#endOurSide();
+  }
+
+  /** Whether the input ends within a message that a reader may want. */
+  get #isCut(): boolean {
+    const { inbox, machine } = this.#connection;
+    if (machine.input?.withinMessage !== true || inbox.reader === DISCARDS) return false;
+    return inbox.use !== UNWANTED;
   }
 
   /** The peer has ended its side of the transport (FIN). Its close frame may be in the unread input. */

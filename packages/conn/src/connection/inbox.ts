@@ -23,7 +23,6 @@ import { END, type MachineEvent } from '@ws/codec/internal';
 import { isNormalEnd, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
-import { MessageQueue, messageOf } from '../read/message-queue.ts';
 import {
   addPiece,
   beginPieces,
@@ -38,7 +37,7 @@ import type { ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
 import { countDropped } from './dropped-messages.ts';
 import { endWithLoss } from './end-errors.ts';
-import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
+import { messageOf, pauseOrResume, ReadAhead, readAheadHasRoom } from './read-ahead.ts';
 import {
   AFTER,
   ASKS,
@@ -125,8 +124,8 @@ export class Inbox {
   pull: PullRead<ReadResult> | undefined;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
-  /** The messages of the read-ahead, which were parsed while no reader waited. */
-  queue: MessageQueue | undefined;
+  /** The messages that were parsed while no reader waited, and the pause of the transport. */
+  readAhead: ReadAhead | undefined;
   /** Bounds how fast readers get messages. Few connections have a rate. */
   rate: Rate | undefined;
   /** Set once no further message can arrive. Queued messages can still be read. */
@@ -152,8 +151,6 @@ export class Inbox {
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
-  /** Messages that the read-ahead may still give to readers before a later turn. */
-  #queuedLeft = FRAMES_PER_TURN;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -175,10 +172,9 @@ export class Inbox {
     connection.platform.defer(() => connection.fail(error, CloseCode.InternalServerErr, ''));
   }
 
-  /** The rate, or the quota of the read-ahead, may hold readers back or let them continue. */
+  /** The rate or the read-ahead may now hold readers back, or let them continue. */
   gate(): void {
-    const quotaSpent = this.#queuedLeft === 0 && this.queue?.empty === false;
-    this.held = quotaSpent || this.rate?.empty === true;
+    this.held = this.rate?.empty === true || this.readAhead?.isHeld === true;
     this.takes = (this.reader & ASKS) !== 0 && !this.held;
   }
 
@@ -204,7 +200,7 @@ export class Inbox {
 
   /** Whether no parsed message or piece waits for a reader. */
   get nothingUnread(): boolean {
-    return this.queue?.empty !== false && this.pieces?.empty !== false;
+    return this.readAhead?.empty !== false && this.pieces?.empty !== false;
   }
 
   /** Whether readers have got every parsed message, and no handler is busy with one. */
@@ -254,10 +250,10 @@ export class Inbox {
    * pieces or observed, if there is a rate, if the transport is paused, or if the connection ends.
    */
   get decoderForPull(): MessageDecoder | undefined {
-    const { awaitsTurn, paused, ending, machine } = this.#connection;
-    if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return undefined;
+    const { awaitsTurn, ending, machine } = this.#connection;
+    if (!awaitsTurn || (ending ?? this.rate ?? this.pieces ?? this.readAhead) !== undefined)
+      return undefined;
     if (this.#stage !== READY || this.inPass || this.#isObserved()) return undefined;
-    if (this.pieces !== undefined || this.queue?.empty === false) return undefined;
     const { input } = machine;
     return input !== undefined && machine.framesIn < input.stopAt ? input : undefined;
   }
@@ -277,7 +273,7 @@ export class Inbox {
 
   /** Releases an empty queue, pieces that were read to the end, and a decoder without input. */
   #releaseUnused(): void {
-    if (this.queue?.empty === true) this.queue = undefined;
+    if (this.readAhead?.isUnused === true) this.readAhead = undefined;
     if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
     if (decoder !== undefined && this.#stage !== PARSING) this.#releaseParsed(decoder);
@@ -331,7 +327,7 @@ export class Inbox {
 
   /** Called when the connection has sent the frames of this turn. */
   turnEnded(): void {
-    if (this.#connection.machine.input ?? this.queue ?? this.pieces) this.#releaseUnused();
+    if (this.#connection.machine.input ?? this.readAhead ?? this.pieces) this.#releaseUnused();
   }
 
   /**
@@ -371,17 +367,16 @@ export class Inbox {
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
     connection.ending?.parsed(readsAhead);
-    const hasUnread = (machine.input ?? this.queue ?? this.pieces) !== undefined;
-    if (hasUnread || connection.rare !== undefined) pauseOrResume(connection);
+    pauseOrResume(connection);
   }
 
   /** A pass has ended. Sends the frames of the pass, unless the reader may write more in this turn. */
   #passEnded(): void {
     const connection = this.#connection;
-    const flowControl = connection.rare?.flowControl;
-    if (flowControl?.paused === true) flowControl.renewalDue = true;
+    const { readAhead } = this;
+    if (readAhead?.paused === true) readAhead.renewalDue = true;
     const { input } = connection.machine;
-    const hasUnread = (input ?? this.queue ?? this.pieces) !== undefined;
+    const hasUnread = (input ?? readAhead ?? this.pieces) !== undefined;
     const endIsDue = connection.ending?.reasons.readEnd !== undefined && this.ended === undefined;
     // A reader has a message, or may get one in this turn. After our last frame, it cannot write.
     const mayWrite = (this.reader & HAS_MESSAGE) !== 0 && connection.machine.open;
@@ -532,9 +527,14 @@ export class Inbox {
     }
     const message = messageOf(decoder, this.#connection.platform);
     if (takes) return this.give(pull!.streams ? readerOf(this.#connection, message) : message);
-    this.queue ??= new MessageQueue();
-    this.queue.push(message);
-    if (this.#queuedLeft === 0) this.gate();
+    const readAhead = this.readAheadOrNew();
+    readAhead.push(message);
+    if (readAhead.isHeld) this.gate();
+  }
+
+  readAheadOrNew(): ReadAhead {
+    this.readAhead ??= new ReadAhead(this.#connection);
+    return this.readAhead;
   }
 
   /** Gives the pending pull read its message. */
@@ -547,22 +547,13 @@ export class Inbox {
 
   /** Takes the first queued message for a reader, unless {@link held}. */
   shiftQueued(): Message | undefined {
-    if (this.queue === undefined || this.held) return undefined;
-    const message = this.queue.shift();
+    const { readAhead } = this;
+    if (readAhead === undefined || this.held) return undefined;
+    const message = readAhead.shift();
     if (message === undefined) return undefined;
     this.rate?.takeQueued(message.data.length);
-    if (--this.#queuedLeft === 0) this.#serveInNextTurn();
+    if (readAhead.isHeld) this.gate();
     return message;
-  }
-
-  #serveInNextTurn(): void {
-    this.gate();
-    this.#connection.platform.yield(() => {
-      this.#queuedLeft = FRAMES_PER_TURN;
-      this.gate();
-      this.serve();
-      this.continue();
-    });
   }
 
   /**

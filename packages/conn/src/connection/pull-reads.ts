@@ -4,8 +4,8 @@ import type { ReadResult } from '../read/message-reader.ts';
 import { PullRead, resultOf } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
-import { pauseOrResume } from './flow-control.ts';
 import type { Inbox } from './inbox.ts';
+import { pauseOrResume } from './read-ahead.ts';
 import { CANCEL, READ, TAKEN } from './reader.ts';
 
 // Pull reads: `readMessage`, `nextReader` and `for await`. Each read takes one message.
@@ -43,7 +43,7 @@ function readAlone<Result>(
   if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
   if (!inbox.atEnd) {
     const promise = pull.wait() as Promise<Result>;
-    if (connection.rare !== undefined) pauseOrResume(connection);
+    if (inbox.readAhead !== undefined) pauseOrResume(connection);
     return promise;
   }
   const ended = inbox.ended!;
@@ -60,12 +60,13 @@ function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead
   connection.rare?.checkExpiry();
   inbox.pull = pull;
   inbox.on(READ);
-  if (inbox.queue !== undefined || pull.streams) inbox.serve();
+  if (inbox.readAhead !== undefined || pull.streams) inbox.serve();
   if (inbox.atEnd && pull.taken === undefined) cancel(inbox);
   else {
-    const { machine, ending, rare } = connection;
+    const { machine, ending } = connection;
+    const unread = machine.input ?? inbox.readAhead ?? pull.taken;
     // Without any of these, a pass would only send the frames of this turn, which leave at its end.
-    if ((machine.input ?? pull.taken ?? ending ?? rare) !== undefined) inbox.run('reader');
+    if ((unread ?? ending) !== undefined) inbox.run('reader');
   }
   return pull;
 }

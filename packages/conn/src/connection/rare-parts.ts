@@ -15,8 +15,8 @@ import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { dropAll } from './dropped-messages.ts';
 import { lossError } from './end-errors.ts';
-import { FlowControl, progress } from './flow-control.ts';
 import { LastReads } from './last-reads.ts';
+import { progress } from './read-ahead.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
@@ -34,8 +34,6 @@ export class RareParts {
    */
   lastWrite: Promise<void> | undefined;
   pings: Pings | undefined;
-  /** Created by the first pause. */
-  flowControl: FlowControl | undefined;
   /** Present once the transport can send nothing more. */
   lastReads: LastReads | undefined;
   closed: Deferred<CloseInfo> | undefined;
@@ -113,11 +111,6 @@ export class RareParts {
     return lost === 0 ? undefined : untraced(() => lossError(lost));
   }
 
-  pause(): void {
-    this.flowControl ??= new FlowControl(this.#connection);
-    this.flowControl.pause();
-  }
-
   /** The transport can send nothing more. Only reads continue. */
   readLast(): void {
     const connection = this.#connection;
@@ -189,7 +182,6 @@ export class RareParts {
   }
 
   stopTimers(): void {
-    this.flowControl?.stop();
     this.lastReads?.stop();
     this.#readDeadline?.clear();
     this.#writeDeadline?.clear();

@@ -202,9 +202,9 @@ export class Rate implements TimerEntry {
   /** Drops the messages that wait for a token. */
   #dropWaiting(): void {
     const { inbox } = this.#connection;
-    const count = inbox.queue?.length ?? 0;
+    const count = inbox.readAhead?.length ?? 0;
     inbox.pieces?.unhold();
-    inbox.queue = undefined;
+    inbox.readAhead?.clear();
     inbox.gate();
     countDropped(this.#connection, count, inbox.reader !== DISCARDS);
     dropLaterMessages(this.#connection);

@@ -269,9 +269,9 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Settles the call if reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
     const { inbox, ending } = this.#connection;
-    const { ended, queue, reader } = inbox;
+    const { ended, readAhead, reader } = inbox;
     if (ended === undefined || inbox.receiveCall !== this) return;
-    if (reader === CALLED || reader === BUSY || queue?.empty === false) return;
+    if (reader === CALLED || reader === BUSY || readAhead?.empty === false) return;
     inbox.receiveCall = undefined;
     inbox.on(OVER);
     const { reason } = ended;

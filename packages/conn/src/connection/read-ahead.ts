@@ -1,36 +1,34 @@
+import type { MessageDecoder } from '@ws/codec';
 import { CLOSED } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
+import { Fifo } from '../memory/fifo.ts';
+import { Message, type MessagePlatform } from '../message.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
+import { BlockedCheck } from './blocked-check.ts';
 import type { Connection } from './connection.ts';
-import { DISCARDS, UNWANTED } from './reader.ts';
-import { SlowPeer } from './slow-peer.ts';
+import { FRAMES_PER_TURN } from './shared.ts';
 
-/** Ms without a read and without a written byte, after which the observer is informed. */
-const BLOCKED_AFTER = 5_000;
+/** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
+const MESSAGE_COST = 320;
 
 /** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
 
 /** Bound of the read-ahead in bytes. */
-function readAheadLimit({ rare, settings }: Connection): number {
+function limitOf({ rare, settings }: Connection): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
 /** Bytes of messages that are unread or incomplete, plus a cost for each message. */
-function untakenCost({ inbox, machine }: Connection): number {
-  const { queue, pieces } = inbox;
-  return (queue?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
-}
-
-/** {@link untakenCost}, plus the bytes of chunks that wait until an earlier chunk is parsed. */
-function readAheadCost(connection: Connection): number {
-  return untakenCost(connection) + (connection.machine.input?.waiting ?? 0);
+function costOf({ inbox, machine }: Connection): number {
+  const { readAhead, pieces } = inbox;
+  return (readAhead?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
 /** Whether unread messages leave room for more messages. Unparsed input does not count. */
 export function readAheadHasRoom(connection: Connection): boolean {
-  return untakenCost(connection) <= readAheadLimit(connection);
+  return costOf(connection) <= limitOf(connection);
 }
 
 /** Whether input stays unparsed, because the read-ahead is full and no reader waits. */
@@ -42,14 +40,8 @@ export function readAheadIsFull(connection: Connection): boolean {
 
 /** A number that changes when a reader takes a message or a piece. */
 export function progress({ inbox, machine }: Connection): number {
-  const { queue, pieces } = inbox;
-  return machine.messagesIn - (queue?.length ?? 0) - (pieces?.cost ?? 0);
-}
-
-/** Whether the input ends within a message that a reader may want. */
-export function isCut({ inbox, machine }: Connection): boolean {
-  if (machine.input?.withinMessage !== true || inbox.reader === DISCARDS) return false;
-  return inbox.use !== UNWANTED;
+  const { readAhead, pieces } = inbox;
+  return machine.messagesIn - (readAhead?.length ?? 0) - (pieces?.cost ?? 0);
 }
 
 /**
@@ -57,63 +49,94 @@ export function isCut({ inbox, machine }: Connection): boolean {
  * reader waits, or half of the read-ahead is free.
  */
 export function pauseOrResume(connection: Connection): void {
-  const { inbox, machine, rare } = connection;
+  const { inbox, machine } = connection;
+  const { readAhead, pieces } = inbox;
   // A closed transport delivers nothing.
-  if (machine.state === CLOSED) return;
-  const { queue, pieces } = inbox;
-  if (rare?.flowControl?.paused === true) {
-    const isLow = inbox.wantsInput || readAheadCost(connection) <= readAheadLimit(connection) / 2;
-    if (isLow) rare.flowControl.resume();
-  } else if (queue !== undefined || pieces !== undefined || machine.input !== undefined) {
-    const isFull = readAheadCost(connection) > readAheadLimit(connection) && !inbox.wantsInput;
-    if (isFull) connection.rareParts().pause();
-  }
-}
-
-/** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
-class BlockedCheck implements TimerEntry {
-  slot: number | undefined;
-  readonly #connection: Connection;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  schedule(): void {
-    this.#connection.shared.timers.set(this, BLOCKED_AFTER);
-  }
-
-  fire(): void {
-    this.#connection.guardTransport(() => this.#check());
-  }
-
-  #check(): void {
-    const connection = this.#connection;
-    const now = connection.platform.now();
-    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
-    const { bufferedAmount } = connection;
-    if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.schedule();
-    connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
-  }
+  if ((readAhead ?? pieces ?? machine.input) === undefined || machine.state === CLOSED) return;
+  // Chunks that wait until an earlier chunk is parsed count too.
+  const cost = costOf(connection) + (machine.input?.waiting ?? 0);
+  const limit = limitOf(connection);
+  if (readAhead?.paused === true) {
+    if (inbox.wantsInput || cost <= limit / 2) readAhead.resume();
+  } else if (cost > limit && !inbox.wantsInput) inbox.readAheadOrNew().pause();
 }
 
 /**
- * Pauses and resumes the transport of one connection. While the transport is paused and no
- * `receive` is pending, a timer of `idleReadTimeout` is set. The first pause creates this object.
+ * The messages of one connection that were parsed while no reader waited, in the order of arrival, and
+ * the pause of its transport. While the transport is paused and no `receive` is pending, a timer of
+ * `idleReadTimeout` is set. A connection without queued messages and without a pause has no such object.
  */
-export class FlowControl implements TimerEntry {
+export class ReadAhead implements TimerEntry {
   slot: number | undefined;
+  /** Bytes of the messages, plus a fixed cost for each message. */
+  cost = 0;
   /** Whether we have paused the transport. */
   paused = false;
   /** Whether a pass has run in this turn, so that the timeout restarts once at the end of the turn. */
   renewalDue = false;
   readonly #connection: Connection;
+  #messages: Fifo<Message> | undefined;
+  /** Messages that readers may still get before a later turn. */
+  #left = FRAMES_PER_TURN;
   /** Present while the transport is paused and a program observes blocked connections. */
   #blockedCheck: BlockedCheck | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
+
+  // Messages
+
+  get length(): number {
+    return this.#messages?.length ?? 0;
+  }
+
+  get empty(): boolean {
+    return this.length === 0;
+  }
+
+  /** Whether the rest of the messages waits for a later turn. */
+  get isHeld(): boolean {
+    return this.#left === 0 && !this.empty;
+  }
+
+  /** Whether the connection needs this object no more. */
+  get isUnused(): boolean {
+    return this.#left > 0 && !this.paused && this.empty;
+  }
+
+  push(message: Message): void {
+    this.#messages ??= new Fifo();
+    this.#messages.add(message);
+    this.cost += message.data.length + MESSAGE_COST;
+  }
+
+  /** Removes the first message. */
+  shift(): Message | undefined {
+    const message = this.#messages?.shift();
+    if (message === undefined) return undefined;
+    this.cost -= message.data.length + MESSAGE_COST;
+    if (--this.#left === 0) this.#giveInNextTurn();
+    return message;
+  }
+
+  #giveInNextTurn(): void {
+    const { inbox, platform } = this.#connection;
+    platform.yield(() => {
+      this.#left = FRAMES_PER_TURN;
+      inbox.gate();
+      inbox.serve();
+      inbox.continue();
+    });
+  }
+
+  /** Drops the messages. */
+  clear(): void {
+    this.#messages = undefined;
+    this.cost = 0;
+  }
+
+  // The pause of the transport
 
   pause(): void {
     this.paused = true;
@@ -159,10 +182,10 @@ export class FlowControl implements TimerEntry {
     return this.#connection.inbox.receiveCall !== undefined;
   }
 
+  /** Stops the timers. */
   stop(): void {
     this.#stopTimeout();
-    if (this.#blockedCheck === undefined) return;
-    this.#connection.shared.timers.clear(this.#blockedCheck);
+    this.#blockedCheck?.stop();
     this.#blockedCheck = undefined;
   }
 
@@ -189,14 +212,9 @@ export class FlowControl implements TimerEntry {
   }
 }
 
-/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
-export function slowPeerOf(connection: Connection): SlowPeer | undefined {
-  const { settings, outbox, platform } = connection;
-  let peer: SlowPeer | undefined;
-  connection.guardTransport(() => {
-    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
-    if (!isSlow) return;
-    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
-  });
-  return peer;
+/** Returns the complete message of a decoder, after its event MESSAGE. */
+export function messageOf(decoder: MessageDecoder, platform: MessagePlatform): Message {
+  const message = new Message(decoder.type, decoder.data(), platform);
+  decoder.release();
+  return message;
 }
