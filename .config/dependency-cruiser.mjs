@@ -115,14 +115,13 @@ const UNITS = ['connection', 'conn', 'backplane', 'rooms'];
 const PURE = 'codec|deflate|conn|reconnect|browser';
 
 /**
- * Files that are read as one, whose parts refer back to the whole: a connection, the pools of engines,
+ * Files that are read as one, whose parts refer back to the whole: a connection,
  * a queue of frames with its slab, a decoder with its open message, the two units of a hub, a request through a proxy with its tunnel,
- * and the rooms of a client with their loops. `tools/check/counts.ts` bounds the files in a circle.
+ * and the rooms of a client with their loops. `tools/check/counts.ts` bounds the lines in such circles.
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
   '|codec/src/messages/(message-decoder|open-message).ts' +
-  '|deflate/src/' +
   '|conn/src/((connection|control|read)/|(conn|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +

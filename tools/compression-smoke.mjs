@@ -120,7 +120,7 @@ async function mixed(backend, takeover) {
     role: 'server',
     platform: nodePlatform,
     heartbeat: false,
-    compression: { mode: takeover ? 'takeover' : 'shared', threshold: 0, sendHistory: 2048 },
+    compression: { mode: takeover ? 'takeover' : 'shared', threshold: 0 },
     deflate: {
       serverNoContextTakeover: !takeover,
       clientNoContextTakeover: !takeover,

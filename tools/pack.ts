@@ -1,10 +1,9 @@
-// `pnpm pack-all`: builds the published packages, and writes a tarball of each to `.out/pack`, with an installer for other
+// `pnpm pack-all`, after the build: a tarball of each published package in `.out/pack`, with an installer for other
 // projects. It tests nothing.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { absoluteLinks, llmsText } from './pack-texts.ts';
 import { publishedPackages, tarballOf } from './published.ts';
 import { pnpm } from './run.ts';
@@ -20,7 +19,6 @@ const published = publishedPackages().filter(
   ({ folder }) => existsSync(join(folder, 'node_modules')) || folder !== 'bench',
 );
 const filters = published.map(({ folder }) => `--filter=./${folder}`);
-if (!(await build())) process.exit(1);
 console.log(`packing ${published.length} packages`);
 const [program, ...args] = pnpm('--recursive', ...filters, 'pack', '--pack-destination');
 const { status, stdout, stderr } = spawnSync(program, [...args, resolve(OUT)], {
@@ -51,30 +49,4 @@ console.log(`${names.size} tarballs. Install some of them in your project, for e
 console.log(`node ${resolve(OUT, 'install.mjs')} @ws/node-server`);
 if (!published.some(({ folder }) => folder === 'bench')) {
   console.log('@ws/bench is not among them: pnpm bench --help installs what it needs');
-}
-
-/** Builds the packages, two at once, and prints a line for each. Returns whether all succeeded. */
-async function build(): Promise<boolean> {
-  const options = ['--recursive', '--workspace-concurrency=2', '--reporter=append-only'];
-  const output: string[] = [];
-  const [npx, ...words] = pnpm(...options, ...filters, 'run', 'build');
-  const child = spawn(npx, words, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    shell: process.platform === 'win32',
-  });
-  child.stderr.on('data', (chunk: Buffer) => void output.push(String(chunk)));
-  const code = new Promise<number | null>((resolve) => void child.once('close', resolve));
-  const began = new Map<string, number>();
-  // `packages/conn build$ tsup`, its output, `packages/conn build: Done`.
-  for await (const line of createInterface({ input: child.stdout })) {
-    output.push(line);
-    const [, folder = '', mark] = /^(\S+) build(\$|: Done)/.exec(line) ?? [];
-    if (mark === '$') began.set(folder, performance.now());
-    if (mark !== ': Done') continue;
-    const seconds = (performance.now() - began.get(folder)!) / 1000;
-    console.log(`built ${folder} in ${seconds.toFixed(1)} s`);
-  }
-  if ((await code) === 0) return true;
-  console.error(output.join('\n'));
-  return false;
 }

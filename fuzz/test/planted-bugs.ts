@@ -115,7 +115,6 @@ const withoutHistory: DeflateEngines = {
     return inflater;
   },
   deflater: (level, windowBits) => nodeDeflate.deflater(level, windowBits),
-  deflateLater: (job, done) => nodeDeflate.deflateLater(job, done),
   memoryBudget: nodeDeflate.memoryBudget,
   generation: 0,
 };

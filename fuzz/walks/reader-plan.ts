@@ -6,6 +6,7 @@ export type Call =
   | 'read'
   | 'abort'
   | 'next'
+  | 'next, next'
   | 'leave'
   | 'nextReader'
   | 'part'
@@ -38,7 +39,7 @@ export interface ReaderStep {
 const STYLES: Readonly<Record<string, readonly Call[]>> = {
   none: ['answer'],
   pull: ['read', 'read', 'read', 'abort', 'answer'],
-  loop: ['next', 'next', 'next', 'leave', 'answer'],
+  loop: ['next', 'next', 'next, next', 'leave', 'answer'],
   receive: ['receive', 'settle', 'settle', 'settle', 'fail'],
   discard: ['discard'],
   pieces: ['nextReader', 'part', 'part', 'bytes', 'read'],
@@ -81,6 +82,7 @@ export type HandlerKind =
   | 'waits, then answers'
   | 'throws at the second'
   | 'closes at the second'
+  | 'starts and ends the handler of serve'
   | 'closes and waits';
 
 const HANDLERS: readonly HandlerKind[] = [
@@ -90,6 +92,7 @@ const HANDLERS: readonly HandlerKind[] = [
   'waits, then answers',
   'throws at the second',
   'closes at the second',
+  'starts and ends the handler of serve',
   'closes and waits',
 ];
 

@@ -28,7 +28,7 @@ nothingLeft();
 
 const RSV1 = 0x40;
 const IDLE = 3_000;
-const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 0 } as const;
+const TAKEOVER_MODE = { mode: 'takeover', threshold: 0 } as const;
 
 describe('three thousand idle connections with compression', () => {
   const plain = Buffer.from(someText(new Random(92), 1_000, 'words')).subarray(0, 900);

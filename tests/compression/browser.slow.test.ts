@@ -97,7 +97,7 @@ describe.skipIf(lacksChromium())('compression with a browser', () => {
       const server = await serve(
         {
           host: '127.0.0.1',
-          compression: { mode, threshold: 0, sendHistory: 2048 },
+          compression: { mode, threshold: 0, maxBytes: false },
           readLimit: 4 * MIB,
           maxBufferedAmount: false,
           request: (_req, res) => {

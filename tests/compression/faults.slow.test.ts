@@ -1,18 +1,15 @@
 // Messages whose engine, memory or sender fails before they are sent.
 import { randomBytes } from 'node:crypto';
-import { type BufferPool, broadcast, PreparedMessage, TextMessage } from '@ws/conn';
-import { type DeflateJob } from '@ws/deflate';
+import { BinaryMessage, type BufferPool, broadcast, PreparedMessage, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, Random } from '../kit/index.ts';
 import {
   BACKENDS,
   CountingSource,
   closePair,
-  type Done,
   isSame,
   MIB,
   pairOn,
-  RSV1,
   someText,
   turns,
   until,
@@ -20,28 +17,7 @@ import {
 } from './support.ts';
 
 const LARGE = 100_000;
-const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 4096 } as const;
-
-/** Engines that work, and threads that cannot start. */
-class NoThreads extends CountingSource {
-  noThreads = true;
-
-  override deflateLater(job: DeflateJob, done: Done): () => void {
-    if (this.noThreads) throw new Error('no threads');
-    return super.deflateLater(job, done);
-  }
-}
-
-/** Jobs that the test starts and ends. */
-class HeldJobs extends CountingSource {
-  readonly held: { job: DeflateJob; done: Done }[] = [];
-  cancelled = 0;
-
-  override deflateLater(job: DeflateJob, done: Done): () => void {
-    this.held.push({ job, done });
-    return () => this.cancelled++;
-  }
-}
+const TAKEOVER_MODE = { mode: 'takeover', threshold: 0 } as const;
 
 /** A buffer pool that fails on demand. */
 class BadPool implements BufferPool {
@@ -72,33 +48,6 @@ describe.each(BACKENDS)('a message that cannot be compressed on %s', (backend) =
     expect((await broken.server.readMessage()).text()).toBe(small);
     expect(broken.client.stats.bytesOut).toBeGreaterThan(2 * small.length);
     expect(pairs[1]!.client.stats.bytesOut).toBeLessThan(small.length);
-  });
-
-  it('is sent uncompressed without a free thread, and later messages follow', async () => {
-    const source = new NoThreads(backend);
-    const { client, server } = pairOn(backend, { maxBufferedAmount: false }, source);
-    const writer = await client.nextWriter(TextMessage);
-    const sent = Array.from({ length: 3000 }, () => client.send(Buffer.alloc(33_000)));
-    sent.push(client.send('last'));
-    await writer.close();
-    let got = 0;
-    await server.readMessage();
-    for (; got < 3000; got++) expect((await server.readMessage()).data.length).toBe(33_000);
-    expect((await server.readMessage()).text()).toBe('last');
-    await Promise.all(sent);
-  });
-
-  it('is sent by every connection if it is prepared and no thread is free', async () => {
-    const source = new NoThreads(backend);
-    const pairs = [pairOn(backend, {}, source), pairOn(backend, {}, source)];
-    const prepared = new PreparedMessage(TextMessage, large);
-    for (const { client, server } of pairs) {
-      void client.writePreparedMessage(prepared);
-      expect((await server.readMessage()).text() === large).toBe(true);
-      source.noThreads = false;
-    }
-    expect(pairs[0]!.client.stats.bytesOut).toBeGreaterThan(LARGE);
-    expect(pairs[1]!.client.stats.bytesOut).toBeLessThan(LARGE);
   });
 
   it('is rejected without a write buffer, and later messages are correct', async () => {
@@ -159,26 +108,22 @@ describe.each(BACKENDS)('a message that cannot be compressed on %s', (backend) =
   });
 });
 
-describe.each(BACKENDS)('a message that waits to be compressed on %s', (backend) => {
+describe.each(BACKENDS)('a message that waits on %s', (backend) => {
   nothingLeft();
 
-  it.each([{ asyncDeflateThreshold: 16_384 }, { asyncDeflateThreshold: false as const }])(
-    'keeps its bytes while the next one uses the buffers of the engine: %o',
-    async (option) => {
-      const compression = { threshold: 0, ...option };
-      const { client, server } = pairOn(backend, { compression });
-      // Before and after compression they have 32 to 64 KiB.
-      const texts = [1, 2, 3].map(() => {
-        return '\u6f22'.repeat(1_000) + randomBytes(36_000).toString('base64');
-      });
-      const wide = [1, 2, 3].map((i) => String.fromCharCode(0x4e00 + i).repeat(15_000));
-      const sent = [...texts, ...wide];
-      const writes = sent.map((text) => server.send(text));
-      for (const text of sent) expect((await client.readMessage()).text() === text).toBe(true);
-      await Promise.all(writes);
-      await closePair({ client, server });
-    },
-  );
+  it('keeps its bytes while the next one uses the buffers of the engine', async () => {
+    const { client, server } = pairOn(backend, { compression: { threshold: 0 } });
+    // Before and after compression they have 32 to 64 KiB.
+    const texts = [1, 2, 3].map(() => {
+      return '\u6f22'.repeat(1_000) + randomBytes(36_000).toString('base64');
+    });
+    const wide = [1, 2, 3].map((i) => String.fromCharCode(0x4e00 + i).repeat(15_000));
+    const sent = [...texts, ...wide];
+    const writes = sent.map((text) => server.send(text));
+    for (const text of sent) expect((await client.readMessage()).text() === text).toBe(true);
+    await Promise.all(writes);
+    await closePair({ client, server });
+  });
 
   it('stays accepted while other frames are sent', async () => {
     const { conn, transport, sent } = wiredOn(backend, {
@@ -201,53 +146,34 @@ describe.each(BACKENDS)('a message that waits to be compressed on %s', (backend)
     ]);
   });
 
-  it('is copied when its job starts, not before', async () => {
-    const source = new HeldJobs(backend);
-    const { conn, sent } = wiredOn(backend, { source });
-    const bytes = new Uint8Array(LARGE);
-    const first = conn.send(bytes);
-    const second = conn.send(bytes);
-    bytes[0] = 1;
-    const begun = source.held[0]!.job.begin()!;
-    expect([begun[0], begun.buffer === bytes.buffer]).toEqual([1, false]);
-    bytes[0] = 2;
-    source.held[0]!.done(undefined);
-    await first;
-    // The second job has not started, so its bytes are sent without a copy.
-    source.held[1]!.done(undefined);
-    await second;
-    await turns();
-    expect(sent().map(({ payload }) => payload[0])).toEqual([1, 2]);
-  });
-
   it('is not copied per connection', async () => {
     const source = new CountingSource(backend);
     const wired = Array.from({ length: 100 }, () => wiredOn(backend, { source }));
     const bytes = Buffer.alloc(MIB);
+    const writers = await Promise.all(wired.map(({ conn }) => conn.nextWriter(BinaryMessage)));
     const before = process.memoryUsage().arrayBuffers;
     const writes = wired.map(({ conn }) => conn.send(bytes));
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * MIB);
+    await Promise.all(writers.map((writer) => writer.close()));
     await Promise.all(writes);
     await turns();
-    expect(wired.every(({ sent }) => sent()[0]!.rsv === RSV1)).toBe(true);
+    // Above `maxBytes` it is sent as it is.
+    expect(wired.every(({ sent }) => sent()[1]!.rsv === 0)).toBe(true);
   });
 
   it.each([
     ['a client sends it', 'client', LARGE],
     ['a server sends less than 32 KiB', 'server', 32_767],
   ] as const)('is copied at once when %s', async (_, role, size) => {
-    const source = new HeldJobs(backend);
-    const compression = { threshold: 0, asyncDeflateThreshold: 16_384 };
-    const { conn, sent } = wiredOn(backend, { source, role, compression });
+    const { conn, sent } = wiredOn(backend, { role, compression: { maxBytes: 0 } });
+    const writer = await conn.nextWriter(BinaryMessage);
     const bytes = new Uint8Array(size).fill(1);
     const writes = [conn.send(bytes), conn.send(bytes)];
     bytes.fill(2);
-    const begun = source.held[0]!.job.begin()!;
-    expect([begun[0], begun.length]).toEqual([1, size]);
-    source.held[0]!.done(undefined);
-    source.held[1]!.done(undefined);
+    await writer.close();
     await Promise.all(writes);
     await turns();
-    expect(sent().map(({ payload }) => payload[0])).toEqual([1, 1]);
+    const whole = sent().filter(({ payload }) => payload.length === size);
+    expect(whole.map(({ payload }) => payload[0])).toEqual([1, 1]);
   });
 });

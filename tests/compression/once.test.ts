@@ -2,17 +2,17 @@
 
 import { randomBytes } from 'node:crypto';
 import { connPair, PreparedMessage } from '@ws/conn';
-import { nodeDeflate, nodePlatform } from '@ws/node-io';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { nodePlatform } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+import { CountingSource, platformOn } from './support.ts';
 
 describe('a large prepared message', () => {
   it.each([
     ['that shrinks', Buffer.alloc(200_000, 'abc')],
     ['that does not shrink', randomBytes(200_000)],
   ])('%s is compressed once', async (_, data) => {
-    const jobs = vi.spyOn(nodeDeflate, 'deflateLater');
-    onTestFinished(() => jobs.mockRestore());
-    const settings = { platform: nodePlatform, compression: true };
+    const source = new CountingSource('handle');
+    const settings = { platform: platformOn(source), compression: true };
     const pairs = Array.from({ length: 5 }, () => connPair(settings));
     const message = new PreparedMessage(2, data);
     for (let i = 0; i < 4; i++) {
@@ -24,7 +24,7 @@ describe('a large prepared message', () => {
         }),
       );
     }
-    expect(jobs).toHaveBeenCalledTimes(1);
+    expect(source.deflates).toBe(1);
     for (const pair of pairs) for (const conn of pair) conn.terminate();
   });
 });

@@ -22,17 +22,16 @@ import { Traffic } from './traffic.ts';
 /** Settings of connections with our code at both ends. The default run takes the first four. */
 export const SETTINGS: readonly CompressionOptions[] = [
   {},
-  { threshold: 0, level: 9, serverMaxWindowBits: 8, clientMaxWindowBits: 8 },
-  { mode: 'takeover', threshold: 0, sendHistory: 512, takeoverEngines: 0 },
-  { mode: 'takeover', threshold: 0, takeoverEngines: 2, asyncDeflateThreshold: 100 },
+  { threshold: 0, level: 9, clientMaxWindowBits: 8 },
+  { mode: 'takeover', threshold: 0, clientMaxWindowBits: 10 },
+  { mode: 'takeover', threshold: 0, maxBytes: 40_000 },
   { threshold: 0, level: -2 },
-  { threshold: 0, level: 0, asyncDeflateThreshold: 0 },
+  { threshold: 0, level: 0 },
   { mode: 'takeover' },
-  { mode: 'takeover', threshold: 0, sendHistory: 2048, takeoverEngines: 1, level: 6 },
-  { mode: 'takeover', threshold: 0, sendHistory: 32_768, takeoverEngines: 2, level: 9 },
-  { mode: 'takeover', threshold: 0, serverMaxWindowBits: 8, clientMaxWindowBits: 8, level: 6 },
-  { mode: 'takeover', sendHistory: 32_768, serverMaxWindowBits: 9, clientMaxWindowBits: 10 },
-  { mode: 'takeover', threshold: 0, serverMaxWindowBits: 12, asyncDeflateThreshold: false },
+  { mode: 'takeover', threshold: 0, level: 6 },
+  { mode: 'takeover', threshold: 0, level: 9 },
+  { mode: 'takeover', threshold: 0, clientMaxWindowBits: 8, level: 6 },
+  { mode: 'takeover', threshold: 0, maxBytes: false },
 ];
 
 /** Options of `ws`, and ours at the other end. */
@@ -42,7 +41,7 @@ const BITS = [8, 9, 10, 11, 12, 13, 14, 15];
 
 /** Pairs of settings with `ws` at the other end. The default run takes the first two. */
 export const WS_PAIRS: readonly Pair[] = [
-  [{}, { mode: 'takeover', threshold: 0, asyncDeflateThreshold: 200, sendHistory: 2048 }],
+  [{}, { mode: 'takeover', threshold: 0, maxBytes: 2000 }],
   [
     { serverNoContextTakeover: true, clientNoContextTakeover: true },
     { level: -2, threshold: 0 },
@@ -54,15 +53,15 @@ export const WS_PAIRS: readonly Pair[] = [
   [{}, {}],
   [{}, { mode: 'takeover' }],
   [{ serverNoContextTakeover: true }, { mode: 'takeover', level: 6, threshold: 0 }],
-  [{ clientNoContextTakeover: true }, { mode: 'takeover', level: -1, sendHistory: 2048 }],
-  [{}, { mode: 'takeover', threshold: 0, takeoverEngines: 0, sendHistory: 512 }],
-  [{}, { mode: 'takeover', threshold: 0, takeoverEngines: 1, sendHistory: 32_768, level: 9 }],
-  [{}, { mode: 'takeover', threshold: 0, takeoverEngines: 2, level: 0 }],
+  [{ clientNoContextTakeover: true }, { mode: 'takeover', level: -1 }],
+  [{}, { mode: 'takeover', threshold: 0 }],
+  [{}, { mode: 'takeover', threshold: 0, level: 9 }],
+  [{}, { mode: 'takeover', threshold: 0, level: 0 }],
   ...BITS.map((bits, i): Pair => {
     // If both ends name a window, `ws` grants more than the offer. So only one end names it.
     const limits = { serverMaxWindowBits: bits, clientMaxWindowBits: BITS.at(-1 - i)! };
     const mode = i % 3 === 0 ? 'shared' : 'takeover';
-    return [limits, { mode, threshold: 0, level: i + 1, sendHistory: i % 2 === 0 ? 2048 : 0 }];
+    return [limits, { mode, threshold: 0, level: i + 1 }];
   }),
 ];
 
@@ -184,7 +183,7 @@ export function wsSuite(
       'carries every size by every route between our ends over sockets, mode %s',
       async (mode) => {
         const settings = {
-          compression: { mode, threshold: 0, takeoverEngines: 2, sendHistory: 2048 },
+          compression: { mode, threshold: 0 },
           maxBufferedAmount: false,
         } as const;
         const accepted: Conn[] = [];

@@ -17,6 +17,7 @@ import {
 } from './support.ts';
 
 const text = someText(new Random(1), 20_000, 'words');
+const TAKES_OVER = { deflate: TAKEOVER, compression: { mode: 'takeover', threshold: 0 } } as const;
 
 describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
   nothingLeft();
@@ -103,7 +104,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     await writer.close();
     await turns();
     expect(sent().every(({ rsv }) => rsv === 0)).toBe(true);
-    expect([source.deflaters, source.jobs, conn.extensions]).toEqual([0, 0, '']);
+    expect([source.deflaters, source.deflates, conn.extensions]).toEqual([0, 0, '']);
   });
 
   it('compresses a prepared message once for each level and window', async () => {
@@ -119,7 +120,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       for (const { conn } of conns) void conn.writePreparedMessage(message);
     }
     await until(() => conns.every(({ conn }) => conn.stats.messagesOut === 3));
-    expect(source.jobs).toBe(3);
+    expect(source.deflates).toBe(3);
     const sizes = conns.map(({ conn }) => conn.stats.bytesOut);
     expect(new Set(sizes.slice(0, 4)).size).toBe(1);
     expect(new Set(sizes).size).toBe(3);
@@ -131,7 +132,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       ),
     ).toBe(6);
     await turns();
-    expect(source.jobs).toBe(3);
+    expect(source.deflates).toBe(3);
   });
 
   it('masks a prepared message with a new key each time', async () => {
@@ -147,30 +148,34 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(wire.subarray(2, half).equals(wire.subarray(half + 2))).toBe(false);
   });
 
-  it('compresses messages above asyncDeflateThreshold on another thread', async () => {
+  it('sends messages above maxBytes as they are, except by nextWriter', async () => {
     const cases = [
-      [undefined, 32 * KIB, 0],
-      [undefined, 32 * KIB + 1, 1],
-      [false, 200_000, 0],
-      [0, 300, 1],
-      [1000, 1000, 0],
-      [1000, 1001, 1],
+      [undefined, 256 * KIB, true],
+      [undefined, 256 * KIB + 1, false],
+      [false, 400_000, true],
+      [0, 300, false],
+      [1000, 1000, true],
+      [1000, 1001, false],
     ] as const;
-    for (const [asyncDeflateThreshold, size, jobs] of cases) {
-      const { client, server, source } = pairOn(backend, {
-        compression: { asyncDeflateThreshold },
-      });
+    for (const [maxBytes, size, compressed] of cases) {
+      const { client, server } = pairOn(backend, { compression: { maxBytes } });
       void client.send(new Uint8Array(size));
       expect((await server.readMessage()).data.length).toBe(size);
-      expect([size, source.jobs]).toEqual([size, jobs]);
-      expect(client.stats.bytesOut).toBeLessThan(size / 2);
+      const { bytesOut } = client.stats;
+      expect([size, bytesOut < size / 2]).toEqual([size, compressed]);
+      const writer = await client.nextWriter(BinaryMessage);
+      await writer.write(new Uint8Array(size));
+      await writer.close();
+      expect((await server.readMessage()).data.length).toBe(size);
+      expect(client.stats.bytesOut - bytesOut).toBeLessThan(size / 2);
       await closePair({ client, server });
     }
   });
 
   it('refers to earlier messages as options and engines allow', async () => {
+    let source = new CountingSource(backend);
     const sizeOfSecond = async (compression: object): Promise<number> => {
-      const { client, server } = pairOn(backend, { compression });
+      const { client, server } = pairOn(backend, { compression }, source);
       const noise = someText(new Random(5), 1500, 'noise');
       await client.send(noise);
       const first = client.stats.bytesOut;
@@ -185,10 +190,14 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     // The functions of zlib keep no context.
     if (backend === 'sync') return expect(again).toBe(alone);
     expect(again).toBeLessThan(alone / 10);
-    expect(await sizeOfSecond({ mode: 'takeover', takeoverEngines: 0 })).toBe(alone);
-    const known = { mode: 'takeover', takeoverEngines: 0, sendHistory: 2048 };
-    expect(await sizeOfSecond(known)).toBeLessThan(alone / 10);
+    source = new CountingSource(backend);
+    // All 16 compressors belong to other connections, which have just sent.
+    const others = Array.from({ length: 16 }, () => wiredOn(backend, { source, ...TAKES_OVER }));
+    for (const { conn } of others) void conn.send(text);
+    expect(await sizeOfSecond({ mode: 'takeover' })).toBe(alone);
+    for (const { conn } of others) conn.terminate();
     // A distance of 1,500 bytes exceeds a window of 2^9.
+    source = new CountingSource(backend);
     const narrow = { mode: 'takeover', clientMaxWindowBits: 9 };
     expect(await sizeOfSecond(narrow)).toBeGreaterThan(alone / 2);
   });

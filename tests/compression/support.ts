@@ -7,13 +7,7 @@ import {
   type Platform,
   type Role,
 } from '@ws/conn';
-import {
-  type DeflateEngines,
-  type DeflateJob,
-  type Deflater,
-  type Inflater,
-  perMessageDeflate,
-} from '@ws/deflate';
+import { type DeflateEngines, type Deflater, type Inflater, perMessageDeflate } from '@ws/deflate';
 import { type CompressionBackend, nodeDeflate, nodePlatform } from '@ws/node-io';
 import { onTestFailed } from 'vitest';
 import {
@@ -49,9 +43,6 @@ export const TAKEOVER = {
   clientNoContextTakeover: false,
 };
 
-/** Called at the end of a job. */
-export type Done = (output: Uint8Array | undefined) => void;
-
 /** The engines of one backend, with counters. */
 export class CountingSource implements DeflateEngines {
   generation = 0;
@@ -62,9 +53,8 @@ export class CountingSource implements DeflateEngines {
   /** Open engines. */
   inflaters = 0;
   deflaters = 0;
-  /** Jobs started, and jobs still running. */
-  jobs = 0;
-  pending = 0;
+  /** Calls of `write` of the deflaters. */
+  deflates = 0;
   /** Called with the size of each inflated piece. */
   onInflated: ((bytes: number) => void) | undefined;
   /** Error of every operation while set. */
@@ -110,6 +100,7 @@ export class CountingSource implements DeflateEngines {
     return replaced(engine, {
       write: (...args) => {
         this.#fail();
+        this.deflates++;
         return engine.write(...args);
       },
       close: () => {
@@ -117,25 +108,6 @@ export class CountingSource implements DeflateEngines {
         engine.close();
       },
     });
-  }
-
-  deflateLater(job: DeflateJob, done: Done): () => void {
-    this.jobs++;
-    this.pending++;
-    let over = false;
-    const end = (): void => {
-      if (!over) this.pending--;
-      over = true;
-    };
-    const ended = (output: Uint8Array | undefined): void => {
-      end();
-      done(this.failure === undefined ? output : undefined);
-    };
-    const cancel = this.#engines.deflateLater(job, ended);
-    return () => {
-      end();
-      cancel();
-    };
   }
 
   #fail(): void {

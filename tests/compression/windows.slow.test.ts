@@ -29,9 +29,7 @@ describe.each(BACKENDS)('our compressed messages on %s', (backend) => {
         mode: 'takeover',
         threshold: 0,
         level: 6,
-        sendHistory: 32_768,
-        takeoverEngines: bits % 2,
-        asyncDeflateThreshold: 3000,
+        maxBytes: 3000,
       },
       writeBufferSize: 700,
     });

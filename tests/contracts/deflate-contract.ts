@@ -192,6 +192,13 @@ function begin<E extends Inflater | Deflater>(engine: E, history?: History): E {
   return engine;
 }
 
+/** A deflater after a message `before`, which the next one may refer back to. */
+function after(engine: Deflater, before: Uint8Array): Deflater {
+  engine.reset();
+  deflateWith(engine, before);
+  return engine;
+}
+
 /** Prepares the next message. An engine for whole messages gets the plain bytes before it again. */
 function goOn(engine: Inflater, before: Uint8Array): Inflater {
   if (engine.wholeMessages) engine.reset(historyOf(before));
@@ -271,14 +278,14 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     const engine = engines.deflater(6, 15);
     const hello = Buffer.from('Hello');
     for (let i = 0; i < 2; i++) {
-      engine.reset(undefined);
+      engine.reset();
       expect(toHex(withoutTail(deflateWith(engine, hello)))).toBe(toHex(hex('f248cdc9c90700')));
     }
     for (let i = 0; i < 2; i++) {
       const second = withoutTail(deflateWith(engine, hello));
       expect(second.length).toBeLessThan(6);
       expect(pakoInflate(Buffer.concat([second, TAIL]), hello, 15).toString()).toBe('Hello');
-      engine.reset(historyOf(hello));
+      after(engine, hello);
     }
   },
   'continues after final blocks, with the earlier bytes as history': (engines) => {
@@ -333,7 +340,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     expect(deflateWith(engine, Buffer.alloc(0))).toHaveLength(0);
     expect(deflateWith(engine, Buffer.from('Hello')).length).toBeGreaterThan(4);
     expect(deflateWith(engine, Buffer.alloc(0))).toHaveLength(0);
-    engine.reset(historyOf(Buffer.from('Hello')));
+    after(engine, Buffer.from('Hello'));
     expect(deflateWith(engine, Buffer.alloc(0))).toHaveLength(0);
   },
   'waits for output space': (engines) => {
@@ -362,7 +369,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
           const engine = engines.deflater(level, windowBits);
           // Earlier messages have no effect.
           engine.write(prose(100), 0, 100, false, new Uint8Array(5), 0, 5);
-          engine.reset(history === null ? undefined : historyOf(history));
+          after(engine, history ?? new Uint8Array(0));
           const stream = messages.map((plain) =>
             deflateWith(engine, plain, portions, (i) => i % 4 >= unflushed),
           );
@@ -384,10 +391,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     for (const level of [1, 3, 6, 9]) {
       for (const distance of [249, 250, 251, 256, 257, 300]) {
         const plain = Buffer.concat(Array<Buffer>(12).fill(randomBytes(distance)));
-        const engine = begin(
-          engines.deflater(level, 8),
-          historyOf(plain.subarray(0, distance * 2)),
-        );
+        const engine = after(engines.deflater(level, 8), plain.subarray(0, distance * 2));
         const stream = deflateWith(engine, plain, { pieces: [100] });
         const back = pakoInflate(stream, plain.subarray(0, distance * 2), 8);
         expect(back.equals(plain)).toBe(true);
@@ -413,7 +417,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
             const { verdict, plain: back } = inflateWith(inflater, message, portions);
             expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
           }
-          const deflater = begin(engines.deflater(level, 15), historyOf(before));
+          const deflater = after(engines.deflater(level, 15), before);
           const ours = withoutTail(deflateWith(deflater, plain));
           begin(inflater, historyOf(before));
           const { verdict, plain: back } = inflateWith(inflater, ours, portions);
@@ -429,7 +433,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     const { verdict, plain } = inflateWith(inflater, farthestMatch());
     expect([verdict, plain.equals(history.subarray(0, 258))]).toEqual(['whole', true]);
 
-    const deflater = begin(engines.deflater(6, 15), historyOf(history));
+    const deflater = after(engines.deflater(6, 15), history);
     const stream = deflateWith(deflater, history.subarray(-20_000));
     expect(pakoInflate(stream, history, 15).equals(history.subarray(-20_000))).toBe(true);
   },
@@ -438,7 +442,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     const deflater = engines.deflater(1, 15);
     for (const size of [65_535, 65_536, 65_537]) {
       for (const plain of [prose(size), randomBytes(size), Buffer.alloc(size)]) {
-        deflater.reset(undefined);
+        deflater.reset();
         const message = withoutTail(deflateWith(deflater, plain));
         for (const room of [size - 1, size, size + 1, 32_768]) {
           begin(inflater);
@@ -526,9 +530,9 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     const lines = [0, 1, 2, 3].map((i) => {
       const deflater = engines.deflater(i, 15 - i);
       const inflater = engines.inflater();
-      const history = i % 2 === 0 ? undefined : historyOf(prose(3000, i));
-      deflater.reset(history);
-      begin(inflater, history);
+      const before = i % 2 === 0 ? new Uint8Array(0) : prose(3000, i);
+      after(deflater, before);
+      begin(inflater, historyOf(before));
       return { deflater, inflater };
     });
     for (let round = 0; round < 30; round++) {

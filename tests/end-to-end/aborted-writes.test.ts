@@ -48,7 +48,7 @@ const SETTINGS: Readonly<Record<string, ConnPairOptions>> = {
   plain: {},
   compressed: { compression: true },
   'with takeover': { compression: 'takeover' },
-  'compressed on other threads': { compression: { asyncDeflateThreshold: 1_000 } },
+  'above maxBytes': { compression: { maxBytes: 1_000 } },
 };
 
 /** What the peer gets, until the connection closes. */

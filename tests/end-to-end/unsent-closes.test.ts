@@ -18,7 +18,7 @@ import { describe, expect, it } from 'vitest';
 
 const host = '127.0.0.1';
 /** More than all buffers between the two ends. */
-const LARGE = 16 * 1024 * 1024;
+const LARGE = 6 * 1024 * 1024;
 const SETTINGS = { heartbeat: false, maxBufferedAmount: 4 * LARGE, closeTimeout: 60_000 } as const;
 
 type Kind = 'TCP' | 'TLS' | 'HTTP/2';

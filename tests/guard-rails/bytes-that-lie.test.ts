@@ -45,9 +45,13 @@ const WRONG: readonly (readonly [fact: PropertyKey, value: unknown])[] = [
   ['indexOf', () => -1],
 ];
 
+const LETTERS = Uint8Array.from({ length: Math.max(...SIZES) }, (_, i) => 65 + (i % 26));
+
 /** The real bytes, in an array that is not at the start of its buffer. */
 function bytesOfSize(size: number): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(size + 32), 16, size).map((_, i) => 65 + (i % 26));
+  const bytes = new Uint8Array(new ArrayBuffer(size + 32), 16, size);
+  bytes.set(LETTERS.subarray(0, size));
+  return bytes;
 }
 
 /** Arrays of `size` bytes whose properties have other values: own ones, inherited ones, changing ones. */

@@ -58,9 +58,6 @@ export function inflatingPlatform(
     deflater: (): Deflater => {
       throw new Error('nothing is deflated here');
     },
-    deflateLater: () => {
-      throw new Error('nothing is deflated here');
-    },
   });
   return Object.assign(new FakePlatform(), { deflate });
 }

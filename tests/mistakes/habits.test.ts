@@ -1,8 +1,10 @@
 // Names of ws, socket.io, Bun and the DOM: each says what to write instead, at run time and to the compiler.
+import type { Duplex } from 'node:stream';
 import { type Conn, connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
-import { ReconnectingConn } from '@ws/node-client';
+import { dial, ReconnectingConn } from '@ws/node-client';
+import { socketTransport } from '@ws/node-io';
 import { serve, type WsServer } from '@ws/node-server';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
@@ -108,6 +110,14 @@ describe('N10 a name of another API', () => {
   it('is not shown when an object is printed, spread or compared', () => {
     const [conn] = connPair();
     expect(Object.keys(Object.assign({}, conn))).toEqual(['data', 'subprotocol', 'extensions']);
+  });
+
+  it('does not make a stream of a Conn', async () => {
+    const conn = connPair()[0] as unknown as Duplex;
+    expect(() => socketTransport(conn)).toThrow('expected a socket or another Duplex');
+    await expect(dial('ws://h', { proxy: false, netDial: () => conn })).rejects.toThrow(
+      'netDial: expected a Duplex or a Transport',
+    );
   });
 
   it('has the sentence in its type', () => {

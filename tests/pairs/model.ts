@@ -113,8 +113,7 @@ function optionsOf(setup: Setup): Omit<ConnOptions, 'role'> {
   const takeover = compression === 'takeover';
   return {
     ...common,
-    // Nothing compresses on another thread: the test would have to wait for it.
-    compression: { mode: compression, threshold: 50, asyncDeflateThreshold: false },
+    compression: { mode: compression, threshold: 50 },
     deflate: {
       ...DEFLATE,
       serverNoContextTakeover: !takeover,

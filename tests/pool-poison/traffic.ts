@@ -17,7 +17,7 @@ const SETTINGS: readonly ConnSettings[] = [
   { writeBufferSize: 1024, highWaterMark: 1 },
   { writeBufferSize: 16_384, readAhead: 1_000 },
 ];
-const COMPRESSION = { threshold: 64, asyncDeflateThreshold: 30_000, sendHistory: 4096 };
+const COMPRESSION = { threshold: 64, maxBytes: 30_000 };
 /** One of so many actions ends the connection, and a new one replaces it. */
 const LIFE = 30;
 

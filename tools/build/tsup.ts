@@ -12,11 +12,16 @@ type Config = ReturnType<typeof defineConfig>;
  * public one, and types that both formats share.
  *
  * @param reference - What the declarations use and a project's tsconfig may not include.
+ * @throws Error with WS_BUILT set: tests use what is built.
  */
 export function library(
   entry: string[] = ['src/index.ts'],
   reference?: 'types="node"' | 'lib="es2022"' | 'lib="esnext.disposable"',
 ): Config {
+  // A build removes `dist`: programs that start meanwhile find half a package.
+  if (process.env['WS_BUILT'] !== undefined) {
+    throw new Error('a build beside tests of what is built (WS_BUILT)');
+  }
   // `clean` of tsup would remove the files of the build beside it.
   rmSync('dist', { recursive: true, force: true });
   // tsup has no hook after the declarations.

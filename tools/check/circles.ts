@@ -5,19 +5,21 @@ import { posix } from 'node:path';
 const IMPORT = /(?:from |import\()'(\.[^']+)'/g;
 
 /**
- * The number of files in the largest circle of imports: each reaches all others. 0 without a circle.
+ * The files of all circles of imports, one array for each circle: its files reach each other, so they
+ * can only be read together.
  *
  * @param files - Paths within `folder`.
  */
-export function largestCircle(folder: string, files: readonly string[]): number {
+export function circlesOf(folder: string, files: readonly string[]): string[][] {
   const imports = new Map(files.map((file) => [file, importsOf(folder, file)]));
   const reached = new Map(files.map((file) => [file, reachedFrom(file, imports)]));
-  const sizes = files.map(
-    (file) =>
-      files.filter((other) => reached.get(file)!.has(other) && reached.get(other)!.has(file))
-        .length,
-  );
-  return Math.max(...sizes);
+  const circles: string[][] = [];
+  for (const file of files) {
+    if (!reached.get(file)!.has(file) || circles.some((circle) => circle.includes(file))) continue;
+    const from = reached.get(file)!;
+    circles.push(files.filter((other) => from.has(other) && reached.get(other)!.has(file)));
+  }
+  return circles;
 }
 
 function importsOf(folder: string, file: string): string[] {

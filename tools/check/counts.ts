@@ -1,8 +1,10 @@
 // Counts what makes the code long to read: files, lines of code, interfaces, names that only sibling
-// packages import, and files that can only be read together. Fails above the bounds. `node ... counts.ts [folder of packages]`.
+// packages import, and lines of files that can only be read together. Fails above the bounds, and prints the
+// largest classes. `node ... counts.ts [folder of packages]`.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import process from 'node:process';
-import { largestCircle } from './circles.ts';
+import { circlesOf } from './circles.ts';
+import { classesOf } from './classes.ts';
 
 const COLUMNS = [
   'files',
@@ -10,31 +12,40 @@ const COLUMNS = [
   'interfaces',
   'internal names',
   'for the two',
-  'in a circle',
+  'lines in circles',
 ] as const;
 type Counts = readonly number[];
 
-/** Lower a bound when its count falls. Those of lines are whole hundreds. */
+/**
+ * Goals. Where the count is at its bound, write the bound down when the count falls: {@link ROOM}. Those
+ * of lines are whole hundreds.
+ */
 const BOUNDS: Readonly<Record<string, Counts>> = {
   browser: [23, 1_900, 12, 11, 0, 0],
   cli: [32, 3_300, 15, 0, 0, 0],
-  codec: [61, 6_800, 42, 48, 1, 2],
+  codec: [61, 6_800, 42, 48, 1, 1_200],
   compat: [30, 3_000, 21, 0, 0, 0],
-  conn: [83, 9_200, 38, 73, 9, 12],
-  deflate: [13, 1_200, 5, 5, 0, 9],
+  conn: [83, 9_100, 38, 73, 9, 3_800],
+  deflate: [13, 1_200, 7, 5, 0, 0],
   fetch: [24, 2_300, 29, 0, 0, 0],
-  hub: [99, 11_900, 129, 0, 0, 20],
+  hub: [99, 11_800, 129, 0, 0, 5_800],
   'node-client': [32, 3_600, 20, 12, 0, 0],
-  'node-io': [35, 2_500, 15, 25, 0, 0],
+  'node-io': [34, 2_400, 14, 25, 0, 0],
   'node-server': [51, 5_500, 32, 20, 0, 0],
   obs: [13, 1_200, 25, 0, 0, 0],
-  proxy: [25, 2_600, 22, 0, 0, 3],
+  proxy: [25, 2_600, 22, 0, 0, 600],
   reconnect: [17, 1_900, 13, 10, 0, 0],
-  rpc: [34, 4_400, 37, 11, 0, 3],
+  rpc: [34, 4_400, 37, 11, 0, 1_000],
 };
 
-/** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
-const SUMS = { core: 27_400, all: 60_500 };
+/**
+ * Lines of code of the core and of all packages, and lines in circles of imports. A package may grow while
+ * another shrinks; these only fall.
+ */
+const SUMS = { core: 27_100, all: 60_200, circles: 12_200 };
+
+/** The count may be so far below its bound, by column. */
+const ROOM: Counts = [3, 200, 3, 3, 3, 200];
 
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];
@@ -56,16 +67,15 @@ const core = sum(counted.filter(([name]) => CORE.includes(name)).map(([, counts]
 const all = sum(counted.map(([, counts]) => counts));
 printRow('the core', core);
 printRow('all', all);
+printClasses();
 for (const [name, counts] of counted) judge(name, counts, BOUNDS[name] ?? []);
-judge('the core', core.slice(0, 2), [Infinity, SUMS.core]);
-judge('all', all.slice(0, 2), [Infinity, SUMS.all]);
+judge('the core', core, boundsOf({ lines: SUMS.core }));
+judge('all', all, boundsOf({ lines: SUMS.all, 'lines in circles': SUMS.circles }));
 
 function countsOf(name: string): Counts {
   const source = `${folder}/${name}/src`;
   const files = filesOf(source);
-  const lines = sourcesOf(name).flatMap((text) =>
-    text.split('\n').filter((l) => !NOT_CODE.test(l)),
-  );
+  const lines = files.flatMap((file) => codeOf(`${source}/${file}`));
   const interfaces = lines.filter((line) => /^\s*(?:export )?interface \w/.test(line));
   const internal = internalNames(`${source}/internal.ts`);
   const forTheTwo = internal.filter((each) => {
@@ -79,7 +89,9 @@ function countsOf(name: string): Counts {
     interfaces.length,
     others,
     forTheTwo.length,
-    largestCircle(source, files),
+    circlesOf(source, files)
+      .flat()
+      .reduce((total, file) => total + codeOf(`${source}/${file}`).length, 0),
   ];
 }
 
@@ -88,6 +100,13 @@ function filesOf(source: string): string[] {
   return readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
     (file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith('generated'),
   );
+}
+
+/** The lines of a file, without blank ones and comments. */
+function codeOf(file: string): string[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => !NOT_CODE.test(line));
 }
 
 function sourcesOf(name: string): string[] {
@@ -116,22 +135,39 @@ function namesOf(list: string): string[] {
 }
 
 function sum(rows: readonly Counts[]): Counts {
-  return COLUMNS.map((column, i) => {
-    const counts = rows.map((row) => row[i]!);
-    return column === 'in a circle' ? Math.max(...counts) : counts.reduce((a, b) => a + b, 0);
+  return COLUMNS.map((_, i) => rows.reduce((total, row) => total + row[i]!, 0));
+}
+
+/** The ten largest classes of all packages. */
+function printClasses(): void {
+  const classes = packages.flatMap((name) => {
+    const source = `${folder}/${name}/src`;
+    return filesOf(source).flatMap((file) => classesOf(codeOf(`${source}/${file}`)));
   });
+  const largest = classes.toSorted((a, b) => b.lines - a.lines).slice(0, 10);
+  console.log();
+  for (const { name, lines, fields, flags } of largest) {
+    console.log(`${name.padEnd(20)} ${lines} lines, ${fields} fields, ${flags} of them flags`);
+  }
 }
 
 function printRow(name: string, cells: readonly (string | number)[]): void {
-  console.log(name.padEnd(12) + cells.map((cell) => String(cell).padStart(15)).join(''));
+  console.log(name.padEnd(12) + cells.map((cell) => String(cell).padStart(17)).join(''));
+}
+
+/** The bounds of some columns. */
+function boundsOf(bounds: Partial<Record<(typeof COLUMNS)[number], number>>): Counts {
+  return COLUMNS.map((column) => bounds[column] ?? Infinity);
 }
 
 /** Without a bound, nothing is allowed. */
 function judge(name: string, counts: Counts, bounds: Counts): void {
   for (const [i, count] of counts.entries()) {
     const bound = bounds[i] ?? 0;
-    if (count <= bound) continue;
-    console.log(`${name}: ${count} ${COLUMNS[i]}, at most ${bound} (tools/check/counts.ts)`);
+    const isAbove = count > bound;
+    if (bound === Infinity || (!isAbove && bound - count <= ROOM[i]!)) continue;
+    const what = isAbove ? `at most ${bound}` : `write its bound down from ${bound}`;
+    console.log(`${name}: ${count} ${COLUMNS[i]}, ${what} (tools/check/counts.ts)`);
     process.exitCode = 1;
   }
 }

@@ -24,7 +24,7 @@ const VERBS: Readonly<Record<string, string>> = {
   pass: 'Resume',
   run: `Inbox YieldQueue TaskQueue Audience DeliverySource Limit HistoryReads MissedSends MemberEvents RoomStates
     ClusterBackplane Connection WorkerPool
-    DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
+    HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
   take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartQueues Resume
     Batches BrokerClient WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,

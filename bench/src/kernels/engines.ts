@@ -15,8 +15,8 @@ const text = Buffer.from(jsonLike(WINDOW + COUNT * Math.max(...SIZES)));
 interface Choice {
   readonly level?: number;
   readonly windowBits?: number;
-  /** Bytes of history for each message; `all`: the compressor keeps them. Default: none. */
-  readonly history?: number | 'all';
+  /** Whether the compressor keeps its context between messages. */
+  readonly takeover?: boolean;
 }
 
 const CHOICES: Readonly<Record<string, Choice>> = {
@@ -27,11 +27,8 @@ const CHOICES: Readonly<Record<string, Choice>> = {
   'level 9': { level: 9 },
   'window of 9 bits': { windowBits: 9 },
   'window of 12 bits': { windowBits: 12 },
-  'takeover, own compressor, level 1': { history: 'all' },
-  'takeover, own compressor, level 6': { level: 6, history: 'all' },
-  'takeover, sendHistory 512': { history: 512 },
-  'takeover, sendHistory 2048': { history: 2048 },
-  'takeover, sendHistory 32768': { history: WINDOW },
+  'takeover, own compressor, level 1': { takeover: true },
+  'takeover, own compressor, level 6': { level: 6, takeover: true },
 };
 
 /** The cost of each option of compression, without a connection, by message size. */
@@ -48,29 +45,23 @@ function engines(size: number): Record<string, Subject> {
   ]) as Record<string, Subject>;
 }
 
-function deflate({ level = 1, windowBits = 15, history = 0 }: Choice, size: number): Subject {
+function deflate({ level = 1, windowBits = 15, takeover = false }: Choice, size: number): Subject {
   const deflater = nodeDeflate.deflater(level, windowBits);
   const output = new Uint8Array(2 * size + 1024);
   let bytes = 0;
   const batch = (): void => {
     bytes = 0;
-    deflater.reset(undefined);
+    deflater.reset();
     for (let i = 0; i < COUNT; i++) {
-      bytes += compress(deflater, WINDOW + i * size, size, history, output);
+      if (!takeover) deflater.reset();
+      bytes += compress(deflater, WINDOW + i * size, size, output);
     }
   };
   return { batch, units: COUNT, left: () => (100 * bytes) / (COUNT * size) };
 }
 
 /** @returns Bytes of the compressed message. */
-function compress(
-  deflater: Deflater,
-  from: number,
-  size: number,
-  history: number | 'all',
-  output: Uint8Array,
-): number {
-  if (history !== 'all') deflater.reset(history === 0 ? undefined : tail(from, history));
+function compress(deflater: Deflater, from: number, size: number, output: Uint8Array): number {
   deflater.write(text, from, from + size, true, output, 0, output.length);
   return deflater.produced - TAIL;
 }
@@ -79,8 +70,11 @@ function inflate(size: number, history: number): Subject {
   const inflater: Inflater = nodeDeflate.inflater();
   const deflater = nodeDeflate.deflater(1, 15);
   const messages = Array.from({ length: COUNT }, (_, i) => {
-    const output = new Uint8Array(2 * size + 1024);
-    return output.slice(0, compress(deflater, WINDOW + i * size, size, history, output));
+    const output = new Uint8Array(2 * (size + history) + 1024);
+    const from = WINDOW + i * size;
+    deflater.reset();
+    if (history > 0) compress(deflater, from - history, history, output);
+    return output.slice(0, compress(deflater, from, size, output));
   });
   const output = new Uint8Array(size + 1);
   const batch = (): void => {

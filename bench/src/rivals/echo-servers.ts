@@ -44,8 +44,6 @@ interface BroadcastTask {
 export interface EchoCompression {
   readonly mode: 'shared' | 'takeover';
   readonly level: number;
-  /** Our compressors for connections with their own window. `ws` has one for each connection. */
-  readonly takeoverEngines?: number | undefined;
 }
 
 /**

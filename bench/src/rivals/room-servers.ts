@@ -60,7 +60,7 @@ async function listenHub({ size, redis, isCluster }: RoomPlan): Promise<RoomServ
   const next = inTurn(roomPayloads(size));
   // With the default policy a slow member would be gone.
   const hub = new Hub({
-    overflow: 'drop-new',
+    overflow: 'latest',
     maxQueuedBytes: MAX_QUEUED_BYTES,
     backplane: isCluster
       ? clusterBackplane()

@@ -145,50 +145,38 @@ async function measureEngine(port: number, client: Redis): Promise<Measured> {
   const clients = new Clients(node.port);
   await clients.open(1);
   // The node has subscribed.
-  await until(async () => (await client.publish('ws:{room/one}', envelope(FIRST, 1))) === 1);
+  await until(async () => (await client.publish('ws:{room/one}', envelope(1))) === 1);
   let sent = 1;
   await until(async () => (await node.delivered()) === sent);
 
-  const costs: number[] = [];
   let counter = 1;
-  for (const kind of ['arrival', 'digest'] as const) {
-    const begin = await node.ask('cpu');
-    for (let i = 0; i < MESSAGES; i += BATCH) {
-      const frames = Array.from({ length: BATCH }, () =>
-        kind === 'arrival' ? envelope(TEXT_KIND, ++counter) : envelope(DIGEST, counter),
-      );
-      await Promise.all(frames.map((frame) => client.publish('ws:{room/one}', frame)));
-      if (kind === 'arrival') sent += BATCH;
-      // More than the bound of the member's queue may not wait.
-      await until(async () => (await node.delivered()) === sent);
-    }
-    await client.publish('ws:{room/one}', envelope(TEXT_KIND, ++counter));
-    sent++;
+  let begin = await node.ask('cpu');
+  for (let i = 0; i < MESSAGES; i += BATCH) {
+    const frames = Array.from({ length: BATCH }, () => envelope(++counter));
+    await Promise.all(frames.map((frame) => client.publish('ws:{room/one}', frame)));
+    sent += BATCH;
+    // More than the bound of the member's queue may not wait.
     await until(async () => (await node.delivered()) === sent);
-    costs.push(((await node.ask('cpu')) - begin) / MESSAGES);
   }
-  const begin = await node.ask('cpu');
+  const arrival = ((await node.ask('cpu')) - begin) / MESSAGES;
+  begin = await node.ask('cpu');
   await node.ask('publish', { text: TEXT, times: MESSAGES });
   const publication = ((await node.ask('cpu')) - begin) / MESSAGES;
   clients.close();
   node.end();
-  return { arrival: costs[0]!, digest: costs[1]!, publication };
+  return { arrival, publication };
 }
 
-const TEXT_KIND = 1;
-const DIGEST = 3;
-/** A text with which a node starts to count. */
-const FIRST = 0x41;
+/** The kind of a text in a room without history. */
+const TEXT_KIND = 0x41;
 
 /** A message of a hub, see packages/hub/src/backplane/envelope.ts, after the space of redis/frame.ts. */
-function envelope(kind: number, counter: number): Buffer {
+function envelope(counter: number): Buffer {
   const id = Buffer.from('load');
   const number = Buffer.alloc(8);
   number.writeBigUInt64BE(BigInt(counter));
-  // Ms since the message before.
-  const age = Buffer.alloc(kind === FIRST ? 0 : 4);
-  const head = Buffer.of(0x20, 1, kind, id.length);
-  return Buffer.concat([head, id, number, age, Buffer.from(kind === DIGEST ? '' : TEXT)]);
+  const head = Buffer.of(0x20, 1, TEXT_KIND, id.length);
+  return Buffer.concat([head, id, number, Buffer.from(TEXT)]);
 }
 
 /** The process of node.mjs. */

@@ -24,7 +24,6 @@ export const CONSTANTS = {
     unit: 'µs',
     what: 'CPU of a node for a message from Redis, or a word of another node',
   },
-  digest: { unit: 'µs', what: 'CPU of a node for a digest from Redis' },
   told: { unit: 'µs', what: 'CPU of a node for a join or leave that it tells others' },
   change: { unit: 'µs', what: 'CPU of a node for a join or leave of another node' },
   known: { unit: 'bytes', what: 'memory of a node for a member of another node' },
@@ -61,9 +60,6 @@ const ASSUMED = {
   share: 0.1,
 } as const;
 
-/** As in packages/hub/src/backplane/digests.ts: a digest each 5 s, for 15 s after a message. */
-const DIGEST_S = 5;
-const DIGESTS = 3;
 /** As in packages/hub/src/everywhere/nodes.ts. */
 const BEAT_S = 5;
 /** What depends on a constant that was not measured. */
@@ -150,17 +146,15 @@ function everyone(values: Values): string {
 }
 
 function rooms(values: Values): string {
-  const { publication, arrival, digest, delivery, subscription, member } = values;
+  const { publication, arrival, delivery, subscription, member } = values;
   return fleetTable((fleet) => {
     const { connections, nodes } = fleet;
     const all = connections / ROOM;
     const published = connections / ASSUMED.pause;
     const spread = nodesOfRoom(nodes);
-    const digests = all * digestsOfRoom(nodes, 1 / ASSUMED.pause);
     const arrivals = published * spread;
-    const deliveries = arrivals + digests * spread;
-    const sending = ((published + digests) / nodes) * publication;
-    const receiving = (arrivals / nodes) * arrival + ((digests * spread) / nodes) * digest;
+    const sending = (published / nodes) * publication;
+    const receiving = (arrivals / nodes) * arrival;
     const members = ((published * ROOM) / nodes) * member;
     return {
       rooms: count(all),
@@ -170,8 +164,7 @@ function rooms(values: Values): string {
       'subscriptions of the engine': count(all * spread),
       'their memory in Redis': bytes(all * spread * subscription),
       'messages from the engine, a second': count(arrivals),
-      'the same with digests': count(deliveries),
-      'cores of Redis for these': cores(deliveries * delivery),
+      'cores of Redis for these': cores(arrivals * delivery),
       'a node: cores for its members': cores(members),
       'a node: cores for the engine': cores(sending + receiving),
       'placed, no backplane: messages from the engine': '0',
@@ -220,17 +213,6 @@ function storms(values: Values): string {
 /** How many nodes have members of a room whose members connect anywhere. */
 function nodesOfRoom(nodes: number): number {
   return nodes * (1 - (1 - 1 / nodes) ** ROOM);
-}
-
-/**
- * Digests a second for one such room. A node sends one each 5 s while its last message in the room
- * is younger than 15 s.
- *
- * @param rate - Messages a second of a member, at random times.
- */
-function digestsOfRoom(nodes: number, rate: number): number {
-  const young = 1 - Math.exp(-DIGESTS * DIGEST_S * rate);
-  return (nodes / DIGEST_S) * (1 - (1 - young / nodes) ** ROOM);
 }
 
 function fleetTable(figures: (fleet: Fleet) => Readonly<Record<string, string>>): string {

@@ -29,7 +29,7 @@ export class ReadSide {
   #queue: PageMessage[] = [];
   /** The next messages in reverse order, because `pop` is cheap and `shift` copies a long array. */
   #next: PageMessage[] = [];
-  /** Bytes of the queued messages, with {@link MESSAGE_COST} for each; 0 for an empty queue. */
+  /** See {@link unreadBytes}. */
   #cost = 0;
   /** Name of the pending call that reads; `''` for none. */
   #caller = '';
@@ -50,6 +50,11 @@ export class ReadSide {
     this.#socket = socket;
     this.#settings = settings;
     this.#fail = fail;
+  }
+
+  /** Bytes of the queued messages, with {@link MESSAGE_COST} for each. */
+  get unreadBytes(): number {
+    return this.#cost;
   }
 
   /** Called when a message has arrived. */

@@ -545,9 +545,16 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   /** @internal */
   get '@ws/internals'(): Pick<
     ConnInternals,
-    'closeAfterError' | 'closeIsAnswered' | 'untilWritable' | 'maxBufferedAmount'
+    | 'closeAfterError'
+    | 'closeIsAnswered'
+    | 'untilWritable'
+    | 'maxBufferedAmount'
+    | 'readAhead'
+    | 'unreadBytes'
   > {
     return {
+      unreadBytes: this.#reads.unreadBytes,
+      readAhead: this.#settings.maxQueuedBytes,
       closeIsAnswered: this.#isAnswered,
       maxBufferedAmount: this.#settings.maxBufferedAmount,
       closeAfterError: (error) => this.close(this.#settings.errorCloseCode(error)),

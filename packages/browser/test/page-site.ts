@@ -24,6 +24,8 @@ export interface Site {
   readonly server: WsServer;
   /** How the next connection ended, in the order of their starts. */
   nextEnd(): Promise<CloseInfo>;
+  /** Number of HTTP requests. */
+  readonly asked: number;
   /** How often `/orders` got each id. */
   readonly orders: ReadonlyMap<string, number>;
 }
@@ -32,11 +34,16 @@ export interface Site {
 export async function startSite(port = 0): Promise<Site> {
   const ends: Promise<CloseInfo>[] = [];
   const orders = new Map<string, number>();
+  let asked = 0;
+  const request = (req: IncomingMessage, res: ServerResponse): void => {
+    asked++;
+    answer(req, res);
+  };
   const watch = (conn: Conn): void => {
     ends.push(conn.closed);
   };
   const server = await serve(
-    { port, host: '127.0.0.1', request: answer, readLimit: 64 * 2 ** 20, heartbeat: false },
+    { port, host: '127.0.0.1', request, readLimit: 64 * 2 ** 20, heartbeat: false },
     {
       '/echo': (conn) => {
         watch(conn);
@@ -96,12 +103,21 @@ export async function startSite(port = 0): Promise<Site> {
   return {
     url: server.url.replace(/^ws/, 'http'),
     server,
+    get asked() {
+      return asked;
+    },
     orders,
     nextEnd: () => ends.shift() ?? Promise.reject(new Error('no connection')),
   };
 }
 
 function answer(req: IncomingMessage, res: ServerResponse): void {
+  if (req.url === '/no-content') return void res.writeHead(204).end();
+  if (req.url === '/file') {
+    res.setHeader('Content-Disposition', 'attachment; filename=file.bin');
+    res.setHeader('Content-Type', 'application/octet-stream');
+    return void res.end('x');
+  }
   const isModule = req.url === '/standalone.js';
   res.setHeader('Content-Security-Policy', POLICY);
   res.setHeader('Content-Type', isModule ? 'text/javascript' : 'text/html');

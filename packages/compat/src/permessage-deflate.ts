@@ -28,7 +28,7 @@ export interface PerMessageDeflateOptions {
   zlibInflateOptions?: ZlibOptions | undefined;
   /** Without context takeover, messages of fewer bytes are not compressed. Default: 1024. */
   threshold?: number | undefined;
-  /** Not used: few large messages are compressed at a time in any case. */
+  /** Not used: a message is compressed in the turn of its `send`. */
   concurrencyLimit?: number | undefined;
   isServer?: boolean | undefined;
   /** Most plain bytes of a message; 0 for no limit. */

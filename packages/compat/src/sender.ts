@@ -44,7 +44,7 @@ interface SenderOwner {
   _onSendError(error: Error): void;
 }
 
-/** A frame whose payload may not be ready: a Blob is read, a message compressed, or both wait. */
+/** A frame whose payload may not be ready: a Blob is read, or the frame waits for one. */
 interface Job {
   data: string | Uint8Array | Blob;
   readonly opcode: number;
@@ -53,8 +53,6 @@ interface Job {
   readonly mask: boolean;
   callback: SendCallback | undefined;
 }
-
-const COMPRESSING = 'data was being compressed';
 
 /**
  * Writes frames to a stream. It does not know what was sent or received before: any frame may follow any
@@ -80,11 +78,9 @@ export class Sender {
   #firstFragment = true;
   #compress = false;
   #stream: StreamCompressor | undefined;
-  /** Whether a Blob is being read or a large message is being compressed. Later frames wait. */
+  /** Whether a Blob is being read. Later frames wait. */
   #busy = false;
   #jobs: Fifo<Job> | undefined;
-  /** The message that another thread compresses. */
-  #compressing: Job | undefined;
   /** Bytes of payload that are not ready, or wait for them. Programs look at it, as with ws. */
   _bufferedBytes = 0;
 
@@ -168,14 +164,8 @@ export class Sender {
     if (last > 0) socket.uncork();
   }
 
-  /** The connection is closed: releases the compressor, and fails the frames that wait for it. */
-  destroy(): void {
-    this.#endStream();
-    if (this.#compressing !== undefined) this.#fail(this.#compressing, closedWhile(COMPRESSING));
-  }
-
-  /** Releases the compressor of a message that is sent in several frames. */
-  #endStream(): void {
+  /** @internal The connection is closed, or a message in several frames is complete: releases its compressor. */
+  releaseStream(): void {
     this.#stream?.release();
     this.#stream = undefined;
   }
@@ -248,13 +238,13 @@ export class Sender {
     if (stream === undefined) return this.#ready(job, 0, bytes);
     const size = stream.fragment(bytes, 0, lengthOf(bytes), job.fin);
     this.#ready(job, isFirst ? RSV1 : 0, copyOf(stream.output, 0, size));
-    if (job.fin) this.#endStream();
+    if (job.fin) this.releaseStream();
   }
 
   #compressMessage(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
     const length = lengthOf(bytes);
-    if (compressor.isLarge(length)) return this.#compressLater(job, bytes);
+    if (length > this.#deflate!.extension.maxBytes) return this.#ready(job, 0, bytes);
     const size = compressor.deflate(bytes, 0, length);
     const frames = this.#owner?._frames;
     if (frames !== undefined) frames.compressed += length;
@@ -262,24 +252,6 @@ export class Sender {
     if (size === 0) return this.#ready(job, 0, bytes);
     // A copy: a stream that is no socket keeps the bytes, and the next message overwrites the output.
     this.#ready(job, RSV1, copyOf(compressor.takeOutput(), 0, size));
-  }
-
-  /** Another thread compresses the message. Later frames wait for it. */
-  #compressLater(job: Job, bytes: Uint8Array): void {
-    const { compressor } = this.#deflate!;
-    const length = lengthOf(bytes);
-    this.#begin(job, length);
-    this.#compressing = job;
-    // A copy: the application may transfer its bytes while another thread reads them.
-    const begin = (): Uint8Array => copyOf(bytes, 0, length);
-    compressor.later(begin, false, (output) => {
-      if (this.#compressing === undefined) return;
-      this.#compressing = undefined;
-      if (this.#socket.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
-      const isSmaller = output !== undefined && output.length > 0;
-      if (isSmaller) compressor.recordSent(bytes, 0, length);
-      this.#end(length, () => this.#ready(job, isSmaller ? RSV1 : 0, isSmaller ? output : bytes));
-    });
   }
 
   #begin(job: Job, size: number): void {
@@ -304,7 +276,7 @@ export class Sender {
   /** Calls the callbacks of `job` and of all frames that wait. */
   #fail(job: Job, error: Error): void {
     const jobs = this.#jobs;
-    this.#jobs = this.#compressing = undefined;
+    this.#jobs = undefined;
     for (let failed: Job | undefined = job; failed !== undefined; failed = jobs?.shift()) {
       failed.callback?.(error);
     }

@@ -256,7 +256,7 @@ export class WebSocket extends EventEmitter {
   emitClose(): void {
     const receiver = this._receiver;
     if (this._stream !== null) {
-      this._sender!.destroy();
+      this._sender!.releaseStream();
       this._extensions[EXTENSION]?.cleanup();
       receiver!.destroy();
     }

@@ -137,6 +137,19 @@ describe('coalescing', () => {
     }
   });
 
+  alone('sends compressed messages before terminate, and large ones as they are', async (scene) => {
+    const deflate = { perMessageDeflate: { threshold: 0 } };
+    const { server, client } = await scene.pair(deflate, deflate);
+    const got: number[] = [];
+    server.on('message', (data) => got.push((data as Buffer).length));
+    const bytes = written(insides(client)._socket);
+    for (const size of [262_144, 262_145, 5]) client.send(Buffer.alloc(size, 'abc'));
+    client.terminate();
+    await once(server, 'close');
+    expect(got).toEqual([262_144, 262_145, 5]);
+    expect(Buffer.concat(bytes).length).toBeLessThan(262_145 + 2_000);
+  });
+
   alone('counts frames in bufferedAmount while the socket has a backlog', async (scene) => {
     const { server } = await scene.pair();
     server.send('x'.repeat(100));

@@ -181,23 +181,11 @@ export class InternalsOfConn {
     this.connection.rareParts().observeWrites(observer);
   }
 
-  /** Whether only an encoding on another thread delays writes, and `size` more bytes may wait. */
-  encodesElsewhere(size: number): boolean {
-    const { machine, outbox } = this.connection;
-    const { waitingWrites } = outbox;
-    return waitingWrites?.encodes === true && !machine.blocked && outbox.flushForRoom(size);
-  }
-
   /** Whether only an open MessageWriter delays writes, and `size` more bytes may wait. */
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
     const { waitingWrites } = outbox;
     return waitingWrites?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
-  }
-
-  /** See {@link Outbox.sendUnencoded}. */
-  sendUnencoded(send: () => void): void {
-    this.connection.outbox.sendUnencoded(send);
   }
 
   /**

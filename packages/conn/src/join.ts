@@ -36,9 +36,11 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
-  const loop = new AbortController();
-  const pieces = join((options) => conn.nextReader(options), utf8(term), loop);
-  return iteratorOf(conn, pieces, loop);
+  const loop = new Loop(conn);
+  return iteratorOf(
+    join((options) => conn.nextReader(options), utf8(term), loop),
+    loop,
+  );
 }
 
 /**
@@ -61,8 +63,8 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
       rare.readsOwner = owner;
     }
   };
-  const loop = new AbortController();
-  return iteratorOf(conn, join(nextReader, utf8(''), loop), loop);
+  const loop = new Loop(conn);
+  return iteratorOf(join(nextReader, utf8(''), loop), loop);
 }
 
 function checkConn(conn: unknown, name: string): void {
@@ -73,17 +75,13 @@ function checkConn(conn: unknown, name: string): void {
 }
 
 function iteratorOf(
-  conn: Conn,
   pieces: AsyncGenerator<OwnedBytes, undefined>,
   loop: Loop,
 ): AsyncIterableIterator<OwnedBytes> {
-  const { inbox } = conn['@ws/internals'].connection;
-  inbox.streamCreated();
-  loop.signal.addEventListener('abort', () => inbox.readerLeft());
   return {
     next: () => markHandled(pieces.next()),
     return() {
-      loop.abort();
+      loop.leave();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -92,8 +90,27 @@ function iteratorOf(
   };
 }
 
-/** Aborts when a loop over joined messages is left, or fails. */
-type Loop = { readonly signal: AbortSignal; abort(): void };
+/** A loop over joined messages. */
+class Loop {
+  readonly #left = new AbortController();
+  readonly #inbox: { streamCreated(): void; readerLeft(): void };
+
+  constructor(conn: Conn) {
+    this.#inbox = conn['@ws/internals'].connection.inbox;
+    this.#inbox.streamCreated();
+  }
+
+  /** Aborts when the loop is left, or has failed. */
+  get signal(): AbortSignal {
+    return this.#left.signal;
+  }
+
+  leave(): void {
+    if (this.signal.aborted) return;
+    this.#left.abort();
+    this.#inbox.readerLeft();
+  }
+}
 
 /** @param loop - When the loop is left, a pending `next` consumes no message. */
 async function* join(
@@ -118,7 +135,7 @@ async function* join(
     }
   } catch (error) {
     if (left.aborted) return undefined;
-    loop.abort();
+    loop.leave();
     throw error;
   }
 }

@@ -116,13 +116,17 @@ const IS_GONE = 'it is gone: the bound is always';
 
 /** Removed options of any package, and advice. */
 const REMOVED: Readonly<Record<string, string>> = {
+  asyncDeflateThreshold: 'it is gone: nextWriter compresses messages above maxBytes',
   autoResponse: 'it is gone: answer in the handler; hibernating of @ws/fetch has it',
   extensions: 'a Conn has one: use extension of new Conn',
   maxEmptyFragments: `${IS_GONE} 1024`,
   maxNameBytes: `${IS_GONE} 256 bytes`,
   maxPendingPings: `${IS_GONE} 64`,
   readBufferSize: 'it had no effect: leave it out',
+  sendHistory: 'it is gone: a compressor that is free keeps what it has sent',
+  serverMaxWindowBits: `${IS_GONE} 15, or fewer if the peer asks for it`,
   slice: `${IS_GONE} 8 ms`,
+  takeoverEngines: `${IS_GONE} 16 in a process`,
   window: `${IS_GONE} 256 KiB`,
 };
 

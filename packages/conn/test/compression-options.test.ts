@@ -46,10 +46,9 @@ describe('the option deflate', () => {
 });
 
 describe('the option compression', () => {
-  const names = ['level', 'threshold', 'serverMaxWindowBits', 'clientMaxWindowBits'];
-  const more = ['sendHistory', 'takeoverEngines', 'asyncDeflateThreshold'];
+  const names = ['level', 'threshold', 'clientMaxWindowBits', 'maxBytes'];
 
-  it.each([...names, ...more])('rejects null for %s', (name) => {
+  it.each(names)('rejects null for %s', (name) => {
     const resolve = (): unknown => resolveSettings({ compression: { [name]: null } }, 'server');
     expect(resolve).toThrow(TypeError);
     expect(resolve).toThrow(`compression.${name}: expected a number, got null`);
@@ -58,8 +57,25 @@ describe('the option compression', () => {
     ).toEqual(resolveSettings({ compression: true }, 'server').writing.compression);
   });
 
-  it.each([...names, ...more])('rejects -0 for %s, as other options do', (name) => {
+  it.each(names)('rejects -0 for %s, as other options do', (name) => {
     expect(() => resolveSettings({ compression: { [name]: -0 } }, 'server')).toThrow(RangeError);
+  });
+
+  it.each([
+    ['asyncDeflateThreshold', 'it is gone: nextWriter compresses messages above maxBytes'],
+    ['sendHistory', 'it is gone: a compressor that is free keeps what it has sent'],
+    ['serverMaxWindowBits', 'it is gone: the bound is always 15, or fewer if the peer asks for it'],
+    ['takeoverEngines', 'it is gone: the bound is always 16 in a process'],
+  ])('says what to write instead of %s', (name, cure) => {
+    const compression = { [name]: 1 };
+    expect(() => resolveSettings({ compression }, 'server')).toThrow(
+      new TypeError(`compression: unknown option ${name}; ${cure}`),
+    );
+  });
+
+  it.each([false, Infinity] as const)('takes %s as no bound for maxBytes', (maxBytes) => {
+    const { compression } = resolveSettings({ compression: { maxBytes } }, 'server').writing;
+    expect(compression).toMatchObject({ maxBytes: Infinity });
   });
 
   it('rejects null for its mode', () => {

@@ -1,20 +1,19 @@
 import type { Compression, SharedEncoding } from '@ws/codec';
-import { NO_BYTES } from '@ws/codec/internal';
 import type { EnginePool } from './engine-pool.ts';
 import type { Deflater } from './engines.ts';
-import { HistoryRing } from './history-ring.ts';
 import { deflaterKey, type PooledEngine } from './pooled-engine.ts';
 
 /** Size of the last bytes 00 00 FF FF, which are not sent (RFC 7692, section 7.2.1). */
 const TAIL = 4;
-/** Instead of a history: the deflater continues. */
-const KEEP = 0;
 const NO_COMPRESSION = 0;
+/** A message for many connections may have this many times the `maxBytes` of one for one connection. */
+const SHARED_TIMES = 16;
 
 /**
  * Compresses the messages of one connection. With context takeover, a connection that sends often
  * owns a deflater that keeps its context, as long as enough deflaters are free. Otherwise each
- * message is compressed with a shared deflater.
+ * message is compressed alone with a shared deflater: to keep what was sent for it would cost memory
+ * of each connection, and 20 us for each message.
  */
 export class Compressor implements SharedEncoding {
   /** -2 to 9. */
@@ -25,8 +24,6 @@ export class Compressor implements SharedEncoding {
   readonly compression: Compression;
   readonly windowBits: number;
   readonly #takeover: boolean;
-  /** The last bytes that were sent: context for a deflater that has not seen them. */
-  readonly #history: HistoryRing | undefined;
   #engine: PooledEngine<Deflater> | undefined;
   /** The buffer with the last compressed message. */
   #output: Uint8Array;
@@ -47,15 +44,6 @@ export class Compressor implements SharedEncoding {
     this.level = compression.level;
     this.#output = engines.output;
     this.#takeover = takeover;
-    const { sendHistory } = compression;
-    if (!takeover || sendHistory === 0) return;
-    const bits = Math.min(windowBits, Math.max(8, Math.ceil(Math.log2(sendHistory))));
-    this.#history = new HistoryRing(engines, 1 << bits);
-  }
-
-  /** Bytes of memory that the history holds. */
-  get held(): number {
-    return this.#history?.held ?? 0;
   }
 
   /** The level and window bits that a deflater has. No other extension uses a number as its key. */
@@ -63,19 +51,10 @@ export class Compressor implements SharedEncoding {
     return deflaterKey(this.level, this.windowBits);
   }
 
-  get history(): HistoryRing | undefined {
-    return this.#history;
-  }
-
   /** Whether to compress a message of `size` bytes; `compress` is the option of the write. */
   wants(size: number, compress: boolean | undefined): boolean {
     if (this.level === NO_COMPRESSION) return false;
     return compress ?? (this.enabled && size >= this.compression.threshold);
-  }
-
-  /** Whether a message of `size` bytes is compressed on another thread. */
-  isLarge(size: number): boolean {
-    return size > this.compression.asyncDeflateThreshold;
   }
 
   /**
@@ -101,64 +80,36 @@ export class Compressor implements SharedEncoding {
     const { key, engines } = this;
     const remembers = this.#takeover && this.#remembers(key);
     if (this.#takeover && !remembers) {
-      this.#engine = engines.deflaters.own(this, key, this.compression.takeoverEngines);
+      this.#engine = engines.deflaters.own(this, key);
     }
     const own = this.#engine;
     const engine = own ?? engines.deflaters.acquire(key);
-    const n = this.#whole(engine, remembers ? KEEP : this.#history, bytes, start, end);
+    const n = this.#whole(engine, remembers, bytes, start, end);
     if (own === undefined) engines.deflaters.release(engine);
     // The message is sent uncompressed, so it is not in the peer's window.
     else if (n === 0) own.owner = undefined;
-    if (n > 0) this.#history?.append(bytes, start, end);
     return n;
   }
 
-  /** Undefined when the message would not be smaller. */
+  /** Undefined when the message is too large, or would not be smaller. */
   alone(bytes: Uint8Array): Uint8Array | undefined {
+    if (bytes.length > this.compression.maxBytes * SHARED_TIMES) return undefined;
     const engine = this.engines.deflaters.acquire(this.key);
-    const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
+    const n = this.#whole(engine, false, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);
     return n === 0 ? undefined : new Uint8Array(this.takeOutput().subarray(0, n));
-  }
-
-  later(
-    begin: () => Uint8Array | undefined,
-    alone: boolean,
-    done: (compressed: Uint8Array | undefined) => void,
-  ): () => void {
-    const { engines, level, windowBits } = this;
-    const history = alone ? undefined : this.#history;
-    let size = 0;
-    const measured = (): Uint8Array | undefined => {
-      const bytes = begin();
-      size = bytes?.length ?? 0;
-      return bytes;
-    };
-    return engines.source.deflateLater(
-      { begin: measured, level, windowBits, history },
-      (output) => {
-        done(output === undefined || output.length < size ? output : NO_BYTES);
-      },
-    );
   }
 
   /**
    * Records a message that another deflater compressed: it is in the peer's window, but not in our
    * deflater.
    */
-  recordSent(bytes: Uint8Array, start: number, end: number): void {
-    this.disown();
-    this.#history?.append(bytes, start, end);
+  recordSent(): void {
+    this.forget();
   }
 
-  /** A recorded message was not sent: later messages must not refer back to it. */
+  /** Gives up the owned deflater: it has missed a message, or has one that was not sent. */
   forget(): void {
-    this.disown();
-    this.#history?.release();
-  }
-
-  /** Gives up the owned deflater, which has missed a message. */
-  disown(): void {
     if (this.#engine?.owner === this) this.#engine.owner = undefined;
     this.#engine = undefined;
   }
@@ -176,10 +127,10 @@ export class Compressor implements SharedEncoding {
     return false;
   }
 
-  /** @param history - The context to start with; `KEEP` when the deflater has it already. */
+  /** @param continues - Whether the deflater keeps its context. */
   #whole(
     pooled: PooledEngine<Deflater>,
-    history: HistoryRing | typeof KEEP | undefined,
+    continues: boolean,
     bytes: Uint8Array,
     start: number,
     end: number,
@@ -189,7 +140,7 @@ export class Compressor implements SharedEncoding {
     const { output } = this.engines;
     try {
       const room = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
-      if (history !== KEEP) engine.reset(history);
+      if (!continues) engine.reset();
       // A result that does not fit is not smaller.
       const whole = engine.write(bytes, start, end, true, room, 0, size + TAIL - 1);
       if (!whole || size === 0) return 0;
@@ -216,7 +167,7 @@ export class StreamCompressor {
     this.#engine = engine;
     this.output = compressor.engines.output;
     // The owned deflater does not see this message.
-    compressor.disown();
+    compressor.forget();
   }
 
   /**
@@ -226,14 +177,13 @@ export class StreamCompressor {
    * @throws what the platform throws, for example without memory.
    */
   fragment(bytes: Uint8Array, start: number, end: number, fin: boolean): number {
-    const { engines, history } = this.#compressor;
+    const { engines } = this.#compressor;
     this.output = engines.output;
     this.#broken = true;
-    if (!this.#begun) this.#engine.engine.reset(history);
+    if (!this.#begun) this.#engine.engine.reset();
     this.#begun = true;
     const size = this.#flush(bytes, start, end);
     this.#broken = false;
-    history?.append(bytes, start, end);
     if (!fin) return size;
     if (size > 0) return size - TAIL;
     // Nothing was left to flush: an empty stored block without its tail (RFC 7692, section

@@ -2,7 +2,7 @@ import { type Lease, MessageMemory, NO_BYTES } from '@ws/codec/internal';
 import { type EnginePool, PrivateEngines } from './engine-pool.ts';
 import { type History, type Inflater, InflateStatus } from './engines.ts';
 import { HistoryRing } from './history-ring.ts';
-import type { PerMessageDeflate } from './per-message-deflate.ts';
+import type { InflateWaiter } from './inflate-budget.ts';
 import type { PooledEngine } from './pooled-engine.ts';
 
 /** The largest window that DEFLATE has, in bits. */
@@ -84,12 +84,12 @@ export class Decompressor {
   }
 
   /** `waiter` continues when an engine is free. */
-  awaitInflater(waiter: PerMessageDeflate): void {
+  awaitInflater(waiter: InflateWaiter): void {
     this.#shared?.inflaters.wait(waiter);
   }
 
   /** `waiter` no longer waits. */
-  leaveInflaters(waiter: PerMessageDeflate): void {
+  leaveInflaters(waiter: InflateWaiter): void {
     this.#shared?.inflaters.leave(waiter);
   }
 

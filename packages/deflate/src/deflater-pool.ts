@@ -1,13 +1,17 @@
 import type { ExtensionRuntime } from '@ws/codec';
-import type { EnginePool } from './engine-pool.ts';
 import type { Deflater } from './engines.ts';
-import { closeWhere, FreeEngines, PooledEngine } from './pooled-engine.ts';
+import { closeWhere, FreeEngines, PooledEngine, type PoolState } from './pooled-engine.ts';
 
 /**
  * The largest number of messages that are deflated fragment by fragment at the same time. Further
  * messages are sent uncompressed.
  */
 const MAX_LEASED = 64;
+/**
+ * The largest number of deflaters, of 270 KiB each, that connections own: 4.3 MB of a process. More of
+ * them help only where more connections than that send within {@link OWNER_IDLE_MS}.
+ */
+const MAX_OWNED = 16;
 /**
  * An owner that has sent nothing for this time, in ms, loses its deflater to a connection that
  * sends.
@@ -16,13 +20,13 @@ const OWNER_IDLE_MS = 1_000;
 
 /** The deflaters of a platform. Some are free, others belong to connections with context takeover. */
 export class DeflaterPool {
-  readonly #engines: EnginePool;
+  readonly #engines: PoolState;
   readonly #runtime: ExtensionRuntime;
   readonly #free = new FreeEngines<Deflater>();
   readonly #owned: PooledEngine<Deflater>[] = [];
   #leased = 0;
 
-  constructor(engines: EnginePool, runtime: ExtensionRuntime) {
+  constructor(engines: PoolState, runtime: ExtensionRuntime) {
     this.#engines = engines;
     this.#runtime = runtime;
   }
@@ -71,17 +75,17 @@ export class DeflaterPool {
 
   /**
    * A deflater for `owner` to keep: a new one, an abandoned one, or a silent owner's.
-   * Undefined when `most` are owned and all are busy: a deflater that changes its owner loses its
+   * Undefined when {@link MAX_OWNED} are owned and all are busy: a deflater that changes its owner loses its
    * history.
    */
-  own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
+  own(owner: object, key: number): PooledEngine<Deflater> | undefined {
     this.#engines.renew();
     const now = this.#runtime.now();
     const at = this.#owned.findIndex(
       (engine) => engine.owner === undefined || now - engine.usedAtMs > OWNER_IDLE_MS,
     );
     let engine = this.#owned[at];
-    if (engine === undefined && this.#owned.length >= most) return undefined;
+    if (engine === undefined && this.#owned.length >= MAX_OWNED) return undefined;
     if (engine?.key !== key) {
       const created = this.#create(key);
       if (engine === undefined) this.#owned.push(created);

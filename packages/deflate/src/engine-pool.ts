@@ -2,8 +2,10 @@ import type { ExtensionRuntime } from '@ws/codec';
 import { poolGuard } from '@ws/codec/internal';
 import { DeflaterPool } from './deflater-pool.ts';
 import type { DeflateEngines } from './engines.ts';
+import type { HistoryMemory } from './history-ring.ts';
 import { InflateBudget } from './inflate-budget.ts';
 import { InflaterPool, UnpooledInflaters } from './inflater-pool.ts';
+import type { PoolState } from './pooled-engine.ts';
 
 /** Time in ms after which an unused engine is closed. */
 const IDLE = 60_000;
@@ -16,14 +18,12 @@ const MAX_FREE_HISTORIES = 64;
 export const SCRATCH = 32_767;
 
 /** Engines of one source, and the memory of histories, shared by all connections on it. */
-export class EnginePool {
+export class EnginePool implements PoolState, HistoryMemory {
   /** Of the timer that calls {@link fire}. */
   slot: number | undefined;
   /** Bytes that the histories of all connections hold. */
   historyBytes = 0;
-  /** The source's generation when the pool's engines were created. */
   generation = 0;
-  /** How many sweeps of unused engines there were. */
   sweeps = 0;
   readonly source: DeflateEngines;
   readonly inflaters: InflaterPool;
@@ -54,7 +54,6 @@ export class EnginePool {
     this.historyBytes -= bytes;
   }
 
-  /** A buffer for a history, of exactly `bytes`, a power of two. */
   acquire(bytes: number): Uint8Array {
     this.historyBytes += bytes;
     const history = this.#histories.get(bytes)?.pop() ?? new Uint8Array(bytes);
@@ -70,7 +69,6 @@ export class EnginePool {
     else if (free.length < MAX_FREE_HISTORIES) free.push(buffer);
   }
 
-  /** Drops the engines of an older generation of the source. */
   renew(): void {
     const { generation } = this.source;
     if (generation === this.generation) return;
@@ -79,7 +77,6 @@ export class EnginePool {
     this.deflaters.closeAll();
   }
 
-  /** Schedules a sweep of unused engines. */
   sweepLater(): void {
     this.#runtime.fireLater(this, IDLE);
   }

@@ -89,11 +89,8 @@ export interface Deflater {
   used: number;
   /** Bytes of output that the last `write` produced. */
   produced: number;
-  /**
-   * Forgets earlier input. `history`: the bytes in the peer's window that the stream may refer back
-   * to.
-   */
-  reset(history: History | undefined): void;
+  /** Forgets earlier input. */
+  reset(): void;
   /**
    * Deflates `input[from, to)` into `output[at, end)`.
    *
@@ -112,22 +109,6 @@ export interface Deflater {
   ): boolean;
   /** Releases all memory. */
   close(): void;
-}
-
-/** A message that another thread compresses. */
-export interface DeflateJob {
-  /**
-   * Returns the message. Its bytes do not change from then on. Called once, when a thread is
-   * free, never after the job was cancelled. Undefined or a throw fails the job: the message is
-   * gone, or there is no memory for it.
-   */
-  readonly begin: () => Uint8Array | undefined;
-  /** -2 to 9. */
-  readonly level: number;
-  /** 8 to 15. */
-  readonly windowBits: number;
-  /** The bytes that the message may refer back to. */
-  readonly history: History | undefined;
 }
 
 /** The engines that compress and inflate messages, such as `nodeDeflate` of `@ws/node-io`. */
@@ -152,14 +133,6 @@ export interface DeflateEngines {
    * @param windowBits - 8 to 15.
    */
   deflater(level: number, windowBits: number): Deflater;
-  /**
-   * Compresses a message on another thread: a few at a time, first in, first out.
-   *
-   * @param done - Called once, in a later turn, with the compressed message (without 00 00 FF FF),
-   *   or with undefined when that failed.
-   * @returns Cancels the job: `done` is not called then.
-   */
-  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void;
   /**
    * When all histories together hold this many bytes, new connections agree on no context takeover.
    */

@@ -1,9 +1,12 @@
 import { NO_BYTES, viewOf } from '@ws/codec/internal';
-import type { EnginePool } from './engine-pool.ts';
 import type { History } from './engines.ts';
 
 /** Lends memory to histories and counts it. */
-type HistoryMemory = Pick<EnginePool, 'acquire' | 'release'>;
+export interface HistoryMemory {
+  /** A buffer for a history, of exactly `bytes`, a power of two. */
+  acquire(bytes: number): Uint8Array;
+  release(buffer: Uint8Array): void;
+}
 
 const SMALLEST = 512;
 

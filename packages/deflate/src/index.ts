@@ -6,7 +6,6 @@
 export type { MessageDeflate } from '@ws/codec';
 export {
   type DeflateEngines,
-  type DeflateJob,
   type Deflater,
   type History,
   type Inflater,

@@ -1,5 +1,4 @@
 import type { ExtensionRuntime } from '@ws/codec';
-import type { PerMessageDeflate } from './per-message-deflate.ts';
 
 /**
  * Cost of inflating in one turn of the event loop, in plain bytes: 0.3 to 2 ms for usual messages,
@@ -12,6 +11,15 @@ const PER_TURN = 1_310_720;
  * turns.
  */
 const RENEW_FROM = 327_680;
+
+/** A connection that inflates: it waits for a turn of the budget, or for an inflater. */
+export interface InflateWaiter {
+  readonly runtime: ExtensionRuntime;
+  /** Whether it waits for a turn of the {@link InflateBudget}, which sets it. */
+  waiting: boolean;
+  /** The turn has come: inflates, and requests another turn for the rest. Never throws. */
+  onInflateTurn(): void;
+}
 
 /**
  * The work of inflating that all connections of an engine source share in one turn of the event
@@ -32,18 +40,18 @@ export class InflateBudget {
     { scheduled: boolean; readonly run: () => void }
   >();
   /** In the order of their requests. */
-  readonly #waiting = new Set<PerMessageDeflate>();
+  readonly #waiting = new Set<InflateWaiter>();
   /** Waits before all others: its message has begun. */
-  #first: PerMessageDeflate | undefined;
+  #first: InflateWaiter | undefined;
   /** The connection that has its turn, until its message is complete. */
-  #current: PerMessageDeflate | undefined;
+  #current: InflateWaiter | undefined;
 
   /**
    * Returns whether `waiter` may inflate now. Otherwise its turn comes later.
    *
    * @throws Any error of the runtime's `yield`. The connection then does not wait.
    */
-  request(waiter: PerMessageDeflate): boolean {
+  request(waiter: InflateWaiter): boolean {
     const isCurrent = waiter === this.#current;
     if (this.#spent < PER_TURN && (isCurrent || this.#next === undefined)) return true;
     waiter.waiting = true;
@@ -65,18 +73,18 @@ export class InflateBudget {
   }
 
   /** The message of `waiter` is complete: its next message begins after the waiting ones. */
-  messageComplete(waiter: PerMessageDeflate): void {
+  messageComplete(waiter: InflateWaiter): void {
     if (waiter === this.#current) this.#current = undefined;
   }
 
   /** Removes `waiter` from the queue, if it waits. */
-  leave(waiter: PerMessageDeflate): void {
+  leave(waiter: InflateWaiter): void {
     this.#waiting.delete(waiter);
     if (waiter === this.#first) this.#first = undefined;
     waiter.waiting = false;
   }
 
-  get #next(): PerMessageDeflate | undefined {
+  get #next(): InflateWaiter | undefined {
     if (this.#first !== undefined) return this.#first;
     for (const waiter of this.#waiting) return waiter;
     return undefined;
@@ -121,7 +129,7 @@ export class InflateBudget {
     }
   }
 
-  #run(waiter: PerMessageDeflate): void {
+  #run(waiter: InflateWaiter): void {
     this.leave(waiter);
     this.#current = waiter;
     waiter.runtime.inOwnContext(() => waiter.onInflateTurn());

@@ -1,7 +1,6 @@
-import type { EnginePool } from './engine-pool.ts';
 import type { DeflateEngines, Inflater } from './engines.ts';
-import type { PerMessageDeflate } from './per-message-deflate.ts';
-import { FreeEngines, PooledEngine } from './pooled-engine.ts';
+import type { InflateWaiter } from './inflate-budget.ts';
+import { FreeEngines, PooledEngine, type PoolState } from './pooled-engine.ts';
 
 /**
  * Most leased inflaters while no read waits: a complete message without a reader may fill the
@@ -21,14 +20,14 @@ const MAX_LEASED_EARLY = 128;
  * with that text.
  */
 export class InflaterPool {
-  readonly #engines: EnginePool;
+  readonly #engines: PoolState;
   readonly #free = new FreeEngines<Inflater>();
-  readonly #waiters = new Set<PerMessageDeflate>();
+  readonly #waiters = new Set<InflateWaiter>();
   #leased = 0;
   /** Whether {@link #wake} is scheduled. */
   #waking = false;
 
-  constructor(engines: EnginePool) {
+  constructor(engines: PoolState) {
     this.#engines = engines;
   }
 
@@ -47,11 +46,11 @@ export class InflaterPool {
   }
 
   /** `waiter` continues in a later turn in which {@link mayLease}. */
-  wait(waiter: PerMessageDeflate): void {
+  wait(waiter: InflateWaiter): void {
     this.#waiters.add(waiter);
   }
 
-  leave(waiter: PerMessageDeflate): void {
+  leave(waiter: InflateWaiter): void {
     this.#waiters.delete(waiter);
   }
 

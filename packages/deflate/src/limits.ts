@@ -27,14 +27,15 @@ export function deflateLimits(
   if (wholeMessages && readLimit === Infinity) {
     return 'the engines of this platform need a readLimit';
   }
-  const { mode, serverMaxWindowBits, clientMaxWindowBits } = compression;
+  const { mode, clientMaxWindowBits } = compression;
   const alone =
     mode === 'shared' || wholeMessages || historyBytesOf(engines) >= engines.memoryBudget;
   const receives = !alone && role === 'server' ? SERVER_RECEIVE_BITS : undefined;
   return {
     serverNoContextTakeover: alone,
     clientNoContextTakeover: alone,
-    serverMaxWindowBits,
+    // A compressor costs the same memory with any window, and a larger one compresses better.
+    serverMaxWindowBits: undefined,
     clientMaxWindowBits: clientMaxWindowBits ?? receives,
   };
 }

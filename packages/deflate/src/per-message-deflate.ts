@@ -12,7 +12,7 @@ import { Compressor, StreamCompressor } from './compressor.ts';
 import { Decompressor } from './decompressor.ts';
 import { enginePoolOf } from './engine-pool.ts';
 import type { DeflateEngines } from './engines.ts';
-import type { InflateBudget } from './inflate-budget.ts';
+import type { InflateBudget, InflateWaiter } from './inflate-budget.ts';
 import { deflateLimits } from './limits.ts';
 
 /** The RSV1 bit in the first byte of a frame: the message is compressed (RFC 7692, section 6). */
@@ -24,11 +24,10 @@ const STEP_COST = 64;
  * permessage-deflate as both ends agreed on it, seen from one end (RFC 7692). On the way in it
  * inflates messages step by step; above the thread's {@link InflateBudget} it waits for a later turn.
  */
-export class PerMessageDeflate implements Extension {
+export class PerMessageDeflate implements Extension, InflateWaiter {
   readonly rsv: number = RSV1;
   readonly runtime: ExtensionRuntime;
   readonly compressor: Compressor;
-  /** Whether it waits for a turn of the {@link InflateBudget}, which sets it. */
   waiting = false;
   /** Whether the last step has made the last byte of the message. */
   done = false;
@@ -65,9 +64,9 @@ export class PerMessageDeflate implements Extension {
     this.#budget = engines.inflateBudget;
   }
 
-  /** Bytes of memory held for the histories of both directions. */
+  /** Bytes of memory held for the peer's earlier messages. */
   get historyBytes(): number {
-    return this.#decompressor.held + this.compressor.held;
+    return this.#decompressor.held;
   }
 
   // The way in
@@ -122,7 +121,6 @@ export class PerMessageDeflate implements Extension {
     this.#decompressor.destroy();
   }
 
-  /** The turn has come: inflates, and requests another turn for the rest. Never throws. */
   onInflateTurn(): void {
     this.resume?.();
   }
@@ -144,6 +142,10 @@ export class PerMessageDeflate implements Extension {
 
   get shared(): Compressor {
     return this.compressor;
+  }
+
+  get maxBytes(): number {
+    return this.compressor.compression.maxBytes;
   }
 
   wants(size: number, compress: boolean | undefined): boolean {
@@ -199,7 +201,6 @@ export class PerMessageDeflate implements Extension {
  * const deflate = perMessageDeflate({
  *   inflater: () => nodeDeflate.inflater(),
  *   deflater: (level, windowBits) => nodeDeflate.deflater(level, windowBits),
- *   deflateLater: (job, done) => nodeDeflate.deflateLater(job, done),
  *   memoryBudget: 1_048_576,
  *   generation: 0,
  * });

@@ -1,7 +1,20 @@
-import type { Deflater, Inflater } from './engines.ts';
+import type { DeflateEngines, Deflater, Inflater } from './engines.ts';
 
 /** Free engines of one kind that are kept: an inflater has 45 KiB, a deflater 270 KiB. */
 const MAX_FREE = 8;
+
+/** What the pools of one source share. */
+export interface PoolState {
+  readonly source: DeflateEngines;
+  /** The source's generation when the pools' engines were created. */
+  readonly generation: number;
+  /** How many sweeps of unused engines there were. */
+  readonly sweeps: number;
+  /** Drops the engines of an older generation of the source. */
+  renew(): void;
+  /** Schedules a sweep of unused engines. */
+  sweepLater(): void;
+}
 
 /** An engine, with the facts that its pool needs. */
 export class PooledEngine<E> {

@@ -23,10 +23,6 @@ class Source implements DeflateEngines {
     return this.#engine() as Deflater;
   }
 
-  deflateLater(): () => void {
-    return () => {};
-  }
-
   /** How many are open. */
   get open(): number {
     return this.made - this.closed;
@@ -68,7 +64,7 @@ describe('the engine pool of a source', () => {
     const owner = {};
     engines.inflaters.release(engines.inflaters.acquire({}));
     engines.deflaters.release(engines.deflaters.acquire(KEY));
-    engines.deflaters.own(owner, KEY, 16);
+    engines.deflaters.own(owner, KEY);
     expect([source.open, platform.timers]).toEqual([3, 1]);
     // A slot of the timers more.
     await platform.advance(MINUTE + 64);
@@ -86,7 +82,7 @@ describe('the engine pool of a source', () => {
     const inUse = engines.inflaters.acquire({});
     engines.inflaters.release(engines.inflaters.acquire({}));
     engines.deflaters.release(engines.deflaters.acquire(KEY));
-    const owned = engines.deflaters.own({}, KEY, 16)!;
+    const owned = engines.deflaters.own({}, KEY)!;
     source.generation++;
     engines.inflaters.release(engines.inflaters.acquire({}));
     engines.inflaters.release(inUse);
@@ -97,9 +93,11 @@ describe('the engine pool of a source', () => {
     const { source, engines } = setup();
     engines.inflaters.discard(engines.inflaters.acquire({}));
     engines.deflaters.discard(engines.deflaters.acquire(KEY));
-    engines.deflaters.discard(engines.deflaters.own({}, KEY, 1)!);
+    const owned = Array.from({ length: 16 }, () => engines.deflaters.own({}, KEY)!);
+    expect(engines.deflaters.own({}, KEY)).toBeUndefined();
+    for (const engine of owned) engines.deflaters.discard(engine);
     expect(source.open).toBe(0);
-    expect(engines.deflaters.own({}, KEY, 1)).toBeDefined();
+    expect(engines.deflaters.own({}, KEY)).toBeDefined();
   });
 });
 

@@ -1,4 +1,4 @@
-// Compressed messages, and writes that wait for them. The fake engines return two bytes each.
+// Compressed messages. The fake engines return two bytes each.
 
 import { BinaryMessage, Conn, type ConnSettings, PreparedMessage, TextMessage } from '@ws/conn';
 import {
@@ -10,20 +10,18 @@ import {
   TestTransport,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '../src/engines.ts';
+import type { DeflateEngines, Deflater, Inflater } from '../src/engines.ts';
 import { perMessageDeflate } from '../src/per-message-deflate.ts';
 
 const TAIL = [0, 0, 0xff, 0xff];
 const THRESHOLD = 150;
-/** A message that is longer is compressed on another thread. */
-const LATE = 1000;
+/** Bytes of the largest message that is compressed whole for one connection. */
+const MAX = 1000;
 
 class Source implements DeflateEngines {
   readonly memoryBudget = Infinity;
   readonly generation = 0;
-  readonly jobs: { job: DeflateJob; finish: () => void; cancelled: boolean }[] = [];
   failure: Error | undefined;
-  threads = true;
   /** Whether messages get smaller. */
   shrinks = true;
   /** Whether an engine was asked to read after the end of its input. */
@@ -52,17 +50,14 @@ class Source implements DeflateEngines {
     };
     return engine;
   }
-
-  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
-    if (!this.threads) throw new Error('no threads');
-    const one = { job, finish: () => done(job.begin()?.slice(0, 2)), cancelled: false };
-    this.jobs.push(one);
-    return () => (one.cancelled = true);
-  }
 }
 
 /** A server that compresses what it sends; its engines are of `source`. */
-function compressing(settings: ConnSettings = {}, source: Source = new Source()) {
+function compressing(
+  settings: ConnSettings = {},
+  source: Source = new Source(),
+  maxBytes: number | false = MAX,
+) {
   const platform = Object.assign(new FakePlatform(), { deflate: perMessageDeflate(source) });
   const transport = new TestTransport();
   const conn = new Conn(transport, {
@@ -70,7 +65,7 @@ function compressing(settings: ConnSettings = {}, source: Source = new Source())
     ...settings,
     role: 'server',
     platform,
-    compression: { threshold: THRESHOLD, asyncDeflateThreshold: LATE },
+    compression: { threshold: THRESHOLD, maxBytes },
     deflate: NO_TAKEOVER,
   });
   /** The frames so far; a star marks a compressed frame. */
@@ -112,15 +107,12 @@ describe('a compressed message', () => {
   });
 
   it('may have a text of any length', async () => {
-    const { conn, source, sent } = compressing();
+    const { conn, sent } = compressing({}, new Source(), false);
     await conn.send('é'.repeat(500));
-    void conn.send(`xy${a(30_000)}`);
-    source.jobs[0]!.finish();
-    const long = 'é'.repeat(40_000);
-    void conn.send(long);
-    expect(Buffer.from(source.jobs[1]!.job.begin()!).toString()).toBe(long);
-    source.jobs[1]!.finish();
-    expect(await sent()).toEqual(['*text é', '*text xy', '*text é']);
+    await conn.send(`xy${a(30_000)}`);
+    await conn.send('é'.repeat(40_000));
+    await conn.send(a(400_000));
+    expect(await sent()).toEqual(['*text é', '*text xy', '*text é', '*text aa']);
   });
 
   it('rejects when the engine fails, and the next one is sent', async () => {
@@ -201,118 +193,67 @@ describe('a compressed message', () => {
   });
 });
 
-describe('a large message that another thread compresses', () => {
-  it('delays later messages', async () => {
-    const { conn, source, sent } = compressing();
-    void conn.send(bytes(LATE));
-    expect(source.jobs).toHaveLength(0);
-    const large = conn.send(bytes(LATE + 1));
-    const prepared = new PreparedMessage(TextMessage, 'prepared');
-    const behind = [conn.send('behind'), conn.writePreparedMessage(prepared)];
-    expect(await sent()).toEqual(['*binary bb']);
-    expect(conn.bufferedAmount).toBe(LATE + 1 + 6 + 8);
-    source.jobs[0]!.finish();
-    await Promise.all([large, ...behind]);
-    expect(await sent()).toEqual(['*binary bb', '*binary bb', 'text behind', 'text prepared']);
-    expect(conn.bufferedAmount).toBe(0);
+describe('a message above maxBytes', () => {
+  it('is sent as it is, counted in bytes, also with the option compress', async () => {
+    const { conn, sent } = compressing();
+    for (const text of [a(MAX), a(MAX + 1), 'é'.repeat(MAX / 2), 'é'.repeat(MAX / 2 + 1)])
+      await conn.send(text);
+    await conn.send(bytes(MAX));
+    await conn.send(bytes(MAX + 1));
+    await conn.send(bytes(MAX + 1), { compress: true });
+    await conn.send(a(MAX + 1), { compress: true });
+    const marks = (await sent()).map((frame) => (frame.startsWith('*') ? '*' : '-'));
+    expect(marks.join('')).toBe('*-*-*---');
   });
 
-  it('is compressed after the previous one', async () => {
-    const { conn, source, sent } = compressing();
-    void conn.send(bytes(2000));
-    void conn.send(a(2000));
-    const prepared = new PreparedMessage(TextMessage, `p${a(2000)}`);
-    void conn.writePreparedMessage(prepared);
-    for (let i = 0; i < 3; i++) {
-      expect(source.jobs).toHaveLength(i + 1);
-      source.jobs[i]!.finish();
-      await sent();
-    }
-    expect(await sent()).toEqual(['*binary bb', '*text aa', '*text pa']);
-    // The message caches its compressed form.
-    await conn.writePreparedMessage(prepared);
-    expect(source.jobs).toHaveLength(3);
-    expect((await sent())[3]).toBe('*text pa');
-  });
-
-  it('is sent uncompressed when no thread is available', async () => {
-    const { conn, source, sent } = compressing();
-    source.threads = false;
-    await conn.send(bytes(2000));
-    await conn.send('next');
-    expect(await sent()).toEqual(['binary <2000>', 'text next']);
-  });
-
-  it('delays a message writer too', async () => {
-    const { conn, source, sent } = compressing();
-    void conn.send(bytes(2000));
-    const next = conn.nextWriter(TextMessage);
-    expect(await sent()).toEqual([]);
-    source.jobs[0]!.finish();
-    const writer = await next;
-    await writer.write('written');
+  it.each([1, 64, MAX, 4 * MAX])('is compressed by nextWriter, in pieces of %i', async (size) => {
+    const { conn, sent } = compressing({ writeBufferSize: size });
+    const writer = await conn.nextWriter(BinaryMessage);
+    await writer.write(bytes(2 * MAX));
     await writer.close();
-    expect(await sent()).toEqual(['*binary bb', 'text written']);
+    const frames = await sent();
+    expect(frames.length).toBe(Math.ceil((2 * MAX) / size));
+    expect(frames[0]).toMatch(/^[*]binary/);
   });
 
-  it('is cancelled by its signal, and the next one is sent', async () => {
-    const { conn, source, sent } = compressing();
-    const control = new AbortController();
-    const { signal } = control;
-    const large = conn.send(bytes(2000), { signal });
-    const next = conn.send('next');
-    control.abort(new Error('enough'));
-    await expect(large).rejects.toThrow('enough');
-    await next;
-    expect(source.jobs[0]!.cancelled).toBe(true);
-    expect(await sent()).toEqual(['text next']);
-    expect(conn.bufferedAmount).toBe(0);
+  it('is sent as it is after a wait, in its place', async () => {
+    const { conn, sent } = compressing();
+    const writer = await conn.nextWriter(TextMessage);
+    const writes = [conn.send(a(MAX)), conn.send(a(MAX + 1)), conn.send(bytes(MAX + 1))];
+    await writer.close();
+    await Promise.all(writes);
+    expect(await sent()).toEqual(['text', '*text aa', 'text <1001>', 'binary <1001>']);
   });
 
-  it('is cancelled after a wait in the queue, and the previous one continues', async () => {
-    const { conn, source, sent } = compressing();
-    const control = new AbortController();
-    const first = conn.send(a(3000));
-    const large = conn.send(bytes(2000), { signal: control.signal });
-    void conn.send('next');
-    source.jobs[0]!.finish();
-    await first;
-    expect(source.jobs).toHaveLength(2);
-    control.abort(new Error('enough'));
-    await expect(large).rejects.toThrow('enough');
-    expect(source.jobs[1]!.cancelled).toBe(true);
-    expect(await sent()).toEqual(['*text aa', 'text next']);
+  it('may be every message: then nextWriter alone compresses', async () => {
+    const { conn, sent } = compressing({ writeBufferSize: 100 }, new Source(), 0);
+    await conn.send(a(THRESHOLD));
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(THRESHOLD)));
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write(a(THRESHOLD));
+    await writer.close();
+    const starts = (await sent()).map((frame) => frame.slice(0, 5));
+    expect(starts).toEqual(['text ', 'text ', '*text', 'cont ']);
   });
+});
 
-  it('stays when the signal of a queued message aborts', async () => {
-    const { conn, source, sent } = compressing();
-    const control = new AbortController();
-    const large = conn.send(bytes(2000));
-    const dropped = conn.send('dropped', { signal: control.signal });
-    void conn.send('next');
-    control.abort(new Error('enough'));
-    await expect(dropped).rejects.toThrow('enough');
-    source.jobs[0]!.finish();
-    await large;
-    expect(await sent()).toEqual(['*binary bb', 'text next']);
-  });
-
-  it('is sent uncompressed when the close frame must leave, and queued ones too', async () => {
-    const { conn, source, sent } = compressing();
-    const writes = [conn.send(bytes(2000)), conn.send(a(3000)), conn.send(a(200))];
+describe('a message that waits while the connection closes', () => {
+  it('is compressed, and sent before the close frame', async () => {
+    const { conn, sent } = compressing();
+    const writer = await conn.nextWriter(TextMessage);
+    const writes = [conn.send(bytes(900)), conn.send(a(3000)), conn.send(a(200))];
+    void writer.close();
     void conn.close(1000);
     await Promise.all(writes);
-    expect(source.jobs.map(({ cancelled }) => cancelled)).toEqual([true]);
-    expect(await sent()).toEqual(['binary <2000>', 'text <3000>', 'text <200>', 'close 1000']);
+    expect(await sent()).toEqual(['text', '*binary bb', 'text <3000>', '*text aa', 'close 1000']);
   });
 
-  it('is lost with the connection, and queued ones too', async () => {
-    const { conn, source, transport, sent } = compressing();
-    const writes = [conn.send(bytes(2000)), conn.send('next')];
-    const ends = Promise.allSettled(writes);
+  it('is lost with the connection', async () => {
+    const { conn, transport, sent } = compressing();
+    await conn.nextWriter(TextMessage);
+    const ends = Promise.allSettled([conn.send(bytes(900)), conn.send('next')]);
     transport.break();
     expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    expect(source.jobs[0]!.cancelled).toBe(true);
     expect(await sent()).toEqual([]);
   });
 });
@@ -325,6 +266,20 @@ describe('a prepared message', () => {
     source.failure = new Error('no memory');
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(151)));
     expect(await sent()).toEqual(['text <149>', '*text aa', 'text <151>']);
+  });
+
+  it('is compressed up to 16 times maxBytes, once for all connections', async () => {
+    const source = new Source();
+    const all = [compressing({}, source), compressing({}, source)];
+    const most = new PreparedMessage(TextMessage, a(16 * MAX));
+    const more = new PreparedMessage(BinaryMessage, bytes(16 * MAX + 1));
+    for (const { conn, sent } of all) {
+      await conn.writePreparedMessage(most);
+      await conn.writePreparedMessage(more);
+      expect(await sent()).toEqual(['*text aa', `binary <${16 * MAX + 1}>`]);
+      // The message keeps its compressed form.
+      source.failure = new Error('compressed twice');
+    }
   });
 });
 
@@ -425,14 +380,13 @@ describe('a message in fragments', () => {
 
 describe('a message of the peer', () => {
   it('is echoed compressed, at any offset of its chunk', async () => {
-    const { conn, source, transport, sent } = compressing();
+    const { conn, transport, sent } = compressing();
     void conn.receive((message) => conn.send(message));
     const frames = [50, 600, 600].map((size) =>
       naiveEncode(1, Buffer.from(a(size)), { mask: 0x01020304 }),
     );
     transport.feed(Buffer.concat(frames));
     expect(await sent()).toEqual([`text ${a(50)}`, '*text aa', '*text aa']);
-    expect(source.jobs).toHaveLength(0);
   });
 
   it('is echoed without the bytes before it in its chunk', async () => {

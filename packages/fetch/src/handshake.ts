@@ -1,10 +1,10 @@
 import { after } from '@ws/browser/internal';
 import { parseSubprotocols, type RequestFacts, type RequestStep, requestRules } from '@ws/codec';
 import { parseHostPort } from '@ws/codec/internal';
-import { Admission, decisionOf, kind, whole } from '@ws/conn/internal';
+import { Admission, badType, decisionOf, kind, whole } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportOnce, reportTo } from './reports.ts';
-import { isResponse, ownResponse } from './responses.ts';
+import { ownResponse } from './responses.ts';
 
 /** The result of a handshake. */
 export interface Agreement {
@@ -17,7 +17,14 @@ export interface Agreement {
   readonly expires: Date | number | undefined;
 }
 
-const WITHOUT_LOGIN = { auth: true, expires: undefined };
+/** Headers that an application cannot set, as on servers of Node. */
+const HANDSHAKE_HEADERS = [
+  'connection',
+  'upgrade',
+  'content-length',
+  'transfer-encoding',
+  'sec-websocket-accept',
+];
 
 /** A Response that refuses a request, with a line of text: the class adds its type. */
 export function refuse(status: number, text: string, headers?: HeadersLike): Response {
@@ -61,10 +68,10 @@ export async function negotiate(
   const { authenticate, subprotocols = [] } = plan.options;
   const admission =
     authenticate === undefined
-      ? WITHOUT_LOGIN
+      ? (decisionOf(true) as Admission<true>)
       : await ask(request, plan, authenticate, clientSignal, canExpire);
   // Each Response refuses: see `readAuth`.
-  if (isResponse(admission)) return ownResponse(admission);
+  if (!Admission.is(admission)) return admission;
   const offered = parseSubprotocols(facts.list('sec-websocket-protocol'));
   if (offered === undefined) {
     return refuse(400, "not a websocket handshake: malformed 'Sec-WebSocket-Protocol' header");
@@ -175,7 +182,8 @@ async function ask(
     const result = (async () => authenticate(request, { signal: controller.signal }))();
     const first = await Promise.race([result, late]);
     if (first === undefined) reportNothing(request, plan.options);
-    return readAuth(first, canExpire);
+    const decision = readAuth(first, canExpire);
+    return Admission.is(decision) ? decision : await ownResponse(decision);
   } catch (error) {
     return refusalOfError(request, plan, error);
   } finally {
@@ -201,24 +209,38 @@ function readAuth(result: unknown, canExpire: boolean): Admission<unknown> | Res
     whole('authenticate: refuse: status of the Response', (decision as Response).status, 300, 599);
     return decision as Response;
   }
-  const { refuse: given, headers, body = 'refused' } = decision as Refusal;
+  return refusalOf(decision as Refusal);
+}
+
+/** @throws TypeError, RangeError for a refusal that cannot be sent. */
+function refusalOf({ refuse: given, headers, body = 'refused' }: Refusal): Response {
   const status: unknown = given === true ? 401 : given;
   // The string of an Admission of another copy says what it is.
   if (typeof status === 'string') throw new TypeError(`authenticate: refuse: got ${status}`);
-  return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
+  if (typeof body !== 'string') throw badType('body: expected a string', body);
+  const all = new Headers(headers);
+  const own = HANDSHAKE_HEADERS.find((name) => all.has(name));
+  if (own !== undefined) throw new TypeError(`header ${own} is set by the handshake`);
+  return refuse(whole('authenticate: refuse', status, 300, 599), body, all);
 }
 
-/** An error that is meant for the client, as http-errors makes it, has its own status. */
+/** An error that is meant for the client, as http-errors makes it, has its own status and headers. */
 function refusalOfError(request: Request, { options }: Plan, error: unknown): Response {
-  const {
-    expose,
-    status = 0,
-    message,
-  } = Object(error) as Partial<Error> & {
-    readonly expose?: boolean;
-    readonly status?: number;
-  };
-  if (expose === true && status >= 400 && status <= 499) return refuse(status, String(message));
+  try {
+    const { expose, status = 0, headers, message } = Object(error) as ExposedError;
+    if (expose === true && status >= 400 && status <= 499) {
+      return refusalOf({ refuse: status, headers, body: String(message) });
+    }
+  } catch {
+    // A getter or a trap of the error has thrown, or its refusal cannot be sent.
+  }
   reportTo(options.report, error, { where: 'authenticate', request, status: 500 });
   return refuse(500, 'Internal Server Error');
+}
+
+interface ExposedError {
+  readonly expose?: boolean;
+  readonly status?: number;
+  readonly headers?: HeadersLike;
+  readonly message?: unknown;
 }

@@ -22,7 +22,7 @@ it('tells a Hub of a message above maxBufferedAmount', async () => {
   socket.bufferedAmount = 500;
   session.send('x'.repeat(600));
   session.send('kept');
-  await expect.poll(() => losses).toEqual([{ dropped: 1, policy: 'drop-new' }]);
+  await expect.poll(() => losses).toEqual([{ dropped: 1, policy: 'refused' }]);
   expect([socket.sent, hub.stats.dropped]).toEqual([['kept'], 1]);
 });
 

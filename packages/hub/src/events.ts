@@ -1,7 +1,7 @@
 import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
 import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './arguments.ts';
-import type { OverflowPolicy } from './options.ts';
+import type { Overflow } from './options.ts';
 import type { Position } from './position.ts';
 import type { JSONValue, PresenceChange } from './presence/room-presence.ts';
 import type { Session } from './sessions/session.ts';
@@ -68,11 +68,12 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
   error(session: Session<Data> | undefined, error: unknown): unknown;
   /**
    * Messages were dropped because a session reads too slowly. Called at most once a second for each
-   * session; `dropped` counts the messages since the last call.
+   * session; `dropped` counts the messages since the last call. `policy` is the option `overflow`, or
+   * `refused`: the connection refused messages after they were counted as delivered.
    */
   overflow(
     session: Session<Data>,
-    info: { readonly dropped: number; readonly policy: OverflowPolicy | 'latest' },
+    info: { readonly dropped: number; readonly policy: Overflow | 'refused' },
   ): unknown;
   /**
    * Messages of other nodes may be missing in `room`, or among the broadcasts when `room` is

@@ -37,7 +37,6 @@ export type {
   HubCloseResult,
   HubOptions,
   Overflow,
-  OverflowPolicy,
   RoomOptions,
 } from './options.ts';
 export { isPosition, type Position } from './position.ts';

@@ -22,7 +22,8 @@ export function observe<T>(
 
 /** A separate function: a closure keeps all variables of the function that creates it. */
 function attach<T>(promise: PromiseLike<T>, observer: Observer<T>): void {
-  promise.then(
+  // A thenable of the application may throw, or settle twice. A promise does neither.
+  Promise.resolve(promise).then(
     (value) => observer.fulfilled?.(value),
     (error: unknown) => observer.rejected?.(error),
   );

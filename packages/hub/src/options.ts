@@ -21,28 +21,15 @@ import { MAX_ID_BYTES } from './backplane/envelope.ts';
 import type { HistoryBounds } from './history/room-history.ts';
 import type { Position } from './position.ts';
 import type { Session } from './sessions/session.ts';
-import type { Waiting } from './sessions/waiting-messages.ts';
-
-/** A policy for messages that exceed the bounds of a slow session. */
-export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
 
 /**
- * The option `overflow`: a policy, or a function that the hub calls for a policy each time that a
- * message exceeds `maxQueuedMessages` or `maxQueuedBytes`.
+ * The option `overflow`: what happens to messages that exceed the bounds of a slow session.
  *
  * - `close`: drops the waiting messages and closes the connection with 1013 (try again later).
- * - `drop-new`: drops the new message.
- * - `drop-old`: drops the oldest waiting messages.
  * - `latest`: a message with a `key` replaces the waiting message of the same key, even below the
  *   bounds. Beyond the bounds, the oldest waiting messages are dropped.
  */
-export type Overflow<Data = unknown> =
-  | OverflowPolicy
-  | 'latest'
-  | ((session: Session<Data>, waiting: Waiting) => OverflowPolicy);
-
-/** The policies that a function of the option `overflow` may return. */
-export const POLICIES: readonly OverflowPolicy[] = ['close', 'drop-new', 'drop-old'];
+export type Overflow = 'close' | 'latest';
 
 /** The bounds of a room's history. */
 export interface HistoryOptions {
@@ -127,7 +114,7 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Connects the rooms of several nodes. Each hub needs its own. Default: none. */
   readonly backplane?: Backplane | undefined;
   /** The policy for sessions that read too slowly. Default: `close`. */
-  readonly overflow?: Overflow<Data> | undefined;
+  readonly overflow?: Overflow | undefined;
   /** Largest number of messages that wait for one session. Default: 256. */
   readonly maxQueuedMessages?: number | undefined;
   /** Largest number of bytes that wait for one session. Default: 1 MiB. */
@@ -192,7 +179,7 @@ type Bound =
 export type HubSettings<Data> = Readonly<Record<Bound, number>> &
   Required<Pick<HubOptions<Data>, 'backplane' | 'mayJoin'>> & {
     readonly id: string;
-    readonly overflow: Overflow<Data>;
+    readonly overflow: Overflow;
     readonly rate: ReturnType<typeof checkRate> | undefined;
     readonly hasPresence: boolean;
     readonly room: (name: string) => RoomSettings<Data>;
@@ -248,7 +235,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     checkWellFormed('id', id);
   }
   checkFunction('mayJoin', mayJoin);
-  if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
+  checkOverflow(overflow);
   return {
     // Creates the id on first use: a module of a Worker has no random numbers while it loads.
     get id() {
@@ -256,8 +243,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    // Runs in the context of the hub's creation: neither the slow session nor the publisher calls it.
-    overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
+    overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
     maxRoomsPerSession: bound('maxRoomsPerSession', maxRoomsPerSession),
@@ -270,6 +256,17 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     hasPresence: Object.values(rooms).some(({ presence }) => presence !== undefined),
     historyAdvice: (name) => historyAdvice(name, Object.keys(rooms)),
   };
+}
+
+/** @throws TypeError for another value. Names the cure for policies of earlier versions. */
+function checkOverflow(value: unknown): void {
+  const isFunction = typeof value === 'function';
+  if (isFunction || value === 'drop-new' || value === 'drop-old') {
+    const what = isFunction ? 'a function' : JSON.stringify(value);
+    const cure = "write 'close' or 'latest', or skip messages while session.queued is large";
+    throw new TypeError(`overflow: ${what} is gone; ${cure}`);
+  }
+  checkOneOf('overflow', value, ['close', 'latest']);
 }
 
 /** @throws TypeError for a value that is neither undefined nor a backplane, such as a client of Redis. */

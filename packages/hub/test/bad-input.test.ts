@@ -80,10 +80,10 @@ describe('a room', () => {
 
 describe('new Hub', () => {
   it.each<[object, string]>([
-    [
-      { overflow: 'wait' },
-      'overflow: expected one of close, drop-new, drop-old, latest, got "wait"',
-    ],
+    [{ overflow: 'wait' }, 'overflow: expected one of close, latest, got "wait"'],
+    [{ overflow: 'drop-new' }, 'overflow: "drop-new" is gone; write '],
+    [{ overflow: 'drop-old' }, 'overflow: "drop-old" is gone; write '],
+    [{ overflow: () => 'close' }, 'or skip messages while session.queued is large'],
     [{ maxQueuedMessages: -1 }, 'maxQueuedMessages'],
     [{ id: '' }, 'id: expected 1 to 200 bytes, got 0'],
     [{ id: 'a\ud800' }, 'id: it has a lone surrogate'],

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz012345';
 
-/** Texts that compress a little. A thread compresses messages of 32 KiB and more. */
+/** Texts that compress a little. */
 function textsOf(count: number, length: number): string[] {
   const random = new Random(1);
   return Array.from({ length: count }, () => {
@@ -45,7 +45,7 @@ async function setUp({ pauses = false } = {}) {
   return { hub, clients, received };
 }
 
-describe('a session whose connection compresses in a thread', () => {
+describe('a session whose connection compresses', () => {
   it.each([
     [30, 40_000],
     [12, 100_000],

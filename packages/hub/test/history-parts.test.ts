@@ -1,7 +1,7 @@
 import type { Backplane, Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it } from 'vitest';
-import { alone, enter, entered, node, send, turns, useFakeTime, wait } from './nodes.ts';
+import { alone, enter, entered, losing, node, send, turns, useFakeTime, wait } from './nodes.ts';
 
 type Read = NonNullable<Backplane['history']>;
 
@@ -185,14 +185,13 @@ describe('a room with delivery through', () => {
     }
   });
 
-  it('reports a gap for a message of its own node that is lost', async () => {
-    const { broker, hub, gaps } = alone({ rooms: { r: { delivery: 'through' } } });
+  it('with history reports a gap for a message of its own node that the engine has refused', async () => {
+    const { hub, gaps, refuse } = losing().b;
     await turns();
     void hub.room('r').publish('created');
     const { received } = await entered(hub, 'r');
-    broker.drop();
-    void hub.room('r').publish('lost');
-    await turns();
+    refuse();
+    await expect(hub.room('r').publish('lost')).rejects.toThrow();
     void hub.room('r').publish('third');
     await turns();
     expect([received, gaps]).toEqual([['third'], ['r']]);

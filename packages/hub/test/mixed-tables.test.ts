@@ -43,6 +43,14 @@ describe('B9 a room that has history on this node and none on another', () => {
     expect(await join({ since: position })).toMatchObject({ complete: true });
   });
 
+  it('takes a text that begins with ! for a message, not for an event', async () => {
+    const { older, newer, since, join } = await startBoth();
+    await older.hub.room('r').publish('!2');
+    await turns();
+    expect(await join({ since })).toMatchObject({ complete: false });
+    expect(newer.errors).toHaveLength(1);
+  });
+
   it('is reported once', async () => {
     const { older, newer } = await startBoth();
     for (let i = 0; i < 5; i++) await older.hub.room('r').publish(`${i}`);

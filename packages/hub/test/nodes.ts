@@ -28,6 +28,27 @@ export function pair(options?: HubOptions): { broker: MemoryBroker; a: Node; b: 
   return { broker, a: node(broker, 'a', options), b: node(broker, 'b', options) };
 }
 
+/** Each room has a history, so that nodes notice what they have missed. */
+export const HISTORY: HubOptions = { rooms: { '*': { history: true } } };
+
+/** Two nodes on one broker. After `b.refuse()`, the engine refuses one message of `b`, which is lost. */
+export function losing(): { broker: MemoryBroker; a: Node; b: Node & { refuse: () => void } } {
+  const broker = new MemoryBroker();
+  let refuses = false;
+  const b = node(broker, 'b', HISTORY, (backplane) => ({
+    publish(...args) {
+      if (!refuses) return backplane.publish(...args);
+      refuses = false;
+      return Promise.reject(new Error('refused'));
+    },
+  }));
+  return {
+    broker,
+    a: node(broker, 'a', HISTORY),
+    b: { ...b, refuse: () => void (refuses = true) },
+  };
+}
+
 /** A hub on the broker. `change` replaces methods of its backplane. */
 export function node(
   broker: MemoryBroker,

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
-import { kind } from '@ws/conn/internal';
+import { isConnLike, kind } from '@ws/conn/internal';
 import { hasTransport } from '@ws/node-io';
 import { asError, cutStream, isHttp2Stream, TransportDuplex } from '@ws/node-io/internal';
 import type { DialScope } from './dial-scope.ts';
@@ -207,6 +207,8 @@ class UnusableStreamError extends TypeError {
 }
 
 function isDuplex(stream: unknown): stream is Duplex {
+  // A Conn has functions of all these names, which throw.
+  if (isConnLike(stream)) return false;
   // Not `pipe`: a Writable has it too.
   return (['read', 'write', 'on', 'once', 'off', 'destroy'] as const).every((name) => {
     return typeof (stream as Partial<Duplex> | null | undefined)?.[name] === 'function';

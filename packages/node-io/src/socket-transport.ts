@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import { type Transport, TransportError, type TransportSink } from '@ws/conn';
-import { DetachedBytes, kind } from '@ws/conn/internal';
+import { DetachedBytes, isConnLike, kind } from '@ws/conn/internal';
 import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
 import { type BufferSink, readInto, stopReadInto, wantsReadBuffer } from './read-buffer.ts';
@@ -72,7 +72,8 @@ export function socketTransport(
   const { head, highWaterMark = HIGH_WATER_MARK } = options;
   const readBuffer = checked(() => {
     const given: Partial<Duplex & WithOwner> | null | undefined = socket;
-    if (typeof given?.pipe !== 'function') {
+    // A Conn has a function `pipe` too, which throws.
+    if (typeof given?.pipe !== 'function' || isConnLike(given)) {
       throw new TypeError(
         `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
       );

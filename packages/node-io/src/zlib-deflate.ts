@@ -1,6 +1,6 @@
 import type { DeflateExtension, DeflateLimits, MessageDeflate } from '@ws/codec';
 import { checkOptionNames, kind, whole } from '@ws/conn/internal';
-import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '@ws/deflate';
+import type { DeflateEngines, Deflater, Inflater } from '@ws/deflate';
 import { deflateLimits, PerMessageDeflate, ZlibBackends } from './deflate/on-demand.ts';
 import type { Engines } from './deflate/zlib-backends.ts';
 import type { ZlibModule } from './deflate/zlib-handle.ts';
@@ -9,8 +9,7 @@ import { assertOption } from './http/app-values.ts';
 /**
  * The engines that compress and inflate on this thread. `handle` calls the native handles of zlib's
  * streams, which are shared and cheap to reset. `sync` calls the synchronous functions of
- * `node:zlib`: it inflates whole messages, without context takeover. With both, zlib's threads
- * compress the messages above `asyncDeflateThreshold`.
+ * `node:zlib`: it inflates whole messages, without context takeover.
  */
 export type CompressionBackend = 'handle' | 'sync';
 
@@ -27,7 +26,10 @@ export interface CompressionSettings {
 
 const BACKENDS = ['auto', 'handle', 'sync'];
 
-/** The engines for permessage-deflate on Node, by the functions of `node:zlib` that work. */
+/**
+ * The engines for permessage-deflate on Node, by the functions of `node:zlib` that work. A platform takes
+ * {@link nodeDeflate}.
+ */
 export class ZlibDeflate implements DeflateEngines, MessageDeflate {
   readonly #module: ZlibModule | undefined;
   #made: ZlibBackends | undefined;
@@ -94,10 +96,6 @@ export class ZlibDeflate implements DeflateEngines, MessageDeflate {
 
   deflater(level: number, windowBits: number): Deflater {
     return this.#engines.deflater(level, windowBits);
-  }
-
-  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
-    return this.#backends.jobs.add(job, done);
   }
 
   get #engines(): Engines {

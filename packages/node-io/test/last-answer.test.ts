@@ -30,7 +30,24 @@ const WAYS: Record<string, Pipes> = {
   },
   'pipeline with two Transforms': (duplex, work) =>
     pipeline(duplex, answering(work), answering(turns), duplex),
+  'a loop that writes': (duplex, work) => loop(duplex, work),
+  async 'a loop that begins late'(duplex, work) {
+    await turns();
+    await loop(duplex, work);
+  },
 };
+
+/** Fails if the stream emits an error. */
+async function loop(duplex: Duplex, work: () => Promise<void>): Promise<void> {
+  const errors: unknown[] = [];
+  duplex.on('error', (error) => errors.push(error));
+  for await (const chunk of duplex) {
+    await work();
+    duplex.write(`answer to ${String(chunk)} `);
+  }
+  if (!duplex.closed) await once(duplex, 'close');
+  expect(errors).toEqual([]);
+}
 
 async function ask(client: Conn): Promise<string> {
   const got: string[] = [];

@@ -147,7 +147,7 @@ describe('ZlibDeflate', () => {
       expect([source.backend, source.inflates]).toEqual(['sync', 'messages']);
       expect(inflater).toBeInstanceOf(SyncInflater);
       const deflater = source.deflater(1, 15);
-      deflater.reset(undefined);
+      deflater.reset();
       inflater.reset(undefined);
       const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
       expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
@@ -252,7 +252,6 @@ describe('ZlibDeflate', () => {
     expect(() => deflater.write(room, 0, 1, true, room, 0, 100)).toThrow('out of memory');
     const history = { length: 5, copyTo: () => {} };
     expect(() => inflater.reset(history)).toThrow('out of memory');
-    expect(() => deflater.reset(history)).toThrow('out of memory');
     fail = false;
     inflater.reset(undefined);
     expect(inflateWith(inflater, Buffer.from('f248cdc9c90700', 'hex')).plain.toString()).toBe(

@@ -47,7 +47,7 @@ async function answerTo(
   return [status, headers.get('sec-websocket-extensions'), outcome.extensions];
 }
 
-const NARROW = { mode: 'takeover', serverMaxWindowBits: 10, clientMaxWindowBits: 11 } as const;
+const NARROW = { mode: 'takeover', clientMaxWindowBits: 11 } as const;
 
 /**
  * An offer, and the answer in mode `shared`, in mode `takeover`, and with {@link NARROW}; ditto for
@@ -56,40 +56,40 @@ const NARROW = { mode: 'takeover', serverMaxWindowBits: 10, clientMaxWindowBits:
 type Row = readonly [offer: string, shared: string, takeover: string, narrow: string];
 const ANSWERED: readonly Row[] = [
   // Firefox and Safari; Chromium and Node; gorilla/websocket.
-  ['pmd', 'pmd; sn; cn', 'pmd', 'pmd; sb=10'],
-  ['pmd; cb', 'pmd; sn; cn', 'pmd; cb=12', 'pmd; sb=10; cb=11'],
-  ['pmd; sn; cn', 'pmd; sn; cn', 'pmd; sn; cn', 'pmd; sn; cn; sb=10'],
+  ['pmd', 'pmd; sn; cn', 'pmd', 'pmd'],
+  ['pmd; cb', 'pmd; sn; cn', 'pmd; cb=12', 'pmd; cb=11'],
+  ['pmd; sn; cn', 'pmd; sn; cn', 'pmd; sn; cn', 'pmd; sn; cn'],
   // One parameter at a time.
-  ['pmd; sn', 'pmd; sn; cn', 'pmd; sn', 'pmd; sn; sb=10'],
-  ['pmd; cn', 'pmd; sn; cn', 'pmd; cn', 'pmd; cn; sb=10'],
+  ['pmd; sn', 'pmd; sn; cn', 'pmd; sn', 'pmd; sn'],
+  ['pmd; cn', 'pmd; sn; cn', 'pmd; cn', 'pmd; cn'],
   ['pmd; sb=8', 'pmd; sn; cn; sb=8', 'pmd; sb=8', 'pmd; sb=8'],
   ['pmd; sb=9', 'pmd; sn; cn; sb=9', 'pmd; sb=9', 'pmd; sb=9'],
   ['pmd; sb=10', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
-  ['pmd; sb=15', 'pmd; sn; cn; sb=15', 'pmd; sb=15', 'pmd; sb=10'],
-  ['pmd; cb=8', 'pmd; sn; cn; cb=8', 'pmd; cb=8', 'pmd; sb=10; cb=8'],
-  ['pmd; cb=11', 'pmd; sn; cn; cb=11', 'pmd; cb=11', 'pmd; sb=10; cb=11'],
-  ['pmd; cb=15', 'pmd; sn; cn; cb=15', 'pmd; cb=12', 'pmd; sb=10; cb=11'],
+  ['pmd; sb=15', 'pmd; sn; cn; sb=15', 'pmd; sb=15', 'pmd; sb=15'],
+  ['pmd; cb=8', 'pmd; sn; cn; cb=8', 'pmd; cb=8', 'pmd; cb=8'],
+  ['pmd; cb=11', 'pmd; sn; cn; cb=11', 'pmd; cb=11', 'pmd; cb=11'],
+  ['pmd; cb=15', 'pmd; sn; cn; cb=15', 'pmd; cb=12', 'pmd; cb=11'],
   // Several parameters.
   [
     'pmd; sn; cn; sb=12; cb=13',
     'pmd; sn; cn; sb=12; cb=13',
     'pmd; sn; cn; sb=12; cb=12',
-    'pmd; sn; cn; sb=10; cb=11',
+    'pmd; sn; cn; sb=12; cb=11',
   ],
   ['pmd; cb; sb=9', 'pmd; sn; cn; sb=9', 'pmd; sb=9; cb=12', 'pmd; sb=9; cb=11'],
   // Quoted, and with spaces.
   ['pmd; sb="10"', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
-  ['pmd; cb="9"', 'pmd; sn; cn; cb=9', 'pmd; cb=9', 'pmd; sb=10; cb=9'],
+  ['pmd; cb="9"', 'pmd; sn; cn; cb=9', 'pmd; cb=9', 'pmd; cb=9'],
   ['pmd; sb="1\\0"', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
   ['pmd  ;  sb=10', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
   ['pmd;sb=10;cb', 'pmd; sn; cn; sb=10', 'pmd; sb=10; cb=12', 'pmd; sb=10; cb=11'],
   // Several offers: the first valid one.
   ['pmd; sb=9, pmd; sb=10', 'pmd; sn; cn; sb=9', 'pmd; sb=9', 'pmd; sb=9'],
-  ['pmd; sb=7, pmd; cb', 'pmd; sn; cn', 'pmd; cb=12', 'pmd; sb=10; cb=11'],
-  ['x-other; a=1, pmd; cb=9, pmd', 'pmd; sn; cn; cb=9', 'pmd; cb=9', 'pmd; sb=10; cb=9'],
-  ['pmd; nobody_knows, pmd; sn, pmd', 'pmd; sn; cn', 'pmd; sn', 'pmd; sn; sb=10'],
-  ['pmd; sb, pmd; sb=08, pmd', 'pmd; sn; cn', 'pmd', 'pmd; sb=10'],
-  ['x-webkit-deflate-frame, pmd', 'pmd; sn; cn', 'pmd', 'pmd; sb=10'],
+  ['pmd; sb=7, pmd; cb', 'pmd; sn; cn', 'pmd; cb=12', 'pmd; cb=11'],
+  ['x-other; a=1, pmd; cb=9, pmd', 'pmd; sn; cn; cb=9', 'pmd; cb=9', 'pmd; cb=9'],
+  ['pmd; nobody_knows, pmd; sn, pmd', 'pmd; sn; cn', 'pmd; sn', 'pmd; sn'],
+  ['pmd; sb, pmd; sb=08, pmd', 'pmd; sn; cn', 'pmd', 'pmd'],
+  ['x-webkit-deflate-frame, pmd', 'pmd; sn; cn', 'pmd', 'pmd'],
 ];
 
 /** Offers without a valid one. */
@@ -201,11 +201,11 @@ describe('a server’s answer to an offer of permessage-deflate', () => {
 
   it('applies each option', async () => {
     const rows: readonly [UpgraderOptions['compression'], string, string][] = [
-      [{ serverMaxWindowBits: 8 }, 'pmd', 'pmd; sn; cn; sb=8'],
+      [{}, 'pmd; sb=8', 'pmd; sn; cn; sb=8'],
       [{ clientMaxWindowBits: 8 }, 'pmd; cb', 'pmd; sn; cn; cb=8'],
       [{ clientMaxWindowBits: 8 }, 'pmd', 'pmd; sn; cn'],
       [{ mode: 'takeover', clientMaxWindowBits: 15 }, 'pmd; cb', 'pmd'],
-      [{ mode: 'takeover', serverMaxWindowBits: 9 }, 'pmd; cb', 'pmd; sb=9; cb=12'],
+      [{ mode: 'takeover' }, 'pmd; sb=9; cb', 'pmd; sb=9; cb=12'],
       [{}, 'pmd; cb', 'pmd; sn; cn'],
     ];
     for (const [compression, offer, expected] of rows) {
@@ -240,11 +240,8 @@ describe('the option compression', () => {
   it.each<[string, readonly unknown[]]>([
     ['level', [-3, 10, 1.5, NaN]],
     ['threshold', [-1, 0.5, Infinity]],
-    ['serverMaxWindowBits', [7, 16, 9.5]],
     ['clientMaxWindowBits', [0, 7, 16]],
-    ['sendHistory', [-1, 32_769]],
-    ['takeoverEngines', [-1, 4097]],
-    ['asyncDeflateThreshold', [-1, NaN]],
+    ['maxBytes', [-1, NaN]],
   ])('%s is checked for its range', (name, values) => {
     for (const value of values) {
       const make = (): unknown => new Upgrader({ compression: { [name]: value } });

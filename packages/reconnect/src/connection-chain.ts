@@ -3,7 +3,7 @@ import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { untilAborted } from './waits.ts';
 
 /**
- * While a reader is behind by fewer connections, a message to send or `reconnect` lets the next dial
+ * While fewer connections have unread messages, a message to send or `reconnect` lets the next dial
  * follow. Each of these connections keeps its messages, up to its read-ahead.
  */
 const MAX_UNREAD = 64;
@@ -22,9 +22,21 @@ interface Link<C> {
   readonly conn: C;
   readonly reads: Reads;
   readonly closed: Promise<CloseInfo>;
-  /** Number of the connection, from 1. */
-  readonly number: number;
+  /** Whether the connection has closed. */
+  isClosed: boolean;
 }
+
+type Reader<C> = {
+  /**
+   * The connections that this reader has not begun to read. Not a linked list: V8 may keep an old link
+   * in a register of a generator, and with it all later ones.
+   */
+  unread: Link<C>[];
+  /** Whether this reader has begun to read the last connection. */
+  readsLast: boolean;
+  /** Ends the wait for the next connection. */
+  wake: () => void;
+};
 
 /**
  * The connections of one client, in the order of the dials. Each reader reads one after the other.
@@ -32,18 +44,11 @@ interface Link<C> {
  * reads the last connection, or for a message to send.
  */
 export class ConnectionChain<C extends ConnLike> {
-  /** The connections that no reader has read to the end, at least the open one. */
+  /** The connections that are open, or that no reader has read to the end. */
   #links: Link<C>[] = [];
-  #opened = 0;
-  /** Resolves with the next connection, or with undefined at the end. */
-  #next = new Deferred<Link<C> | undefined>();
-  /** Number of the newest connection that a reader has begun to read. */
-  #begun = 0;
-  /**
-   * For each reader, the connections that it has not begun to read. Not a linked list: V8 may keep an
-   * old link in a register of a generator, and with it all later ones.
-   */
-  readonly #readers = new Set<Link<C>[]>();
+  readonly #readers = new Set<Reader<C>>();
+  /** Whether no connection follows. */
+  #isFinished = false;
   /** Whether a message waits for the next connection. */
   #isWanted = false;
   /** Whether `reconnect` has asked for the next connection, which bytes that wait do not delay. */
@@ -52,18 +57,24 @@ export class ConnectionChain<C extends ConnLike> {
   #dialWait: Deferred<void> | undefined;
 
   opened(conn: C, reads: Reads, closed: Promise<CloseInfo>): void {
-    const link: Link<C> = { conn, reads, closed, number: ++this.#opened };
-    for (const unread of this.#readers) unread.push(link);
+    const link: Link<C> = { conn, reads, closed, isClosed: false };
     this.#links.push(link);
     this.#isWanted = this.#isForced = false;
-    this.#next.resolve(link);
-    this.#next = new Deferred();
-    void closed.then(() => this.#dropEmpty());
+    for (const reader of this.#readers) {
+      reader.unread.push(link);
+      reader.readsLast = false;
+      reader.wake();
+    }
+    void closed.then(() => {
+      link.isClosed = true;
+      this.#dropEmpty();
+    });
   }
 
   /** Called when no connection follows. */
   finish(): void {
-    this.#next.resolve(undefined);
+    this.#isFinished = true;
+    for (const reader of this.#readers) reader.wake();
   }
 
   /**
@@ -90,44 +101,40 @@ export class ConnectionChain<C extends ConnLike> {
    * @param signal - Its abort ends the generator, also during a wait for a connection.
    */
   async *read(signal: AbortSignal): AsyncGenerator<Link<C>, undefined> {
-    const unread = [...this.#links];
-    this.#readers.add(unread);
-    this.#letDial();
+    const reader: Reader<C> = { unread: [...this.#links], readsLast: false, wake: () => {} };
+    signal.addEventListener('abort', () => reader.wake());
+    this.#readers.add(reader);
     try {
       while (!signal.aborted) {
-        const link = unread.shift();
+        const link = reader.unread.shift();
+        reader.readsLast = reader.unread.length === 0;
+        this.#letDial();
         if (link !== undefined) {
-          this.#begin(link);
           yield link;
           // A reader that was left has not read the rest.
-          if (!signal.aborted) this.#drop(link);
+          if (signal.aborted) break;
+          this.#drop((other) => other === link);
           await untilAborted(signal, link.closed);
-        } else if ((await untilAborted(signal, this.#next.promise)) === undefined) break;
+        } else if (this.#isFinished) break;
+        else await new Promise<void>((resolve) => (reader.wake = resolve));
       }
     } finally {
-      this.#readers.delete(unread);
+      this.#readers.delete(reader);
     }
     return undefined;
   }
 
-  /** Called when a reader begins to read `link`. */
-  #begin(link: Link<C>): void {
-    this.#begun = Math.max(this.#begun, link.number);
-    this.#letDial();
-  }
-
-  /** A reader has read `link` to its end. */
-  #drop(link: Link<C>): void {
-    this.#links = this.#links.filter((other) => other !== link);
-    this.#letDial();
-  }
-
-  /** A connection that has ended without an unread message is of no use to a later reader. */
+  /** A connection that has closed without an unread message is of no use to a reader. */
   #dropEmpty(): void {
-    const last = this.#opened;
-    this.#links = this.#links.filter(
-      (link) => unreadOf(link) !== 0 || (link.number === last && link.conn.state !== 'closed'),
-    );
+    this.#drop((link) => link.isClosed && unreadOf(link) === 0 && !hasLost(link));
+  }
+
+  /** Drops connections that were read to the end: the other readers get nothing from them. */
+  #drop(isRead: (link: Link<C>) => boolean): void {
+    const isKept = (link: Link<C>): boolean => !isRead(link);
+    this.#links = this.#links.filter(isKept);
+    for (const reader of this.#readers) reader.unread = reader.unread.filter(isKept);
+    this.#letDial();
   }
 
   #letDial(): void {
@@ -137,8 +144,8 @@ export class ConnectionChain<C extends ConnLike> {
   }
 
   #canDial(): boolean {
-    for (const unread of this.#readers) if (unread.length === 0) return true;
-    if (!this.#isWanted || this.#opened - this.#begun >= MAX_UNREAD) return false;
+    for (const { readsLast } of this.#readers) if (readsLast) return true;
+    if (!this.#isWanted || this.#links.length >= MAX_UNREAD) return false;
     return this.#isForced || this.#hasRoom();
   }
 
@@ -157,4 +164,9 @@ export class ConnectionChain<C extends ConnLike> {
 /** Bytes of the messages of `link` that wait for a reader; undefined when that is unknown. */
 function unreadOf<C extends ConnLike>({ conn, reads }: Link<C>): number | undefined {
   return reads.unreadBytes ?? internalsOf(conn).unreadBytes;
+}
+
+/** Whether messages of `link` were dropped: a reader gets an error then. */
+function hasLost<C extends ConnLike>({ conn }: Link<C>): boolean {
+  return (internalsOf(conn).messagesLost ?? 0) > 0;
 }

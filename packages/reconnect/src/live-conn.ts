@@ -253,8 +253,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /**
    * Iterates over the messages of all connections, in their order. After a connection has ended, the
    * next dial waits until a loop or `receive` reads that connection, or until there is a message to send.
-   * The messages that no code has read wait for the next loop. While they have `readAhead` bytes or more,
-   * or are of 64 connections, the dial waits only for a reader. The iteration ends with this object, and
+   * The messages that no code has read wait for the next loop. While they have `readAhead` bytes or more
+   * (16 MiB in a page), or are of 64 connections, the dial waits only for a reader. The iteration ends with this object, and
    * throws the error that ended this object. `break` leaves this object open. `return()` ends a pending
    * `next()` without a message.
    */
@@ -278,6 +278,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** @param signal - An abort ends a pending `next()`. The next reader then gets the message. */
   async *#messages(signal: AbortSignal): AsyncGenerator<Message, undefined> {
     for await (const { conn, reads } of this.#chain.read(signal)) {
+      // `return()` may have come while the chain gave this connection.
+      if (signal.aborted) break;
       const iterator = reads[Symbol.asyncIterator]();
       const aborted = (): void => void iterator.return?.();
       signal.addEventListener('abort', aborted);

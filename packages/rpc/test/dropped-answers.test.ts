@@ -14,11 +14,11 @@ const REQUESTS = 600;
 /** Size of each request and of its answer. All answers are 6 MB, of which 1 MiB may wait. */
 const SIZE = 10_000;
 
-describe.each(['latest', 'drop-old', 'drop-new'] as const)('M2 a hub with %s', (overflow) => {
+describe('M2 a hub with latest', () => {
   it.each(['$/alive', 'unknown', 'echo'])(
     'reads no more from a client that sends %s and reads nothing; later each has an answer',
     async (name) => {
-      const hub = new Hub({ overflow, maxQueuedMessages: 8 });
+      const hub = new Hub({ overflow: 'latest', maxQueuedMessages: 8 });
       hub.on('error', () => {});
       hub.on('message', names.listener<Session>({ echo: (value) => value }));
       const [client, conn] = connPair();

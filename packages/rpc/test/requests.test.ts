@@ -295,8 +295,9 @@ describe('an answer for which the connection has no room', () => {
     if (way === 'serve') void blobs.serve({ blob }, { concurrency: 9 })(server);
     else
       inHub(server, blobs.listener<Session>({ blob }, { concurrency: 9 }), {
-        maxQueuedBytes: 100_000,
-        overflow: 'drop-new',
+        // Less than an answer has.
+        maxQueuedBytes: 80_000,
+        overflow: 'latest',
       });
     for (let id = 0; id < 9; id++) void client.send(call(id, 'blob', [id]));
     await until(() => expect(release).toHaveLength(9));

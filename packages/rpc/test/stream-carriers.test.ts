@@ -37,7 +37,7 @@ describe('a stream of a session', () => {
     expect(await collect(agent.peer(session).count({ count: 500 }))).toEqual(numbers(500));
   });
 
-  it.each(['close', 'drop-new', 'drop-old'] as const)(
+  it.each(['close', 'latest'] as const)(
     'waits for a client that reads nothing, and for publications: %s',
     async (overflow) => {
       const { hub, client, session, log, errors } = setUpHub({

@@ -175,10 +175,14 @@ export interface Extension {
    * Whether to change the next message that is sent.
    *
    * @param size - Its size in bytes; Infinity when it is sent in fragments.
-   * @param compress - The option `compress` of the write; false also where the connection closes and
-   *   leaves out what takes time. An extension that does not compress ignores it.
+   * @param compress - The option `compress` of the write. An extension that does not compress ignores it.
    */
   wants(size: number, compress: boolean | undefined): boolean;
+  /**
+   * Most bytes of a message that {@link encode} gets as one fragment. A larger message is left as it
+   * is, unless its sender writes it in fragments. Default: no bound.
+   */
+  readonly maxBytes?: number;
   /**
    * Encodes a fragment of a message into {@link output}.
    *
@@ -204,15 +208,10 @@ export interface Extension {
   readonly shared?: SharedEncoding;
 }
 
-/**
- * Encodes whole messages apart from their connection: once for many connections, or on another
- * thread. Unstable, as {@link Extension}.
- */
+/** Encodes whole messages once for many connections. Unstable, as {@link Extension}. */
 export interface SharedEncoding {
   /** Encodings with the same key turn a message into the same bytes. No other kind of extension uses the same keys. */
   readonly key: number | string;
-  /** Whether another thread encodes a message of `size` bytes. */
-  isLarge(size: number): boolean;
   /**
    * Encodes a message without the context of earlier ones, for every connection with this key.
    *
@@ -220,22 +219,6 @@ export interface SharedEncoding {
    * @throws Any error of the platform, for example without memory.
    */
   alone(bytes: Uint8Array): Uint8Array | undefined;
-  /**
-   * Encodes a message on another thread.
-   *
-   * @param begin - Called when the thread is free. Returns the bytes of the message, which stay
-   *   unchanged; undefined: they are gone.
-   * @param alone - Whether to use no context of earlier messages.
-   * @param done - Called in a later turn with the result: empty when the message is left as it is,
-   *   undefined when that failed.
-   * @returns Cancels the call of `done`.
-   * @throws Any error of the platform when it cannot start. `done` is not called then.
-   */
-  later(
-    begin: () => Uint8Array | undefined,
-    alone: boolean,
-    done: (encoded: Uint8Array | undefined) => void,
-  ): () => void;
   /** The connection has sent the encoding of the message `bytes[start, end)`. */
   recordSent(bytes: Uint8Array, start: number, end: number): void;
   /** The message that was recorded last is not sent: later ones must not refer back to it. */
@@ -265,14 +248,9 @@ export interface Compression {
   /** In bytes. */
   readonly threshold: number;
   /** 8 to 15; undefined when the option is absent. */
-  readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined when the option is absent. */
   readonly clientMaxWindowBits: number | undefined;
-  /** In bytes. */
-  readonly sendHistory: number;
-  readonly takeoverEngines: number;
-  /** In bytes. */
-  readonly asyncDeflateThreshold: number;
+  /** In bytes, of a message that is compressed for one connection. */
+  readonly maxBytes: number;
 }
 
 /** permessage-deflate (RFC 7692). `perMessageDeflate` of `@ws/deflate` makes it of engines. */
@@ -296,7 +274,7 @@ export interface MessageDeflate {
 
 /** permessage-deflate, as a connection uses it. */
 export type DeflateExtension = Extension & {
-  /** Bytes of memory held for the histories of both directions. */
+  /** Bytes of memory held for the peer's earlier messages. */
   readonly historyBytes: number;
   readonly compressor: {
     /** -2 to 9. */

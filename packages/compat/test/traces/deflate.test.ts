@@ -157,20 +157,6 @@ describe('permessage-deflate', () => {
   }
 });
 
-describe('terminate', () => {
-  sameTrace('fails the messages that wait for a compressed one, before close', async (scene) => {
-    const deflate = { perMessageDeflate: { threshold: 0 } };
-    const { server, client } = await scene.pair(deflate, deflate);
-    client.send(Buffer.alloc(1 << 20, 'abc'), scene.callback('client', 'large'));
-    client.send('small', scene.callback('client', 'small'));
-    client.ping('x', true, scene.callback('client', 'ping'));
-    client.terminate();
-    await closed(server, client);
-    client.send('late', scene.callback('client', 'late'));
-    await new Promise(setImmediate);
-  });
-});
-
 describe('a compressed message', () => {
   const flushed = (data: string | Buffer): Buffer =>
     zlib.deflateRawSync(data, { finishFlush: zlib.constants.Z_SYNC_FLUSH });

@@ -1,7 +1,6 @@
 import {
   CHECKED_ONLY,
   CLOSE,
-  CloseCode,
   DELIVERED,
   FAILED,
   IGNORED,
@@ -168,8 +167,8 @@ export class Inbox {
   #broken(reader: Reader, event: ReaderEvent): void {
     const connection = this.#connection;
     const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
-    connection.report(error, 'reader');
-    connection.platform.defer(() => connection.fail(error, CloseCode.InternalServerErr, ''));
+    // Later: the caller is within a read, or within the loop.
+    connection.platform.defer(() => connection.endingOrNew().handlerFailed(error, 'receive'));
   }
 
   /** The rate or the read-ahead may now hold readers back, or let them continue. */

@@ -26,8 +26,7 @@ import { WaitingWrites } from './waiting-writes.ts';
 /**
  * Sends for one connection: accepts the messages of callers, checks the limits and keeps the order. A
  * message becomes a frame at once; an extension may encode the message first. Messages wait while a
- * MessageWriter is open, or while another thread encodes a large message. The {@link FrameSender}
- * gives the frames to the transport.
+ * MessageWriter is open. The {@link FrameSender} gives the frames to the transport.
  */
 export class Outbox {
   /** The accepted frames that the transport does not have. */
@@ -141,10 +140,6 @@ export class Outbox {
     }
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
-      if (!encoder.isShort(text)) {
-        const bytes = utf8(text, this.#connection.platform);
-        return this.waitingWritesOrNew().send(WaitingMessage.owning(type, bytes, compress));
-      }
       sent = encodedText(this.#connection, type, text);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
@@ -177,10 +172,6 @@ export class Outbox {
     if (encoder?.wants(size, compress) === true) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
       if (end > lengthOf(bytes)) throw new DetachedBytes();
-      if (encoder.isLarge(size)) {
-        const write = WaitingMessage.of(type, bytes, start, end, compress, masks);
-        return this.waitingWritesOrNew().encodeLater(write);
-      }
       sent = this.encodedFrame(type, bytes, start, end);
     } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
     this.countMessage(type, size);
@@ -209,18 +200,15 @@ export class Outbox {
     const { waitingWrites } = this;
     if (waitingWrites?.mustWait === true)
       return waitingWrites.add(WaitingMessage.prepared(message));
-    return this.startPrepared(message, undefined);
+    return this.startPrepared(message);
   }
 
-  /** Sends a prepared message that need not wait. If the message has waited, `write` is that wait. */
-  startPrepared(message: PreparedMessage, write: WaitingMessage | undefined): Promise<void> {
+  /** Sends a prepared message that need not wait. */
+  startPrepared(message: PreparedMessage): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
-    const wants = this.encoder?.wants(bytes.length, undefined) === true;
+    const wants = this.encoder?.wantsPrepared(bytes.length) === true;
     const sent = wants ? encodedPrepared(this, message) : this.sharedFrame(FIN | type, bytes);
-    if (sent === undefined) {
-      return this.waitingWritesOrNew().encodeLater(write ?? WaitingMessage.prepared(message));
-    }
     this.countMessage(type, bytes.length);
     return sent;
   }
@@ -381,28 +369,6 @@ export class Outbox {
     connection.scheduleFlush();
   }
 
-  /** Sends the waiting messages, then calls `send`, both without encoding. */
-  sendUnencoded(send: () => void): void {
-    const { encoder } = this;
-    const wasFlushing = encoder?.flushing === true;
-    this.sendAccepted();
-    try {
-      send();
-    } finally {
-      if (encoder !== undefined) encoder.flushing = wasFlushing;
-      if (!wasFlushing) this.waitingWrites?.stopFlushing();
-    }
-  }
-
-  /**
-   * Sends all accepted messages, so that the close frame can follow. Messages without an encoded form
-   * are sent unencoded.
-   */
-  sendAccepted(): void {
-    if (this.encoder !== undefined) this.encoder.flushing = true;
-    this.waitingWrites?.sendAccepted();
-  }
-
   // The end of writing
 
   /** Whether control frames are accepted. An expired write deadline stops messages only. */
@@ -463,7 +429,12 @@ function encodedText(
   type: DataType,
   text: string,
 ): Promise<void> {
-  const { bytes, release } = Lease.acquire(text.length * 3);
+  const most = text.length * 3;
+  if (most >= COPY_BELOW) {
+    const bytes = utf8(text, platform);
+    return outbox.encodedFrame(type, bytes, 0, bytes.length);
+  }
+  const { bytes, release } = Lease.acquire(most);
   try {
     return outbox.encodedFrame(type, bytes, 0, platform.writeUtf8(bytes, 0, text));
   } finally {
@@ -471,12 +442,8 @@ function encodedText(
   }
 }
 
-/**
- * Sends a prepared message that the extension encodes.
- *
- * @returns Undefined when another thread must encode the message first.
- */
-function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> | undefined {
+/** Sends a prepared message that the extension encodes. */
+function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> {
   const { bytes } = message;
   const { length } = bytes;
   const type = message.type as DataType;
@@ -484,7 +451,6 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
   const { shared, rsv } = encoder.extension;
   if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
   const variant = encoder.variantOf(message, shared);
-  if (variant === undefined) return undefined;
   if (variant.length === 0) {
     return encoder.wants(length, false)
       ? outbox.encodedFrame(type, bytes, 0, length)

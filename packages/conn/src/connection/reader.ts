@@ -60,7 +60,7 @@ export const AFTER: Readonly<Record<Reader, readonly Reader[]>> = {
   [NONE]: [WAITS, X, X, FREE, DISCARDS, X, X, X, X, COMING, NONE, AWAY],
   [AWAY]: [WAITS, X, X, FREE, DISCARDS, X, X, X, X, AWAY, NONE, AWAY],
   [COMING]: [WAITS, X, X, FREE, DISCARDS, X, X, X, X, COMING, NONE, AWAY],
-  [WAITS]: [WAITS, AWAY, COMING, X, X, X, X, X, X, WAITS, WAITS, AWAY],
+  [WAITS]: [WAITS, AWAY, COMING, X, X, X, X, X, X, WAITS, WAITS, X],
   [FREE]: [X, X, X, X, X, CALLED, X, X, AWAY, FREE, FREE, X],
   [CALLED]: [X, X, X, X, X, X, BUSY, FREE, X, CALLED, CALLED, X],
   [BUSY]: [X, X, X, X, X, X, X, FREE, X, BUSY, BUSY, X],
@@ -83,6 +83,8 @@ export function cellName(reader: Reader, event: ReaderEvent): string {
 export const ASKS: number = WAITS | FREE | DISCARDS;
 /** Has a message, so it may write before the turn ends. */
 export const HAS_MESSAGE: number = AWAY | CALLED | BUSY;
+/** No code handles a message. */
+const NOBODY: number = NONE | BROKEN;
 /** The handler of `receive` has a message. */
 export const HANDLES: number = CALLED | BUSY;
 
@@ -94,7 +96,8 @@ export const HANDLES: number = CALLED | BUSY;
  */
 export function hasHandled(reader: Reader, nothingUnread: boolean, turnEnds: boolean): boolean {
   if (nothingUnread && (reader & ASKS) !== 0) return true;
-  return turnEnds && (reader === NONE || (reader === COMING && nothingUnread));
+  if (!turnEnds) return false;
+  return (reader & NOBODY) !== 0 || (reader === COMING && nothingUnread);
 }
 
 // What happens to the messages of the input. It only moves down.

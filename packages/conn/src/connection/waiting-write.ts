@@ -1,4 +1,3 @@
-import type { SharedEncoding } from '@ws/codec';
 import { Lease, lengthOf } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { FifoEntry } from '../memory/fifo.ts';
@@ -50,14 +49,14 @@ export class WaitingWriter extends WaitingWrite<object> {
 }
 
 /**
- * A whole message that waits for an earlier message, or for another thread that encodes it. Fewer
- * than {@link COPY_BELOW} bytes are copied. More are retained, and must not change meanwhile.
+ * A whole message that waits for an earlier message. Fewer than {@link COPY_BELOW} bytes are copied.
+ * More are retained, and must not change meanwhile.
  */
 export class WaitingMessage extends WaitingWrite<void> {
   readonly type: DataType;
-  bytes: Uint8Array;
-  start: number;
-  end: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
   /** The option of the caller. */
   readonly compress: boolean | undefined;
   readonly prepared: PreparedMessage | undefined;
@@ -67,7 +66,6 @@ export class WaitingMessage extends WaitingWrite<void> {
   mayAbort = false;
   #lease: Lease | undefined;
   #check: (() => void) | undefined;
-  #cancel: (() => void) | undefined;
 
   private constructor(
     type: DataType,
@@ -136,7 +134,6 @@ export class WaitingMessage extends WaitingWrite<void> {
   }
 
   override reject(error: unknown): void {
-    this.cancelEncoding();
     super.reject(error);
     this.#release();
   }
@@ -144,38 +141,5 @@ export class WaitingMessage extends WaitingWrite<void> {
   #release(): void {
     this.#lease?.release();
     this.#lease = undefined;
-  }
-
-  /**
-   * Encodes the message on another thread. A prepared message caches the result.
-   *
-   * @param done - Called with the encoded variant; with undefined when the encoding failed.
-   * @throws the platform's error when encoding cannot start. `done` is not called then.
-   */
-  encodeLater(encoding: SharedEncoding, done: (variant: Uint8Array | undefined) => void): void {
-    this.#cancel =
-      this.prepared === undefined
-        ? encoding.later(() => this.#own(), false, done)
-        : this.prepared.variants.later(encoding, done);
-  }
-
-  cancelEncoding(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-  }
-
-  /**
-   * Returns bytes that no other code uses, for another thread. If the caller transferred the bytes
-   * while that thread reads them, it would read freed memory.
-   */
-  #own(): Uint8Array | undefined {
-    if (this.isOwned) return this.bytes;
-    if (this.isDetached) return undefined;
-    this.bytes = copyOf(this.bytes, this.start, this.end);
-    this.start = 0;
-    this.end = this.bytes.length;
-    this.isOwned = true;
-    this.#release();
-    return this.bytes;
   }
 }

@@ -17,9 +17,8 @@ import { WaitForRoom, type Waiting, WaitingMessage, WaitingWriter } from './wait
 const PATIENCE_MS = 5_000;
 
 /**
- * The waiting writes of one connection, first in, first out. They wait for the open MessageWriter, or
- * for a large message that another thread encodes. The first writer or large message creates this
- * object.
+ * The waiting writes of one connection, first in, first out. They wait for the open MessageWriter. The
+ * first writer creates this object.
  */
 export class WaitingWrites {
   /** The open writer. Only this class changes it. */
@@ -34,15 +33,13 @@ export class WaitingWrites {
   #encodedEnd = 0;
   /** The option `compress` of the open writer. */
   #compress: boolean | undefined;
-  /** The large message that another thread encodes. */
-  #encoding: WaitingMessage | undefined;
   readonly #queue = new Fifo<Waiting>();
   /** Whether waiting writes are being sent, in this turn or in later ones. */
   #advancing = false;
   /** Whether a call of {@link withSignal} is in progress. */
   #mayAbort = false;
-  /** Whether the close frame is about to be sent, so that no message waits for a later turn. */
-  #flushing = false;
+  /** Whether the close frame follows, so that no message waits for a later turn. */
+  #closing = false;
   /** Number of waiting calls of `nextWriter` without `queue`. Each finishes all writers before it. */
   #superseding = 0;
   readonly #connection: Connection;
@@ -55,23 +52,13 @@ export class WaitingWrites {
     this.#idleAlarm = new IdleWriterAlarm(connection, this);
   }
 
-  /** Whether an earlier message has begun and not ended. */
-  get busy(): boolean {
-    return this.writer !== undefined || this.#encoding !== undefined;
-  }
-
-  /** Whether another thread encodes a message. */
-  get encodes(): boolean {
-    return this.#encoding !== undefined;
-  }
-
   /**
    * Whether a new message must wait: while an earlier message has not ended, while waiting writes are
    * left for a later turn, and if an observer writes while waiting writes are being sent. A message
    * with a signal also waits while the transport is blocked, because an abort cannot cancel a frame.
    */
   get mustWait(): boolean {
-    if (this.busy || this.#advancing || this.#queue.length > 0) return true;
+    if (this.writer !== undefined || this.#advancing || this.#queue.length > 0) return true;
     return this.#mayAbort && this.#connection.machine.blocked;
   }
 
@@ -129,18 +116,15 @@ export class WaitingWrites {
     written.then(free, free);
   }
 
-  /** The message with this promise: the newest waiting one, or one that another thread encodes. */
+  /** The newest waiting message, if it has this promise. */
   messageOf(promise: Promise<void>): WaitingMessage | undefined {
-    const write = this.#encoding?.promise === promise ? this.#encoding : this.#queue.last;
+    const write = this.#queue.last;
     return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
   }
 
   /** If a message still waits, rejects it with `reason` and returns true. */
   cancel(write: WaitingMessage, reason: unknown): boolean {
-    const isEncoding = this.#encoding === write;
-    const waits = write.entry !== undefined && this.#queue.remove(write.entry);
-    if (!isEncoding && !waits) return false;
-    if (isEncoding) this.#encoding = undefined;
+    if (write.entry === undefined || !this.#queue.remove(write.entry)) return false;
     this.#uncount(write.size);
     write.reject(reason);
     this.#advance();
@@ -187,7 +171,7 @@ export class WaitingWrites {
     if (first) {
       // The size of the message is unknown, unless the first fragment is the last one.
       const size = fin ? end - start : Infinity;
-      this.streamsEncoded = this.#outbox.encoder?.wants(size, this.#compress) === true;
+      this.streamsEncoded = this.#outbox.encoder?.wantsFragments(size, this.#compress) === true;
     }
     // Copies the bytes: the writer reuses its buffer at once.
     if (!this.streamsEncoded) return this.#outbox.copiedFrame(b0, bytes, start, end);
@@ -258,8 +242,8 @@ export class WaitingWrites {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (!this.busy && this.#queue.length > 0 && !this.#awaitsDrain()) {
-      if (!this.#flushing && this.#outbox.sender.turnFull) {
+    while (this.writer === undefined && this.#queue.length > 0 && !this.#awaitsDrain()) {
+      if (!this.#closing && this.#outbox.sender.turnFull) {
         this.#connection.platform.yield(() => this.#continue());
         return;
       }
@@ -272,7 +256,7 @@ export class WaitingWrites {
   #awaitsDrain(): boolean {
     const { first } = this;
     const mayAbort = first instanceof WaitingMessage && first.mayAbort;
-    return mayAbort && this.#connection.machine.blocked && !this.#flushing;
+    return mayAbort && this.#connection.machine.blocked && !this.#closing;
   }
 
   /** The transport is below its high-water mark again. */
@@ -301,9 +285,7 @@ export class WaitingWrites {
   #beginMessage(write: WaitingMessage): void {
     try {
       write.checkUnchanged();
-      const sent = this.#outbox.rejectionIfClosed() ?? this.send(write);
-      // A message that another thread encodes settles later.
-      if (sent !== write.promise) write.finish(sent);
+      write.finish(this.#outbox.rejectionIfClosed() ?? this.send(write));
     } catch (error) {
       this.#failed(write, error);
     }
@@ -322,20 +304,15 @@ export class WaitingWrites {
     write.reject(error);
   }
 
-  /**
-   * Sends an accepted message, or lets another thread encode it first.
-   *
-   * @returns The promise of the sent frame; the promise of `write` if another thread encodes it.
-   */
+  /** Sends an accepted message. */
   send(write: WaitingMessage): Promise<void> {
     const { type, bytes, start, end, compress, prepared } = write;
     const { encoder } = this.#outbox;
-    if (prepared !== undefined) return this.#outbox.startPrepared(prepared, write);
+    if (prepared !== undefined) return this.#outbox.startPrepared(prepared);
     if (encoder === undefined || !encoder.wants(end - start, compress)) {
       return this.#sendPlain(write);
     }
     if (write.isDetached) throw new DetachedBytes();
-    if (encoder.isLarge(end - start)) return this.encodeLater(write);
     const sent = this.#outbox.encodedFrame(type, bytes, start, end);
     this.#outbox.countMessage(type, end - start);
     return sent;
@@ -350,90 +327,19 @@ export class WaitingWrites {
     return sent;
   }
 
-  // Encoding on another thread
-
-  /** Lets another thread encode a message. Returns its promise. */
-  encodeLater(write: WaitingMessage): Promise<void> {
-    this.#encoding = write;
-    this.#count(write.size);
-    try {
-      write.encodeLater(this.#outbox.encoder!.extension.shared!, (variant) => {
-        if (this.#encoding !== write) return;
-        this.#encoded(write, variant);
-        this.#advance();
-      });
-    } catch {
-      // No thread is available: sends the message unencoded.
-      this.#encoded(write, undefined);
-    }
-    return write.promise;
-  }
-
-  /** Sends the encoded `variant` of a message; if the variant is empty or missing, the message itself. */
-  #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
-    const outbox = this.#outbox;
-    const { shared, rsv } = outbox.encoder!.extension;
-    this.#encoding = undefined;
-    this.#uncount(write.size);
-    try {
-      write.checkUnchanged();
-      if (write.isDetached) throw new DetachedBytes();
-      const rejection = outbox.rejectionIfClosed();
-      if (rejection !== undefined) return write.finish(rejection);
-      if (variant === undefined || variant.length === 0) {
-        return write.finish(this.#sendUnshared(write));
-      }
-      const { type, bytes, start, end } = write;
-      shared!.recordSent(bytes, start, end);
-      outbox.sender.countEncoded(end - start);
-      const sent = outbox.ownedFrame(FIN | rsv | type, variant, 0, variant.length);
-      outbox.countMessage(type, end - start);
-      write.finish(sent);
-    } catch (error) {
-      shared!.forget();
-      this.#failed(write, error);
-    }
-  }
-
-  /** Sends a message that no other thread has encoded. Some extensions must encode it now. */
-  #sendUnshared(write: WaitingMessage): Promise<void> {
-    const { type, bytes, start, end } = write;
-    const encoder = this.#outbox.encoder!;
-    if (!encoder.wants(end - start, false)) return this.#sendPlain(write);
-    const sent = this.#outbox.encodedFrame(type, bytes, start, end);
-    this.#outbox.countMessage(type, end - start);
-    return sent;
-  }
-
   // The end
 
-  /** Sends all accepted messages. Messages without an encoded form are sent unencoded. */
+  /** Sends all accepted messages: the close frame follows. */
   sendAccepted(): void {
-    this.#flushing = true;
-    const write = this.#encoding;
-    if (write !== undefined) {
-      write.cancelEncoding();
-      this.#encoded(write, undefined);
-    }
+    this.#closing = true;
     this.#restart();
-  }
-
-  /** From now on, messages wait for a later turn again when a turn is full. */
-  stopFlushing(): void {
-    this.#flushing = false;
   }
 
   /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectAll({ error }: WriteEnd): void {
     const { writer } = this;
-    const encoding = this.#encoding;
     this.writer = undefined;
-    this.#encoding = undefined;
     writer?.fail(error);
-    if (encoding !== undefined) {
-      this.#uncount(encoding.size);
-      encoding.reject(error);
-    }
     this.#endEncoded(false);
     this.#idleAlarm.stop();
     for (let write = this.#shift(); write !== undefined; write = this.#shift()) write.reject(error);

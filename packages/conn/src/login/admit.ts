@@ -1,7 +1,7 @@
 import { checked } from '@ws/codec/internal';
 import { isError } from '../errors.ts';
 import { checkExpires } from '../time/deadline.ts';
-import { checkNames, isDate, isThenable, kind } from '../validate.ts';
+import { checkNames, isDate, isThenable, kind, whole } from '../validate.ts';
 
 /** The options of {@link admit}. */
 export interface AdmitOptions {
@@ -173,7 +173,23 @@ export interface ResponseRefusal {
  * Refuses a client, as the result of `authenticate`: the same as `{ refuse: status, headers, body }`.
  *
  * @param status - The HTTP status, 300 to 599.
- * @throws TypeError for an unknown option.
+ * @throws TypeError for another value than a number or a Response, and for an unknown option;
+ *   RangeError for another number.
+ * @example
+ * ```ts
+ * import { admit, refuse, serve } from '@ws/node-server';
+ *
+ * const headers = { 'WWW-Authenticate': 'Bearer' };
+ * const server = await serve(
+ *   {
+ *     port: 0,
+ *     authenticate: ({ headers: { authorization } }) =>
+ *       authorization === 'Bearer letmein' ? admit({ user: 'ada' }) : refuse(401, { headers }),
+ *   },
+ *   (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
+ * );
+ * await server.close();
+ * ```
  */
 export function refuse<Headers = never>(
   status?: number,
@@ -191,10 +207,22 @@ export function refuse(
   answer: number | ResponseLike = 401,
   options: RefuseOptions<unknown> = {},
 ): object {
+  checked(() => checkRefusal(answer, options), refuse);
+  return { ...options, refuse: answer };
+}
+
+function checkRefusal(answer: unknown, options: RefuseOptions<unknown>): void {
   // A Response has its own headers and body.
   const names = kind(answer) === 'Response' ? [] : ['headers', 'body'];
-  checked(() => checkNames('refuse', options, names, 'ignore'), refuse);
-  return { ...options, refuse: answer };
+  checkNames('refuse', options, names, 'ignore');
+  if (names.length === 0) return;
+  if (typeof answer !== 'number') {
+    const text = "refuse(401, { body: 'no' })";
+    throw new TypeError(
+      `refuse: expected a status or a Response, got ${kind(answer)}; write ${text}`,
+    );
+  }
+  whole('refuse: status', answer, 300, 599);
 }
 
 /** The admission of `true`. */

@@ -16,22 +16,18 @@ export interface CompressionOptions {
   readonly level?: number | undefined;
   /** Messages of fewer bytes are not compressed. Default: 256. */
   readonly threshold?: number | undefined;
-  /** Window of the server's messages, as a power of two in bytes: 8 to 15. Default: 15. */
-  readonly serverMaxWindowBits?: number | undefined;
   /**
    * Window of the client's messages, as a power of two in bytes: 8 to 15. Default: 15; on a server
    * in mode `'takeover'` 12, because the server keeps a window for each client.
    */
   readonly clientMaxWindowBits?: number | undefined;
-  /** Mode `'takeover'`: number of the last sent bytes that are kept for a new compressor. Default: 0. */
-  readonly sendHistory?: number | undefined;
   /**
-   * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for
-   * connections that send often. Default: 16.
+   * Bytes of the largest message that is compressed whole, in one turn of the event loop; `false`: no
+   * bound. 16 times as many for a message that is compressed once for many connections: a
+   * `PreparedMessage`, a `broadcast`, a publication of a hub. Larger ones are sent uncompressed, except
+   * by `nextWriter`, which compresses each fragment. Default: 256 KiB, so 4 MiB for many.
    */
-  readonly takeoverEngines?: number | undefined;
-  /** Messages of more bytes are compressed on another thread; `false`: never. Default: 32 KiB. */
-  readonly asyncDeflateThreshold?: number | false | undefined;
+  readonly maxBytes?: number | false | undefined;
 }
 
 /** The compression of a connection without options. */
@@ -39,11 +35,8 @@ export const DEFAULT_COMPRESSION: Compression = {
   mode: 'shared',
   level: 1,
   threshold: 256,
-  serverMaxWindowBits: undefined,
   clientMaxWindowBits: undefined,
-  sendHistory: 0,
-  takeoverEngines: 16,
-  asyncDeflateThreshold: 32_768,
+  maxBytes: 262_144,
 };
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
@@ -65,11 +58,8 @@ export function checkedCompression(value: unknown): Compression | false {
   }
   checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
   const given = value as CompressionOptions;
-  const {
-    mode = DEFAULT_COMPRESSION.mode,
-    level = DEFAULT_COMPRESSION.level,
-    asyncDeflateThreshold: asyncThreshold,
-  } = given;
+  const { mode = DEFAULT_COMPRESSION.mode, level = DEFAULT_COMPRESSION.level } = given;
+  const { clientMaxWindowBits, maxBytes } = given;
   if (mode !== 'shared' && mode !== 'takeover') {
     throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
   }
@@ -77,20 +67,16 @@ export function checkedCompression(value: unknown): Compression | false {
     const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
     return whole(`compression.${name}`, number, least, most);
   };
-  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
-    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
   return {
     mode,
     level: compressionLevel('compression.level', level),
     threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
-    serverMaxWindowBits: bits('serverMaxWindowBits'),
-    clientMaxWindowBits: bits('clientMaxWindowBits'),
-    sendHistory: within('sendHistory', 0, 32_768),
-    takeoverEngines: within('takeoverEngines', 0, 4096),
-    asyncDeflateThreshold:
-      asyncThreshold === false || asyncThreshold === Infinity
+    clientMaxWindowBits:
+      clientMaxWindowBits === undefined ? undefined : within('clientMaxWindowBits', 8, 15),
+    maxBytes:
+      maxBytes === false || maxBytes === Infinity
         ? Infinity
-        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
+        : within('maxBytes', 0, Number.MAX_SAFE_INTEGER),
   };
 }
 

@@ -33,7 +33,7 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   clientTracking: 'the server always has its connections, in server.connections',
   closeHandshakeTimeout: 'use closeTimeout',
   closeTimeout: 'use timeout',
-  concurrencyLimit: 'all connections of a process share the threads of zlib',
+  concurrencyLimit: 'a message is compressed in the turn of its send, within maxBytes',
   connectionStateRecovery: 'serveRooms of @ws/hub/rooms keeps what clients miss',
   connectTimeout: 'use handshakeTimeout',
   CheckOrigin: 'use checkOrigin',

@@ -1,12 +1,9 @@
 import type { Extension, SharedEncoding } from '@ws/codec';
 import { encoded, NO_BYTES, utf8Length } from '@ws/codec/internal';
-import { COPY_BELOW } from '../memory/copy.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
 /** Encodes the messages of a connection with its extension. */
 export class MessageEncoder {
-  /** Whether the close frame is about to be sent, so that messages are sent unencoded. */
-  flushing = false;
   readonly extension: Extension;
 
   constructor(extension: Extension) {
@@ -14,30 +11,41 @@ export class MessageEncoder {
   }
 
   /**
-   * Whether the extension encodes a message.
+   * Whether the extension encodes a message as a whole.
    *
-   * @param size - Size in bytes; Infinity for a message in fragments.
+   * @param size - Size in bytes.
    * @param compress - The option of the caller.
    */
   wants(size: number, compress: boolean | undefined): boolean {
-    return this.extension.wants(size, this.flushing ? false : compress);
+    const { extension } = this;
+    return size <= (extension.maxBytes ?? Infinity) && extension.wants(size, compress);
   }
 
   wantsText(text: string, compress: boolean | undefined): boolean {
-    // A UTF-16 unit has three bytes at most.
-    if (!this.wants(text.length * 3, compress)) return false;
+    const { extension } = this;
+    const units = text.length;
+    // A UTF-16 unit has one to three bytes.
+    if (units > (extension.maxBytes ?? Infinity) || !extension.wants(units * 3, compress)) {
+      return false;
+    }
     return this.wants(utf8Length(text), compress);
   }
 
-  /** Whether another thread encodes messages of `size` bytes. False while {@link flushing}. */
-  isLarge(size: number): boolean {
-    return !this.flushing && this.extension.shared?.isLarge(size) === true;
+  /**
+   * As {@link wants}, for a message of a MessageWriter, whatever its size.
+   *
+   * @param size - Infinity for a message of several fragments.
+   */
+  wantsFragments(size: number, compress: boolean | undefined): boolean {
+    return this.extension.wants(size, compress);
   }
 
-  /** Whether a text fits pooled memory, and no other thread encodes it. */
-  isShort(text: string): boolean {
-    const maxBytes = text.length * 3;
-    return maxBytes < COPY_BELOW && !this.isLarge(maxBytes);
+  /** As {@link wants}, for a prepared message. A {@link SharedEncoding} has its own bound. */
+  wantsPrepared(size: number): boolean {
+    const { extension } = this;
+    return extension.shared === undefined
+      ? this.wants(size, undefined)
+      : extension.wants(size, undefined);
   }
 
   /**
@@ -57,14 +65,10 @@ export class MessageEncoder {
     return sentRsv ?? rsv;
   }
 
-  /**
-   * Returns the encoded variant of a prepared message. Empty bytes: the message is sent unencoded.
-   * Undefined: another thread must encode the message first.
-   */
-  variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array | undefined {
+  /** Returns the encoded variant of a prepared message. Empty bytes: the message is sent unencoded. */
+  variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array {
     try {
-      const variant = message.variants.get(shared);
-      return variant === undefined && this.flushing ? NO_BYTES : variant;
+      return message.variants.get(shared);
     } catch {
       // Out of memory: sends the message unencoded.
       return NO_BYTES;

@@ -5,7 +5,7 @@ import {
   type SharedEncoding,
   TextMessage,
 } from '@ws/codec';
-import { checked } from '@ws/codec/internal';
+import { checked, NO_BYTES } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { bytesOf, controlPayload, isControlType, type MessageData, utf8 } from './payload.ts';
@@ -71,67 +71,27 @@ export function checkClosePayload(payload: Uint8Array): void {
   }
 }
 
-/** Called with an encoded variant. Never throws. */
-type Done = (variant: Uint8Array | undefined) => void;
-
 /** The encoded variants of one message, one for each `key` of a {@link SharedEncoding}. */
 export class EncodedVariants {
   readonly #bytes: Uint8Array;
   readonly #variants = new Map<SharedEncoding['key'], Uint8Array>();
-  /** For each variant that another thread creates: the callbacks that wait for it. */
-  readonly #pending = new Map<SharedEncoding['key'], Set<Done>>();
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }
 
   /**
-   * Returns the variant of `encoding`. Empty bytes: the message is sent unencoded. Undefined: the message
-   * is large, and {@link later} has not created the variant yet.
+   * Returns the variant of `encoding`. Empty bytes: the message is sent unencoded.
    *
    * @throws The error of the encoding, for example out of memory.
    */
-  get(encoding: SharedEncoding): Uint8Array | undefined {
+  get(encoding: SharedEncoding): Uint8Array {
     const { key } = encoding;
-    const ready = this.#variants.get(key);
-    if (ready !== undefined || encoding.isLarge(this.#bytes.length)) return ready;
-    const variant = encoding.alone(this.#bytes) ?? UNENCODED;
-    this.#variants.set(key, variant);
+    let variant = this.#variants.get(key);
+    if (variant === undefined) {
+      variant = encoding.alone(this.#bytes) ?? NO_BYTES;
+      this.#variants.set(key, variant);
+    }
     return variant;
   }
-
-  /**
-   * Creates the variant on another thread and calls `done` with it; after a failed encoding, with empty
-   * bytes.
-   *
-   * @returns A function that cancels the call of `done`.
-   * @throws The error of an encoding that cannot start; `done` is not called then.
-   */
-  later(encoding: SharedEncoding, done: Done): () => void {
-    const { key } = encoding;
-    let waiting = this.#pending.get(key);
-    if (waiting === undefined) {
-      waiting = new Set();
-      encoding.later(
-        () => this.#bytes,
-        true,
-        (output) => this.#created(key, output),
-      );
-      // Set last: when `encoding.later` throws, no callback would remove the entry.
-      this.#pending.set(key, waiting);
-    }
-    waiting.add(done);
-    return () => waiting.delete(done);
-  }
-
-  #created(key: SharedEncoding['key'], output: Uint8Array | undefined): void {
-    const waiting = this.#pending.get(key)!;
-    this.#pending.delete(key);
-    const variant = output ?? UNENCODED;
-    if (output !== undefined) this.#variants.set(key, variant);
-    for (const done of waiting) done(variant);
-  }
 }
-
-/** The variant of a message that is sent unencoded. */
-const UNENCODED = /* @__PURE__ */ new Uint8Array(0);

@@ -75,7 +75,6 @@ describe('300 connections that die with an unfinished message', () => {
       generation: 0,
       inflater: () => expect.unreachable(),
       deflater: () => expect.unreachable(),
-      deflateLater: () => expect.unreachable(),
     });
     const platform = Object.assign(new FakePlatform(), { deflate });
     const bytes = (): number => {

@@ -1,8 +1,7 @@
 // Memory that connections recycle, with the debug mode of pools on.
 import { debugPools } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
-import { type DeflateEngines, type DeflateJob, perMessageDeflate } from '@ws/deflate';
-import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   type BorrowedMessage,
@@ -120,39 +119,6 @@ describe('the debug mode of pools', () => {
     await expect(changed).rejects.toThrow('byte 49999 of a pending write was changed');
     expect(await conn.closed).toMatchObject({ code: 1006 });
   });
-
-  it.each(['before', 'after'])(
-    'ends a connection whose bytes were changed %s another thread began to compress them',
-    async (when) => {
-      let begin = (): unknown => undefined;
-      let finish = (): void => {};
-      const source = {
-        memoryBudget: Infinity,
-        deflateLater: (job: DeflateJob, done: (output: Uint8Array | undefined) => void) => {
-          begin = () => job.begin();
-          finish = () => done(Uint8Array.of(1, 2));
-          return () => {};
-        },
-      } as unknown as DeflateEngines;
-      const platform = Object.assign(new FakePlatform(), { deflate: perMessageDeflate(source) });
-      const conn = new Conn(new TestTransport(), {
-        role: 'server',
-        platform,
-        heartbeat: false,
-        report: () => {},
-        compression: { threshold: 0 },
-        deflate: NO_TAKEOVER,
-      });
-      const mine = new Uint8Array(50_000);
-      const changed = conn.send(mine);
-      if (when === 'after') begin();
-      mine[7] = 1;
-      if (when === 'before') begin();
-      finish();
-      await expect(changed).rejects.toThrow('byte 7 of a pending write was changed');
-      expect(await conn.closed).toMatchObject({ code: 1006 });
-    },
-  );
 
   it('lets a caller change the bytes once the promise has settled', async () => {
     const { conn, platform, release } = holding();

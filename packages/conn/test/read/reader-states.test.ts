@@ -6,7 +6,8 @@ import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const CLOSE = Buffer.from([1000 >> 8, 1000 & 255]);
-const HALF = 2_500;
+/** After half of `closeTimeout`. */
+const HALF = 3_000;
 
 /** Resolves when the connection has handled the peer's close frame. */
 async function peerCloses({ deliver, frame, platform }: Wired): Promise<void> {
@@ -86,7 +87,9 @@ describe('a handler of serve that has settled', () => {
     joinMessages: (conn: Conn) => joinMessages(conn),
   };
 
-  async function begun(kind: keyof typeof loops): Promise<Wired & { leave: () => unknown }> {
+  async function begun(
+    kind: keyof typeof loops,
+  ): Promise<Wired & { loop: AsyncIterableIterator<unknown> }> {
     const end = wired('server');
     const internals = internalsOf(end.conn);
     internals.connHandlerStarted();
@@ -95,7 +98,7 @@ describe('a handler of serve that has settled', () => {
     internals.connHandlerSettled();
     await end.deliver(end.frame(1, 'one'));
     await first;
-    return { ...end, leave: () => loop.return!() };
+    return { ...end, loop };
   }
 
   describe.each(Object.keys(loops) as (keyof typeof loops)[])('and has begun %s', (kind) => {
@@ -103,7 +106,7 @@ describe('a handler of serve that has settled', () => {
       const end = await begun(kind);
       await peerCloses(end);
       expect(end.sent()).toEqual([]);
-      await end.leave();
+      await end.loop.return!();
       await end.platform.settle();
       expect(end.sent()).toEqual(['close 1000']);
     });
@@ -115,19 +118,18 @@ describe('a handler of serve that has settled', () => {
       await end.platform.advance(HALF);
       expect(end.sent()).toEqual(['text answer', 'close 1000']);
     });
+  });
 
-    it('is done when another read has ended the loop', async () => {
-      const end = await begun(kind);
-      const read = end.conn.readMessage();
-      const loop = loops[kind](end.conn);
-      await expect(loop.next()).rejects.toThrow('readMessage');
-      await end.deliver(end.frame(1, 'two'));
-      expect((await read).text()).toBe('two');
-      await peerCloses(end);
-      await end.leave();
-      await end.platform.settle();
-      expect(end.sent()).toEqual(['close 1000']);
-    });
+  it('is done when another read has ended its loop', async () => {
+    const end = await begun('a loop');
+    const read = end.conn.readMessage();
+    await expect(end.loop.next()).rejects.toThrow('readMessage');
+    await end.deliver(end.frame(1, 'two'));
+    expect((await read).text()).toBe('two');
+    await peerCloses(end);
+    await end.conn.send('answer');
+    await end.platform.advance(HALF);
+    expect(end.sent()).toEqual(['text answer', 'close 1000']);
   });
 });
 

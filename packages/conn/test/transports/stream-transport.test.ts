@@ -72,7 +72,9 @@ describe('streamTransport', () => {
     const failure = new Error('broken');
     const readable = new ReadableStream();
     const writable = new WritableStream({ write: () => Promise.reject(failure) });
-    const conn = new Conn(streamTransport({ readable, writable }), { role: 'client' });
+    const transport = streamTransport({ readable, writable });
+    // The readable stays open.
+    const conn = new Conn(transport, { role: 'client', closeTimeout: 10 });
     void conn.send('x');
     expect((await conn.closed).error).toMatchObject({ cause: failure });
   });

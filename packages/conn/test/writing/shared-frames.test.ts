@@ -56,9 +56,6 @@ const halving = perMessageDeflate({
     },
     close() {},
   }),
-  deflateLater: () => {
-    throw new Error('nothing is compressed later');
-  },
 });
 
 class End {

@@ -19,7 +19,8 @@ import { type Found, HistoryReads } from './history-reads.ts';
 import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
 import type { LocalHub } from './local-hub.ts';
-import { type Except, Publications } from './publications.ts';
+import type { Except } from './origins.ts';
+import { Publications } from './publications.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { added, sleep, waitFor, withTimeout } from './with-timeout.ts';
 import { encodeWord, type Word } from './words.ts';
@@ -129,14 +130,16 @@ export class BackplaneLink {
 
   /** A session has joined a room that this node already receives. */
   joined(room: string, session: object, resumes: boolean): void {
-    this.#publications.joined(channelOf(room), session, resumes);
+    const name = channelOf(room);
+    const last = this.#publications.lastCounter(name);
+    this.channels.get(name)?.origins?.joined(session, resumes, last);
   }
 
   /** Receives no more messages of the channel. */
   removeChannel(room: string | undefined): void {
     const name = channelOf(room);
+    this.channels.get(name)?.origins?.forgetUpTo(Infinity);
     if (!this.channels.delete(name)) return;
-    this.#publications.forgetOrigins(name, Infinity);
     this.#subscriptions.update(name);
   }
 
@@ -154,13 +157,15 @@ export class BackplaneLink {
     keep: Keep | undefined,
     origin: { readonly except: Except } | undefined,
   ): Promise<Position | undefined> {
-    this.#digests.schedule();
     const channel = channelOf(room);
-    return this.#publications.publish({ channel, message, key, keep, origin });
+    // A room with history has `through`. Its events have no `keep`.
+    const isCounted = origin !== undefined && (keep ?? this.keepOf(channel)) !== undefined;
+    if (isCounted) this.#digests.schedule();
+    return this.#publications.publish({ channel, message, key, keep, isCounted, origin });
   }
 
   /**
-   * As {@link publish}, for a message that this node has already delivered to its own members. Does
+   * As {@link publish}, for a message of a room without history that this node has already delivered to its own members. Does
    * not reject during an outage. The link counts the messages that do not reach the engine, and
    * reports their number when the engine is up again.
    *
@@ -316,16 +321,16 @@ export class BackplaneLink {
 
   /** Delivers a message to the members of this node. */
   deliver(channel: Channel, { node, counter, key, message }: Envelope, arrival: Arrival): void {
-    const { name, room, through } = channel;
+    const { room, origins } = channel;
     if (message === undefined || !this.#isOpen(channel)) return;
     if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined, arrival);
-    const origin = through ? this.#publications.takeOrigin(name, counter) : undefined;
+    const origin = origins?.take(counter);
     if (origin !== undefined) {
       const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
       origin.returned?.resolve(arrived);
       // Without its origin, the message could reach a session of `except`: the members get a gap in
       // place of it. A message from before the first member is no loss.
-    } else if (through && counter > channel.ownBefore) this.gap(channel, undefined);
+    } else if (origins !== undefined && counter > channel.ownBefore) this.gap(channel, undefined);
   }
 
   /**
@@ -404,11 +409,11 @@ export class BackplaneLink {
       return channel.arrive({ envelope, position, previous });
     }
     channel.digest(envelope);
-    // In a room with history, earlier messages may still follow: a repair may hold them, or the digest
-    // may have overtaken them. After the next digest, 5 s later, they are lost.
-    const mayFollow = channel.history !== undefined && channel.lastOf(node) < counter;
+    // Earlier messages may still follow: a repair may hold them, or the digest may have overtaken them.
+    // After the next digest, 5 s later, they are lost.
+    const mayFollow = channel.lastOf(node) < counter;
     if (node === this.node && !channel.isRepairing) {
-      this.#publications.digestReturned(name, counter, mayFollow);
+      channel.origins?.digestReturned(counter, mayFollow);
     }
   }
 

@@ -3,6 +3,7 @@ import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
 import type { Found, HistoryReads } from './history-reads.ts';
+import { Origins } from './origins.ts';
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
 
 /** Bound of the nodes with remembered counters. */
@@ -35,16 +36,17 @@ export interface ChannelSettings {
 type ChannelLink = Pick<BackplaneLink, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
 
 /**
- * Puts the messages of all nodes on one channel in order, and drops duplicates. Detects missing
- * messages by the offsets of the engine or, without offsets, by the counters of the nodes. A
- * channel with history reads missing messages from it, and reports a gap only when that fails.
+ * Puts the messages of all nodes on one channel in order, and drops duplicates. A channel with
+ * history detects missing messages by the offsets of the engine or, without offsets, by the counters of
+ * the nodes. It reads them from the history, and reports a gap only when that fails.
  */
 export class Channel {
   readonly name: string;
   /** The room; undefined for the channel of all sessions. */
   readonly room: string | undefined;
   readonly history: Keep | undefined;
-  readonly through: boolean;
+  /** Undefined unless members get this node's own messages from the engine. */
+  readonly origins: Origins | undefined;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
   /** When the last message arrived, or the end of the history was last read. */
@@ -80,7 +82,7 @@ export class Channel {
     this.name = name;
     this.room = room;
     this.history = history;
-    this.through = through;
+    this.origins = through ? new Origins() : undefined;
     this.ownBefore = ownBefore;
     // The members need none of this node's messages from before the first member.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
@@ -143,16 +145,14 @@ export class Channel {
   digest(digest: Envelope): void {
     const { node, counter } = digest;
     // During a repair, it is enough to check the next digest.
-    if (counter <= this.lastOf(node) || this.#repair !== undefined) return;
-    if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
-    // Stores the counter of a message from before the subscription. A counter that is stored too early
-    // would make its message a duplicate: with history, a digest may overtake its message.
-    else if (this.history === undefined && this.#msSince(digest) < 0) this.#count(node, counter);
+    if (this.#repair === undefined && this.#lacks(digest, counter)) {
+      void this.#fetchUpTo(node, counter);
+    }
   }
 
   /** Repairs or reports the loss of messages of a node, up to this counter. */
   async #fetchUpTo(node: string, counter: number): Promise<void> {
-    if (this.history !== undefined && this.#last !== undefined) {
+    if (this.#last !== undefined) {
       const isWhole = await this.#fetchMissing();
       // Another repair may have started. Then the next digest checks again.
       if (!isWhole || this.#repair !== undefined || this.lastOf(node) >= counter) return;
@@ -162,11 +162,13 @@ export class Channel {
     this.#count(node, counter);
   }
 
-  /** Whether messages of a node are missing, up to the counter `last`. `envelope` may be of a digest. */
+  /**
+   * Whether messages of a node are missing, up to the counter `last`. `envelope` may be of a digest. Without
+   * history no counter shows a loss, also not that of a node of an older version.
+   */
   #lacks(envelope: Envelope, last: number): boolean {
     const { node, previousMs, exact } = envelope;
-    // This node has already delivered its own messages.
-    if (previousMs === undefined || (node === this.#link.node && !this.through)) return false;
+    if (previousMs === undefined || this.history === undefined) return false;
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;

@@ -8,8 +8,8 @@ const DIGEST_MS = 5_000;
 const BATCH = 100;
 
 /**
- * Sends digests: each repeats the counter of the last message on a channel, so that other nodes notice
- * if that message was lost.
+ * Sends digests in rooms with history: each repeats the counter of the last message on a channel, so
+ * that other nodes notice if that message was lost.
  */
 export class Digests {
   readonly #link: BackplaneLink;
@@ -22,7 +22,7 @@ export class Digests {
     this.#publications = publications;
   }
 
-  /** Called when a message is published. */
+  /** Called when a message is published in a room with history. */
   schedule(): void {
     if (this.#stopped) return;
     this.#cancel ??= this.#link.platform.setTimer(DIGEST_MS, () => void this.#sendAll());
@@ -75,7 +75,7 @@ export class Digests {
       const { counter, publishedAt } = entry;
       return this.#publications.encode(entry, counter + 1, publishedAt, undefined);
     }
-    if (entry.origins.size === 0) this.#publications.markQuiet(channel, entry);
+    this.#publications.markQuiet(channel, entry);
     return undefined;
   }
 

@@ -7,7 +7,7 @@ import type { Backplane } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import type { ChannelSettings } from './channel.ts';
 import type { Arrival } from './envelope.ts';
-import type { Except } from './publications.ts';
+import type { Except } from './origins.ts';
 import type { CloseTarget } from './words.ts';
 
 /** A session of this node that `everywhere.close` may close. */

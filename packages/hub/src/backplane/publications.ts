@@ -5,6 +5,7 @@ import type { Position } from '../position.ts';
 import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { encodeEnvelope } from './envelope.ts';
+import type { Except } from './origins.ts';
 import { setAnswerTimer } from './with-timeout.ts';
 
 /** Longest wait of a publication for the engine, in ms. */
@@ -32,33 +33,19 @@ const AT_ONCE = 'at once';
 /** A caller that retries in a loop then lets timers and sockets run between. */
 const LATER = 'later';
 
-/** The sessions that do not get a message. The other nodes never learn of them. */
-export type Except = ReadonlySet<object> | undefined;
-
-/**
- * The part of a message with `through` that does not cross nodes. This node keeps it until the
- * message returns from the engine.
- */
-export interface Origin {
-  readonly except: Except;
-  /**
-   * Resolves when the members of this node have the message, or when the message is lost. Undefined
-   * for a message from before the first member of this node, which no caller awaits.
-   */
-  readonly returned: Deferred<void> | undefined;
-}
-
 /** A message for the engine. */
 export interface Outgoing {
   readonly channel: string;
   readonly message: PreparedMessage;
   readonly key: string | undefined;
   readonly keep: Keep | undefined;
+  /** Whether the room has a history. Only there other nodes notice the loss of the message. */
+  readonly isCounted: boolean;
   /** With `through` only: the members of this node get the returning message. */
   readonly origin: { readonly except: Except } | undefined;
 }
 
-/** The publications of this node on one channel. */
+/** The publications of this node on the channel of a room with history. */
 export interface Sent {
   /** Counter of the first message. */
   readonly first: number;
@@ -71,20 +58,17 @@ export interface Sent {
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
-  /** Counter of the last digest that has returned from the engine. */
-  digested: number;
-  /** The origins of messages that have not returned from the engine, by counter. */
-  readonly origins: Map<number, Origin>;
-  /** The sessions that joined while `origins` had entries, in order. Value: `counter` at the join. */
-  readonly joined: Map<object, number>;
 }
 
 /** The part of {@link Sent} that a quiet channel keeps. */
 type Counted = Pick<Sent, 'first' | 'counter' | 'publishedAt' | 'lost'>;
 
-/** Numbers the messages of this node, and gives them to the engine in order. */
+/**
+ * Numbers the messages of this node, and gives them to the engine in order. In a room with history the
+ * counter shows a loss. Elsewhere it only grows, so that other nodes drop doubled and late messages.
+ */
 export class Publications {
-  /** The channels with messages in the last 20 s. */
+  /** The channels of rooms with history with messages in the last 20 s. */
   readonly sent: Map<string, Sent> = new Map();
   readonly #link: BackplaneLink;
   /** The publications that the engine does not have yet, in order. */
@@ -99,8 +83,10 @@ export class Publications {
    * continues the counter, so a node that missed the message before detects the loss.
    */
   readonly #quiet = new Map<string, Counted>();
-  /** The largest counter of the channels that were dropped from `#quiet`. */
+  /** Counter of the last message in a room without history; at least those dropped from `#quiet`. */
   #highest = 0;
+  /** Number of callers that wait for the return of a message with `through`. */
+  #returning = 0;
 
   constructor(link: BackplaneLink) {
     this.#link = link;
@@ -108,9 +94,10 @@ export class Publications {
 
   /** @throws (rejects) {@link BackplaneError} */
   publish(outgoing: Outgoing): Promise<Position | undefined> {
-    const { channel } = outgoing;
-    if (!this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
-      const error = new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`);
+    const { channel, isCounted } = outgoing;
+    if (isCounted && !this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
+      const text = `${MAX_CHANNELS} rooms with history had messages in the last 20 s`;
+      const error = new BackplaneError(text);
       return rejected(error, this);
     }
     const publication = this.#number(outgoing);
@@ -138,9 +125,14 @@ export class Publications {
     answer: Promise<Position | undefined>,
     returned: Deferred<void>,
   ): Promise<Position | undefined> {
-    const position = await answer;
-    await this.#returnOf([returned]);
-    return position;
+    this.#returning++;
+    try {
+      const position = await answer;
+      await this.#returnOf([returned]);
+      return position;
+    } finally {
+      this.#returning--;
+    }
   }
 
   /**
@@ -183,83 +175,31 @@ export class Publications {
 
   /** Whether a caller waits for the return of a message with `through`. */
   get awaitsReturn(): boolean {
-    return [...this.sent.values()].some(({ origins }) =>
-      [...origins.values()].some(({ returned }) => returned !== undefined),
-    );
+    return this.#returning > 0;
   }
 
   /** Resolves when each message that is on its way through the engine has returned, see {@link #returnOf}. */
   untilReturned(channel: string): Promise<void> {
-    const underWay = [...(this.sent.get(channel)?.origins.values() ?? [])];
-    return this.#returnOf(underWay.flatMap(({ returned }) => returned ?? []));
+    return this.#returnOf(this.#link.channels.get(channel)?.origins?.returning() ?? []);
   }
 
+  /** Counter of the last message of this node on a channel, or a counter above it. */
   lastCounter(channel: string): number {
     return (this.sent.get(channel) ?? this.#quiet.get(channel))?.counter ?? this.#highest;
   }
 
   /**
-   * Called when the first member of this node has joined. Keeps the origins of unanswered messages: a
-   * session that resumes gets these messages on their return, as its read of the history may miss them.
+   * Called when the first member of this node has joined a room with history. Keeps the origins of
+   * unanswered messages: a session that resumes gets these messages on their return, as its read of the
+   * history may miss them.
    */
   keepOrigins(channel: string): void {
-    const sent = this.sent.get(channel);
-    if (sent === undefined || sent.unanswered === 0) return;
+    const { origins } = this.#link.channels.get(channel)!;
+    if ((this.sent.get(channel)?.unanswered ?? 0) === 0) return;
     for (const { outgoing, counter } of [...this.#given, ...this.#waiting]) {
       if (outgoing.channel === channel && outgoing.origin !== undefined) {
-        sent.origins.set(counter, { ...outgoing.origin, returned: undefined });
+        origins!.add(counter, { ...outgoing.origin, returned: undefined });
       }
-    }
-  }
-
-  /** Called when a session has joined. Unless it resumes, it must get no message from before. */
-  joined(channel: string, session: object, resumes: boolean): void {
-    const sent = this.sent.get(channel);
-    // Moves the session to the end, because `forgetOrigins` needs the order of the counters.
-    sent?.joined.delete(session);
-    if (!resumes && sent && sent.origins.size > 0) sent.joined.set(session, sent.counter);
-  }
-
-  /** Takes the origin of a message that has returned from the engine. */
-  takeOrigin(channel: string, counter: number): Origin | undefined {
-    const sent = this.sent.get(channel);
-    const origin = sent?.origins.get(counter);
-    if (sent === undefined || origin === undefined) return undefined;
-    this.forgetOrigins(channel, counter - 1);
-    sent.origins.delete(counter);
-    if (sent.joined.size === 0) return origin;
-    // The sessions of `joined` have joined after the publication of the message.
-    return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
-  }
-
-  /**
-   * A digest of this node has returned.
-   *
-   * @param mayFollow - Whether messages up to `counter` may still return, until the next such digest.
-   */
-  digestReturned(channel: string, counter: number, mayFollow: boolean): void {
-    const sent = this.sent.get(channel);
-    if (sent === undefined) return;
-    if (!mayFollow || sent.digested === counter) this.forgetOrigins(channel, counter);
-    sent.digested = counter;
-  }
-
-  /**
-   * Forgets the origins up to this counter. Called when a later message or digest has returned: as the
-   * engine keeps the order, the messages up to `counter` are lost. Also called when all members have
-   * left.
-   */
-  forgetOrigins(channel: string, counter: number): void {
-    const sent = this.sent.get(channel);
-    if (sent === undefined) return;
-    for (const earlier of sent.origins.keys()) {
-      if (earlier > counter) break;
-      forgetOrigin(sent, earlier);
-    }
-    // Does not wait until `origins` is empty, which never happens in a busy room.
-    for (const [session, lastBefore] of sent.joined) {
-      if (lastBefore > counter && sent.origins.size > 0) break;
-      sent.joined.delete(session);
     }
   }
 
@@ -279,21 +219,24 @@ export class Publications {
   /**
    * The bytes of a message, or of a digest if `outgoing` is undefined.
    *
+   * @param sent - Undefined in a room without history: each message starts to count, so that no node,
+   *   also of an older version, finds a loss.
    * @param next - Counter of the message; for a digest, counter of the next message.
    * @param previousAt - Time of the publication before `next`.
    */
   encode(
-    { first, lost }: Sent,
+    sent: Sent | undefined,
     next: number,
     previousAt: number,
     outgoing: Outgoing | undefined,
   ): Uint8Array {
     const { node, platform } = this.#link;
+    const isFirst = sent === undefined || next === sent.first;
     return encodeEnvelope({
       node,
       counter: outgoing === undefined ? next - 1 : next,
-      previousMs: next === first ? undefined : platform.now() - previousAt,
-      exact: next - 1 === first || next - 1 === lost,
+      previousMs: isFirst ? undefined : platform.now() - previousAt,
+      exact: sent !== undefined && (next - 1 === sent.first || next - 1 === sent.lost),
       key: outgoing?.key,
       message: outgoing?.message,
     });
@@ -301,19 +244,19 @@ export class Publications {
 
   /** Gives a message its counter. Even a refused message gets one, so that other nodes see the loss. */
   #number(outgoing: Outgoing): Publication {
-    const { channel, origin } = outgoing;
-    const sent = this.sent.get(channel) ?? this.#createSent(channel);
-    const { publishedAt: previousAt } = sent;
-    sent.digests = DIGESTS;
-    sent.publishedAt = this.#link.platform.now();
-    sent.unanswered++;
-    const counter = ++sent.counter;
-    const result = new Deferred<Position | undefined>();
-    let returned: Deferred<void> | undefined;
-    if (origin !== undefined && this.#link.channels.has(channel)) {
-      returned = new Deferred();
-      sent.origins.set(counter, { ...origin, returned });
+    const { channel, isCounted, origin } = outgoing;
+    const sent = isCounted ? (this.sent.get(channel) ?? this.#createSent(channel)) : undefined;
+    const previousAt = sent?.publishedAt ?? 0;
+    const counter = sent === undefined ? ++this.#highest : ++sent.counter;
+    if (sent !== undefined) {
+      sent.digests = DIGESTS;
+      sent.publishedAt = this.#link.platform.now();
+      sent.unanswered++;
     }
+    const result = new Deferred<Position | undefined>();
+    const origins = this.#link.channels.get(channel)?.origins;
+    const returned = origins && new Deferred<void>();
+    origins?.add(counter, { except: origin?.except, returned });
     return { outgoing, sent, counter, previousAt, result, returned, isUnanswered: true };
   }
 
@@ -325,14 +268,7 @@ export class Publications {
       lost: 0,
     };
     this.#quiet.delete(channel);
-    const sent: Sent = {
-      ...counted,
-      unanswered: 0,
-      digests: 0,
-      digested: 0,
-      origins: new Map(),
-      joined: new Map(),
-    };
+    const sent: Sent = { ...counted, unanswered: 0, digests: 0 };
     this.sent.set(channel, sent);
     return sent;
   }
@@ -376,7 +312,7 @@ export class Publications {
 
   /** Rejects a publication that the engine does not have. */
   #refuse(publication: Publication, why: string, when: When): void {
-    forgetOrigin(publication.sent, publication.counter);
+    this.#link.channels.get(publication.outgoing.channel)?.origins?.forget(publication.counter);
     this.#fail(publication, why, when);
     this.#settle(publication);
   }
@@ -387,8 +323,10 @@ export class Publications {
     when: When,
     cause?: unknown,
   ): void {
-    sent.lost = Math.max(sent.lost, counter);
-    if (outgoing.keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
+    if (sent !== undefined) {
+      sent.lost = Math.max(sent.lost, counter);
+      if (outgoing.keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
+    }
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
     if (when === LATER) result.resolve(rejected(error, this));
     else result.reject(error);
@@ -402,28 +340,25 @@ export class Publications {
   }
 
   #countAnswered(publication: Publication): void {
-    if (publication.isUnanswered) publication.sent.unanswered--;
+    const { sent, isUnanswered } = publication;
+    if (sent !== undefined && isUnanswered) sent.unanswered--;
     publication.isUnanswered = false;
   }
 }
 
 const CLOSED = 'the hub was closed';
 
-function forgetOrigin({ origins }: Sent, counter: number): void {
-  origins.get(counter)?.returned?.resolve();
-  origins.delete(counter);
-}
-
 /** A message with its counter. */
 interface Publication {
   readonly outgoing: Outgoing;
-  readonly sent: Sent;
+  /** Undefined in a room without history. */
+  readonly sent: Sent | undefined;
   readonly counter: number;
   /** Time at which the previous message of the channel was published. */
   readonly previousAt: number;
   /** The answer of the engine. */
   readonly result: Deferred<Position | undefined>;
-  /** See {@link Origin}. */
+  /** See `Origin`. */
   readonly returned: Deferred<void> | undefined;
   /** Whether `sent.unanswered` counts this message. */
   isUnanswered: boolean;

@@ -2,6 +2,13 @@ import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 
+/**
+ * Ms without an answer after which Redis or NATS counts as away. The hub waits longer for a
+ * publication.
+ */
+export const ANSWER_MS = 4_000;
+/** Interval of the checks of a connection, in ms. */
+export const CHECK_MS = 5_000;
 /** Ms for a process that was suspended, to read the answers that have arrived meanwhile. */
 const GRACE_MS = 200;
 

@@ -1,8 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred, Fifo } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
-import { ANSWER_MS } from '../backplane/engine-times.ts';
-import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
+import { ANSWER_MS, setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
 import { BackplaneError } from '../errors.ts';
 import { Batches } from './batches.ts';
 import { connect } from './cluster-broker.ts';

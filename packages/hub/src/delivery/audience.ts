@@ -36,8 +36,6 @@ interface Pass<Data> {
   /** Number of the first publication, counted from the start of the audience. */
   readonly first: number;
   readonly ended: Deferred<void>;
-  /** One for each busy compressor of a member: resolves when it has taken all messages. */
-  readonly compressed: Promise<void>[];
   /** The members that the pass has not visited. */
   readonly members: Iterator<Session<Data>>;
   /** The publications by their receivers; undefined if none has `only`. */
@@ -210,8 +208,6 @@ export class Audience<Data> implements DeliverySource {
         cost = WRITE_COST + indexes.length;
         for (const i of indexes) if (i >= start) this.#deliver(member, publications[i]!);
       }
-      const { compressed } = member;
-      if (compressed !== undefined) this.#pass.compressed.push(compressed);
     }
   }
 
@@ -237,7 +233,6 @@ export class Audience<Data> implements DeliverySource {
       messages,
       first,
       ended: this.#delivered!,
-      compressed: [],
       members,
       selection,
     };
@@ -248,11 +243,9 @@ export class Audience<Data> implements DeliverySource {
     return pass;
   }
 
-  #finish({ ended, compressed }: Pass<Data>): void {
+  #finish({ ended }: Pass<Data>): void {
     this.#pass = undefined;
-    // A loop that awaits its publications then also waits for slow compressors.
-    if (compressed.length === 0) ended.resolve();
-    else ended.resolve(Promise.all(compressed).then(() => {}));
+    ended.resolve();
     if (this.#delivered === undefined) this.#firsts = undefined;
   }
 }

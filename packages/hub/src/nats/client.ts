@@ -101,11 +101,13 @@ export interface StreamInfo {
   };
 }
 
+/** What a consumer of JetStream has left: `num_pending` is the number of messages. */
 export interface ConsumerInfo {
   readonly name: string;
   readonly num_pending: number;
 }
 
+/** A consumer of JetStream: a place in a stream from which messages are fetched. */
 export interface Consumer {
   fetch(options: {
     readonly max_messages: number;
@@ -113,6 +115,7 @@ export interface Consumer {
   }): Promise<AsyncIterable<StoredMessage>>;
 }
 
+/** A message of a stream of JetStream. */
 export interface StoredMessage {
   readonly seq: number;
   readonly data: Uint8Array;

@@ -1,8 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
-import { ANSWER_MS, CHECK_MS } from '../backplane/engine-times.ts';
-import { setAnswerTimer, sleep } from '../backplane/with-timeout.ts';
+import { ANSWER_MS, CHECK_MS, setAnswerTimer, sleep } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';

@@ -1,8 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import type { Backplane, BackplaneSink, HistoryAnswer, Keep } from '../backplane/backplane.ts';
-import { ANSWER_MS } from '../backplane/engine-times.ts';
 import { Limit } from '../backplane/limit.ts';
-import { sleep, withTimeout } from '../backplane/with-timeout.ts';
+import { ANSWER_MS, sleep, withTimeout } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
 import type { Discover, Topology } from './cluster-clients.ts';
 import type { RedisClient } from './driver.ts';

@@ -1,7 +1,6 @@
 import { portablePlatform } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
-import { ANSWER_MS, CHECK_MS } from '../backplane/engine-times.ts';
-import { setAnswerTimer } from '../backplane/with-timeout.ts';
+import { ANSWER_MS, CHECK_MS, setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';

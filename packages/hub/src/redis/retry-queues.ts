@@ -1,7 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Keep } from '../backplane/backplane.ts';
-import { ANSWER_MS } from '../backplane/engine-times.ts';
+import { ANSWER_MS } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
 import { hasNotRun } from './shard.ts';
 

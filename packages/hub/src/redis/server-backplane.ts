@@ -41,6 +41,8 @@ export class ServerBackplane implements Backplane {
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   #restoring = false;
+  /** How often one of the two connections was lost. */
+  #losses = 0;
   /** Whether `#subscriber` was lost since the last `up`, so that messages may be missing. */
   #mayHaveMissed = true;
   /** The names of the channels that were subscribed during the outage. */
@@ -59,7 +61,10 @@ export class ServerBackplane implements Backplane {
     this.#commands = new Connection(client, sharded, !isShard, {
       ready,
       // `#commands` has no subscriptions.
-      lost: (error) => this.#down(error),
+      lost: (error) => {
+        this.#losses++;
+        this.#down(error);
+      },
       // The other connection is to the same server.
       demoted: (error) => this.#subscriber.replace(error),
       message: () => {},
@@ -70,6 +75,7 @@ export class ServerBackplane implements Backplane {
       lost: (error, lostSubscriptions) => {
         if (lostSubscriptions) this.#subscribed.clear();
         this.#mayHaveMissed = true;
+        this.#losses++;
         this.#down(error);
       },
       demoted: () => {},
@@ -246,10 +252,16 @@ export class ServerBackplane implements Backplane {
     if (this.#restoring) return;
     this.#restoring = true;
     const refused = new Map<string, Error>();
-    // Only one connection may have been lost so far. The pings find out whether the other one works, and
-    // whether the server is a primary. Without them, a later loss would be a second outage with a second gap.
-    await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
+    let lossesBefore = -1;
     while (this.#connected) {
+      // Only one connection may have been lost so far. The pings find out whether the other one works, and
+      // whether the server is a primary. Without them, a later loss would be a second outage with a second gap.
+      // A connection that was lost and is back since may lead to another server.
+      if (lossesBefore !== this.#losses) {
+        lossesBefore = this.#losses;
+        await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
+        continue;
+      }
       // The hub may change its channels meanwhile, so compare them again.
       const missing = missingIn(this.#subscribed, this.#wanted);
       const surplus = missingIn(this.#wanted, this.#subscribed);

@@ -1,5 +1,5 @@
 import { type PreparedMessage, TimeoutError } from '@ws/conn';
-import { Deferred, markHandled } from '@ws/conn/internal';
+import { Deferred, isError, markHandled } from '@ws/conn/internal';
 import { prepareResult } from '../arguments.ts';
 import { Limit } from '../backplane/limit.ts';
 import { RoomRefusedError } from '../errors.ts';
@@ -175,7 +175,8 @@ export class RoomStates<Data> {
     // After an abort no join waits for the run.
     if (run.control.signal.aborted) return;
     // The joins themselves report a refusal.
-    if (!(error instanceof RoomRefusedError)) this.#hub.refused(error, 'calls of state failed');
+    const isRefusal = isError(error) && error instanceof RoomRefusedError;
+    if (!isRefusal) this.#hub.refused(error, 'calls of state failed');
     run.isRunning = false;
     run.result.reject(error);
   }

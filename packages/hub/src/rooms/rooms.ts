@@ -40,7 +40,7 @@ interface RoomRecord<Data> {
 
 const NO_POSITION = RESOLVED as Promise<undefined>;
 const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
-/** The first byte of the text of an event, see `serve-rooms/room-text.ts`. */
+/** The first byte of the text of an event of `serveRooms`, see `serve-rooms/room-text.ts`. */
 const EVENT_MARK = 0x21;
 
 /** The rooms of one hub, by name. */
@@ -260,10 +260,11 @@ export class Rooms<Data> {
   ): Promise<void> {
     const record = this.#records.get(name);
     if (record === undefined) return RESOLVED;
-    const { history } = record.settings;
+    const { history, accept } = record.settings;
     const isKept = history === undefined || position !== undefined;
-    // No history keeps an event.
-    if (!isKept && message.bytes[0] !== EVENT_MARK && envelope!.node !== this.#hub.link!.node) {
+    // No history keeps an event. Only rooms of `serveRooms` have `accept`, and events.
+    const isEvent = accept !== undefined && message.bytes[0] === EVENT_MARK;
+    if (!isKept && !isEvent && envelope!.node !== this.#hub.link!.node) {
       this.reads.unkept(name, envelope!.node, history.ttl);
     }
     const formed = this.#formOrMiss(name, record.settings, message, position, previous);

@@ -133,10 +133,11 @@ export class ClientRequests {
    *
    * @param key - Names the question, also in the error.
    * @param ms - Longest time for the answer.
-   * @returns The answer of the application.
+   * @returns The answer of the application, in an array: the result of an async function is asked for its
+   *   `then`, which throws for some answers.
    * @throws (rejects) TimeoutError after `ms`; the error of the application; the reason of the signal.
    */
-  async ask(key: string, request: Request, ms: number, call: () => unknown): Promise<unknown> {
+  async ask(key: string, request: Request, ms: number, call: () => unknown): Promise<[unknown]> {
     const { number, ctx, room } = request;
     return this.#places.run(async () => {
       const known = this.#questions.get(key);
@@ -146,10 +147,10 @@ export class ClientRequests {
       const isLate = open?.lateAt !== undefined && number <= open.lateAt;
       if (isLate || (open === undefined && this.#late.size >= MAX_LATE)) throw lateError(key, ms);
       request.decision ??= this.#decisions.add(room);
-      if (open !== undefined) return this.#inTime(key, open, ctx.signal, ms);
+      if (open !== undefined) return [await this.#inTime(key, open, ctx.signal, ms)];
       const answer = call();
-      if (!isThenable(answer)) return answer;
-      return this.#inTime(key, this.#add(key, request, answer, ms), ctx.signal, ms);
+      if (!isThenable(answer)) return [answer];
+      return [await this.#inTime(key, this.#add(key, request, answer, ms), ctx.signal, ms)];
     }, ctx.signal);
   }
 

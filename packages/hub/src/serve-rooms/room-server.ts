@@ -217,6 +217,7 @@ export class RoomServer<Data> {
       const first: JoinOptions<Data>['first'] = ({ complete }) =>
         complete || since === undefined || hasState ? undefined : gapText(room, since, true);
       const limit = since === undefined && !hasState ? last : undefined;
+      if (limit && !rules.history) this.#noHistory(room, rules.key);
       const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
       // The rest of the join sends messages, and lasts until the client has read them.
       if (session.isIn(room)) request.letNextRun();
@@ -229,8 +230,7 @@ export class RoomServer<Data> {
       // The hub reports the error.
       if (signal.aborted) throw signal.reason;
       if (join.isLeft) throw leftError();
-      const { cause } = Object(error) as { cause?: unknown };
-      throw isRoomRefusal(error) && isRpcError(cause) ? cause : busyError();
+      throw isRoomRefusal(error) && isRpcError(error.cause) ? error.cause : busyError();
     } finally {
       removeAbortListener(signal, giveUp);
       joining.delete(room);
@@ -323,9 +323,9 @@ export class RoomServer<Data> {
     let result: Checked;
     try {
       const question = `the schema of ${quoted(key)} to ${id} in ${quoted(room)}`;
-      result = (await request.requests.ask(question, request, this.#timeout, () =>
+      [result] = (await request.requests.ask(question, request, this.#timeout, () =>
         check(schema!, data),
-      )) as Checked;
+      )) as [Checked];
     } catch (error) {
       throw this.#failed('calls of a schema failed', error, request);
     }
@@ -359,10 +359,10 @@ export class RoomServer<Data> {
     let isIntended = false;
     try {
       const question = `${name} of ${quoted(room)}`;
-      const answer =
+      const [answer] =
         typeof may === 'function'
           ? await request.requests.ask(question, request, this.#timeout, () => may(session, room))
-          : may;
+          : [may];
       const refused = refusalFor(name, room, answer);
       if (refused === undefined) return;
       refusal = refused;
@@ -405,6 +405,13 @@ export class RoomServer<Data> {
     throw this.#mistake('key', `a client asks for ${quoted(room)}: no key of the table fits`);
   }
 
+  #noHistory(room: string, key: string): void {
+    this.#mistake(
+      `history ${key}`,
+      `a client asks for the last messages of ${quoted(room)}: the key ${quoted(key)} has no history`,
+    );
+  }
+
   /**
    * Reports a request that may show a mistake of the application. Reports each kind once, because a
    * hostile client may request anything.
@@ -441,7 +448,7 @@ export class RoomServer<Data> {
 }
 
 /** Whether `error` is a RoomRefusedError, of any copy of this package. */
-function isRoomRefusal(error: unknown): boolean {
+function isRoomRefusal(error: unknown): error is RoomRefusedError {
   try {
     // The error may be a Proxy that throws.
     return (Object(error) as Partial<RoomRefusedError>).code === 'WS_ERR_ROOM_REFUSED';

@@ -12,16 +12,12 @@ import {
   addHabits,
   type ConnInternals,
   checked,
-  Deferred,
   type Facts,
   type Habits,
   internalsOf,
-  schedulerOf,
-  TurnCallback,
 } from '@ws/conn/internal';
 import { checkKeyedOptions, checkNoEvent, jsonOf, MAX_DELAY_MS, prepare } from '../arguments.ts';
 import { SESSION_FACTS, SESSION_HABITS } from '../habits.ts';
-import type { OverflowPolicy } from '../options.ts';
 import type { JoinOptions, PendingJoin } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
@@ -81,10 +77,6 @@ export class Session<Data = unknown> {
   #waiting: WaitingMessages | undefined;
   /** Whether a call of {@link #sendWaiting} is scheduled. */
   #isSendDue = false;
-  /** Whether {@link #giveUpCompression} is due at the end of the turn. */
-  #isGivingUpCompression = false;
-  /** Resolves when no message waits only for a compressor. */
-  #compressed: Deferred<void> | undefined;
   /** Whether {@link close} is sending the waiting messages. */
   #closing = false;
   /** Whether the session was closed so that messages of the peer are dropped. */
@@ -283,7 +275,7 @@ export class Session<Data = unknown> {
     if (this.#closing) return this.conn.closed;
     this.#closing = true;
     this.#hub.flush(this);
-    this.#flushWaiting(true);
+    this.#flushWaiting();
     this.#closing = false;
     return this.#close(code, reason, options);
   }
@@ -329,7 +321,7 @@ export class Session<Data = unknown> {
     reason: string,
     { timeout, discard }: { readonly timeout: number; readonly discard: boolean },
   ): void {
-    this.#flushWaiting(true);
+    this.#flushWaiting();
     if (this.#internals.startClose === undefined) {
       this.#hub.terminateAfter(this, timeout);
       void this.conn.close(code, reason, { timeout: MAX_DELAY_MS, discard });
@@ -388,18 +380,7 @@ export class Session<Data = unknown> {
   dropWaiting(): number {
     const lost = this.#waiting?.clear() ?? 0;
     this.#waiting = undefined;
-    this.#settleCompressed();
     return lost;
-  }
-
-  /**
-   * @internal Resolves when a compressor has taken the messages that wait for it. Undefined when no
-   * message waits for a compressor.
-   */
-  get compressed(): Promise<void> | undefined {
-    if (this.#waiting === undefined || !this.#waitsForCompressor(0)) return undefined;
-    this.#compressed ??= new Deferred();
-    return this.#compressed.promise;
   }
 
   #tryToSend(message: PreparedMessage, waited: boolean): boolean {
@@ -408,42 +389,24 @@ export class Session<Data = unknown> {
 
   /** @internal A resume has dropped `lost` held messages without a position, above a bound. */
   overflowHeld(lost: number): void {
-    const policy = this.#hub.policyFor(this) === 'close' ? 'close' : 'drop-old';
-    this.#hub.overflowed(this, lost, policy);
-    if (policy === 'close') void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
+    const { overflow } = this.#hub.settings;
+    this.#hub.overflowed(this, lost, overflow);
+    if (overflow === 'close') void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
   }
 
   /** @internal The connection has refused a message that was counted as delivered. */
   lostMessage(): void {
-    this.#hub.overflowed(this, 1, 'drop-new');
+    this.#hub.overflowed(this, 1, 'refused');
   }
 
-  /** Whether the connection waits only for a compressor, so that `size` bytes may wait here. */
-  #waitsForCompressor(size: number): boolean {
-    return this.#internals.encodesElsewhere?.(size) === true;
-  }
-
-  #settleCompressed(): void {
-    this.#compressed?.resolve();
-    this.#compressed = undefined;
-  }
-
-  /**
-   * Sends the waiting messages while the connection accepts them.
-   *
-   * @param force - Whether to send even above the high-water mark, because the close frame follows.
-   */
-  #flushWaiting(force: boolean): void {
+  /** Sends the waiting messages, even above the high-water mark: the close frame follows. */
+  #flushWaiting(): void {
     const waiting = this.#waiting;
-    let sent = 0;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       // A listener of `sent` may end the connection. The rest then counts as dropped.
-      if (this.state === 'closed' || !this.#tryToSend(first, force)) return;
+      if (this.state === 'closed' || !this.#tryToSend(first, true)) return;
       waiting!.shift();
       this.#hub.delivered(this, first);
-      if (!force && ++sent === MESSAGES_PER_TURN) {
-        return platformOf(this.conn).yield(() => this.#giveUpCompression());
-      }
     }
   }
 
@@ -459,29 +422,22 @@ export class Session<Data = unknown> {
     const tooLong = length > maxQueuedBytes;
     const latestKey = overflow === 'latest' && !tooLong ? key : undefined;
     let dropped = latestKey !== undefined && waiting.remove(latestKey) ? 1 : 0;
-    let policy: OverflowPolicy | 'latest' = 'latest';
     let dropCalls: (() => void)[] | undefined;
     if (this.#fits(waiting, length)) {
       // Within the bounds.
-    } else if (this.#waitsForCompressor(waiting.bytes + length)) {
-      // The peer is not slow, so the bounds do not apply.
-      this.#giveUpCompression();
     } else if (
       this.#internals.awaitsWriter?.(waiting.bytes + length + waiting.messages * MESSAGE_COST) ===
       true
     ) {
       // The connection waits for the application's open writer. The peer is not slow.
+    } else if (overflow === 'close') {
+      hub.overflowed(this, waiting.clear() + 1, overflow);
+      void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
+      return false;
+    } else if (tooLong) {
+      hub.overflowed(this, 1, overflow);
+      return false;
     } else {
-      policy = hub.policyFor(this);
-      if (policy === 'close') {
-        hub.overflowed(this, waiting.clear() + 1, policy);
-        void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
-        return false;
-      }
-      if (policy === 'drop-new' || tooLong) {
-        hub.overflowed(this, 1, policy);
-        return false;
-      }
       for (; !this.#fits(waiting, length); dropped++) {
         const call = waiting.dropFirst();
         if (call !== undefined) (dropCalls ??= []).push(call);
@@ -490,20 +446,8 @@ export class Session<Data = unknown> {
     waiting.add(message, latestKey, onDrop);
     // Calls the application last: these callbacks and a listener of `overflow` may send messages too.
     for (const call of dropCalls ?? []) call();
-    if (dropped > 0) hub.overflowed(this, dropped, policy);
+    if (dropped > 0) hub.overflowed(this, dropped, overflow);
     return true;
-  }
-
-  /** At the end of the turn, sends without compression the messages that wait for a compressor. */
-  #giveUpCompression(): void {
-    if (this.#isGivingUpCompression) return;
-    this.#isGivingUpCompression = true;
-    const send = new TurnCallback(() => {
-      this.#isGivingUpCompression = false;
-      if (!this.#waitsForCompressor(0)) return;
-      this.#internals.sendUnencoded?.(() => this.#flushWaiting(false));
-    });
-    schedulerOf(platformOf(this.conn)).endOfTurn.add(send);
   }
 
   #fits(waiting: WaitingMessages, bytes: number): boolean {
@@ -517,7 +461,6 @@ export class Session<Data = unknown> {
    * @param writable - Resolves when the connection accepts messages again, see `untilWritable`.
    */
   #sendAfter(writable: Promise<void> | undefined): void {
-    if (!this.#waitsForCompressor(0)) this.#settleCompressed();
     if (this.#isSendDue) return;
     this.#isSendDue = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
@@ -560,7 +503,6 @@ export class Session<Data = unknown> {
       if (++sent === MESSAGES_PER_TURN) return this.#sendNextTurn(false);
     }
     this.#waiting = undefined;
-    this.#settleCompressed();
   }
 
   /**

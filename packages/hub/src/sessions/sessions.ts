@@ -12,14 +12,13 @@ import {
   TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import { internalsOf, isThenable, onRejection, reportError } from '@ws/conn/internal';
-import { checkOneOf } from '../arguments.ts';
+import { internalsOf, isError, isThenable, onRejection, reportError } from '@ws/conn/internal';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import type { Except } from '../backplane/publications.ts';
+import type { Except } from '../backplane/origins.ts';
 import type { CloseTarget } from '../backplane/words.ts';
 import { Audience } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
@@ -37,8 +36,7 @@ import {
   type HubCloseOptions,
   type HubCloseResult,
   type HubSettings,
-  type OverflowPolicy,
-  POLICIES,
+  type Overflow,
 } from '../options.ts';
 import type { Position } from '../position.ts';
 import { Presence } from '../presence/presence.ts';
@@ -100,19 +98,14 @@ export class Sessions<Data> implements LocalHub {
       else session?.writesEnded();
     },
   };
-  readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
+  readonly #drops: Reports<Session<Data>, Overflow | 'refused'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
   /** Errors, by their text. One by one, a listener of `error` that publishes could loop. */
   readonly #failures: Reports<string, Failure<Data>> = new Reports(
     (what, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
-      const text = `${count} ${what}`;
-      const error =
-        cause instanceof WebSocketError
-          ? new WebSocketError(text, cause.code, { cause })
-          : new Error(text, { cause });
-      this.failed(undefined, error);
+      this.failed(undefined, summary(`${count} ${what}`, cause));
     },
   );
   /** The errors of publications and joins that were reported, so that each is reported once. */
@@ -292,17 +285,19 @@ export class Sessions<Data> implements LocalHub {
 
   /** A listener threw or rejected. */
   listenerFailed(session: Session<Data> | undefined, error: unknown): void {
+    // `instanceof` throws for some objects. They are no errors.
+    const own = isError(error) ? error : undefined;
     // The session or the hub was closed while the listener ran. That is not a fault of the listener.
-    const isEnd = error instanceof SessionClosedError;
-    if ((isEnd && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
+    const isEnd = own instanceof SessionClosedError;
+    if ((isEnd && session?.state === 'closed') || (own instanceof HubClosedError && this.ended)) {
       return;
     }
     // A refused publication or join is no fault of this session.
-    const isRefusal = error instanceof BackplaneError || error instanceof OverflowError;
-    if (isRefusal) return this.refused(error);
-    if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
+    const isRefusal = own instanceof BackplaneError || own instanceof OverflowError;
+    if (isRefusal) return this.refused(own);
+    if (own instanceof RoomRefusedError) return this.joinFailed(session, own);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
-    const isFull = error instanceof BackpressureError;
+    const isFull = own instanceof BackpressureError;
     const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
     // A SessionClosedError here is about another session, so this session stays.
     if (!isEnd) void session?.close(code);
@@ -326,29 +321,13 @@ export class Sessions<Data> implements LocalHub {
 
   // Called by sessions, rooms and the link
 
-  /** The policy for a message that exceeds the bounds of a session. */
-  policyFor(session: Session<Data>): OverflowPolicy | 'latest' {
-    const { overflow } = this.settings;
-    if (typeof overflow !== 'function') return overflow;
-    try {
-      const policy = overflow(session, session.queued);
-      // A promise is no policy, but its rejection must not end the process.
-      onRejection(policy, () => {});
-      checkOneOf('result of overflow', policy, POLICIES);
-      return policy;
-    } catch (error) {
-      this.failed(session, error);
-      return 'close';
-    }
-  }
-
   /** The connection has accepted a message. */
   delivered(session: Session<Data>, message: PreparedMessage): void {
     this.deliveredCount++;
     if (this.listeners.sent) this.emit('sent', session, session, message);
   }
 
-  overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void {
+  overflowed(session: Session<Data>, dropped: number, policy: Overflow | 'refused'): void {
     this.droppedCount += dropped;
     this.#drops.add(session, dropped, policy, this.platform);
   }
@@ -372,7 +351,8 @@ export class Sessions<Data> implements LocalHub {
    */
   refused(error: unknown, what = 'publications were refused'): void {
     const key = Object(error);
-    if (error instanceof HubClosedError || this.#reported.has(key)) return;
+    const isClosed = isError(error) && error instanceof HubClosedError;
+    if (isClosed || this.#reported.has(key)) return;
     this.#reported.add(key);
     this.reportTogether(what, error);
   }
@@ -383,9 +363,10 @@ export class Sessions<Data> implements LocalHub {
    * @param cause - The error to report. Default: `error`, with which the join has rejected.
    */
   joinFailed(session: Session<Data> | undefined, error: unknown, cause: unknown = error): void {
-    if (error instanceof SessionClosedError || this.#reported.has(Object(error))) return;
+    const own = isError(error) ? error : undefined;
+    if (own instanceof SessionClosedError || this.#reported.has(Object(error))) return;
     this.#reported.add(Object(error));
-    if (error instanceof RoomRefusedError) this.refusedCount++;
+    if (own instanceof RoomRefusedError) this.refusedCount++;
     this.#failures.add('joins were refused', 1, { session, cause }, this.platform);
   }
 
@@ -461,4 +442,10 @@ function receiveAfter<Data>(
 interface Failure<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;
+}
+
+/** The error of several failures, with the code of the last one. */
+function summary(text: string, cause: unknown): Error {
+  const isOwn = isError(cause) && cause instanceof WebSocketError;
+  return isOwn ? new WebSocketError(text, cause.code, { cause }) : new Error(text, { cause });
 }

@@ -1,6 +1,6 @@
 // The part of a node for clients that come and go with positions: a hub with an overflow policy.
 import type { IncomingMessage } from 'node:http';
-import { type Backplane, Hub, isPosition, type OverflowPolicy, type Position } from '@ws/hub';
+import { type Backplane, Hub, isPosition, type Overflow, type Position } from '@ws/hub';
 import { serve } from '@ws/node-server';
 import { type FromNode, LARGE_BYTES, LARGE_MS, PUBLISH_MS } from './protocol.ts';
 
@@ -17,8 +17,7 @@ export type ToVisitor =
 
 /** The rooms of visitors. Some of their members read the last one too slowly. */
 export const VISITED = ['visited/small', 'visited/large'] as const;
-/** The option `overflow`: `latest` is the third policy with keys. */
-export const POLICIES = ['close', 'drop-old', 'drop-new', 'latest'] as const;
+export const POLICIES = ['close', 'latest'] as const;
 
 /** The query of a visitor's URL: its name, and the room. */
 const queryOf = (request: unknown): string[] =>
@@ -28,7 +27,7 @@ const queryOf = (request: unknown): string[] =>
 export async function startVisits(
   run: string,
   backplane: Backplane,
-  policy: OverflowPolicy | 'latest',
+  policy: Overflow,
   report: (event: FromNode) => void,
 ): Promise<{ port: number; publish: () => () => Promise<unknown> }> {
   const form = (message: { text(): string }, { position }: { position: Position | undefined }) => {

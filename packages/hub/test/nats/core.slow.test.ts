@@ -108,7 +108,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
       'max_payload: 65536\nmax_pending: 100000\nwrite_deadline: "200ms"',
     );
     // A member that was closed for being slow would get no report of the gap.
-    const a = await natsNode(server, { overflow: 'drop-new' });
+    const a = await natsNode(server, { overflow: 'latest' });
     const b = await natsNode(server);
     const { client } = await a.enter('r');
     const last = lastText(client);

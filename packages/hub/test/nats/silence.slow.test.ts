@@ -3,7 +3,11 @@ import { describe, expect, it, vi } from 'vitest';
 import { becomes, natsPair, reconnect, texts } from './setup.ts';
 
 // A tenth of the real times.
-vi.mock('../../src/backplane/engine-times.ts', () => ({ ANSWER_MS: 400, CHECK_MS: 500 }));
+vi.mock('../../src/backplane/with-timeout.ts', async (original) => ({
+  ...(await original<object>()),
+  ANSWER_MS: 400,
+  CHECK_MS: 500,
+}));
 
 describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
   nothingLeft();

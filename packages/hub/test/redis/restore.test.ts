@@ -278,6 +278,21 @@ describe('B10 redisBackplane on a server that is a replica', () => {
     );
   });
 
+  it('stays down when a connection is lost and leads to a replica while the other one is asked', async () => {
+    const { backplane, commands, subscriber, sink } = await start(FakeIoRedis);
+    await backplane.subscribe('r');
+    let answer!: (pong: unknown) => void;
+    subscriber.ping = () => new Promise((resolve) => (answer = resolve));
+    commands.lose();
+    await commands.connect();
+    FakeIoRedis.role = 'slave';
+    commands.lose();
+    await commands.connect();
+    answer('PONG');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(sink.reports).toEqual(['down']);
+  });
+
   it('takes a server that refuses the question for a primary', async () => {
     vi.spyOn(FakeIoRedis.prototype, 'call').mockRejectedValue(new Error('NOPERM'));
     const { sink } = await start(FakeIoRedis);

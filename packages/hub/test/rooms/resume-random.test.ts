@@ -15,7 +15,7 @@ const STEPS = 60;
 const GROUP = Math.min(RUNS, 30);
 const PADDING = ' '.repeat(100);
 const CLIENTS = 4;
-const POLICIES = ['close', 'drop-old', 'drop-new', 'latest'] as const;
+const POLICIES = ['close', 'latest'] as const;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });

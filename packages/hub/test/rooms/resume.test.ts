@@ -1,4 +1,4 @@
-import { Hub, isPosition, type JoinOptions, type Position } from '@ws/hub';
+import { Hub, isPosition, type JoinOptions, type Overflow, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { alone, node, send, turns, useFakeTime, wait } from '../nodes.ts';
@@ -174,7 +174,7 @@ describe('a session that resumes and reads slowly', () => {
   const since = { epoch: 'x', offset: 0 };
 
   /** A hub with 100 messages of 10,000 bytes, and a session that resumes. */
-  async function resume(size = 1_000, policy: 'close' | 'drop-old' = 'close') {
+  async function resume(size = 1_000, policy: Overflow = 'close') {
     const history = { size, bytes: 10_000_000 };
     const rooms = { r: { history }, 'other*': { history } };
     const hub = new Hub({ maxQueuedMessages: 10, overflow: policy, rooms });
@@ -213,10 +213,10 @@ describe('a session that resumes and reads slowly', () => {
   });
 
   it('is told of messages that no history has', async () => {
-    const { hub, client, overflow, text } = await resume(1_000, 'drop-old');
+    const { hub, client, overflow, text } = await resume(1_000, 'latest');
     for (let i = 0; i < 12; i++) await hub.room('r').publish('f', { filter: () => true });
     await textsOf(client, text(100));
-    expect(overflow).toHaveBeenCalledWith(expect.anything(), { dropped: 11, policy: 'drop-old' });
+    expect(overflow).toHaveBeenCalledWith(expect.anything(), { dropped: 11, policy: 'latest' });
   });
 
   it('is closed by the policy close for messages that no history has', async () => {
@@ -228,7 +228,7 @@ describe('a session that resumes and reads slowly', () => {
   });
 
   it('holds as much in many rooms as in one', async () => {
-    const { hub, session, client, overflow } = await resume(1_000, 'drop-old');
+    const { hub, session, client, overflow } = await resume(1_000, 'latest');
     const names = Array.from({ length: 20 }, (_, i) => `other${i}`);
     for (const name of names) session.join(name, { since }).catch(() => {});
     for (const name of names) {

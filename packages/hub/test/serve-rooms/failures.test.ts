@@ -106,6 +106,36 @@ describe('a function that admits clients', () => {
   });
 });
 
+describe('N1 errors that throw when they are touched', () => {
+  it('are reported once a second too', async () => {
+    const thrower = (): never => {
+      throw new Error('touched');
+    };
+    const hostile = new Proxy(new Error('db'), { get: thrower, getPrototypeOf: thrower });
+    const { node, errors } = startNode({ r: { mayJoin: fails(hostile).throws } });
+    const { ask } = startRaw(node);
+    for (let i = 0; i < 3; i++) await ask('room.join', { room: 'r' });
+    await advance(1_000);
+    expect(errors).toHaveLength(2);
+    expect(String(errors[1])).toBe('Error: 2 calls of mayJoin failed');
+    const state = { mayJoin: true, history: true, state: fails(hostile).rejects } as const;
+    const other = startNode({ s: state });
+    expect((await startRaw(other.node).ask('room.join', { room: 's' })).error).toMatchObject(LATER);
+    expect(other.errors).toHaveLength(1);
+    // Of a listener, it closes its session alone.
+    const last = startNode();
+    last.hub.on('message', () => {
+      throw hostile;
+    });
+    const [raw, next] = [startRaw(last.node), startRaw(last.node)];
+    raw.client.receive(() => {}).catch(() => {});
+    await raw.client.send('x');
+    expect(await raw.client.closed).toMatchObject({ code: 1011 });
+    expect(last.errors).toHaveLength(1);
+    expect(next.client.state).toBe('open');
+  });
+});
+
 describe('a question without an answer', () => {
   it('is not asked again, and its late answer is taken', async () => {
     const answers: ((value: boolean) => void)[] = [];
@@ -397,6 +427,19 @@ describe('a mistake of the application', () => {
       expect.stringContaining('in "chat/0": the key "chat/*" has no mayPublish'),
       expect.stringContaining('256 bytes'),
       expect.stringContaining('more than 2 rooms (option hub.maxRoomsPerSession)'),
+    ]);
+  });
+
+  it('a20 is reported when clients want the last messages of a room without history', async () => {
+    const table = { 'chat/*': { mayJoin: true }, kept: { mayJoin: true, history: true } } as const;
+    const { node, errors } = startNode(table);
+    const { ask } = startRaw(node);
+    for (const room of ['chat/1', 'chat/2', 'kept']) {
+      expect((await ask('room.join', { room, last: 5 })).error).toBeUndefined();
+    }
+    await ask('room.join', { room: 'chat/3' });
+    expect(errors.map(String)).toEqual([
+      'Error: serveRooms: a client asks for the last messages of "chat/1": the key "chat/*" has no history',
     ]);
   });
 

@@ -284,7 +284,7 @@ describe('serveRooms', () => {
     ['a * within a key', { 'a*b': { mayJoin: true } }, {}, /one \*/],
     ['hub.rooms', {}, { hub: { rooms: {} } }, /hub\.rooms is made of the table/],
     ['hub.mayJoin', {}, { hub: { mayJoin: () => true } }, /hub\.mayJoin is made of the table/],
-    ['hub.overflow', {}, { hub: { overflow: 'drop-old' } }, /hub\.overflow is close/],
+    ['hub.overflow', {}, { hub: { overflow: 'latest' } }, /hub\.overflow is close/],
     ['an unknown option', {}, { handler: 1 }, /unknown option handler/],
     ['no table', undefined, {}, /object of rooms/],
   ])('refuses %s', (_, table, options, message) => {

@@ -1,6 +1,6 @@
 import { constants } from 'node:zlib';
-import type { Deflater, History } from '@ws/deflate';
-import { deflateSettings, MAX_WINDOW } from './settings.ts';
+import type { Deflater } from '@ws/deflate';
+import { deflateSettings } from './settings.ts';
 import { ZlibHandle, type ZlibModule } from './zlib-handle.ts';
 
 /**
@@ -9,17 +9,11 @@ import { ZlibHandle, type ZlibModule } from './zlib-handle.ts';
  */
 const LEAST_ROOM = 8;
 
-/** Scratch memory: a history, and its compressed bytes, which are discarded. */
-let plain: Uint8Array | undefined;
-let discarded: Uint8Array | undefined;
-
 /** A {@link Deflater} on the native handle of a zlib stream. */
 export class HandleDeflater implements Deflater {
   used = 0;
   produced = 0;
   readonly #zlib: ZlibHandle;
-  readonly #plain: Uint8Array = (plain ??= new Uint8Array(MAX_WINDOW));
-  readonly #discarded: Uint8Array = (discarded ??= new Uint8Array(MAX_WINDOW + 1024));
   /** Whether zlib has no more output for the input so far. */
   #whole = true;
   /** Whether there was no input since the last flush or reset. */
@@ -34,18 +28,10 @@ export class HandleDeflater implements Deflater {
     this.#zlib = new ZlibHandle(streams.createDeflateRaw(settings));
   }
 
-  reset(history: History | undefined): void {
+  reset(): void {
     this.#zlib.reset();
     this.#whole = this.#flushed = true;
     this.#spillAt = this.#spillEnd = 0;
-    if (history === undefined || history.length === 0) return;
-    const to = history.length;
-    history.copyTo(this.#plain, 0);
-    let from = 0;
-    do {
-      this.#deflate(this.#plain, from, to, true, this.#discarded, 0, this.#discarded.length);
-      from += this.used;
-    } while (!this.#done(from === to, true));
   }
 
   write(

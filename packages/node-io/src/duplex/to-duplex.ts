@@ -18,8 +18,9 @@ export interface ToDuplexOptions {
  * its code: nothing else confirms the chunks. `destroy()` terminates the connection.
  *
  * The peer's own normal close (1000, 1001 or 1005) ends what is read, except within a message. Streams
- * that are piped into this one can then still write, for half of the connection's `closeTimeout`. The
- * stream fails with the error of any other end.
+ * that are piped into this one, and a loop over this one, can then still write, for half of the
+ * connection's `closeTimeout`. As with a socket of Node, a listener of `data` cannot: its later writes
+ * fail. The stream fails with the error of any other end.
  *
  * Other reads of the connection reject from then on. The bytes that you read are owned. Do not change a
  * chunk that you write until its callback: a server references 32 KiB or more.
@@ -54,6 +55,8 @@ class ConnDuplex extends Duplex {
   #isReadToEnd = false;
   /** Number of streams that are piped into this one. */
   #sources = 0;
+  /** Whether a loop reads the stream. It destroys the stream when it has handled the last bytes. */
+  #hasLoop = false;
   #wroteLast!: () => void;
 
   constructor(conn: Conn, { highWaterMark, signal }: ToDuplexOptions) {
@@ -86,8 +89,7 @@ class ConnDuplex extends Duplex {
     }
     this.#isReadToEnd = true;
     // A stream reads ahead, so the last bytes are still on their way to the code that answers them.
-    // `pipeline` with a generator adds no source, but listens.
-    this.allowHalfOpen = this.#sources > 0 || this.listenerCount('drain') > 0;
+    this.allowHalfOpen = this.#sources > 0 || this.#hasLoop;
     this.push(null);
     // A source that ends too late, or never.
     if (this.allowHalfOpen) void this.#endAtClose();
@@ -96,6 +98,11 @@ class ConnDuplex extends Duplex {
   async #endAtClose(): Promise<void> {
     await this.#conn.closed;
     this.end();
+  }
+
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<unknown> {
+    this.#hasLoop = true;
+    return super[Symbol.asyncIterator]() as NodeJS.AsyncIterator<unknown>;
   }
 
   override write(chunk: unknown, ...more: unknown[]): boolean {
@@ -122,8 +129,9 @@ class ConnDuplex extends Duplex {
   override _destroy(cause: Error | null, destroyed: (error: Error | null) => void): void {
     const conn = this.#conn;
     this.#wroteLast();
-    if (!this.#isReadToEnd || !isLeft(cause)) conn.terminate();
-    void conn.closed.then(() => destroyed(cause));
+    const isNormal = this.#isReadToEnd && isLeft(cause);
+    if (!isNormal) conn.terminate();
+    void conn.closed.then(() => destroyed(isNormal ? null : cause));
   }
 }
 

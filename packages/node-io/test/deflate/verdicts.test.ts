@@ -12,7 +12,7 @@ const text = Buffer.from(
 const messages = [1, 6, -2, 0].flatMap((level) => {
   const deflater = handle.deflater(level, 15);
   return [text.length, 100].map((piece) => {
-    deflater.reset(undefined);
+    deflater.reset();
     return deflateWith(deflater, text, { pieces: [piece] }).subarray(0, -4);
   });
 });
@@ -160,7 +160,7 @@ describe('the handle of zlib and its synchronous functions', () => {
       { deflater: syncDeflate.deflater(6, 12), inflater: handle.inflater() },
     ];
     for (const { deflater, inflater } of lines) {
-      deflater.reset(undefined);
+      deflater.reset();
       inflater.reset(undefined);
       const refers = deflater === lines[0]!.deflater;
       let before = Buffer.alloc(0);
