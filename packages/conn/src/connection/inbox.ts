@@ -1,9 +1,6 @@
 import {
-  CHECKED_ONLY,
   CLOSE,
-  DELIVERED,
   FAILED,
-  IGNORED,
   LEASED,
   MESSAGE,
   MESSAGE_BEGIN,
@@ -12,53 +9,19 @@ import {
   NEED_MORE,
   OWNED,
   type OwnedBytes,
-  type PayloadUse,
   PING,
   PONG,
   SKIPPED,
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
-import { isNormalEnd, ReadPendingError } from '../errors.ts';
-import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
-import {
-  addPiece,
-  beginPieces,
-  type ReadResult,
-  readerOf,
-  readyReader,
-} from '../read/message-reader.ts';
-import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
-import type { PullRead } from '../read/pull-read.ts';
-import type { Rate } from '../read/rate.ts';
-import type { ReceiveCall } from '../read/receive-call.ts';
+import { addPiece, beginPieces, readerOf } from '../read/message-reader.ts';
 import type { Connection } from './connection.ts';
 import { countDropped } from './dropped-messages.ts';
-import { endWithLoss } from './end-errors.ts';
-import { messageOf, pauseOrResume, ReadAhead, readAheadHasRoom } from './read-ahead.ts';
-import {
-  AFTER,
-  ASKS,
-  BROKEN,
-  CANCEL,
-  CHECKED,
-  cellName,
-  DISCARDS,
-  DONE,
-  FREE,
-  GIVEN,
-  HANDLES,
-  HAS_MESSAGE,
-  KEPT,
-  LOST,
-  NONE,
-  type Reader,
-  type ReaderEvent,
-  type Use,
-  WAITS,
-  WILL_READ,
-} from './reader.ts';
+import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
+import { ReadSide } from './read-side.ts';
+import { DISCARDS, FREE, HAS_MESSAGE, KEPT } from './reader.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four functions give whole messages to a reader. `#nextEvent` gives nearly all of them.
@@ -96,9 +59,6 @@ const CONTINUES_LATER = 2;
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
-/** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
-type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
-
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
@@ -117,130 +77,19 @@ type NoEvent = typeof NEED_MORE | typeof STEP;
  * in a pass are sent when the pass ends, if no input is left and no reader has a message. Otherwise the
  * frames are sent at the end of the turn, together with frames that the reader writes until then.
  */
-export class Inbox {
-  receiveCall: ReceiveCall | undefined;
-  /** The pending call of `readMessage`, of `nextReader`, or of an iterator's `next`. */
-  pull: PullRead<ReadResult> | undefined;
-  /** The message that a MessageReader reads. */
-  pieces: PieceQueue | undefined;
-  /** The messages that were parsed while no reader waited, and the pause of the transport. */
-  readAhead: ReadAhead | undefined;
-  /** Bounds how fast readers get messages. Few connections have a rate. */
-  rate: Rate | undefined;
-  /** Set once no further message can arrive. Queued messages can still be read. */
-  ended: ReadEnd | undefined;
+export class Inbox extends ReadSide {
   inPass = false;
-  /** The state of the reader. Only {@link on} changes it. */
-  reader: Reader = NONE;
-  /** Whether the next message or piece of the input goes to the reader, not to the read-ahead. */
-  takes = false;
-  /**
-   * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
-   * or the read-ahead has given so many messages that the rest waits for a later turn.
-   */
-  held = false;
-  /** What happens to the messages of the input. */
-  use: Use = KEPT;
-  /**
-   * Number of owners that may begin a read: open loops and streams, and the code that has created the
-   * connection, until the handler of the connection has settled.
-   */
-  readers = 1;
-  readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  /** The only place where the state of the reader changes. */
-  on(event: ReaderEvent): void {
-    const before = this.reader;
-    const reader = AFTER[before][event]!;
-    this.reader = reader;
-    this.takes = (reader & ASKS) !== 0 && !this.held;
-    if (reader === BROKEN && before !== BROKEN) this.#broken(before, event);
-  }
-
-  #broken(reader: Reader, event: ReaderEvent): void {
-    const connection = this.#connection;
-    const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
-    // Later: the caller is within a read, or within the loop.
-    connection.platform.defer(() => connection.endingOrNew().handlerFailed(error, 'receive'));
-  }
-
-  /** The rate or the read-ahead may now hold readers back, or let them continue. */
-  gate(): void {
-    this.held = this.rate?.empty === true || this.readAhead?.isHeld === true;
-    this.takes = (this.reader & ASKS) !== 0 && !this.held;
-  }
-
-  /** A MessageReader that waits has got bytes, or the end of its message. */
-  gotPiece(): void {
-    if (this.reader === WAITS && this.pull === undefined) this.on(GIVEN);
-  }
-
-  /** A stream is created, which begins to read later. Until then, a close must not drop messages. */
-  streamCreated(): void {
-    this.readers++;
-    this.on(WILL_READ);
-  }
-
-  /** A loop or a stream has ended, or the handler of the connection has settled. */
-  readerLeft(): void {
-    // The reader of a message in pieces may still answer it.
-    if (--this.readers > 0 || this.pieces !== undefined) return;
-    this.on(DONE);
-    // A close frame that has arrived may now be answered.
-    if (this.#connection.ending !== undefined) this.#connection.scheduleEndOfTurn();
-  }
-
-  /** Whether no parsed message or piece waits for a reader. */
-  get nothingUnread(): boolean {
-    return this.readAhead?.empty !== false && this.pieces?.empty !== false;
-  }
-
-  /** Whether readers have got every parsed message, and no handler is busy with one. */
-  get allRead(): boolean {
-    return this.nothingUnread && (this.reader & HANDLES) === 0;
-  }
-
-  /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
-  get payloadUse(): PayloadUse {
-    if (this.use === KEPT) return DELIVERED;
-    return this.use === CHECKED ? CHECKED_ONLY : IGNORED;
-  }
-
-  /** The error for a read by the method `name`, if another read is pending, or a stream reads. */
-  clash(name: string): ReadPendingError | undefined {
-    const owner = this.#connection.rare?.readsOwner;
-    if (owner !== undefined) {
-      const message = `${name} after ${owner}, whose stream reads this connection; read the stream`;
-      return new ReadPendingError(name, owner, message);
-    }
-    const pending = this.receiveCall?.name ?? this.pull?.name ?? this.pieces?.pending ?? '';
-    return pending === '' ? undefined : new ReadPendingError(name, pending);
-  }
-
-  /** Whether reading has ended, and no message of the read-ahead waits for a later turn. */
-  get atEnd(): boolean {
-    return this.ended !== undefined && !this.held;
-  }
-
   /** Whether the inbox can use more input although the read-ahead is full. */
   get wantsInput(): boolean {
-    if (this.#connection.machine.inputEnded || this.drops) return true;
+    if (this.connection.machine.inputEnded || this.drops) return true;
     if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY) return false;
     // The extension decodes no message before a later turn.
-    if (this.#connection.extension?.waiting === true) return false;
+    if (this.connection.extension?.waiting === true) return false;
     return this.takes;
-  }
-
-  /** Whether the inbox drops all messages from now on, unchecked. */
-  get drops(): boolean {
-    return this.use >= LOST;
   }
 
   /**
@@ -249,7 +98,7 @@ export class Inbox {
    * pieces or observed, if there is a rate, if the transport is paused, or if the connection ends.
    */
   get decoderForPull(): MessageDecoder | undefined {
-    const { awaitsTurn, ending, machine } = this.#connection;
+    const { awaitsTurn, ending, machine } = this.connection;
     if (!awaitsTurn || (ending ?? this.rate ?? this.pieces ?? this.readAhead) !== undefined)
       return undefined;
     if (this.#stage !== READY || this.inPass || this.#isObserved()) return undefined;
@@ -264,7 +113,7 @@ export class Inbox {
 
   /** Parses `chunk[0, end)` while a reader waits. The chunk is borrowed: the machine keeps a copy of the rest. */
   chunkArrived(chunk: Uint8Array, end: number): void {
-    const { machine } = this.#connection;
+    const { machine } = this.connection;
     machine.push(chunk, end);
     this.run('reader');
     if (machine.input !== undefined) machine.keep();
@@ -274,23 +123,23 @@ export class Inbox {
   #releaseUnused(): void {
     if (this.readAhead?.isUnused === true) this.readAhead = undefined;
     if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
-    const decoder = this.#connection.machine.input;
+    const decoder = this.connection.machine.input;
     if (decoder !== undefined && this.#stage !== PARSING) this.#releaseParsed(decoder);
   }
 
   /** Ends the loan of a decoder without input. */
   #releaseParsed(decoder: MessageDecoder): void {
     decoder.releaseParsed();
-    if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
+    if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.connection.machine.giveBack();
   }
 
   /** Ends parsing and releases the memory of the input. */
   stopParsing(): void {
     try {
-      this.#connection.machine.drop();
-      this.#connection.extension?.destroy();
+      this.connection.machine.drop();
+      this.connection.extension?.destroy();
     } catch (error) {
-      this.#connection.report(error, 'extension');
+      this.connection.report(error, 'extension');
     }
   }
 
@@ -312,7 +161,7 @@ export class Inbox {
    * reader waits, the loop fills the read-ahead, so that control frames are handled.
    */
   continue(): void {
-    this.#connection.rare?.checkExpiry();
+    this.connection.rare?.checkExpiry();
     this.run(this.takes ? 'reader' : 'read-ahead');
   }
 
@@ -326,7 +175,7 @@ export class Inbox {
 
   /** Called when the connection has sent the frames of this turn. */
   turnEnded(): void {
-    if (this.#connection.machine.input ?? this.readAhead ?? this.pieces) this.#releaseUnused();
+    if (this.connection.machine.input ?? this.readAhead ?? this.pieces) this.#releaseUnused();
   }
 
   /**
@@ -336,7 +185,7 @@ export class Inbox {
    * @returns Whether input is still unparsed. Then call this method again in a later turn.
    */
   runLast(): boolean {
-    const { extension, awaitsTurn, machine } = this.#connection;
+    const { extension, awaitsTurn, machine } = this.connection;
     // The input may contain the peer's close frame, and no pass has parsed any of it.
     if (this.#stage === STARTING && machine.input?.pending === true) return true;
     if (extension === undefined) return false;
@@ -345,7 +194,7 @@ export class Inbox {
   }
 
   #run(readsAhead: boolean): void {
-    const connection = this.#connection;
+    const connection = this.connection;
     // While PARSING, code that the loop has called calls this method. The loop continues afterwards.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
@@ -366,12 +215,13 @@ export class Inbox {
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
     connection.ending?.parsed(readsAhead);
-    pauseOrResume(connection);
+    const hasUnread = (machine.input ?? this.readAhead ?? this.pieces) !== undefined;
+    if (hasUnread) pauseOrResume(connection);
   }
 
   /** A pass has ended. Sends the frames of the pass, unless the reader may write more in this turn. */
   #passEnded(): void {
-    const connection = this.#connection;
+    const connection = this.connection;
     const { readAhead } = this;
     if (readAhead?.paused === true) readAhead.renewalDue = true;
     const { input } = connection.machine;
@@ -386,7 +236,7 @@ export class Inbox {
   }
 
   #loop(readsAhead: boolean): void {
-    const connection = this.#connection;
+    const connection = this.connection;
     const { machine } = connection;
     while (!machine.inputEnded) {
       const decoder = machine.input;
@@ -421,26 +271,26 @@ export class Inbox {
       case MESSAGE_BEGIN:
         // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
-          const reader = beginPieces(this.#connection, decoder);
+          const reader = beginPieces(this.connection, decoder);
           // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
-        addPiece(this.#connection, decoder, 0);
+        addPiece(this.connection, decoder, 0);
         if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
         this.#observe(decoder);
-        if (this.drops) countDropped(this.#connection, 1);
+        if (this.drops) countDropped(this.connection, 1);
         break;
       case PING:
       case PONG:
       case CLOSE:
       case FAILED:
       case END:
-        this.#connection.controlOrEnd(event);
+        this.connection.controlOrEnd(event);
         break;
     }
   }
@@ -448,7 +298,7 @@ export class Inbox {
   /** Whether the loop continues at the end of a turn although no reader takes the next message. */
   #readsAhead(decoder: MessageDecoder): boolean {
     if (this.drops) return true;
-    const connection = this.#connection;
+    const connection = this.connection;
     if (!readAheadHasRoom(connection)) return false;
     // An encoded message usually waits for its reader, because decoding may make it much larger.
     return !decoder.transforming || connection.extension!.readyAhead?.() !== false;
@@ -462,7 +312,7 @@ export class Inbox {
    * @returns The first event that is not for the handler. STEP when the loop ends after a call.
    */
   #nextEvent(decoder: MessageDecoder): MachineEvent {
-    const { machine } = this.#connection;
+    const { machine } = this.connection;
     const { takes, pull } = this;
     const isFree = takes && this.reader === FREE;
     decoder.memory = isFree ? LEASED : OWNED;
@@ -481,20 +331,20 @@ export class Inbox {
 
   /** Whether an observer sees each message before its reader. */
   #isObserved(): boolean {
-    return this.#connection.shared.platform.observer?.messageIn !== undefined;
+    return this.connection.shared.platform.observer?.messageIn !== undefined;
   }
 
   /** A message has arrived: the rate counts the message, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     if (!this.drops) this.rate?.arrived(decoder.length);
-    if (this.#isObserved()) observeMessage(this.#connection, decoder);
+    if (this.#isObserved()) observeMessage(this.connection, decoder);
   }
 
   /** This turn's quota of frames is used up. The loop continues in the next turn. */
   #continueInNextTurn(): void {
     if ((this.#quota & CONTINUES_LATER) !== 0) return;
     this.#quota |= CONTINUES_LATER;
-    const connection = this.#connection;
+    const connection = this.connection;
     connection.platform.yield(() => {
       this.#quota = 0;
       const { input, framesIn } = connection.machine;
@@ -509,13 +359,13 @@ export class Inbox {
   #messageArrived(decoder: MessageDecoder): void {
     this.#observe(decoder);
     // The observer or the rate may have ended the connection. No message is delivered after that.
-    if (!this.#connection.machine.inputEnded) this.#deliver(decoder);
+    if (!this.connection.machine.inputEnded) this.#deliver(decoder);
   }
 
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
     if (this.use !== KEPT) {
-      if (this.drops) countDropped(this.#connection, 1);
+      if (this.drops) countDropped(this.connection, 1);
       return;
     }
     const { takes, reader, pull } = this;
@@ -524,35 +374,11 @@ export class Inbox {
       if (reader === FREE) return this.receiveCall!.take(decoder);
       if (reader === DISCARDS) return;
     }
-    const message = messageOf(decoder, this.#connection.platform);
-    if (takes) return this.give(pull!.streams ? readerOf(this.#connection, message) : message);
+    const message = messageOf(decoder, this.connection.platform);
+    if (takes) return this.give(pull!.streams ? readerOf(this.connection, message) : message);
     const readAhead = this.readAheadOrNew();
     readAhead.push(message);
     if (readAhead.isHeld) this.gate();
-  }
-
-  readAheadOrNew(): ReadAhead {
-    this.readAhead ??= new ReadAhead(this.#connection);
-    return this.readAhead;
-  }
-
-  /** Gives the pending pull read its message. */
-  give(result: ReadResult): void {
-    const { pull } = this;
-    this.pull = undefined;
-    this.on(GIVEN);
-    pull!.give(result);
-  }
-
-  /** Takes the first queued message for a reader, unless {@link held}. */
-  shiftQueued(): Message | undefined {
-    const { readAhead } = this;
-    if (readAhead === undefined || this.held) return undefined;
-    const message = readAhead.shift();
-    if (message === undefined) return undefined;
-    this.rate?.takeQueued(message.data.length);
-    if (readAhead.isHeld) this.gate();
-    return message;
   }
 
   /**
@@ -563,73 +389,8 @@ export class Inbox {
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long, so it gets separate memory: it must not keep a block alive.
     if (this.pull === undefined || this.held) return new Uint8Array(size);
-    const connection = this.#connection;
+    const connection = this.connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
-  }
-
-  /** Gives queued messages to the reader that waits. */
-  serve(): void {
-    const { pull, receiveCall } = this;
-    if (pull !== undefined) {
-      const ready = pull.streams ? readyReader(this.#connection) : this.shiftQueued();
-      if (ready !== undefined) this.give(ready);
-    } else if (this.reader === DISCARDS) while (this.shiftQueued() !== undefined);
-    else receiveCall?.serve();
-  }
-
-  /**
-   * Drops the unread rest of the message that a MessageReader reads. Later calls of that reader reject,
-   * unless it has read the whole message.
-   *
-   * @param cause - A clause for the error, such as `readMessage began`.
-   */
-  dropPieces(cause: string): void {
-    const { pieces } = this;
-    if (pieces === undefined) return;
-    this.pieces = undefined;
-    const isComplete = pieces.over;
-    pieces.drop();
-    pieces.finish(restDropped(cause));
-    if (!isComplete) this.#connection.machine.input?.skip();
-    this.gotPiece();
-  }
-
-  /** Called when no more input will arrive. The reader of an incomplete message rejects. */
-  finishMessage(failure: { readonly reason: unknown }): void {
-    if (this.pieces?.over !== false) return;
-    this.pieces.finish(failure);
-    this.gotPiece();
-  }
-
-  // The end of reading
-
-  /**
-   * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can
-   * still be read.
-   *
-   * @param isEnd - Whether `cause` is the end of this connection. An error that a handler has thrown may
-   *   be the normal end of another connection.
-   */
-  finishReading(cause: unknown, isEnd: boolean): void {
-    if (this.ended !== undefined) return;
-    const connection = this.#connection;
-    this.rate?.stop();
-    const loss = connection.rare?.loss;
-    const isPeerEnd = isEnd && connection.machine.failed?.error !== cause;
-    const reason = isPeerEnd && loss !== undefined ? endWithLoss(cause, loss) : cause;
-    const normally = isPeerEnd && isNormalEnd(reason);
-    this.ended = { reason, normally };
-    const { pull } = this;
-    this.pull = undefined;
-    if (pull !== undefined) {
-      this.on(CANCEL);
-      pull.finish(reason, normally);
-    }
-    if (this.pieces !== undefined) {
-      this.pieces.finish(this.ended);
-      this.gotPiece();
-    }
-    this.receiveCall?.settleAtEnd();
   }
 }
 
