@@ -2,7 +2,7 @@
 import * as browser from '@ws/browser';
 import * as conn from '@ws/conn';
 import { ReconnectingConn } from '@ws/reconnect';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 vi.resetModules();
 const other = await import('@ws/conn');
@@ -49,6 +49,36 @@ describe('B6-6 two copies of the packages', () => {
     expect(new OwnError(1000) instanceof other.CloseError).toBe(true);
     expect(error instanceof browser.UnsupportedError).toBe(false);
     expect(Object.create(BadHandshakeError.prototype) instanceof conn.WebSocketError).toBe(true);
+  });
+
+  it.each(['_PreparedMessage', '__PreparedMessage', 'PreparedMessage'])(
+    'name the class as its source does, whatever a bundler calls it: %s',
+    async (name) => {
+      const [sender] = conn.connPair({ client: { report: () => {} } });
+      const Renamed = {
+        [name]: class {
+          of = 1;
+        },
+      }[name]!;
+      const message = new Renamed() as unknown as conn.PreparedMessage;
+      await expect(sender.writePreparedMessage(message)).rejects.toThrow(
+        'the PreparedMessage is of another copy of @ws/conn',
+      );
+    },
+  );
+
+  it('are not blamed for another class with the short name of a minifier', async () => {
+    const [sender] = conn.connPair({ client: { report: () => {} } });
+    const rename = (value: string): object =>
+      Object.defineProperty(conn.Message, 'name', { value, configurable: true });
+    onTestFinished(() => void rename('Message'));
+    rename('e');
+    const Short = {
+      e: class {
+        of = 1;
+      },
+    }['e'];
+    await expect(sender.send(new Short() as unknown as conn.Message)).rejects.toThrow('got Object');
   });
 
   it('take no other value for an error', () => {

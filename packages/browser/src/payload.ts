@@ -82,9 +82,18 @@ export function messageOf(data: unknown): PageMessage {
   return new PageMessage(BinaryMessage, isPlain ? (data as OwnedBytes) : bytesOf('message', data));
 }
 
+/**
+ * Returns `data` if it is a message. Not by `instanceof`: it may be of another copy of `@ws/conn`. Bytes
+ * may have properties of the same names.
+ */
+function messageIn(data: unknown): Message | undefined {
+  const message = ArrayBuffer.isView(data) ? undefined : (data as Message | undefined);
+  return typeof message?.isText === 'boolean' ? message : undefined;
+}
+
 /** The message type that `send` gives to `data`. */
 export function dataTypeOf(data: MessageData): DataType {
-  return typeof data === 'string' ? TextMessage : ((data as Message)?.type ?? BinaryMessage);
+  return typeof data === 'string' ? TextMessage : (messageIn(data)?.type ?? BinaryMessage);
 }
 
 /**
@@ -107,8 +116,7 @@ export function payloadOf(method: string, type: number, data: MessageData): stri
 /** @throws TypeError for other data, and for bytes that were transferred. */
 export function bytesOf(method: string, data: unknown): OwnedBytes {
   if (typeof data === 'string') return encodeUtf8(data);
-  // Not instanceof: a message may be of another copy of `@ws/conn`.
-  const bytes: unknown = (data as Message)?.data ?? data;
+  const bytes: unknown = messageIn(data)?.data ?? data;
   if (ArrayBuffer.isView(bytes)) return bytesOfView(bytes) as OwnedBytes;
   if (!kind(bytes).endsWith('ArrayBuffer')) {
     throw badType(`${method}: expected a string or bytes`, data);

@@ -7,10 +7,13 @@ import {
   ReadLimitError,
   ReadPendingError,
 } from '@ws/conn';
-import { RESOLVED } from '@ws/conn/internal';
+import { inLaterTurn, RESOLVED } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
 import type { PageSocket } from './web-types.ts';
+
+/** Messages that the queue gives to readers in one turn: a page draws and listens between two turns. */
+const MESSAGES_PER_TURN = 1_000;
 
 /** Called with the next message; with undefined at the end. */
 type Reader = (message: PageMessage | undefined) => void;
@@ -29,8 +32,10 @@ export class ReadSide {
   #queue: PageMessage[] = [];
   /** The next messages in reverse order, because `pop` is cheap and `shift` copies a long array. */
   #next: PageMessage[] = [];
-  /** See {@link unreadBytes}. */
-  #cost = 0;
+  /** Bytes of the queued messages, with {@link MESSAGE_COST} for each; 0 for an empty queue. */
+  cost = 0;
+  /** Messages that the queue may still give; 0 until the next turn. */
+  #left = MESSAGES_PER_TURN;
   /** Name of the pending call that reads; `''` for none. */
   #caller = '';
   /** The reader of that call; undefined without a call, and while its handler runs. */
@@ -52,11 +57,6 @@ export class ReadSide {
     this.#fail = fail;
   }
 
-  /** Bytes of the queued messages, with {@link MESSAGE_COST} for each. */
-  get unreadBytes(): number {
-    return this.#cost;
-  }
-
   /** Called when a message has arrived. */
   add(data: unknown): void {
     if (!this.#isDropping && this.#ended === undefined) {
@@ -76,17 +76,16 @@ export class ReadSide {
     const { length } = message;
     if (length > readLimit) return this.#fail(new ReadLimitError(readLimit), limitCloseCode);
     const cost = length + MESSAGE_COST;
-    const full = this.#cost > 0 && overflow(this.#settings, 'maxQueuedBytes', this.#cost, cost);
+    const full = this.cost > 0 && overflow(this.#settings, 'maxQueuedBytes', this.cost, cost);
     if (full) return this.#fail(full, queueCloseCode);
     this.messages++;
     this.bytes += length;
     const reader = this.#reader;
-    if (reader !== undefined) {
-      // A reader waits only while the queue is empty.
+    if (reader !== undefined && this.cost === 0) {
       this.#reader = undefined;
       return reader(message);
     }
-    this.#cost += cost;
+    this.cost += cost;
     this.#queue.push(message);
   }
 
@@ -98,12 +97,12 @@ export class ReadSide {
   /** Gives queued messages, then the end, to the reader. */
   serve(): void {
     let reader;
-    while ((reader = this.#reader) && (this.#cost > 0 || this.#ended)) {
+    while ((reader = this.#reader) && this.#left > 0 && (this.cost > 0 || this.#ended)) {
       this.#reader = undefined;
       reader(this.#shift());
     }
     const isHandling = this.#caller && !this.#reader;
-    if (this.#isDropping || !(isHandling || this.#cost > 0)) this.#socket.pull?.();
+    if (this.#isDropping || !(isHandling || this.cost > 0)) this.#socket.pull?.();
   }
 
   #shift(): PageMessage | undefined {
@@ -113,8 +112,15 @@ export class ReadSide {
       this.#queue = [];
     }
     const message = this.#next.pop();
-    if (message !== undefined) this.#cost -= message.length + MESSAGE_COST;
+    if (message === undefined) return undefined;
+    this.cost -= message.length + MESSAGE_COST;
+    if (this.cost > 0 && --this.#left === 0) inLaterTurn(() => this.#turnBegins());
     return message;
+  }
+
+  #turnBegins(): void {
+    this.#left = MESSAGES_PER_TURN;
+    this.serve();
   }
 
   /** Drops the queued messages and all later ones. */
@@ -122,7 +128,7 @@ export class ReadSide {
     this.#isDropping = true;
     this.#queue = [];
     this.#next = [];
-    this.#cost = 0;
+    this.cost = 0;
   }
 
   /**
@@ -213,7 +219,7 @@ export class ReadSide {
     this.#caller = caller;
     this.#reader = reader;
     // After the end, in a later turn: a loop that reads again and again must not block the page.
-    if (this.#ended !== undefined && this.#cost === 0) setTimeout(() => this.serve());
+    if (this.#ended !== undefined && this.cost === 0) setTimeout(() => this.serve());
     else this.serve();
   }
 }

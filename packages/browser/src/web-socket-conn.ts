@@ -553,7 +553,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     | 'unreadBytes'
   > {
     return {
-      unreadBytes: this.#reads.unreadBytes,
+      unreadBytes: this.#reads.cost,
       readAhead: this.#settings.maxQueuedBytes,
       closeIsAnswered: this.#isAnswered,
       maxBufferedAmount: this.#settings.maxBufferedAmount,

@@ -1,8 +1,8 @@
-// A page whose ReconnectingConn has no reader: what it keeps, and when it dials.
+// Messages that wait in a page: what a ReconnectingConn without a reader keeps, when it dials, and how they are read.
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { ReconnectingConn } from '../src/index.ts';
+import { type BrowserConn, ReconnectingConn } from '../src/index.ts';
 import { bytes, socketClass } from './fake-web-socket.ts';
-import { openAt, pass } from './support.ts';
+import { connected, openAt, pass } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -48,5 +48,75 @@ describe('C3 a page without a reader', () => {
     await pass(5);
     expect(lengths).toEqual([1, size, 1, size, 1, size, 1, size]);
     expect(sockets).toHaveLength(5);
+  });
+});
+
+const COUNT = 4_500;
+
+const READS: Readonly<
+  Record<string, (conn: BrowserConn, took: (text: string) => void) => unknown>
+> = {
+  receive: (conn, took) => conn.receive((message) => took(message.text())),
+  'receive with a promise': (conn, took) =>
+    conn.receive((message) => Promise.resolve().then(() => took(message.text()))),
+  async 'for await'(conn, took) {
+    for await (const message of conn) took(message.text());
+  },
+  async readMessage(conn, took) {
+    for (;;) took((await conn.readMessage()).text());
+  },
+  async toStreams(conn, took) {
+    const reader = conn.toStreams().readable.getReader();
+    for (;;) took(String((await reader.read()).value));
+  },
+};
+
+describe('C9 a long queue of a page', () => {
+  it.each(Object.keys(READS))(
+    'gives %s at most 1,000 messages in a turn, in order',
+    async (way) => {
+      vi.useRealTimers();
+      const { conn, socket } = connected();
+      const send = (from: number, to: number): void => {
+        for (let i = from; i < to; i++) socket.message(String(i));
+      };
+      send(0, COUNT - 500);
+      const got: string[] = [];
+      let inTurn = 0;
+      let most = 0;
+      const turnBegins = async (): Promise<void> => {
+        await new Promise((resolve) => void setImmediate(resolve));
+        inTurn = 0;
+      };
+      // Before the read begins, so that each turn of the test begins before that of the queue.
+      let turn = turnBegins();
+      void Promise.resolve(
+        READS[way]!(conn, (text) => {
+          got.push(text);
+          most = Math.max(most, ++inTurn);
+        }),
+      ).catch(() => {});
+      await turn;
+      turn = turnBegins();
+      // These arrive while older messages wait for the next turn.
+      send(COUNT - 500, COUNT);
+      while (got.length < COUNT) {
+        await turn;
+        turn = turnBegins();
+      }
+      expect(got).toEqual(Array.from({ length: COUNT }, (_, i) => String(i)));
+      expect(most).toBeLessThanOrEqual(1_000);
+      conn.terminate();
+    },
+  );
+
+  it('is read to its end after the connection has ended', async () => {
+    vi.useRealTimers();
+    const { conn, socket } = connected();
+    for (let i = 0; i < COUNT; i++) socket.message(String(i));
+    socket.end(1000);
+    let count = 0;
+    for await (const _ of conn) count++;
+    expect(count).toBe(COUNT);
   });
 });

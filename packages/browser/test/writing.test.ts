@@ -10,6 +10,7 @@ import {
   WriteClosedError,
 } from '../src/index.ts';
 import { messageOf } from '../src/payload.ts';
+import { bytes } from './fake-web-socket.ts';
 import { connected, isPending, rejection, stubReportError } from './support.ts';
 
 let reported: ReturnType<typeof vi.fn>;
@@ -31,6 +32,38 @@ describe('BrowserConn.send', () => {
     const sent = socket.sent.map((data) => (typeof data === 'string' ? data : [...data]));
     expect(sent).toEqual(['grüße', [1], [2], [3], [4], '']);
   });
+
+  it.each<[string, object]>([
+    [
+      'a subclass with a type',
+      new (class extends Uint8Array {
+        type = 1;
+      })([255, 1]),
+    ],
+    ['a type', Object.assign(Uint8Array.of(255, 1), { type: 1 })],
+    ['a type that is a text', Object.assign(Uint8Array.of(255, 1), { type: 'image/png' })],
+    ['other data', Object.assign(Uint8Array.of(255, 1), { data: Uint8Array.of(9), isText: false })],
+    ['other data in a DataView', Object.assign(new DataView(bytes(255, 1)), { data: bytes(9) })],
+    ['other data in an ArrayBuffer', Object.assign(bytes(255, 1), { data: bytes(9), type: 1 })],
+  ])('C1 sends bytes that have %s as they are', async (_, data) => {
+    const { conn, socket } = connected();
+    await conn.send(data as Uint8Array);
+    await conn.writeMessage(BinaryMessage, data as Uint8Array);
+    const writer = await conn.nextWriter(BinaryMessage);
+    await writer.write(data as Uint8Array);
+    await writer.close();
+    expect(socket.sent).toEqual(Array.from({ length: 3 }, () => Uint8Array.of(255, 1)));
+  });
+
+  it.each([{ data: bytes(9) }, { data: bytes(9), type: 'message' }, { data: 'a', type: 1 }])(
+    'C1 rejects an object that only has data, as a Conn does: %j',
+    async (data) => {
+      stubReportError();
+      const { conn, socket } = connected();
+      expect(await rejection(conn.send(data as never))).toBeInstanceOf(TypeError);
+      expect(socket.sent).toEqual([]);
+    },
+  );
 
   it('gives the browser no view of shared or resizable memory', async () => {
     const { conn, socket } = connected();

@@ -34,7 +34,7 @@ export {
 export { deflateLimits, extensionRuntime } from './options/deflate.ts';
 export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
-export { YieldQueue } from './platform/later-turns.ts';
+export { inLaterTurn, YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
 export { checkNoMaps, formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';

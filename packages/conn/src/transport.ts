@@ -26,7 +26,7 @@ export interface TransportSink {
   /**
    * The transport can send nothing more, although bytes may still arrive: it counts later writes as
    * unsent. The connection destroys it after `closeTimeout` in which no byte arrived and no message was
-   * read. Most transports never call this method.
+   * read. Most transports never call this method. A transport closes at once for a sink without it.
    */
   writesFailed?(): void;
   /** The transport is closed, after `end`, `destroy` or a fault. Called exactly once, last. */

@@ -199,13 +199,26 @@ export function refuseCopy(
   Class: abstract new (...args: never[]) => object,
   method: string,
 ): void {
-  let name: unknown;
+  const name = sourceName(Class);
+  if (name === undefined || name !== sourceName(classOf(value))) return;
+  const where = `of another copy of @ws/conn; install one version of it`;
+  throw new TypeError(`${method}: the ${name} is ${where}`);
+}
+
+function classOf(value: unknown): unknown {
   try {
-    ({ name } = (value as object).constructor);
+    return (value as object).constructor;
   } catch {
     // Null, undefined, or a trap of a Proxy.
+    return undefined;
   }
-  if (name !== Class.name) return;
-  const where = `of another copy of @ws/conn; install one version of it`;
-  throw new TypeError(`${method}: the ${Class.name} is ${where}`);
+}
+
+/**
+ * The name of a class in its source. A bundler may put `_` before it. Undefined for a short name: a
+ * minifier gives the same one to other classes.
+ */
+function sourceName(Class: unknown): string | undefined {
+  const name: unknown = typeof Class === 'function' ? Class.name : undefined;
+  return typeof name === 'string' ? /^_*(\w{4,})$/.exec(name)?.[1] : undefined;
 }

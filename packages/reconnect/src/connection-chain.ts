@@ -67,7 +67,7 @@ export class ConnectionChain<C extends ConnLike> {
     }
     void closed.then(() => {
       link.isClosed = true;
-      this.#dropEmpty();
+      this.#drop(isEmpty);
     });
   }
 
@@ -124,11 +124,6 @@ export class ConnectionChain<C extends ConnLike> {
     return undefined;
   }
 
-  /** A connection that has closed without an unread message is of no use to a reader. */
-  #dropEmpty(): void {
-    this.#drop((link) => link.isClosed && unreadOf(link) === 0 && !hasLost(link));
-  }
-
   /** Drops connections that were read to the end: the other readers get nothing from them. */
   #drop(isRead: (link: Link<C>) => boolean): void {
     const isKept = (link: Link<C>): boolean => !isRead(link);
@@ -166,7 +161,10 @@ function unreadOf<C extends ConnLike>({ conn, reads }: Link<C>): number | undefi
   return reads.unreadBytes ?? internalsOf(conn).unreadBytes;
 }
 
-/** Whether messages of `link` were dropped: a reader gets an error then. */
-function hasLost<C extends ConnLike>({ conn }: Link<C>): boolean {
-  return (internalsOf(conn).messagesLost ?? 0) > 0;
+/**
+ * Whether `link` has closed without an unread message, and is of no use to a reader. A reader gets an
+ * error if messages were dropped.
+ */
+function isEmpty<C extends ConnLike>(link: Link<C>): boolean {
+  return link.isClosed && unreadOf(link) === 0 && !internalsOf(link.conn).messagesLost;
 }

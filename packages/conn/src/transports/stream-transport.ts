@@ -45,7 +45,8 @@ const CHUNKS_PER_TURN = 16;
  * it may keep.
  *
  * After an error of `writable`, the connection still reads `readable` to its end. It gives up after
- * `closeTimeout` in which no byte arrived and no message was read.
+ * `closeTimeout` in which no byte arrived and no message was read. A sink of your own reads on if it has
+ * `writesFailed`, and destroys the transport when it has waited long enough.
  *
  * @param streams - Neither stream may have a reader or a writer yet.
  * @throws TypeError when a stream is missing or already has a reader or a writer.
@@ -181,13 +182,15 @@ class StreamTransport implements Transport {
 
   /**
    * The peer no longer reads, for example after STOP_SENDING of WebTransport. Its bytes can still be
-   * read. The close is reported at the end of the readable, or when the sink destroys the transport.
+   * read. The close is reported at the end of the readable, or when the sink destroys the transport. A
+   * sink that cannot learn of the error has no reason to destroy it, so it gets the close at once.
    */
   #writeFailed(error: Error): void {
     if (this.#closed || this.#writeError !== undefined) return;
     this.#writeError = error;
-    if (this.#readEnded) return this.destroy(error);
-    this.#sink!.writesFailed?.();
+    const sink = this.#sink;
+    if (this.#readEnded || sink?.writesFailed === undefined) return this.destroy(error);
+    sink.writesFailed();
   }
 
   async #readAll(): Promise<void> {

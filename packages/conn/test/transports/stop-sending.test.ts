@@ -1,5 +1,5 @@
 import { BinaryMessage } from '@ws/codec';
-import { FakePlatform, naiveEncode } from '@ws/tests';
+import { FakePlatform, naiveEncode, RecordingSink } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type ConnOptions, streamTransport } from '../../src/index.ts';
 
@@ -59,6 +59,28 @@ describe('C6 a readable after an error of the writable', () => {
     expect((await conn.closed).wasClean).toBe(false);
     await large.catch(() => {});
     await expect(conn.send('later')).rejects.toThrow();
+  });
+});
+
+describe('C6 a sink without writesFailed', () => {
+  it('gets the close at once, as nothing else would end the reads of an endless peer', async () => {
+    const readable = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.enqueue(Uint8Array.of(1));
+      },
+    });
+    const writable = new WritableStream<Uint8Array>({
+      write() {
+        throw new Error('STOP_SENDING');
+      },
+    });
+    const transport = streamTransport({ readable, writable });
+    const sink = new RecordingSink();
+    transport.start(sink);
+    await sink.until('data');
+    transport.write(Uint8Array.of(2));
+    await sink.until('close');
+    expect(sink.error?.message).toBe('STOP_SENDING');
   });
 });
 
