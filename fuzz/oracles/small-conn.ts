@@ -59,7 +59,7 @@ export interface SmallTransport {
   destroy(): void;
 }
 
-export interface SmallPlatform {
+interface SmallPlatform {
   now(): number;
   setTimer(ms: number, callback: () => void): () => void;
   defer(callback: () => void): void;

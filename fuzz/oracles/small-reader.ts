@@ -1,5 +1,4 @@
 import type { OwnedBytes } from '@ws/codec';
-import type { SmallConn } from './small-conn.ts';
 
 /** As in the product: bytes charged for each piece. */
 const PIECE_COST = 128;
@@ -9,6 +8,15 @@ const MERGED = 4096;
 /** Another read is pending, or a later read has dropped the rest of this message. */
 export class Pending extends Error {
   override name = 'ReadPendingError';
+}
+
+/** The connection of a reader. */
+interface Owner {
+  readonly pieces: Pieces | undefined;
+  readonly ended: { readonly reason: unknown } | undefined;
+  on(event: 'read'): void;
+  run(upTo: 'reader'): void;
+  gotPiece(): void;
 }
 
 /** The unread pieces of a message. */
@@ -111,10 +119,10 @@ export class Pieces {
 /** A message as a stream. */
 export class SmallReader {
   readonly #pieces: Pieces;
-  readonly #conn: SmallConn;
+  readonly #conn: Owner;
   #hasRest = false;
 
-  constructor(pieces: Pieces, conn: SmallConn) {
+  constructor(pieces: Pieces, conn: Owner) {
     this.#pieces = pieces;
     this.#conn = conn;
   }

@@ -76,7 +76,7 @@ const STYLE_NAMES =
   );
 
 /** What the handler of `receive` does with a message. */
-export type HandlerKind =
+type HandlerKind =
   | 'returns'
   | 'waits'
   | 'waits, then answers'

@@ -416,7 +416,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   settle(info: CloseInfo): void {
     const { inbox, rare } = this;
-    inbox.rate?.stop();
+    inbox.stopRate();
     // Compressed input may still be unparsed. A pong in it comes too late.
     rare?.pings?.rejectAll(this.ending?.reasons.readEnd?.reason);
     rare?.closed?.resolve(info);

@@ -12,7 +12,6 @@ import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import { notWritten } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { dropAll, dropLaterMessages } from './dropped-messages.ts';
 import { EndClocks } from './end-clocks.ts';
 import {
   codeAfterError,
@@ -24,7 +23,7 @@ import {
 import { EndReasons } from './end-reasons.ts';
 import { pauseOrResume, progress, readAheadHasRoom, readAheadIsFull } from './read-ahead.ts';
 import { CALLED, DISCARDS, hasHandled, NONE, UNWANTED } from './reader.ts';
-import { slowPeerOf } from './slow-peer.ts';
+import { SlowPeer } from './slow-peer.ts';
 
 /**
  * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
@@ -295,14 +294,15 @@ export class Ending implements TurnTask {
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
   #dropLaterMessages(): void {
-    dropLaterMessages(this.#connection);
+    this.#connection.inbox.dropLater();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later messages. */
   #dropAll(): void {
-    this.#connection.inbox.start();
-    dropAll(this.#connection);
+    const { inbox } = this.#connection;
+    inbox.start();
+    inbox.dropAll();
     this.#connection.scheduleEndOfTurn();
   }
 
@@ -539,4 +539,16 @@ export class Ending implements TurnTask {
       return false;
     }
   }
+}
+
+/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
+function slowPeerOf(connection: Connection): SlowPeer | undefined {
+  const { settings, outbox, platform } = connection;
+  let peer: SlowPeer | undefined;
+  connection.guardTransport(() => {
+    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
+    if (!isSlow) return;
+    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
+  });
+  return peer;
 }

@@ -18,7 +18,6 @@ import { END, type MachineEvent } from '@ws/codec/internal';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { addPiece, beginPieces, readerOf } from '../read/message-reader.ts';
 import type { Connection } from './connection.ts';
-import { countDropped } from './dropped-messages.ts';
 import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
 import { ReadSide } from './read-side.ts';
 import { DISCARDS, FREE, HAS_MESSAGE, KEPT } from './reader.ts';
@@ -283,7 +282,7 @@ export class Inbox extends ReadSide {
         break;
       case SKIPPED:
         this.#observe(decoder);
-        if (this.drops) countDropped(this.connection, 1);
+        if (this.drops) this.countDropped(1);
         break;
       case PING:
       case PONG:
@@ -365,7 +364,7 @@ export class Inbox extends ReadSide {
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
     if (this.use !== KEPT) {
-      if (this.drops) countDropped(this.connection, 1);
+      if (this.drops) this.countDropped(1);
       return;
     }
     const { takes, reader, pull } = this;

@@ -13,7 +13,6 @@ import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { dropAll } from './dropped-messages.ts';
 import { lossError } from './end-errors.ts';
 import { LastReads } from './last-reads.ts';
 import { progress } from './read-ahead.ts';
@@ -129,7 +128,7 @@ export class RareParts {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (suffix) => {
-      dropAll(connection);
+      connection.inbox.dropAll();
       connection.inbox.finishReading(deadlineError('read', suffix), false);
       // The input after the dropped messages may contain control frames.
       connection.inbox.run('reader');

@@ -25,6 +25,7 @@ import {
   NONE,
   type Reader,
   type ReaderEvent,
+  UNWANTED,
   type Use,
   WAITS,
   WILL_READ,
@@ -151,6 +152,73 @@ export class ReadSide {
     return this.use >= LOST;
   }
 
+  // Messages that get no reader
+
+  /** @param lost - Whether a reader may have wanted the messages, so that its read rejects at the end. */
+  countDropped(messages: number, lost: boolean = this.use === LOST): void {
+    if (messages > 0) this.connection.rareParts().countDropped(messages, lost);
+  }
+
+  /** For `discardReads`: drops the queued messages, and checks and drops all later ones. */
+  checkOnly(): void {
+    if (!this.drops) this.#setUse(CHECKED);
+    this.#dropUnread();
+  }
+
+  /** Drops the queued messages and all later messages. */
+  dropAll(): void {
+    this.countDropped(this.readAhead?.length ?? 0, false);
+    this.#dropUnread();
+    this.#setUse(UNWANTED);
+  }
+
+  /**
+   * Drops all later messages. Queued messages can still be read. The reader of an incomplete message
+   * gets the pieces that have arrived, then the error of the end. If this drops a wanted message,
+   * reading does not end normally.
+   */
+  dropLater(): void {
+    if (!this.drops) this.#setUse(this.reader === DISCARDS ? UNWANTED : LOST);
+  }
+
+  /** Reading ends: the rate no longer applies. Drops the messages that wait for a token. */
+  stopRate(): void {
+    if (this.rate?.stop() !== true) return;
+    const count = this.readAhead?.length ?? 0;
+    this.pieces?.unhold();
+    this.readAhead?.clear();
+    this.gate();
+    this.countDropped(count, this.reader !== DISCARDS);
+    this.dropLater();
+  }
+
+  /** If reading has ended, the reader of unread pieces rejects with the reason. */
+  #dropUnread(): void {
+    this.readAhead?.clear();
+    this.gate();
+    this.pieces?.drop();
+    if (this.ended === undefined) return;
+    this.pieces?.finish(this.ended);
+    this.gotPiece();
+  }
+
+  /** Sets what happens to messages, also to those that have partly arrived. */
+  #setUse(use: Use): void {
+    // The rate counts the messages that `discardReads` drops, so they stay KEPT.
+    if (use === CHECKED && this.rate !== undefined) return;
+    const { extension, machine } = this.connection;
+    this.use = use;
+    const { messagesIn } = machine;
+    try {
+      machine.input?.setPayloadUse(this.payloadUse);
+      // The decoder may drop a message that has arrived, before the extension has decoded it.
+      this.countDropped(machine.messagesIn - messagesIn);
+      if (this.drops) extension?.destroy();
+    } catch (error) {
+      this.connection.report(error, 'extension');
+    }
+  }
+
   // Messages
 
   readAheadOrNew(): ReadAhead {
@@ -223,7 +291,7 @@ export class ReadSide {
   finishReading(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;
     const connection = this.connection;
-    this.rate?.stop();
+    this.stopRate();
     const loss = connection.rare?.loss;
     const isPeerEnd = isEnd && connection.machine.failed?.error !== cause;
     const reason = isPeerEnd && loss !== undefined ? endWithLoss(cause, loss) : cause;

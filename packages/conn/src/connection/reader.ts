@@ -6,9 +6,9 @@
 /** No code reads, and none has said that it will. */
 export const NONE = 1;
 /** Code has read, and asks for nothing now: it handles a message, or has left its loop. */
-export const AWAY = 2;
+const AWAY = 2;
 /** Code will read, or has stopped a read that waited. So it has handled all messages that it got. */
-export const COMING = 4;
+const COMING = 4;
 /** A pull read asks for a message, or a MessageReader for bytes. */
 export const WAITS = 8;
 /** `receive` asks: its handler is free. */

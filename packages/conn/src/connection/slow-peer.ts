@@ -1,5 +1,3 @@
-import type { Connection } from './connection.ts';
-
 /** In each `closeTimeout`, a slow peer must take this part of the bytes that were unsent at our close. */
 const LEAST_PROGRESS = 0.1;
 /** A slow peer gets at most this many times `closeTimeout`, from our close frame on. */
@@ -55,16 +53,4 @@ export class SlowPeer {
     this.#drainedAt = undefined;
     return Math.max(0, Math.min(deadline, this.#closedAt + MAX_TIMEOUTS * closeTimeout) - now);
   }
-}
-
-/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
-export function slowPeerOf(connection: Connection): SlowPeer | undefined {
-  const { settings, outbox, platform } = connection;
-  let peer: SlowPeer | undefined;
-  connection.guardTransport(() => {
-    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
-    if (!isSlow) return;
-    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
-  });
-  return peer;
 }

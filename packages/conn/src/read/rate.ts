@@ -1,6 +1,4 @@
 import { CloseCode, ProtocolError } from '@ws/codec';
-import { countDropped, type Dropping, dropLaterMessages } from '../connection/dropped-messages.ts';
-import { DISCARDS } from '../connection/reader.ts';
 import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
@@ -18,13 +16,16 @@ export interface RatePlan {
 }
 
 /** The part of a connection that a Rate uses. */
-type Rated = Dropping & {
+type Rated = {
   readonly platform: Platform;
   readonly shared: { readonly timers: Timers };
   readonly rare?: { checkExpiry(): void } | undefined;
   readonly transportClosed: boolean;
   readonly inbox: {
     rate: Rate | undefined;
+    readonly ended: object | undefined;
+    readonly pieces: { unhold(): void } | undefined;
+    gate(): void;
     serve(): void;
     continue(): void;
   };
@@ -190,24 +191,13 @@ export class Rate implements TimerEntry {
     inbox.continue();
   }
 
-  /** Called when reading ends. The rate no longer applies: the read-ahead bounds the rest. */
-  stop(): void {
+  /** Called when reading ends. Returns whether messages waited for a token. */
+  stop(): boolean {
+    const { empty } = this;
     this.#stopped = true;
-    this.stopTimer();
-    if (!this.empty) return;
     this.empty = false;
-    this.#dropWaiting();
-  }
-
-  /** Drops the messages that wait for a token. */
-  #dropWaiting(): void {
-    const { inbox } = this.#connection;
-    const count = inbox.readAhead?.length ?? 0;
-    inbox.pieces?.unhold();
-    inbox.readAhead?.clear();
-    inbox.gate();
-    countDropped(this.#connection, count, inbox.reader !== DISCARDS);
-    dropLaterMessages(this.#connection);
+    this.stopTimer();
+    return empty;
   }
 
   stopTimer(): void {

@@ -1,7 +1,6 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
-import { checkOnly } from '../connection/dropped-messages.ts';
 import {
   BUSY,
   CALL,
@@ -342,7 +341,7 @@ export function startReceive(
   const clash = inbox.clash(call.name);
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
-  if (call.discards) checkOnly(connection);
+  if (call.discards) inbox.checkOnly();
   inbox.receiveCall = call;
   inbox.on(call.discards ? DISCARD : RECEIVE);
   call.takeQueued();
