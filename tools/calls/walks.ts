@@ -60,6 +60,22 @@ export const WALKS: Readonly<Record<string, Row>> = {
         }),
       ),
   },
+  loop: {
+    what: 'the same by the loop of the README, with an awaited send',
+    bound: 145,
+    ours: () =>
+      echo(
+        ours(async (conn) => {
+          for await (const message of conn) await conn.send(message);
+        }),
+      ),
+    ws: () =>
+      echo(
+        theirs((conn) => {
+          conn.on('message', (data, isBinary) => conn.send(data, { binary: isBinary }));
+        }),
+      ),
+  },
   send: {
     what: `send('${TEXT}') outside a handler`,
     bound: 47,
