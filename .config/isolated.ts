@@ -4,13 +4,13 @@
  */
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
-  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
+  'packages/codec/test/{allocation,promise,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
   'packages/browser/test/{alive,alive-setting,closing,dial,reading,unread,writing}.test.ts',
   'packages/fetch/test/turns.test.ts',
   'packages/node-client/test/addresses.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
-  'packages/codec/test/memory/{message-buffers,move,pools,slab-pool}.test.ts',
-  'packages/conn/test/memory/**/*.test.ts',
+  'packages/codec/test/memory/{message-buffers,move,pools,released-twice,slab-pool}.test.ts',
+  'packages/conn/test/{connection/ends,memory/**/*}.test.ts',
   'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/reconnect/test/{left-loops,poison,restart}.test.ts',

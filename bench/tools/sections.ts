@@ -3,6 +3,7 @@ import { BUSY_COLUMN, rowsWithoutResult } from '../src/report/contest-tables.ts'
 import { machineLine, versionLine } from '../src/report/head.ts';
 import { markdownOf, medianOf, number, type Table, type Value } from '../src/report/table.ts';
 import { verdictOf } from '../src/report/verdict.ts';
+import { CODEC_CLASSES } from '../src/scenarios/codec.ts';
 import {
   CHARTS,
   chartName,
@@ -27,6 +28,7 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
   'docs/performance.md': {
     echo: allNodes('compare', summary),
     client: allNodes('client', chart),
+    codec: oldest('codec', classes),
     handshakes: allNodes('handshakes', chart),
     memory: allNodes('memory', chart),
     hub: allNodes('hub', chart),
@@ -181,6 +183,14 @@ function chart(document: Recorded, folder: string, set: ResultSet): string[] {
     `![${table.title}: ${table.unit}](${picture})`,
     `Measured on ${nodeOf(set)}${origin}: [all tables of ${scenario}](${tables}).`,
   ];
+}
+
+/** The table of the public classes of the codec: its rows have no chart. */
+function classes(document: Recorded, folder: string, set: ResultSet): string[] {
+  const table = document.tables.find(({ title }) => title === CODEC_CLASSES);
+  if (table === undefined) return [];
+  const tables = `${relative(folder, resultsPage(set.name))}#${document.head.scenario}`;
+  return [markdownOf(table), `[All tables of codec](${tables}). ${originOf(document)}`];
 }
 
 /** The chart, and who is ahead. */

@@ -6,13 +6,18 @@ export const TIMEOUT = 5_000; // ms for the head of the peer, and for its part o
 export type Open = (early: Uint8Array, socket: Socket) => void;
 
 /** Answers a request. Of all web pages, only those of `origins` may connect. */
-export function accept(socket: Socket, origins: readonly string[], open: Open): void {
+export function accept(
+  socket: Socket,
+  origins: readonly string[],
+  open: Open,
+  select: (head: ws.RequestHead) => ws.SwitchingOptions | undefined = () => undefined,
+): void {
   readHead(socket, ws.RequestHead, (head, early) => {
     const isForeign = head.has('origin') && !origins.includes(head.list('origin'));
     const foreign = isForeign ? { status: 403, message: 'origin not allowed' } : undefined;
     const refusal: ws.Refusal | undefined = head.fault ?? ws.checkRequest(head) ?? foreign;
     if (refusal === undefined) {
-      socket.write(ws.formatSwitching(head.once('sec-websocket-key')!));
+      socket.write(ws.formatSwitching(head.once('sec-websocket-key')!, select(head)));
       return open(early, socket);
     }
     const answer = ws.formatRefusal(refusal.status, refusal.headers, refusal.message);

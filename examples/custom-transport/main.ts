@@ -1,6 +1,7 @@
-// main.ts endpoint|frames server <port>: echoes every message.
+// main.ts endpoint|frames|deflate server <port>: echoes every message.
 // main.ts endpoint|frames client <port> <text>: prints the answer.
 import { TextMessage } from '@ws/codec';
+import * as deflate from './deflate.ts';
 import * as endpoint from './endpoint.ts';
 import * as frames from './frames.ts';
 import { Peer } from './peer.ts';
@@ -10,7 +11,8 @@ const port = Number(at);
 const print = (line: string | number): void => console.log(line);
 
 if (command === 'server') {
-  const server = (program === 'frames' ? frames : endpoint).serve(port);
+  const { serve } = { endpoint, frames, deflate }[program as 'endpoint'] ?? endpoint;
+  const server = serve(port);
   server.on('listening', () => print(JSON.stringify(server.address())));
 } else if (program === 'frames') {
   const peer = new Peer('client');

@@ -1,6 +1,7 @@
 import { sharedMessageBuffers, unmask } from '@ws/codec';
 import type { Subject } from '../harness/batches.ts';
 import { bytesName } from '../report/table.ts';
+import * as classes from './classes.ts';
 import { frameStream } from './frame-stream.ts';
 import type { Kernels } from './kernels.ts';
 import * as ours from './ours.ts';
@@ -35,6 +36,15 @@ export const codecKernels: Kernels = Object.fromEntries(
 
 for (const bytes of SIZES) {
   codecKernels[`echo on your own transport, ${bytesName(bytes)}`] = () => echoing(bytes);
+}
+for (const bytes of SIZES) {
+  codecKernels[`read messages, ${bytesName(bytes)}`] = () => classes.reading(bytes);
+}
+for (const together of [1, 16]) {
+  for (const bytes of SIZES) {
+    const name = `write messages, ${together} a flush, ${bytesName(bytes)}`;
+    codecKernels[name] = () => classes.writing(bytes, together);
+  }
 }
 for (const bytes of SIZES.slice(1)) {
   codecKernels[`unmask ${bytesName(bytes)}`] = () => unmasking(bytes);

@@ -7,6 +7,8 @@ import { kernelContests } from './kernel-contests.ts';
 import type { Scenario } from './scenario.ts';
 
 const CHECK = 'check UTF-8';
+/** Title of the table that docs/performance.md shows. */
+export const CODEC_CLASSES = 'The classes, next to the Receiver and the Sender of ws';
 
 /** `ws-bench codec`. */
 export const codec: Scenario = {
@@ -26,7 +28,8 @@ function tables(results: readonly ContestResult[]): Table[] {
   const base = results.some(({ readings }) => NATIVE in readings) ? NATIVE : 'ws';
   const withWs = results.filter(({ readings }) => readings[base] !== undefined);
   const checking = withWs.filter(({ name }) => name.startsWith(CHECK));
-  const encoding = withWs.filter((one) => !checking.includes(one));
+  const classes = withWs.filter(({ name }) => /^(?:read|write) messages/.test(name));
+  const encoding = withWs.filter((one) => !checking.includes(one) && !classes.includes(one));
   const ratio = (title: string, some: readonly ContestResult[]): Table =>
     ratioTable(
       { title, unit: `speed, as times that of ${base}`, note: 'More is better.', results: some },
@@ -34,6 +37,7 @@ function tables(results: readonly ContestResult[]): Table[] {
       'ns',
     );
   return [
+    ratio(CODEC_CLASSES, classes),
     ratio('Encoding frames, next to the Sender of ws', encoding),
     ratio('Checking UTF-8', checking),
     metricTable(

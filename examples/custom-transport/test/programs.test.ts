@@ -6,6 +6,7 @@ import { socketTransport } from '@ws/node-io';
 import { serve } from '@ws/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import * as deflate from '../deflate.ts';
 import * as endpoint from '../endpoint.ts';
 import * as frames from '../frames.ts';
 import { request } from '../handshake.ts';
@@ -51,6 +52,7 @@ async function closed(socket: Socket): Promise<void> {
 const programs = [
   { name: 'on Endpoint', start: endpoint.serve, client: endpointClient },
   { name: 'on FrameDecoder', start: frames.serve, client: framesClient },
+  { name: 'with permessage-deflate', start: deflate.serve, client: endpointClient },
 ];
 
 describe.each(programs)('the program $name', ({ start, client }) => {

@@ -74,8 +74,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #hasClosed = false;
   /** Our close frame, if it was sent before the peer's came. */
   #ours: { readonly code: number; readonly reason: string } | undefined;
-  /** Whether the peer's close frame has answered ours. */
-  #isAnswered = false;
+  /** The peer's close frame, unless it has answered ours. */
+  #peerClose: { readonly code: number; readonly reason: string } | undefined;
   /** The error of the last `error` event. Browsers hide the error, other runtimes have it. */
   #cause: unknown;
   /** The error that has failed the connection. */
@@ -502,8 +502,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     const isBreak = code === 1001 && this.#settings.breaksOnGoingAway && !this.#hasClosed;
     const isClean = wasClean && !isBreak;
     const isOrderly = wasClean || this.#hasClosed;
-    this.#isAnswered =
-      wasClean && code === this.#ours?.code && (reason === '' || reason === this.#ours.reason);
+    const isAnswer = code === this.#ours?.code && (reason === '' || reason === this.#ours.reason);
+    if (wasClean && !isAnswer) this.#peerClose = { code, reason };
     this.#state = 'closed';
     this.#stopListening();
     this.#cancelReadDeadline();
@@ -546,7 +546,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   get '@ws/internals'(): Pick<
     ConnInternals,
     | 'closeAfterError'
-    | 'closeIsAnswered'
+    | 'peerClose'
     | 'untilWritable'
     | 'maxBufferedAmount'
     | 'readAhead'
@@ -555,7 +555,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     return {
       unreadBytes: this.#reads.cost,
       readAhead: this.#settings.maxQueuedBytes,
-      closeIsAnswered: this.#isAnswered,
+      peerClose: this.#peerClose,
       maxBufferedAmount: this.#settings.maxBufferedAmount,
       closeAfterError: (error) => this.close(this.#settings.errorCloseCode(error)),
       untilWritable: () => this.writes.untilWritable(),

@@ -221,3 +221,18 @@ describe('what a page lacks', () => {
     });
   });
 });
+
+describe('C2 a chunk of a stream after the close of the peer', () => {
+  it.each([1000, 3000])('rejects with that close, %i', async (code) => {
+    const { conn, socket } = connected();
+    const writer = conn.toStreams().writable.getWriter();
+    writer.closed.catch(() => {});
+    socket.end(code, 'enough');
+    await expect(writer.write('late')).rejects.toMatchObject({
+      name: 'CloseError',
+      closeCode: code,
+      reason: 'enough',
+    });
+    expect(await conn.closed).toMatchObject({ code, wasClean: true });
+  });
+});

@@ -92,6 +92,8 @@ export class ProtocolError extends WebSocketError {
   readonly closeCode: number;
   /** All faults, in the order of the checks, for example `['RSV2 set', 'bad MASK']`. */
   readonly faults: readonly string[];
+  /** Bytes of the stream before the frame with the fault, when a decoder found it. */
+  offset: number | undefined = undefined;
 
   constructor(
     closeCode: number,

@@ -80,14 +80,15 @@ export {
 } from './memory/message-buffers.ts';
 export type { OwnedBytes, Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
-export type {
-  Compression,
-  DataType,
-  DeflateExtension,
-  Extension,
-  ExtensionRuntime,
-  MessageDeflate,
-  SharedEncoding,
+export {
+  type Compression,
+  type DataType,
+  DEFAULT_COMPRESSION,
+  type DeflateExtension,
+  type Extension,
+  type ExtensionRuntime,
+  type MessageDeflate,
+  type SharedEncoding,
 } from './messages/extension.ts';
 export { MessageDecoder } from './messages/message-decoder.ts';
 export {

@@ -45,7 +45,7 @@ export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
 export { parseHostPort } from './handshake/host.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { simdReadBuffer } from './masking/simd.ts';
-export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
+export { LARGEST_SLAB, NO_BYTES, releasedAgain, revoke } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';
 export { Lease } from './messages/lease.ts';

@@ -1,7 +1,7 @@
 import type { ZlibOptions } from 'node:zlib';
-import { ProtocolError } from '@ws/codec';
+import { DEFAULT_COMPRESSION, ProtocolError } from '@ws/codec';
 import { lengthOf } from '@ws/codec/internal';
-import { DEFAULT_COMPRESSION, extensionRuntime } from '@ws/conn/internal';
+import { extensionRuntime } from '@ws/conn/internal';
 import {
   type Compressor,
   PerMessageDeflate as DeflateExtension,

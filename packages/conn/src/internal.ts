@@ -25,7 +25,6 @@ export {
 } from './login/admit.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
-export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
@@ -37,7 +36,7 @@ export { asyncContexts } from './platform/async-contexts.ts';
 export { inLaterTurn, YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
 export { checkNoMaps, formatJSON } from './read/json.ts';
-export { closeConfirmed, streamsOf } from './read/message-streams.ts';
+export { chunkError, closeConfirmed, streamsOf } from './read/message-streams.ts';
 export { limitRate } from './read/rate.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';

@@ -31,9 +31,10 @@ export class InternalsOfConn {
     return this.connection.machine.failed?.error;
   }
 
-  /** See {@link Ending.isAnswered}. */
-  get closeIsAnswered(): boolean {
-    return this.connection.ending?.isAnswered === true;
+  /** The peer's close frame, unless it answers ours: see {@link Ending.isAnswered}. */
+  get peerClose(): Pick<CloseInfo, 'code' | 'reason'> | undefined {
+    const { ending, machine } = this.connection;
+    return ending?.isAnswered === true ? undefined : machine.received;
   }
 
   /** The longest time of a closing handshake, in ms. */

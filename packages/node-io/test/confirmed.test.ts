@@ -57,6 +57,31 @@ describe('C2 pipeline(file, toDuplex(conn))', () => {
     },
   );
 
+  it.each([1000, 1001, 1011])(
+    'tells the close %i of a peer before the first chunk',
+    async (code) => {
+      const transport = new TestTransport({ highWaterMark: 1_000_000 });
+      const conn = new Conn(transport, {
+        role: 'client',
+        heartbeat: false,
+        platform: nodePlatform,
+      });
+      const duplex = toDuplex(conn);
+      transport.feed(closeFrame(code, 'server restarts'));
+      await turns();
+      transport.feedEnd();
+      await turns();
+      const uploading = pipeline(Readable.from([Buffer.alloc(1_000, 7)]), duplex);
+      await expect(uploading).rejects.toMatchObject({
+        name: 'CloseError',
+        closeCode: code,
+        reason: 'server restarts',
+      });
+      transport.break();
+      expect(await conn.closed).toMatchObject({ code, wasClean: true });
+    },
+  );
+
   it('resolves an echo whose peer closes normally: the reader knows of the close', async () => {
     const transport = new TestTransport({ highWaterMark: 1_000_000 });
     const conn = new Conn(transport, { role: 'client', heartbeat: false, platform: nodePlatform });

@@ -51,12 +51,16 @@ export function checkDecoderOptions(options: FrameDecoderOptions): Required<Fram
     ...unknown
   } = { ...options };
   checkCoderOptions('FrameDecoder', role, unknown);
-  if ((allowedRsv & RSV) !== allowedRsv) {
-    throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
-  }
+  checkRsv(allowedRsv);
   if (typeof unmasks !== 'boolean') throw badType('unmasks: expected true or false', unmasks);
   notNegative('maxFramePayload', maxFramePayload);
   return { role, allowedRsv, maxFramePayload, readBufferSize, unmasks, pool };
+}
+
+/** @throws RangeError for a value of `allowedRsv` with other bits. */
+export function checkRsv(bits: number): void {
+  if ((bits & RSV) === bits) return;
+  throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
 }
 
 /** How a `MessageDecoder` uses a `FrameDecoder`. */

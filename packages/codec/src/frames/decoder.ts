@@ -6,6 +6,7 @@ import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import {
   checkDecoderOptions,
+  checkRsv,
   type DecodeEvent,
   FAILED,
   FRAME,
@@ -16,8 +17,8 @@ import {
   type FrameDecoderUse,
   NEED_MORE,
 } from './decoder-options.ts';
-import { length16, length64, readKey } from './header.ts';
-import { detachedChunk, InputMemory, MAX_TAIL } from './input-memory.ts';
+import { headerSize, length16, length64, readKey } from './header.ts';
+import { checkChunk, InputMemory, MAX_TAIL, missingChunk, viewOfChunk } from './input-memory.ts';
 import {
   CONTROL_FRAME,
   DATA_FRAME,
@@ -139,6 +140,8 @@ export class FrameDecoder {
   #bytes: Uint8Array = NO_BYTES;
   #pos = 0;
   #inputEnd = 0;
+  /** Bytes of the stream so far. */
+  #arrived = 0;
   /** `OPEN` while a message has begun and not ended: a bit of the index of the verdicts. */
   #open = 0;
   #remaining = 0;
@@ -163,8 +166,17 @@ export class FrameDecoder {
     this.#unmasker = new Unmasker(this.#memory);
   }
 
-  /** @internal The reserved bits of the negotiated extensions. Set it between two messages. */
+  /**
+   * The reserved bits of the negotiated extensions, as wire bits. Set it between two messages.
+   *
+   * @throws RangeError for other bits.
+   */
+  get allowedRsv(): number {
+    return this.#allowedRsv;
+  }
+
   set allowedRsv(bits: number) {
+    checkRsv(bits);
     this.#allowedRsv = bits;
     this.#verdicts = firstByteVerdicts(bits);
   }
@@ -174,7 +186,7 @@ export class FrameDecoder {
     if (this.#pos !== this.#inputEnd) return false;
     if (this.#state === AT_HEADER) return this.#memory.size === 0;
     // The whole tail was a frame. Its bytes stay valid until the next call.
-    return this.#state === ON_TAIL && this.#memory.chunkPos === lengthOf(this.#memory.chunk);
+    return this.#state === ON_TAIL && this.#memory.unread === 0;
   }
 
   /** Payload bytes of the current frame that {@link next} has not delivered. */
@@ -184,8 +196,25 @@ export class FrameDecoder {
 
   /** Bytes that were pushed and that {@link next} has not read. */
   get unread(): number {
-    const { chunk, chunkPos } = this.#memory;
-    return this.#inputEnd - this.#pos + Math.max(0, lengthOf(chunk) - chunkPos);
+    return this.#inputEnd - this.#pos + this.#memory.unread;
+  }
+
+  /**
+   * Bytes of the stream before the frame that the fields describe. After FAILED: before the frame with
+   * the fault, as in `error.offset`. 0 before the first frame.
+   */
+  get offset(): number {
+    if (this.error !== undefined) return this.error.offset!;
+    const header = headerSize(this.length) + (this.#masked ? 4 : 0);
+    const payload = this.length - this.#remaining;
+    return Math.max(0, this.#parsed - header - payload);
+  }
+
+  /** Bytes of the stream before the next byte that the state describes: a header, or payload. */
+  get #parsed(): number {
+    // The input contains the tail in ON_TAIL.
+    const tail = this.#state === ON_TAIL ? 0 : this.#memory.size;
+    return this.#arrived - this.unread - tail;
   }
 
   /** Payload bytes of the current frame that have arrived and that `next` has not delivered. */
@@ -205,11 +234,11 @@ export class FrameDecoder {
   push(chunk: Uint8Array, end: number = isBytes(chunk) ? lengthOf(chunk) : 0): void {
     checkRange(chunk, 0, end);
     if (!this.#ready()) return;
+    this.#arrived += end;
     if (this.#memory.size === 0) {
       this.#setInput(chunk, 0, end);
     } else {
-      this.#memory.chunk = end === lengthOf(chunk) ? chunk : viewOf(chunk, 0, end);
-      this.#memory.chunkPos = 0;
+      this.#memory.setChunk(chunk, 0, end);
       this.#state = IN_TAIL;
     }
   }
@@ -242,6 +271,7 @@ export class FrameDecoder {
     if (!this.#ready()) return;
     const memory = this.#memory;
     memory.landed(n);
+    this.#arrived += n;
     this.#setInput(memory.bytes, memory.base - memory.size, memory.base + n);
     memory.size = 0;
   }
@@ -250,7 +280,7 @@ export class FrameDecoder {
    * Advances to the next event and sets the fields.
    *
    * @returns NEED_MORE, FRAME, FRAME_BEGIN, FRAME_DATA, FRAME_END or FAILED.
-   * @throws TypeError when the buffer of the chunk was detached.
+   * @throws TypeError when the buffer of the chunk was detached or has shrunk.
    */
   next(): DecodeEvent {
     if (this.#state !== AT_HEADER) {
@@ -266,7 +296,7 @@ export class FrameDecoder {
 
     const b0 = bytes[pos]!;
     const b1 = bytes[pos + 1];
-    if (b1 === undefined) throw detachedChunk();
+    if (b1 === undefined) throw missingChunk(bytes);
     const verdict = this.#verdicts[this.#open | b0]!;
     let length = b1 & 0x7f;
     if (
@@ -309,6 +339,8 @@ export class FrameDecoder {
       }
       return this.#beginFrame(b0, length, at, key);
     }
+    // The last byte, of the payload or of the header: a chunk that has shrunk lacks it.
+    if (bytes[end - 1] === undefined) throw missingChunk(bytes);
     this.opcode = b0 & 0x0f;
     this.fin = b0 >= FIN;
     this.rsv = b0 & RSV;
@@ -354,19 +386,12 @@ export class FrameDecoder {
    * of the next frames; the rest of a payload is still masked. Empty after FAILED.
    *
    * @returns A copy, which the caller owns. The decoder keeps the bytes.
+   * @throws As {@link next}.
    */
   rest(): OwnedBytes {
-    const { bytes, base, size } = this.#memory;
+    const input = viewOfChunk(this.#bytes, this.#pos, this.#inputEnd);
     // The input is the tail in ON_TAIL.
-    const tail = viewOf(bytes, this.#state === ON_TAIL ? base : base - size, base);
-    const input = viewOf(this.#bytes, this.#pos, this.#inputEnd);
-    const { chunk: held, chunkPos } = this.#memory;
-    const chunk = viewOf(held, 0, lengthOf(held)).subarray(chunkPos);
-    const all = new Uint8Array(tail.length + input.length + chunk.length);
-    all.set(tail);
-    all.set(input, tail.length);
-    all.set(chunk, tail.length + input.length);
-    return all;
+    return this.#memory.joined(this.#state !== ON_TAIL, input);
   }
 
   /**
@@ -374,20 +399,16 @@ export class FrameDecoder {
    * the caller's: it must stay valid until `next()` returns NEED_MORE. The bytes of the last event
    * are no longer valid.
    *
-   * @throws RangeError when `memory` is too small.
+   * @throws RangeError when `memory` is too small; as {@link next}.
    */
   moveInput(memory: Uint8Array): void {
     if (this.#state === ON_TAIL) this.#endTail(AT_HEADER);
     const held = this.#memory;
-    const { chunk, chunkPos } = held;
-    const inTail = chunkPos < lengthOf(chunk);
-    const rest = inTail
-      ? viewOf(chunk, chunkPos, lengthOf(chunk))
-      : viewOf(this.#bytes, this.#pos, this.#inputEnd);
+    const inTail = held.unread > 0;
+    const rest = inTail ? held.rest : viewOfChunk(this.#bytes, this.#pos, this.#inputEnd);
     memory.set(rest);
-    if (!inTail) return this.#setInput(memory, 0, rest.length);
-    held.chunk = memory.subarray(0, rest.length);
-    held.chunkPos = 0;
+    if (inTail) held.setChunk(memory, 0, rest.length);
+    else this.#setInput(memory, 0, rest.length);
   }
 
   /**
@@ -397,12 +418,13 @@ export class FrameDecoder {
    */
   appendInput(memory: Uint8Array, chunk: Uint8Array, end: number): boolean {
     const held = this.#memory;
-    const inTail = held.chunk.length > 0;
-    const at = inTail ? held.chunk.length : this.#inputEnd;
+    const inTail = held.chunkEnd > 0;
+    const at = inTail ? held.chunkEnd : this.#inputEnd;
     if (at + end > memory.length) return false;
     copyRange(memory, chunk, 0, end, at);
+    this.#arrived += end;
     if (inTail) {
-      held.chunk = memory.subarray(0, at + end);
+      held.chunkEnd = at + end;
     } else {
       // The input may be a view of the first bytes: of an earlier tail.
       this.#bytes = memory;
@@ -418,7 +440,7 @@ export class FrameDecoder {
   reset(): void {
     this.#dropInput();
     this.#state = AT_HEADER;
-    this.#open = this.#remaining = 0;
+    this.#open = this.#remaining = this.#arrived = this.length = 0;
     this.error = undefined;
     // Last: the pool's release function may throw.
     this.#memory.release();
@@ -471,6 +493,7 @@ export class FrameDecoder {
   }
 
   #beginFrame(b0: number, length: number, at: number, key: number): DecodeEvent {
+    checkChunk(this.#bytes, this.#inputEnd);
     this.opcode = b0 & 0x0f;
     this.fin = b0 >= FIN;
     this.rsv = b0 & RSV;
@@ -499,7 +522,7 @@ export class FrameDecoder {
       this.#dropInput();
       return NEED_MORE;
     }
-    if (lengthOf(bytes) < inputEnd) throw detachedChunk();
+    checkChunk(bytes, inputEnd);
     if (!this.#unmasks) this.key = this.#key;
     else if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
     this.#show(bytes, pos, pos + n);
@@ -523,8 +546,8 @@ export class FrameDecoder {
    */
   #endTail(state: typeof AT_HEADER | typeof BEGUN): void {
     const held = this.#memory;
-    this.#setInput(held.chunk, held.chunkPos, lengthOf(held.chunk));
-    held.chunk = NO_BYTES;
+    this.#setInput(held.chunk, held.chunkPos, held.chunkEnd);
+    held.dropChunk();
     this.#state = state;
     // Last: the pool's release function may throw.
     this.#memory.clear();
@@ -557,7 +580,7 @@ export class FrameDecoder {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
     if (this.#state === ON_TAIL) {
-      this.#memory.chunk = NO_BYTES;
+      this.#memory.dropChunk();
       this.#memory.clear();
     }
     if (this.#state !== IN_PAYLOAD) this.#state = AT_HEADER;
@@ -566,6 +589,7 @@ export class FrameDecoder {
 
   /** The extended length is incomplete or invalid. Fails when no further byte can make it valid. */
   #judgeLength(at: number, size: 2 | 8): DecodeEvent {
+    checkChunk(this.#bytes, this.#inputEnd);
     const end = Math.min(this.#inputEnd, at + size);
     const bad = lengthFault(this.#bytes, at, end, size, this.maxFramePayload);
     if (bad !== undefined) return this.#fail(bad);
@@ -581,6 +605,7 @@ export class FrameDecoder {
   }
 
   #fail(error: ProtocolError): DecodeEvent {
+    error.offset = this.#parsed;
     this.#dropInput();
     this.#state = FAULTED;
     this.error = error;
@@ -599,7 +624,7 @@ export class FrameDecoder {
 
   /** Nothing is left of the input, and no event describes a payload. */
   #dropInput(): void {
-    this.#memory.chunk = NO_BYTES;
+    this.#memory.dropChunk();
     this.#setInput(NO_BYTES, 0, 0);
     this.#show(NO_BYTES, 0, 0);
   }

@@ -1,9 +1,9 @@
 import { copyRange } from '../masking/copy.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
+import type { LentSlab, SlabUser } from '../memory/lent-slab.ts';
 import { MessageBuffers, sharedMessageBuffers } from '../memory/message-buffers.ts';
 import { LARGEST_SLAB, once, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
-import { type LentSlab, leaseSlab } from '../memory/slab-pool.ts';
-import { poolsAreDebugged, releasedTwice } from '../pool-guard.ts';
+import { leaseSlab } from '../memory/slab-pool.ts';
 import type { FrameQueue } from './frame-queue.ts';
 import { FrameWriter, type WriteUtf8, writeNothing } from './frame-writer.ts';
 
@@ -32,7 +32,7 @@ export type FrameCoding = {
  * them. A transport that does not release them at once keeps these bytes: later frames follow them.
  * A full slab is replaced.
  */
-export class FrameSlab {
+export class FrameSlab implements SlabUser {
   /** The user's frames are `out.bytes[start, out.pos)`. Transports still read the bytes before. */
   readonly out: FrameWriter = new FrameWriter();
   start = 0;
@@ -173,22 +173,15 @@ export class FrameSlab {
   lend(): () => void {
     const memory = this.#memory!;
     const { pos } = this.out;
-    memory.pieces++;
     // Decays by half: connections with small and with large turns share a slab.
     this.#expected = Math.max(pos - this.start, this.#expected >> 1);
     this.start = pos;
     this.#endUse();
-    let lent: LentSlab | undefined = memory;
-    return () => {
-      // A second call must not release the bytes of another connection.
-      if (lent !== undefined) this.#pieceReleased(lent);
-      else if (memory.debugs || poolsAreDebugged()) throw releasedTwice('chunk');
-      lent = undefined;
-    };
+    return memory.lendPiece();
   }
 
-  #pieceReleased(memory: LentSlab): void {
-    if (--memory.pieces > 0) return;
+  /** See {@link SlabUser}. */
+  piecesReleased(memory: LentSlab): void {
     if (memory === this.#memory) this.#clearUnused();
     else memory.giveBack();
   }
@@ -238,6 +231,7 @@ export class FrameSlab {
     const { start } = this;
     if (pos > start) copyRange(slab.bytes, bytes, start, pos, 0);
     this.#memory = slab;
+    slab.user = this;
     this.start = 0;
     out.use(slab);
     out.pos = pos - start;

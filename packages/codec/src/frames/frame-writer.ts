@@ -11,8 +11,8 @@ import {
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
+import type { LentSlab } from '../memory/lent-slab.ts';
 import { LARGEST_SLAB, NO_BYTES } from '../memory/slab.ts';
-import type { LentSlab } from '../memory/slab-pool.ts';
 import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../protocol.ts';
 import { isHigh } from '../text/utf8-automaton.ts';
 import { headerSize, writeHeader } from './header.ts';

@@ -1,11 +1,12 @@
 import { integer } from '../arguments.ts';
-import { lengthOf } from '../byte-facts.ts';
+import { bufferOf, lengthOf, viewOf } from '../byte-facts.ts';
 import { copyRange, xorCopy } from '../masking/copy.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import {
   callRelease,
   LARGEST_SLAB,
   NO_BYTES,
+  type OwnedBytes,
   type Slab,
   type SlabSource,
   takeSlab,
@@ -45,9 +46,10 @@ export class InputMemory {
   size = 0;
   /** Length in bytes up to which the tail has to grow. */
   #need = 0;
-  /** The chunk that completes the tail. Its bytes from {@link chunkPos} on are unread. */
+  /** The chunk that completes the tail. Its bytes `[chunkPos, chunkEnd)` are unread. */
   chunk: Uint8Array = NO_BYTES;
   chunkPos = 0;
+  chunkEnd = 0;
 
   /**
    * @param pool - Source of the slab.
@@ -99,12 +101,12 @@ export class InputMemory {
    * Keeps `bytes[pos, lim)` as the tail. They are in this memory already, or they follow the tail.
    *
    * @param need - Length in bytes up to which the tail has to grow, as far as its frame is known.
-   * @throws TypeError when the buffer of `bytes` was detached.
+   * @throws TypeError when `bytes` were detached or have shrunk.
    */
   keep(bytes: Uint8Array, pos: number, lim: number, need: number): void {
     if (pos === lim) return;
     this.#require(need);
-    if (bytes[pos] === undefined) throw detachedChunk();
+    checkChunk(bytes, lim);
     if (bytes !== this.bytes) return this.#append(bytes, pos, lim);
     this.size = lim - pos;
     this.bytes.copyWithin(this.base - this.size, pos, lim);
@@ -113,7 +115,38 @@ export class InputMemory {
   /** As {@link keep}, for the tail as it is. Returns whether the chunk has bytes for it. */
   canGrow(need: number): boolean {
     this.#require(need);
-    return this.chunkPos < lengthOf(this.chunk);
+    return this.unread > 0;
+  }
+
+  /** Unread bytes of the chunk. */
+  get unread(): number {
+    return this.chunkEnd - this.chunkPos;
+  }
+
+  /** A view of them. */
+  get rest(): Uint8Array {
+    return viewOfChunk(this.chunk, this.chunkPos, this.chunkEnd);
+  }
+
+  /** A copy of the tail, if it is wanted, of `input`, and of the {@link rest}. */
+  joined(withTail: boolean, input: Uint8Array): OwnedBytes {
+    const tail = viewOf(this.bytes, withTail ? this.base - this.size : this.base, this.base);
+    const all = new Uint8Array(tail.length + input.length + this.unread);
+    all.set(tail);
+    all.set(input, tail.length);
+    all.set(this.rest, tail.length + input.length);
+    return all;
+  }
+
+  /** Sets the chunk to `chunk[pos, end)`. */
+  setChunk(chunk: Uint8Array, pos: number, end: number): void {
+    this.chunk = chunk;
+    this.chunkPos = pos;
+    this.chunkEnd = end;
+  }
+
+  dropChunk(): void {
+    this.setChunk(NO_BYTES, 0, 0);
   }
 
   /** A masked header has at least six bytes: one pass over them is faster than two. */
@@ -121,10 +154,15 @@ export class InputMemory {
     this.#need = this.#masked ? Math.max(need, 6) : need;
   }
 
-  /** Takes bytes of the chunk until the tail has all that its frame needs, or the chunk ends. */
+  /**
+   * Takes bytes of the chunk until the tail has all that its frame needs, or the chunk ends.
+   *
+   * @throws TypeError when the chunk was detached or has shrunk.
+   */
   fill(): void {
     const from = this.chunkPos;
-    const to = Math.min(from + this.#need - this.size, lengthOf(this.chunk));
+    checkChunk(this.chunk, this.chunkEnd);
+    const to = Math.min(from + this.#need - this.size, this.chunkEnd);
     this.#append(this.chunk, from, to);
     this.chunkPos = to;
   }
@@ -181,9 +219,22 @@ export class InputMemory {
   }
 }
 
-/** The error for a chunk that was transferred to another thread before all its frames were read. */
-export function detachedChunk(): TypeError {
+/** @throws TypeError when `chunk` no longer has the bytes `[0, end)`. */
+export function checkChunk(chunk: Uint8Array, end: number): void {
+  if (lengthOf(chunk) < end) throw missingChunk(chunk);
+}
+
+/** @throws As {@link checkChunk}. */
+export function viewOfChunk(chunk: Uint8Array, start: number, end: number): Uint8Array {
+  checkChunk(chunk, end);
+  return viewOf(chunk, start, end);
+}
+
+/** The error for a chunk that lost bytes before all its frames were read. */
+export function missingChunk(chunk: Uint8Array): TypeError {
   return new TypeError(
-    'the buffer of a received chunk was detached; transfer a copy of a message: data.slice()',
+    bufferOf(chunk).byteLength > 0
+      ? 'the buffer of a received chunk has shrunk; resize it after all frames were read'
+      : 'the buffer of a received chunk was detached; transfer a copy of a message: data.slice()',
   );
 }

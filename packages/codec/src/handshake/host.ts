@@ -33,6 +33,11 @@ export function parseHostPort(text: string, scheme = ''): HostPort | undefined {
   return { host: name, port: port ? String(Number(port)) : (DEFAULT_PORT.get(scheme) ?? '') };
 }
 
+/** The host that a request names: its `Host`, or the `:authority` of HTTP/2. */
+export function hostOf(request: { list(name: string): string }): string {
+  return request.list('host') || request.list(':authority');
+}
+
 /** Whether `text` is `host[:port]`. Most hosts are plain, and a check of them creates no object. */
 export function isHost(text: string): boolean {
   return PLAIN_HOST.test(text) || parseHostPort(text) !== undefined;

@@ -1,4 +1,4 @@
-import { DEFAULT_PORT, type HostPort, PLAIN_HOST, parseHostPort } from './host.ts';
+import { DEFAULT_PORT, type HostPort, hostOf, PLAIN_HOST, parseHostPort } from './host.ts';
 import type { RequestFacts } from './request-rules.ts';
 
 type Origin = HostPort & { readonly scheme: string };
@@ -71,7 +71,7 @@ export class AllowedOrigins {
 
   /**
    * Returns whether a request may connect: its origin is in the list, or has the host and port of the
-   * header `Host`. A missing port is the default port of the origin's scheme, so this works behind a
+   * header `Host`, or of `:authority`. A missing port is the default port of the origin's scheme, so this works behind a
    * proxy that ends TLS. Only http and https name a host that a page was loaded from; ws and wss count
    * as these. A request without `Origin` may connect: its client is not a browser, and could forge the
    * header. A repeated `Origin` may not.
@@ -79,7 +79,7 @@ export class AllowedOrigins {
   allows(request: Pick<RequestFacts, 'has' | 'once' | 'list'>): boolean {
     if (!request.has('origin')) return true;
     const origin = request.once('origin') ?? '';
-    const host = request.list('host');
+    const host = hostOf(request);
     if (isAsSent(origin, host, this.#sameHost)) return true;
     if (isSameHost(origin, host, this.#sameHost)) return true;
     return origin === NULL_ORIGIN ? this.#allowsNull : this.#isListed(origin);

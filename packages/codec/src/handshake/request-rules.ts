@@ -1,5 +1,5 @@
 import { parseExtensions } from './extensions.ts';
-import { isDecodable, isHost, isRequestTarget } from './host.ts';
+import { hostOf, isDecodable, isHost, isRequestTarget } from './host.ts';
 import { isWebSocketKey } from './key.ts';
 import { hasToken } from './token-list.ts';
 
@@ -7,8 +7,7 @@ import { hasToken } from './token-list.ts';
  * The facts of a request that the rules of a server need. `RequestHead` implements it. Wrap
  * the request of another HTTP parser to use the same rules.
  *
- * Names of fields ignore case. For HTTP/2, the fields include `:protocol`, `:scheme` and `:authority`,
- * and a request without `Host` has its `:authority` as `host`.
+ * Names of fields ignore case. For HTTP/2, the fields include `:protocol`, `:scheme` and `:authority`.
  */
 export interface RequestFacts {
   /** The method, in its original case. */
@@ -127,12 +126,13 @@ function makeHttp2Rules(): RequestRule[] {
     // A `Host` alone is valid (RFC 9113, section 8.3.1).
     rule(
       `${BAD} ':authority' must occur exactly once`,
-      (facts) => facts.once('host') !== undefined && facts.lines(':authority').length <= 1,
+      (facts) => facts.once(facts.has(':authority') ? ':authority' : 'host') !== undefined,
     ),
     rule(
       `${BAD} 'Host' header differs from ':authority'`,
       (facts) =>
         !facts.has(':authority') ||
+        !facts.has('host') ||
         facts.list(':authority').toLowerCase() === facts.list('host').toLowerCase(),
     ),
     ...hostAndBodyRules(),
@@ -181,7 +181,7 @@ function rule(
 
 function hostAndBodyRules(): RequestRule[] {
   return [
-    rule(`${BAD} 'Host' header is not a valid host`, (facts) => isHost(facts.list('host'))),
+    rule(`${BAD} 'Host' header is not a valid host`, (facts) => isHost(hostOf(facts))),
     // Bytes after the head are frames. Reading them as a body too would be request smuggling.
     rule(
       `${BAD} request has a body`,

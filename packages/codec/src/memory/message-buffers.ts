@@ -52,8 +52,8 @@ export class MessageBuffers {
   readonly #losses = new Losses();
   #freeBytes = 0;
   #lent = 0;
-  /** @internal Leased buffers that no message has: they are kept with their leases. */
-  parked = 0;
+  /** Leased buffers that no message has: they are kept with their leases. */
+  #parked = 0;
 
   /** @throws RangeError when `maxFreeBytes` is negative or not a number. */
   constructor(options: MessageBuffersOptions = {}) {
@@ -69,12 +69,17 @@ export class MessageBuffers {
    * in tests.
    */
   get lent(): number {
-    return this.#lent - this.parked - this.#losses.count;
+    return this.#lent - this.#parked - this.#losses.count;
   }
 
   /** How many leases of ordinary memory were lost, see {@link SlabPool.lost}. */
   get lost(): number {
     return this.#losses.count;
+  }
+
+  /** @internal A leased buffer is kept for the next message (1), or has a message again (-1). */
+  countParked(change: 1 | -1): void {
+    this.#parked += change;
   }
 
   /** Free bytes of ordinary memory that are kept for reuse. */

@@ -1,17 +1,10 @@
 import { integer, notNegative } from '../arguments.ts';
-import { bufferOf, byteOffsetOf, lengthOf } from '../byte-facts.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
+import { ForeignSlab, LentSlab, viewOver } from './lent-slab.ts';
 import { type Lent, Losses } from './losses.ts';
-import {
-  callRelease,
-  checkSlab,
-  LARGEST_SLAB,
-  NO_BYTES,
-  type Slab,
-  type SlabSource,
-} from './slab.ts';
+import { checkSlab, LARGEST_SLAB, type Slab, type SlabSource } from './slab.ts';
 
 /** Options of {@link SlabPool}. */
 export interface SlabPoolOptions {
@@ -195,23 +188,6 @@ export class SlabPool implements SlabSource {
   }
 }
 
-/** A slab as {@link leaseSlab} returns it, for `FrameSlab`. */
-export interface LentSlab {
-  readonly bytes: Uint8Array;
-  readonly words?: Words | undefined;
-  readonly view: DataView;
-  /** Place of the slab in the SIMD memory, or -1. */
-  readonly address: number;
-  /** Whether its pool reports a second release. */
-  readonly debugs: boolean;
-  /** Pieces of it that transports still read. */
-  pieces: number;
-  /** The last view of its first bytes. */
-  chunk: Uint8Array;
-  /** Ends the lease. The only user of the lease calls it once. */
-  giveBack(): void;
-}
-
 /**
  * Leases a slab for a user that needs no release function.
  *
@@ -224,41 +200,13 @@ export function leaseSlab(source: SlabSource, minBytes: number, masks: boolean):
   return new ForeignSlab(checkSlab(slab, minBytes));
 }
 
-/** A slab of a source of the application. */
-class ForeignSlab implements LentSlab {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  readonly words: Words | undefined;
-  readonly address: number;
-  readonly debugs = false;
-  pieces = 0;
-  chunk: Uint8Array = NO_BYTES;
-  readonly #release: () => void;
-
-  constructor({ bytes, view, words, release }: Slab) {
-    this.bytes = bytes;
-    this.view = view ?? viewOver(bytes);
-    this.address = addressOf(bytes);
-    this.words = words;
-    this.#release = release;
-  }
-
-  giveBack(): void {
-    callRelease(this.#release);
-  }
-}
-
-class PooledSlab implements Slab, LentSlab {
-  readonly bytes: Uint8Array;
+class PooledSlab extends LentSlab implements Slab {
   readonly kind: number;
-  readonly debugs: boolean;
-  readonly address: number;
+  protected readonly debugs: boolean;
   readonly state: Lent = { lent: false };
   watched = false;
   /** Number of leases so far. */
   leases = 0;
-  pieces = 0;
-  chunk: Uint8Array = NO_BYTES;
   /** The lease of the last function in `#releases`. */
   #released = 0;
   readonly #takeBack: (slab: PooledSlab, lease: number) => void;
@@ -272,10 +220,9 @@ class PooledSlab implements Slab, LentSlab {
     debugs: boolean,
     takeBack: (slab: PooledSlab, lease: number) => void,
   ) {
-    this.bytes = bytes;
+    super(bytes);
     this.kind = kind;
     this.debugs = debugs;
-    this.address = addressOf(bytes);
     this.#takeBack = takeBack;
   }
 
@@ -290,7 +237,7 @@ class PooledSlab implements Slab, LentSlab {
     this.leases++;
   }
 
-  giveBack(): void {
+  protected endLease(): void {
     this.#takeBack(this, this.leases);
   }
 
@@ -312,15 +259,6 @@ class PooledSlab implements Slab, LentSlab {
     this.#view ??= viewOver(this.bytes);
     return this.#view;
   }
-}
-
-function viewOver(bytes: Uint8Array): DataView {
-  return new DataView(bufferOf(bytes), byteOffsetOf(bytes), lengthOf(bytes));
-}
-
-/** A slab is in the SIMD memory only when that exists. */
-function addressOf(bytes: Uint8Array): number {
-  return bufferOf(bytes) === existingSimd()?.buffer ? byteOffsetOf(bytes) : -1;
 }
 
 let shared: SlabPool | undefined;

@@ -80,13 +80,40 @@ export function callRelease(release: () => unknown): void {
  * throws.
  *
  * @param what - Name of the memory in the error.
+ * @param debugs - Whether it throws, also without `debugPools`.
  */
-export function once(release: () => unknown, what: string): () => void {
+export function once(release: () => unknown, what: string, debugs = false): () => void {
   let due: (() => unknown) | undefined = release;
-  return () => {
+  const releaseOnce = (): void => {
     const call = due;
     due = undefined;
     if (call !== undefined) callRelease(call);
-    else if (poolsAreDebugged()) throw releasedTwice(what);
+    else releasedAgain(releaseOnce, what, debugs);
   };
+  return releaseOnce;
+}
+
+/**
+ * `release` was called before.
+ *
+ * @throws Error when memory is debugged, unless {@link revoke} has called it.
+ */
+export function releasedAgain(release: () => void, what: string, debugs = false): void {
+  if ((debugs || poolsAreDebugged()) && !revoked.has(release)) throw releasedTwice(what);
+}
+
+/** Release functions that {@link revoke} has called. */
+const revoked = /* @__PURE__ */ new WeakSet<() => void>();
+
+/**
+ * Takes back bytes that a transport did not take: its `write` has thrown. It may have released them, or
+ * may do so later: neither is a second release. Never throws.
+ */
+export function revoke(release: () => void): void {
+  revoked.add(release);
+  try {
+    release();
+  } catch {
+    // The error of the pool. The caller reports the one of the transport.
+  }
 }

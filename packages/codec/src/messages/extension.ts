@@ -240,7 +240,10 @@ export function encoded(size: number, extension: Extension, first: boolean): num
   throw new RangeError(`Extension.encode: returned ${size}, for ${output.length} bytes of output`);
 }
 
-/** How one end compresses: the option `compression` with all defaults. `Infinity` means no bound. */
+/**
+ * How one end compresses: the option `compression` of a connection. `Infinity` means no bound. Change
+ * what you need of {@link DEFAULT_COMPRESSION}.
+ */
 export interface Compression {
   readonly mode: 'shared' | 'takeover';
   /** -2 to 9. */
@@ -252,6 +255,18 @@ export interface Compression {
   /** In bytes, of a message that is compressed for one connection. */
   readonly maxBytes: number;
 }
+
+/**
+ * The compression of a connection without options: each message on its own, at level 1, from 256 bytes
+ * on. {@link MessageDeflate} takes it.
+ */
+export const DEFAULT_COMPRESSION: Compression = {
+  mode: 'shared',
+  level: 1,
+  threshold: 256,
+  clientMaxWindowBits: undefined,
+  maxBytes: 262_144,
+};
 
 /** permessage-deflate (RFC 7692). `perMessageDeflate` of `@ws/deflate` makes it of engines. */
 export interface MessageDeflate {

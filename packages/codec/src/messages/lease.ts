@@ -56,7 +56,7 @@ export class Lease {
     const size = classOf(bytes);
     const lease = free[size]?.pop();
     if (lease === undefined) return Lease.#make(sharedMessageBuffers().take(SIZES[size] ?? bytes));
-    sharedMessageBuffers().parked--;
+    sharedMessageBuffers().countParked(-1);
     guard?.lend(lease.memory);
     lease.#pins = 1;
     lease.#header = 0;
@@ -165,7 +165,7 @@ export class Lease {
       sharedMessageBuffers().give(memory);
       return false;
     }
-    sharedMessageBuffers().parked++;
+    sharedMessageBuffers().countParked(1);
     others.push(this);
     return true;
   }

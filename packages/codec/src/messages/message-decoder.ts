@@ -94,8 +94,6 @@ export class MessageDecoder {
   fin = false;
   /** Plain bytes of the message. Of a message under way: the plain bytes so far. */
   length = 0;
-  /** @internal The pooled memory of the last message; see {@link takeLease}. */
-  lease: Lease | undefined;
   /** The fault of the peer, after FAILED. */
   error: ProtocolError | undefined;
   /** Whether the next message is delivered in pieces, as its bytes arrive. Default false. */
@@ -112,6 +110,8 @@ export class MessageDecoder {
   readonly #ownsChunks: boolean;
   /** Whether a borrowed message stays in its chunk. Not while pools are debugged. */
   readonly #lendsChunks: boolean;
+  /** The pooled memory of the last message. */
+  #lease: Lease | undefined;
   /** Whether {@link bytes} is exactly one message, in memory of the caller. */
   #owned = false;
   /** The payload of a control frame is copied here: its frame may end in another chunk. */
@@ -191,14 +191,17 @@ export class MessageDecoder {
     return this.#frames.atFrameBoundary;
   }
 
-  /** @internal Whether a message has begun and not ended, and its reader has not given up the rest. */
+  /** Whether a message has begun and not ended, and its rest was not given up by {@link skip}. */
   get withinMessage(): boolean {
     const { delivery, use } = this.#message;
     const isGivenUp = delivery === UNWANTED && use === DELIVERED;
     return delivery !== NO_MESSAGE && !isGivenUp;
   }
 
-  /** @internal The frame of the last event. After FAILED the header that has the fault, if one has. */
+  /**
+   * The frame of the last event, and after FAILED the one with the fault: its `offset` in the stream,
+   * `missing` bytes and header. Only read its fields.
+   */
   get frame(): FrameDecoder {
     return this.#frames;
   }
@@ -263,7 +266,7 @@ export class MessageDecoder {
    * @throws Any error of the platform, for example when memory is missing.
    */
   next(): MessageEvent {
-    if (this.lease !== undefined) this.release();
+    if (this.#lease !== undefined) this.release();
     if (this.error !== undefined) return FAILED;
     const message = this.#message;
     for (;;) {
@@ -304,16 +307,26 @@ export class MessageDecoder {
    * @returns Undefined for a message in other memory.
    */
   takeLease(): Slab | undefined {
-    const { lease } = this;
-    if (lease === undefined) return undefined;
-    this.lease = undefined;
-    return { bytes: lease.bytes, release: once(() => lease.release(), 'lease') };
+    const lease = this.removeLease();
+    return lease && { bytes: lease.bytes, release: once(() => lease.release(), 'lease') };
+  }
+
+  /** @internal As {@link takeLease}, for a caller that releases it once: no function is made. */
+  removeLease(): Lease | undefined {
+    const lease = this.#lease;
+    if (lease !== undefined) this.#lease = undefined;
+    return lease;
+  }
+
+  /** @internal The memory of the next event. {@link next} releases it, unless it is taken. */
+  setLease(lease: Lease | undefined): void {
+    this.#lease = lease;
   }
 
   /** @internal Releases the memory of the last message. Call it once the message is copied. */
   release(): void {
-    this.lease?.release();
-    this.lease = undefined;
+    this.#lease?.release();
+    this.#lease = undefined;
   }
 
   /** @internal Drops a chunk that is parsed to its end: another `next()` would return NEED_MORE. */
@@ -431,7 +444,7 @@ export class MessageDecoder {
       const into = this.#memoryOf(length);
       const ascii = moveUnmasked(into, 0, buf, start, end, frames.key);
       this.show(into, 0, length);
-      this.#owned = this.lease === undefined;
+      this.#owned = this.#lease === undefined;
       if (opcode === TextMessage && !ascii && !rules.isText(into, 0, length)) {
         return message.fail(invalidText());
       }
@@ -447,7 +460,7 @@ export class MessageDecoder {
       return this.#allocator.allocate(length, this.#frames.unread);
     }
     const lease = Lease.acquire(length);
-    this.lease = lease;
+    this.#lease = lease;
     return lease.bytes;
   }
 

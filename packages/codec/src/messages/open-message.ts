@@ -60,6 +60,8 @@ export class OpenMessage {
   delivery: typeof NO_MESSAGE | typeof WHOLE | typeof PIECES | typeof UNWANTED = NO_MESSAGE;
   /** Whether MESSAGE_BEGIN has announced it. */
   #announced = false;
+  /** Whether the event of this {@link step} is in the memory of the step. */
+  #lends = false;
   /** Whether it has reserved bits of the extension. */
   #extended = false;
 
@@ -260,7 +262,8 @@ export class OpenMessage {
     } catch (error) {
       this.#failBy(error);
     } finally {
-      if (decoder.lease !== lease) lease.release();
+      if (!this.#lends) lease.release();
+      this.#lends = false;
     }
     return event === NO_EVENT && this.transforming ? STEP : event;
   }
@@ -300,7 +303,10 @@ export class OpenMessage {
     if (isText && !this.rules.mayContinue(bytes, start, end, false)) {
       return this.fail(invalidText());
     }
-    if (inPieces || isWhole) decoder.lease = lease;
+    if (lease !== undefined && (inPieces || isWhole)) {
+      decoder.setLease(lease);
+      this.#lends = true;
+    }
     if (last) return this.#finish(bytes, start, end);
     const isEmptyStep = lease !== undefined && start === end;
     return inPieces && !isEmptyStep ? this.#piece(bytes, start, end, false) : NO_EVENT;
@@ -333,8 +339,8 @@ export class OpenMessage {
     this.counters.messagesIn++;
     if (delivery === PIECES) return this.#piece(bytes, start, end, true);
     if (delivery === UNWANTED || this.use !== DELIVERED) return SKIPPED;
-    if (decoder.lease === undefined) this.#showAssembled();
-    else decoder.show(bytes, start, end);
+    if (this.#lends) decoder.show(bytes, start, end);
+    else this.#showAssembled();
     return MESSAGE;
   }
 
@@ -345,7 +351,7 @@ export class OpenMessage {
     if (length === 0) return decoder.show(NO_BYTES, 0, 0);
     if (decoder.memory === OWNED) return decoder.showOwned(memory.takeOwn());
     const lease = memory.takeLease();
-    decoder.lease = lease;
+    decoder.setLease(lease);
     decoder.show(lease.bytes, 0, length);
   }
 
@@ -356,6 +362,7 @@ export class OpenMessage {
   }
 
   fail(error: ProtocolError | undefined): typeof FAILED {
+    if (error !== undefined) error.offset ??= this.#frames.offset;
     this.#decoder.error = error;
     this.memory.release();
     return FAILED;

@@ -1,7 +1,6 @@
 import {
   CLOSE,
   FAILED,
-  FrameEncoder,
   formatCloseMessage,
   MESSAGE,
   MessageDecoder,
@@ -13,9 +12,19 @@ import {
   type Role,
   SKIPPED,
   STEP,
+  sharedSlabPool,
 } from '@ws/codec';
-import { END, type FrameQueue, failureBy, Machine, type MachineOwner } from '@ws/codec/internal';
+import {
+  END,
+  FrameQueue,
+  FrameSlab,
+  failureBy,
+  Machine,
+  type MachineOwner,
+} from '@ws/codec/internal';
 import { naiveDecode, naiveEncode } from '@ws/tests';
+import { takeBytes } from '../../src/endpoint/standalone/encoder.ts';
+import { writeUtf8 } from '../../src/text/utf8-automaton.ts';
 
 const NAMES = new Map<number, string>([
   [CLOSE, 'CLOSE'],
@@ -36,13 +45,15 @@ export class Driven implements MachineOwner {
   /** Decoders on loan. */
   lent = 0;
   events: string[] = [];
-  readonly #encoder: FrameEncoder;
+  readonly #frames: FrameQueue;
 
   constructor(role: Role, nextKey: () => number = () => 0x01020304) {
     this.role = role;
     this.decoder = new MessageDecoder({ role, readLimit: 1000 });
-    this.#encoder = new FrameEncoder({ role, nextKey });
-    this.machine = new Machine(this, this.#encoder.queue);
+    const masks = role === 'client';
+    const slab = new FrameSlab(sharedSlabPool(), 4096, false);
+    this.#frames = new FrameQueue(slab, { masks, nextKey, writeUtf8 });
+    this.machine = new Machine(this, this.#frames);
   }
 
   lendDecoder(): MessageDecoder {
@@ -100,7 +111,7 @@ export class Driven implements MachineOwner {
   /** What the peer gets since the last call: the opcode and the payload of each frame. */
   sent(): string[] {
     const peer = this.role === 'server' ? 'client' : 'server';
-    const { frames } = naiveDecode(this.#encoder.bytes(), peer, { allowedRsv: 0x70 });
+    const { frames } = naiveDecode(takeBytes(this.#frames), peer, { allowedRsv: 0x70 });
     return frames.map(({ opcode, payload, fin, rsv }) => {
       if (opcode === 8) return `close ${parseCloseMessage(payload).code}`;
       const marks = `${rsv === 0 ? '' : ' rsv'}${fin ? '' : ' more'}`;

@@ -138,7 +138,6 @@ function streamFacts(
     origin: 'https://server.example.com',
     ...change,
   };
-  fields['host'] ??= fields[':authority'];
   const lines = (name: string): readonly string[] => [fields[name] ?? []].flat();
   return {
     method: lines(':method')[0] ?? '',
@@ -158,6 +157,7 @@ describe('checkRequest of a request over HTTP/2', () => {
     { says: 'one with a key', change: { 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' } },
     { says: 'one with a key that is none', change: { 'sec-websocket-key': ['a', 'b'] } },
     { says: 'an equal Host', change: { host: 'Server.example.com' } },
+    { says: 'U10 no Host', change: { host: undefined } },
     { says: 'Host alone', change: { host: 'a', ':authority': undefined } },
     { says: 'an empty body', change: { 'content-length': '0' } },
     { says: 'the scheme of HTTP', change: { ':scheme': 'http' } },
@@ -168,6 +168,9 @@ describe('checkRequest of a request over HTTP/2', () => {
   it.each<[string, Parameters<typeof streamFacts>[0], number, RegExp]>([
     ['no authority', { ':authority': undefined }, 400, /':authority' must occur/],
     ['two authorities', { ':authority': ['a', 'b'], host: 'a' }, 400, /':authority' must occur/],
+    ['U10 two authorities', { ':authority': ['a', 'a'] }, 400, /':authority' must occur/],
+    ['U10 two Hosts', { host: ['a', 'a'], ':authority': undefined }, 400, /must occur/],
+    ['U10 two Hosts beside it', { host: ['server.example.com', 'b'] }, 400, /differs from/],
     ['another Host', { host: 'other' }, 400, /differs from/],
     ['user info', { ':authority': 'u@h' }, 400, /valid host/],
     ['a body', { 'content-length': '1' }, 400, /has a body/],

@@ -71,7 +71,7 @@ describe('U1 MessageDecoder.memory', () => {
     const copy = decoder.data();
     expect(copy.buffer).not.toBe(chunk.buffer);
     expect([copy.length, copy.buffer.byteLength]).toEqual([300, 300]);
-    expect(decoder.lease).toBeUndefined();
+    expect(decoder.takeLease()).toBeUndefined();
   });
 
   it('changes no chunk of a server', () => {
@@ -175,7 +175,7 @@ describe('U1 MessageDecoder.memory', () => {
     expect(decoder.bytes.length).toBe(40);
     decoder.memory = LEASED;
     first(decoder);
-    expect(decoder.lease!.bytes).toBe(decoder.bytes);
+    expect(decoder.takeLease()!.bytes).toBe(decoder.bytes);
   });
 
   it('joins messages in the buffers of the option, and gives them back', () => {

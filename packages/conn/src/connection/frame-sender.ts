@@ -5,7 +5,7 @@ import {
   LARGEST_SLAB,
   lengthOf,
   type Machine,
-  noRelease,
+  revoke,
 } from '@ws/codec/internal';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
@@ -332,7 +332,7 @@ export class FrameSender implements BatchSender {
       this.#give(viewOf(shared.platform, bytes, start, end), frames.lendSlab());
     } else {
       const copy = frames.copySlab();
-      this.#give(viewOf(shared.platform, copy, 0, copy.length), noRelease);
+      this.#give(viewOf(shared.platform, copy, 0, copy.length));
     }
   }
 
@@ -403,6 +403,6 @@ export class FrameSender implements BatchSender {
     if (isPendingBytesError(cause)) this.#connection.reportMistake(cause, 'writeMessage');
     this.#connection.abort(writeFailure(cause));
     // Only now: until it was destroyed, the transport may have used the bytes.
-    release?.();
+    if (release !== undefined) revoke(release);
   }
 }

@@ -1,4 +1,4 @@
-import type { Compression } from '@ws/codec';
+import { type Compression, DEFAULT_COMPRESSION } from '@ws/codec';
 import { checkOptionNames, kind, whole } from '../validate.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
@@ -29,15 +29,6 @@ export interface CompressionOptions {
    */
   readonly maxBytes?: number | false | undefined;
 }
-
-/** The compression of a connection without options. */
-export const DEFAULT_COMPRESSION: Compression = {
-  mode: 'shared',
-  level: 1,
-  threshold: 256,
-  clientMaxWindowBits: undefined,
-  maxBytes: 262_144,
-};
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 

@@ -1,16 +1,16 @@
-import type {
-  Compression,
-  DeflateExtension,
-  DeflateLimits,
-  DeflateParameters,
-  ExtensionRuntime,
-  Role,
+import {
+  type Compression,
+  DEFAULT_COMPRESSION,
+  type DeflateExtension,
+  type DeflateLimits,
+  type DeflateParameters,
+  type ExtensionRuntime,
+  type Role,
 } from '@ws/codec';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
-import { DEFAULT_COMPRESSION } from './compression.ts';
 import type { Settings } from './conn-options.ts';
 
 /** The settings for which {@link decline} has already reported an error. */

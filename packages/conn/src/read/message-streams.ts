@@ -1,6 +1,6 @@
 import { CloseCode, type OwnedBytes } from '@ws/codec';
 import type { ConnCloseOptions } from '../call-options.ts';
-import { CloseError, isNormalEnd } from '../errors.ts';
+import { CloseError, CloseSentError, isNormalEnd } from '../errors.ts';
 import type { Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 
@@ -29,7 +29,7 @@ type Streamed = AsyncIterable<Message> & {
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;
   readonly '@ws/internals': {
-    readonly closeIsAnswered?: boolean;
+    readonly peerClose?: Pick<CloseInfo, 'code' | 'reason'> | undefined;
     closeAfterError(error: unknown): Promise<CloseInfo>;
   };
 };
@@ -50,8 +50,15 @@ export async function closeConfirmed(
   const end = error ?? new CloseError(code, reason);
   const isConfirmed = isReadToEnd
     ? isNormalEnd(end)
-    : conn['@ws/internals'].closeIsAnswered === true;
+    : conn['@ws/internals'].peerClose === undefined;
   if (error !== undefined || !wasClean || !isConfirmed) throw end;
+}
+
+/** The error of a chunk for which `send` of `conn` has rejected: the peer's close, if that came first. */
+export function chunkError(conn: Pick<Streamed, '@ws/internals'>, error: unknown): unknown {
+  const { peerClose } = conn['@ws/internals'];
+  if (peerClose === undefined || !(error instanceof CloseSentError)) return error;
+  return new CloseError(peerClose.code, peerClose.reason);
 }
 
 export function streamsOf(conn: Streamed): MessageStreams {
@@ -77,7 +84,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
         conn.send(data).catch((error: unknown) => {
           // A failed stream never calls `close`, so close the connection here.
           void conn['@ws/internals'].closeAfterError(error);
-          throw error;
+          throw chunkError(conn, error);
         }),
       close: () => closeConfirmed(conn, isReadToEnd),
       abort: () => conn.terminate(),

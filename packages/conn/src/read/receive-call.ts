@@ -150,9 +150,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Lends the message of the decoder to the handler. */
   take(decoder: MessageDecoder): void {
-    const { type, bytes, start, end, lease } = decoder;
-    if (lease !== undefined) decoder.lease = undefined;
-    this.call(type, bytes, start, end, lease);
+    const { type, bytes, start, end } = decoder;
+    this.call(type, bytes, start, end, decoder.removeLease());
     if (this.#connection.inbox.ended !== undefined) this.settleAtEnd();
   }
 

@@ -1,4 +1,4 @@
-import type { Lease } from '@ws/codec/internal';
+import { type Lease, releasedAgain } from '@ws/codec/internal';
 import type { Deferred } from '../time/promises.ts';
 import { watchChanges } from './pending-bytes.ts';
 
@@ -49,7 +49,7 @@ export class ReferencedWrite {
   /** The transport no longer reads the bytes. A bound function, to pass to a transport. */
   readonly release = (): void => {
     // A second release would release bytes that another write references.
-    if (this.#isReleased) return;
+    if (this.#isReleased) return releasedAgain(this.release, 'payload');
     this.#isReleased = true;
     if (this.#check !== undefined) this.#failIfChanged(this.#check);
     this.#lease?.release();

@@ -1,5 +1,5 @@
 // Memory that connections recycle, with the debug mode of pools on.
-import { debugPools } from '@ws/codec';
+import { debugPools, sharedSlabPool } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
@@ -60,7 +60,11 @@ describe('the debug mode of pools', () => {
   });
 
   /** A server whose transport holds all bytes until `release`. */
-  function holding() {
+  function holding({
+    bufferedAmount = 1,
+    written = (): boolean => false,
+    report = (_error: unknown): void => {},
+  } = {}) {
     const held: (() => void)[] = [];
     let sink: TransportSink | undefined;
     /** The peer takes all bytes. */
@@ -71,13 +75,13 @@ describe('the debug mode of pools', () => {
       }
     };
     const transport: Transport = {
-      bufferedAmount: 1,
+      bufferedAmount,
       start: (to) => {
         sink = to;
       },
       write: (_bytes, free) => {
         if (free !== undefined) held.push(free);
-        return false;
+        return written();
       },
       pause: () => {},
       resume: () => {},
@@ -90,9 +94,46 @@ describe('the debug mode of pools', () => {
       },
     };
     const platform = new FakePlatform();
-    const options = { role: 'server', platform, heartbeat: false, report: () => {} } as const;
-    return { conn: new Conn(transport, options), platform, release };
+    const options = { role: 'server', platform, heartbeat: false, report } as const;
+    return { conn: new Conn(transport, options), platform, release, held };
   }
+
+  it.each([20_000, 50_000])(
+    'U15 reports a second release by a transport, of a message of %d bytes',
+    async (size) => {
+      const { conn, platform, held } = holding({ bufferedAmount: 0 });
+      void conn.send(new Uint8Array(size)).catch(() => {});
+      await platform.settle();
+      const releases = held.splice(0);
+      for (const release of releases) release();
+      for (const release of releases) expect(release).toThrow('released twice');
+      expect(releases).not.toHaveLength(0);
+      conn.terminate();
+      await conn.closed;
+    },
+  );
+
+  it.each([20_000, 50_000])(
+    'U15 reports none when `write` has thrown and the transport releases later, of %d bytes',
+    async (size) => {
+      const lent = sharedSlabPool().lent;
+      const errors: unknown[] = [];
+      let writes = 0;
+      const { conn } = holding({
+        bufferedAmount: 0,
+        written: () => {
+          writes++;
+          throw new Error('EPIPE');
+        },
+        report: (error) => errors.push(error),
+      });
+      await conn.send(new Uint8Array(size)).catch(() => {});
+      expect(await conn.closed).toMatchObject({ code: 1006 });
+      expect(writes).toBe(1);
+      expect(errors.map(String).join()).not.toContain('released twice');
+      expect(sharedSlabPool().lent).toBe(lent);
+    },
+  );
 
   it('ends a connection whose referenced bytes were changed before their release', async () => {
     const { conn, platform, release } = holding();

@@ -25,7 +25,7 @@ describe.runIf(HUB_ENGINES.includes('cluster'))(title, { timeout: 60_000 * (2 + 
       console.log(
         `cluster seed ${seed}: ${COUNT} faults, ${result.received} received, ` +
           `${doubles.length} doubles, ${disorders.length} out of order, ${result.holes} lost with a gap, ` +
-          `${unreported.length} lost without, ${result.gaps} gaps, ${strangeGaps.length} strange, ` +
+          `${unreported.length} lost without, ${result.uncounted} not counted, ${result.gaps} gaps, ${strangeGaps.length} strange, ` +
           `${presence.ghosts.length} ghosts, ${presence.missing.length} members missing, ${s} s`,
       );
       const strangers = Object.values(presence).flat().slice(0, 50);

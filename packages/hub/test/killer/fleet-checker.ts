@@ -1,13 +1,17 @@
 import { type Fleet, roomOf } from './fleet.ts';
 import { judgeGaps } from './gap-checker.ts';
-import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
+import { checkLog, checkOffsets, checkOrder, noTotals, type Totals } from './history-checker.ts';
 
 export type { Totals } from './history-checker.ts';
 
 /** @param ordered - The first words of the rooms in which the engine orders the messages. */
 export function totalsOf(fleet: Fleet, ordered: readonly string[]): Totals {
-  const totals: Totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
-  for (const log of fleet.logs) checkLog(log, fleet.accepted.get(roomOf(log))!, totals);
+  const totals = noTotals();
+  for (const log of fleet.logs) {
+    const room = roomOf(log);
+    const isCounted = room.startsWith('ordered') && ordered.includes('ordered');
+    checkLog(log, fleet.accepted.get(room)!, totals, isCounted);
+  }
   for (const [room, accepted] of fleet.accepted) {
     if (!ordered.some((kind) => room.startsWith(kind))) continue;
     const logs = fleet.logs.filter((log) => roomOf(log) === room);

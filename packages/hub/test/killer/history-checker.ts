@@ -29,15 +29,19 @@ export interface Totals {
   readonly disorders: string[];
   /** Lost messages with a gap in their place. */
   holes: number;
-  /** Lost messages without a gap in their place. */
+  /** Number of lost messages without a gap, in rooms without history: no node counts there. */
+  uncounted: number;
+  /** Lost messages without a gap in their place, in rooms with history. */
   readonly unreported: string[];
 }
 
 /**
  * Checks the log of one connection: no double, each node in order, and a gap in the place of each
  * hole: after the last message before the hole, and before the first one after it.
+ *
+ * @param isCounted - Whether the room has a history. Otherwise a hole needs no gap.
  */
-export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
+export function checkLog(log: Log, accepted: Accepted, totals: Totals, isCounted: boolean): void {
   const places = new Map<string, Map<number, number>>();
   const highest = new Map<string, number>();
   const gaps = log.events.flatMap((event, place) => ('gap' in event ? [place] : []));
@@ -69,10 +73,15 @@ export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
       const from = received.get(before)!;
       const to = after === undefined ? Infinity : received.get(after)!;
       if (gaps.some((place) => place > from && place < to)) totals.holes++;
+      else if (!isCounted) totals.uncounted++;
       else
         totals.unreported.push(`${log.name}: ${run} ${number}, after ${before}, before ${after}`);
     }
   }
+}
+
+export function noTotals(): Totals {
+  return { received: 0, doubles: [], disorders: [], holes: 0, uncounted: 0, unreported: [] };
 }
 
 /**

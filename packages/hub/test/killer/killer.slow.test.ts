@@ -49,7 +49,7 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
         `${name} seed ${seed}: ${result.members} members, ${COUNT} faults, ${result.outages} outages, ` +
           `${result.published} published, ${result.received} received, ${doubles.length} doubles, ` +
           `${disorders.length} out of order, ${result.holes} lost with a gap, ` +
-          `${unreported.length} lost without, ${result.gaps} gaps, ${wrongGaps.length} wrong, ` +
+          `${unreported.length} lost without, ${result.uncounted} not counted, ${result.gaps} gaps, ${wrongGaps.length} wrong, ` +
           `${ghosts.length} ghosts, ${missing.length} members missing, ${s} s`,
       );
       const { visits, policy } = result;

@@ -1,6 +1,12 @@
 import { addAbortSignal, Duplex } from 'node:stream';
 import { CloseCode, type Conn, isCloseError } from '@ws/conn';
-import { bytesOfView, checkOptionNames, closeConfirmed, joinFor } from '@ws/conn/internal';
+import {
+  bytesOfView,
+  checkOptionNames,
+  chunkError,
+  closeConfirmed,
+  joinFor,
+} from '@ws/conn/internal';
 
 /** Options of {@link toDuplex}. */
 export interface ToDuplexOptions {
@@ -118,7 +124,11 @@ class ConnDuplex extends Duplex {
     _encoding: BufferEncoding,
     written: (error?: Error | null) => void,
   ): void {
-    this.#conn.send(chunk).then(() => written(), written);
+    const conn = this.#conn;
+    conn.send(chunk).then(
+      () => written(),
+      (error: unknown) => written(chunkError(conn, error) as Error),
+    );
   }
 
   override _final(closed: (error?: Error | null) => void): void {

@@ -169,12 +169,7 @@ export class ClientRoom {
         this.#memberOn = undefined;
         this.changes++;
       }
-      for (const loop of this.#loops) {
-        // A loop that is past the position gets a gap now. For others, the answer to the join decides.
-        const at = loop.position;
-        if (position !== undefined && at !== undefined && !isUpTo(at, position)) loop.markGap();
-        loop.refill();
-      }
+      for (const loop of this.#loops) loop.gapAfter(position);
       this.#isDue = true;
     }
     this.#told();

@@ -83,6 +83,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   isFilling: boolean;
   /** Whether {@link take} must add a gap if the next message does not follow {@link position}. */
   #mustCheckNext = false;
+  /** The {@link position} at the last call of {@link markGap}. */
+  #gapAt: Position | undefined;
   /** Whether the first join was answered. */
   #hasBegun = false;
   /** Whether the next join has no `since`: the loop then continues with a state, or after a gap. */
@@ -134,7 +136,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Called before a join for this loop. Returns its option `since`. */
   beginJoin(): Position | undefined {
     this.#awaitsLive = true;
-    this.#hasNewState = this.#mustCheckNext = false;
+    this.#hasNewState = false;
+    // Without a position, the loop does not know what it has missed before the join.
+    this.#mustCheckNext = this.position === undefined && this.#hasBegun && !this.restarts;
     // An interrupted join may have brought other messages than this join does.
     if (this.isNew || this.last !== undefined) {
       while (this.#queue.length > 0) this.#removeLast();
@@ -271,6 +275,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /** Called when messages may be missing after the queue. Adds a gap, or requests a state. */
   markGap(): void {
     if (this.#end !== undefined) return;
+    this.#gapAt = this.position;
     if (this.#room.hasState === true) return this.#needState();
     if (!this.isBehind) this.#addGap();
   }
@@ -344,6 +349,16 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#hasBegun = this.restarts = true;
   }
 
+  /** Called when the server has lost messages after `from`. */
+  gapAfter(from: Position | undefined): void {
+    // A loop that is past the position gets a gap now, unless it has reported this loss. For others, the answer
+    // to the next join decides.
+    const isPast =
+      from !== undefined && this.position !== undefined && !isUpTo(this.position, from);
+    if (isPast && !isSame(from, this.#gapAt)) this.markGap();
+    this.refill();
+  }
+
   /** Called when messages after {@link position} may be missing. Requests them. */
   refill(): void {
     if (this.#end !== undefined) return;
@@ -371,9 +386,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     }
     if (this.last !== undefined) return this.#beginWithLast(answer);
     if (this.isNew) return this.begin(position);
-    const isUnknown = this.position === undefined && this.#hasBegun;
+    const isUnknown = this.position === undefined && this.#mustCheckNext;
     const lacks = this.position !== undefined && !complete;
     if (isUnknown || (lacks && !hasGap)) this.markGap();
+    if (isUnknown) this.#mustCheckNext = false;
     if (!isFilled) return;
     if (this.isFilling) this.#endFilling();
     // If no message has come, only the answer has the position of the history.

@@ -8,7 +8,7 @@ import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
-import { type OwnedBytes, once, type SlabSource } from '../../memory/slab.ts';
+import { type OwnedBytes, once, revoke, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { poolsAreDebugged } from '../../pool-guard.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../../protocol.ts';
@@ -62,8 +62,8 @@ export interface FrameEncoderOptions {
 export class FrameEncoder {
   // Plain fields, not `#`, which add 10 bytes to the bytecode of frame(): V8 inlines up to a budget.
   // Commands: `node --print-bytecode --print-bytecode-filter=frame`, `pnpm bench codec`.
-  /** @internal The frames that were not flushed. */
-  readonly queue: FrameQueue;
+  /** The frames that were not flushed. */
+  private readonly queue: FrameQueue;
   private readonly slab: FrameSlab;
   /** Payloads of more bytes are referenced. */
   private readonly borrowFrom: number;
@@ -241,20 +241,12 @@ export function flush(
         write(viewOfSegment(segment), release);
       }
     } catch (error) {
-      loseChunk(queue, release);
+      // The chunk may not have been written.
+      revoke(release);
+      queue.lose();
       throw error;
     }
   }
-}
-
-/** The chunk with `release` may not have been written. */
-function loseChunk(queue: FrameQueue, release: () => void): void {
-  try {
-    release();
-  } catch {
-    // `write` may have released it before, or the pool fails too.
-  }
-  queue.lose();
 }
 
 /** See {@link FrameEncoder.bytes}. */

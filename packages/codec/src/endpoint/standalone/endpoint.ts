@@ -4,11 +4,10 @@ import {
   checked,
   checkFunction,
   checkOptionNames,
-  kind,
   rejectPromise,
 } from '../../arguments.ts';
-import { bytesOfView, isBytes } from '../../byte-facts.ts';
-import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
+import { bufferOf, bytesOfView, isBytes, lengthOf } from '../../byte-facts.ts';
+import { parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
 import { FrameQueue, SLAB_PAYLOAD } from '../../frames/frame-queue.ts';
@@ -39,16 +38,16 @@ import {
 import {
   BinaryMessage,
   CloseCode,
-  MAX_CONTROL_PAYLOAD,
   PingMessage,
   PongMessage,
   type Role,
   TextMessage,
 } from '../../protocol.ts';
-import { readUtf8, toUtf8, utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
+import { readUtf8, utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
 import { type Failure, failureBy, Machine, type MachineOwner } from '../machine.ts';
 import { CLOSE_RECEIVED, CLOSED, OPEN } from '../states.ts';
 import { flush, takeBytes } from './encoder.ts';
+import { bytesOf, closePayload, controlPayload } from './given-data.ts';
 
 /** Options of `Endpoint`. `false` switches a bound off; 0 does not. */
 export interface EndpointOptions {
@@ -268,7 +267,10 @@ export class Endpoint {
   receive(chunk: Uint8Array, on: EndpointListener): void;
   receive(chunk: Uint8Array, on?: EndpointListener): EndpointEvent[] | undefined {
     if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
-    if (on !== undefined) return this.#parse(chunk, on, BORROWED);
+    return on === undefined ? this.#receiveOwned(chunk) : this.#parse(chunk, on, BORROWED);
+  }
+
+  #receiveOwned(chunk: Uint8Array): EndpointEvent[] {
     const events: EndpointEvent[] = [];
     const add: EndpointListener = (kind) => events.push(this.#ownedEvent(kind));
     try {
@@ -298,11 +300,13 @@ export class Endpoint {
   /** Returns false after a fault. */
   #push(chunk: Uint8Array, memory: PayloadMemory, on: EndpointListener): boolean {
     try {
-      const bytes = bytesOf(chunk);
+      const size = lengthOf(chunk);
+      // Throws for a chunk that was detached.
+      if (size === 0) bytesOfView(chunk);
       // An owned payload is unmasked while it is copied. Only in the memory of the SIMD kernel that
       // changes the chunk.
-      const copies = memory === OWNED && bytes.buffer === existingSimd()?.buffer;
-      this.#machine.push(copies ? bytes.slice() : bytes, bytes.length);
+      const copies = memory === OWNED && bufferOf(chunk) === existingSimd()?.buffer;
+      this.#machine.push(copies ? bytesOfView(chunk).slice() : chunk, size);
       return true;
     } catch (error) {
       this.#failBy(error, on);
@@ -350,14 +354,15 @@ export class Endpoint {
       return true;
     }
     const bytes = this.#bytesOf(data);
-    if (!this.#maySend(data, bytes)) return false;
+    const size = lengthOf(bytes);
+    if (!this.#maySend(data, size)) return false;
     const isReferenced =
-      release !== undefined && this.#settings.role === 'server' && bytes.length > SLAB_PAYLOAD;
+      release !== undefined && this.#settings.role === 'server' && size > SLAB_PAYLOAD;
     if (isReferenced) {
       const free = once(release, 'payload');
-      this.#frames.addReference(FIN | BinaryMessage, bytes, 0, bytes.length, free);
+      this.#frames.addReference(FIN | BinaryMessage, bytes, 0, size, free);
     } else {
-      this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, bytes.length, undefined, release);
+      this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, size, undefined, release);
     }
     return true;
   }
@@ -541,19 +546,20 @@ export class Endpoint {
 
   #control(method: 'ping' | 'pong', data: EndpointData): boolean {
     const payload = checked(() => controlPayload(data), this, method);
-    if (!this.#maySend(data, payload)) return false;
+    if (!this.#maySend(data, payload.length)) return false;
     const type = method === 'ping' ? PingMessage : PongMessage;
     this.#frames.addCopy(FIN | type, payload, 0, payload.length);
     return true;
   }
 
-  /** Without a closure for each message, which `checked` would need. */
+  /** Without a view, and without the context of a closure, for the usual data. */
   #bytesOf(data: EndpointData): Uint8Array {
-    try {
-      return bytesOf(data);
-    } catch {
-      return checked(() => bytesOf(data), this, 'send');
-    }
+    // An empty one may have lost its memory: that is an error.
+    return isBytes(data) && lengthOf(data) > 0 ? data : this.#otherBytes(data);
+  }
+
+  #otherBytes(data: EndpointData): Uint8Array {
+    return checked(() => bytesOf(data), this, 'send');
   }
 
   /**
@@ -561,27 +567,20 @@ export class Endpoint {
    *
    * @throws BackpressureError when too much output waits, Error when output was lost.
    */
-  #maySend(data: EndpointData, bytes: Uint8Array | undefined): boolean {
+  #maySend(data: EndpointData, bytes: number | undefined): boolean {
     this.#frames.checkWhole();
     if (!this.#machine.open) return false;
     const { maxBufferedAmount } = this.#settings;
     const pending = this.#frames.bytes;
     // A UTF-16 code unit is at most 3 bytes of UTF-8.
-    const most = bytes === undefined ? 3 * (data as string).length : bytes.length;
+    const most = bytes ?? 3 * (data as string).length;
     if (pending === 0 || pending + most <= maxBufferedAmount) return true;
-    const size = bytes === undefined ? utf8Length(data as string) : bytes.length;
+    const size = bytes ?? utf8Length(data as string);
     if (pending + size <= maxBufferedAmount) return true;
     throw new BackpressureError(
       `${pending} bytes are already buffered and ${size} more would exceed maxBufferedAmount (${maxBufferedAmount}); write output() first`,
     );
   }
-}
-
-/** @throws TypeError, RangeError for a code or reason that cannot be sent. */
-function closePayload(code: number, reason: string): Uint8Array {
-  const payload = formatCloseMessage(code, reason);
-  if (payload.length > 0) return payload;
-  throw new RangeError(`websocket: close code ${code} must not be sent; close() sends 1000`);
 }
 
 /** Any other error than a fault of the peer is a detached chunk or a failed allocation. */
@@ -592,33 +591,4 @@ function asProtocolError(error: unknown): ProtocolError {
   return new ProtocolError(CloseCode.InternalServerErr, [fault], 'WS_ERR_PROTOCOL', {
     cause: error,
   });
-}
-
-/**
- * Returns a view of the bytes of `data`, without a copy.
- *
- * @throws TypeError for other data, and for bytes of a buffer that is detached or has shrunk.
- */
-function bytesOf(data: unknown): Uint8Array {
-  if (ArrayBuffer.isView(data)) return bytesOfView(data);
-  const tag = kind(data);
-  if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
-    return new Uint8Array(data as ArrayBufferLike);
-  }
-  const hint = tag === 'Object' || tag === 'Array' ? '; JSON.stringify makes a string of it' : '';
-  throw new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
-}
-
-/**
- * Returns the payload of a control frame.
- *
- * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
- *   5.5).
- */
-function controlPayload(data: unknown): Uint8Array {
-  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data).length;
-  if (size > MAX_CONTROL_PAYLOAD) {
-    throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
-  }
-  return typeof data === 'string' ? toUtf8(data) : bytesOf(data);
 }
