@@ -146,18 +146,13 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = this.#connection;
     const { received, sent } = machine;
     this.#peerAnswered = sent;
+    const isWanted = inbox.reader !== DISCARDS && inbox.use !== UNWANTED;
+    const isCut = isWanted && machine.input?.withinMessage === true;
     this.reasons.readEnd = {
-      reason: peerCloseError(received!, sent, this.#isCut, rare?.loss),
+      reason: peerCloseError(received!, sent, isCut, rare?.loss),
     };
     inbox.stopParsing();
     this.#endOurSide();
-  }
-
-  /** Whether the input ends within a message that a reader may want. */
-  get #isCut(): boolean {
-    const { inbox, machine } = this.#connection;
-    if (machine.input?.withinMessage !== true || inbox.reader === DISCARDS) return false;
-    return inbox.use !== UNWANTED;
   }
 
   /** The peer has ended its side of the transport (FIN). Its close frame may be in the unread input. */
