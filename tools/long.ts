@@ -72,6 +72,16 @@ const RANDOM = [
   'tests/compression/model',
 ];
 
+/** Random tests with other variables. */
+const LAWS = [
+  'fuzz/laws',
+  'fuzz/test/two-connections',
+  'hub/test/presence/presence-random',
+  'hub/test/random-faults',
+  'hub/test/serve-rooms/state-random',
+  'rpc/test/model',
+];
+
 const NODES = ['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];
 
 /** The program of `@ws/fetch`, its tests too, on another Node. The test command has Node 20. */
@@ -117,8 +127,8 @@ const LONG: Rows = {
     commands: [source('tests/pairs/cli.ts')],
   },
   calls: {
-    time: '5 s',
-    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws, against their bounds (CI): --list echo',
+    time: '10 s',
+    what: 'how many of our functions an echo, an upgrade, a join, a call and other steps call, beside ws, against their bounds (CI): --list echo',
     commands: [source('tools/calls.ts')],
   },
   random: {
@@ -303,6 +313,12 @@ async function bounded(): Promise<void> {
       what: 'no byte of one connection is in the messages of another',
       commands: [source('fuzz/run.ts', 'two-connections', ...short)],
       minutes: 5,
+    },
+    random: {
+      time: '1 min',
+      what: 'the laws and the random tests, with more runs than in the test command',
+      commands: [node(vitest, 'run', '--project=shared', '--project=isolated', ...RANDOM, ...LAWS)],
+      env: { FULL_ROUNDS: '1' },
     },
     // `pnpm check --ci` leaves these rows out.
     built: {

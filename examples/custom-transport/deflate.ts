@@ -35,7 +35,8 @@ export function serve(port: number, origins: readonly string[] = []): Server {
 
 function echo(socket: Socket, early: Uint8Array, extension?: ws.DeflateExtension): void {
   const decoder = new ws.MessageDecoder({ role: 'server', readLimit: LIMIT });
-  const output = new ws.FrameEncoder({ role: 'server' });
+  // Copies every payload: it is borrowed from the decoder, or from the extension.
+  const output = new ws.FrameEncoder({ role: 'server', borrowFrom: Infinity });
   let ended = false;
   if (extension !== undefined) {
     decoder.extension = extension;

@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import * as ws from '@ws/codec';
 
 const TIMEOUT = 5_000; // ms for the head of the peer, and for its part of the close
+const MAX_INTERIM = 16; // answers before the last one
 
 /** Echoes every message. Of all web pages, only those of `origins` may connect. */
 export function serve(port: number, origins: readonly string[] = []): Server {
@@ -13,7 +14,7 @@ export function serve(port: number, origins: readonly string[] = []): Server {
       const refusal: ws.Refusal | undefined = head.fault ?? ws.checkRequest(head) ?? foreign;
       if (refusal === undefined) {
         socket.write(ws.formatSwitching(head.once('sec-websocket-key')!));
-        return run(socket, new ws.Endpoint({ role: 'server' }), early, echo);
+        return run(socket, 'server', new ws.Endpoint({ role: 'server' }), early, echo);
       }
       const answer = ws.formatRefusal(refusal.status, refusal.headers, refusal.message);
       socket.end(answer, () => socket.destroy());
@@ -40,22 +41,23 @@ export function dial(port: number, hello: string, handle: typeof echo): Socket {
     if (!isOpen) return socket.destroy(new Error(`the server answered ${head.status}`));
     const endpoint = new ws.Endpoint({ role: 'client' });
     endpoint.send(hello);
-    return run(socket, endpoint, early, handle);
+    return run(socket, 'client', endpoint, early, handle);
   });
 }
 
 type Done<Head> = (head: Head, early: Uint8Array) => unknown;
 
-/** Reads a head, after interim ones such as 103 (RFC 9110, section 15.2). */
+/** Reads a head, after a few interim ones such as 103 (RFC 9110, section 15.2). */
 function readHead<H extends ws.Head>(socket: Socket, Head: new () => H, done: Done<H>): Socket {
   const timer = setTimeout(() => socket.destroy(), TIMEOUT).unref();
   let head = new Head();
+  let interim = 0;
   const read = (chunk: Uint8Array): void => {
     const verdict = head.push(chunk);
     if (verdict === 'more') return;
     const early = chunk.subarray(head.end);
     const isInterim = head instanceof ws.ResponseHead && head.status < 200 && head.status !== 101;
-    if (verdict === 'done' && isInterim) {
+    if (verdict === 'done' && isInterim && ++interim <= MAX_INTERIM) {
       head = new Head();
       return read(early);
     }
@@ -66,13 +68,21 @@ function readHead<H extends ws.Head>(socket: Socket, Head: new () => H, done: Do
   return socket.on('data', read).on('error', () => {});
 }
 
-function run(socket: Socket, endpoint: ws.Endpoint, early: Uint8Array, handle: typeof echo): void {
+function run(
+  socket: Socket,
+  role: ws.Role,
+  endpoint: ws.Endpoint,
+  early: Uint8Array,
+  handle: typeof echo,
+): void {
   const step = (events: ws.EndpointEvent[]): void => {
     for (const event of events) handle(event, endpoint);
     // Both ends answer what they read, so a peer that does not read is not read either. An end that
     // also sends on its own reads on: two such ends could wait for each other.
     endpoint.output((chunk, release) => socket.write(chunk, release) || socket.pause());
-    if (endpoint.finished) socket.end().removeAllListeners('data').resume();
+    if (endpoint.finished) socket.removeAllListeners('data').resume();
+    // A client waits for the end of the server (RFC 6455, section 7.1.1).
+    if (endpoint.finished && role === 'server') socket.end();
     if (endpoint.state !== 'open') setTimeout(() => socket.destroy(), TIMEOUT).unref();
   };
   socket.on('drain', () => socket.resume()).on('data', (chunk) => step(endpoint.receive(chunk)));

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import * as ws from '@ws/codec';
 
 export const TIMEOUT = 5_000; // ms for the head of the peer, and for its part of the close
+const MAX_INTERIM = 16; // answers before the last one
 export type Open = (early: Uint8Array, socket: Socket) => void;
 
 /** Answers a request. Of all web pages, only those of `origins` may connect. */
@@ -42,14 +43,15 @@ export function request(socket: Socket, host: string, open: Open): Socket {
 type Done<Head> = (head: Head, early: Uint8Array) => void;
 type AnyHead = ws.RequestHead | ws.ResponseHead;
 
-/** Skips interim answers, such as 103: another head follows each (RFC 9110, section 15.2). */
+/** Skips a few interim answers, such as 103: another head follows each (RFC 9110, section 15.2). */
 function readHead<H extends AnyHead>(socket: Socket, Head: new () => H, done: Done<H>): Socket {
   const timer = setTimeout(() => socket.destroy(), TIMEOUT).unref();
   let head = new Head();
+  let interim = 0;
   const read = (chunk: Uint8Array): void => {
     if (head.push(chunk) === 'more') return;
     const early = chunk.subarray(head.end);
-    if (isInterim(head)) {
+    if (isInterim(head) && ++interim <= MAX_INTERIM) {
       head = new Head();
       return read(early);
     }

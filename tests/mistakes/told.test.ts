@@ -134,6 +134,26 @@ describe('N16 a Map or Set', () => {
   });
 });
 
+describe('N16 writeJSON', () => {
+  it.each<[string, unknown, string]>([
+    ['a Set in an array of objects', [{ a: 1 }, { b: [new Set()] }], '"0" is a Set'],
+    ['a Map of toJSON', { a: { toJSON: () => ({ b: new Map() }) } }, '"b" is a Map'],
+  ])('rejects %s', async (_, value, says) => {
+    const [client] = connPair({ client: { report: () => {} } });
+    await expect(client.writeJSON(value)).rejects.toThrow(says);
+  });
+
+  it('looks at no inherited property, which JSON does not write either', async () => {
+    const [client, server] = connPair();
+    const value: object = Object.create(
+      { cache: new Map() },
+      { a: { value: {}, enumerable: true } },
+    );
+    await client.writeJSON(value);
+    expect((await server.readMessage()).text()).toBe('{"a":{}}');
+  });
+});
+
 describe('N16 reader.text()', () => {
   it.each(['text', 'bytes', 'json'] as const)('rejects a second time: %s', async (name) => {
     const [client, server] = connPair({ server: { report: () => {} } });

@@ -1,5 +1,5 @@
-// The five walks, each for our packages and for `ws`. The other end is a bare socket or a bare HTTP
-// server, so that only one end of a connection is counted.
+// The walks of a connection, for our packages and for `ws`: the other end is a bare socket or a bare HTTP
+// server, so that only one end is counted. Then the walks of rooms and calls, which count both ends.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -8,22 +8,16 @@ import type { Duplex } from 'node:stream';
 import { dial } from '@ws/node-client';
 import { type Conn, serve } from '@ws/node-server';
 import { WebSocket, WebSocketServer } from 'ws';
-
-/** Something that runs once for each call of `step`. */
-interface Walk {
-  /** What a step needs first. It is not counted. */
-  prepare?(): Promise<void>;
-  /** Resolves when everything that belongs to it has run. */
-  step(): Promise<void>;
-  end(): Promise<void>;
-}
+import { calls, joins, publishes } from './room-walks.ts';
+import { settled, type Walk } from './walk.ts';
 
 interface Row {
   readonly what: string;
   /** Most calls of ours. Lower it when they fall. */
   readonly bound: number;
   readonly ours: () => Promise<Walk>;
-  readonly ws: () => Promise<Walk>;
+  /** Absent for what `ws` has not. */
+  readonly ws?: () => Promise<Walk>;
 }
 
 /** A server of one of the two libraries. */
@@ -60,19 +54,13 @@ export const WALKS: Readonly<Record<string, Row>> = {
         }),
       ),
   },
-  loop: {
-    what: 'the same by the loop of the README, with an awaited send',
+  'for await': {
+    what: 'the same, by a loop over the connection',
     bound: 145,
     ours: () =>
       echo(
         ours(async (conn) => {
           for await (const message of conn) await conn.send(message);
-        }),
-      ),
-    ws: () =>
-      echo(
-        theirs((conn) => {
-          conn.on('message', (data, isBinary) => conn.send(data, { binary: isBinary }));
         }),
       ),
   },
@@ -94,19 +82,19 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 149,
+    bound: 150,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   close: {
     what: "the peer's close frame, with a receive pending, until the end of the turn",
-    bound: 179,
+    bound: 178,
     ours: () => answer(ours((conn) => conn.receive(() => {}))),
     ws: () => answer(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    bound: 261,
+    bound: 262,
     ours: () =>
       dials(async (url) => {
         await dial(url);
@@ -115,6 +103,21 @@ export const WALKS: Readonly<Record<string, Row>> = {
       dials(async (url) => {
         await once(new WebSocket(url), 'open');
       }),
+  },
+  join: {
+    what: "a join of a room with a history of 100, since three messages back: from the request's chunk to `live`",
+    bound: 1_017,
+    ours: joins,
+  },
+  publish: {
+    what: "a client's message to itself and another member: from the request's chunk to both loops",
+    bound: 745,
+    ours: publishes,
+  },
+  call: {
+    what: "a call of a contract's method, until it resolves",
+    bound: 412,
+    ours: calls,
   },
 };
 
@@ -247,11 +250,6 @@ async function endOf(server: Server, peers: readonly Socket[]): Promise<void> {
   for (const peer of peers) peer.destroy();
   await server.close();
   await settled();
-}
-
-/** A few turns of the event loop, in which microtasks and callbacks of writes run. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
 }
 
 /** Zeros, masked with 01020304. */

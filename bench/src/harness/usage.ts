@@ -24,7 +24,6 @@ export interface Memory {
 
 let gc = 0;
 let pause = 0;
-let collections = 0;
 let watching = false;
 
 /** The first call starts to watch the collections. */
@@ -52,33 +51,11 @@ export async function memory(collect: boolean): Promise<Memory> {
   return { resident: rss, heap: heapUsed, young: space?.physical_space_size ?? 0 };
 }
 
-/**
- * Bytes on the JavaScript heap, garbage included. Needs `--expose-gc`, and a young generation large
- * enough that no collection happens in between.
- *
- * @param collect - Whether to collect first. Everything allocated after that stays on the heap.
- * @throws Error when a collection happened since then.
- */
-export async function heap(collect: boolean): Promise<number> {
-  watch();
-  const seen = collections;
-  if (collect) globalThis.gc!();
-  // A collection is reported some turns after its end.
-  do await sleep(20);
-  while (collect && collections === seen);
-  if (collect) collections = 0;
-  else if (collections > 0) {
-    throw new Error(`${collections} collections happened during the measurement`);
-  }
-  return process.memoryUsage().heapUsed;
-}
-
 function watch(): void {
   if (watching) return;
   watching = true;
   const observer = new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) {
-      collections++;
       gc += duration;
       pause = Math.max(pause, duration);
     }

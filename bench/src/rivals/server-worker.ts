@@ -1,6 +1,6 @@
 // A server in its own process. See `ServerAnswers`.
 import { answer } from '../harness/child.ts';
-import { heap, type Memory, memory, type Usage, usage } from '../harness/usage.ts';
+import { type Memory, memory, type Usage, usage } from '../harness/usage.ts';
 import { listen, type ServerPlan } from './echo-servers.ts';
 import { maskOfWs } from './masks.ts';
 
@@ -12,8 +12,6 @@ export type ServerAnswers = {
   usage: (nothing?: undefined) => Usage;
   /** Its memory. Only `collect` triggers a collection, and needs `--expose-gc`. */
   memory: (collect: boolean) => Promise<Memory>;
-  /** Bytes on its heap, garbage included. Only `collect` triggers a collection. */
-  heap: (collect: boolean) => Promise<number>;
 };
 
-answer({ listen, mask: maskOfWs, usage, memory, heap } satisfies ServerAnswers);
+answer({ listen, mask: maskOfWs, usage, memory } satisfies ServerAnswers);

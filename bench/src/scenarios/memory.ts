@@ -4,7 +4,6 @@ import type { Memory } from '../harness/usage.ts';
 import { contenderTable, metricTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import { startEcho, type Workload } from './echo.ts';
-import { GARBAGE, garbageContest, garbageTable } from './garbage.ts';
 import { allowedConnections, type Environment, type Scenario } from './scenario.ts';
 
 const SIZES: readonly number[] = [2500, 5000, 15_000];
@@ -25,7 +24,6 @@ export const memory: Scenario = {
   summary: 'memory of an idle connection after one echo, next to ws and to a bare upgraded socket',
   help: `Opens connections as fast as it can to a fresh server with V8's default flags. Each echoes one message
 of 1 KiB. The growth of the process is read twice: as an operator sees it, and after forced collections.
-The last rows have the heap bytes of an echoed message, garbage included.
 
   bare  a socket from the 'upgrade' event of Node's http server with a listener that echoes bytes
   raw1  a socket without Node's http server; all of them read into one buffer
@@ -34,8 +32,8 @@ The last rows have the heap bytes of an echoed message, garbage included.
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
   minutes: 4,
   quick: { processes: 1, rounds: 1, ms: 0, warmUpMs: 0 },
-  contests: (environment) => [
-    ...SIZES.filter((size) => size <= allowedConnections(size)).map((size) =>
+  contests: (environment) =>
+    SIZES.filter((size) => size <= allowedConnections(size)).map((size) =>
       memoryContest(
         environment,
         `${size} idle connections`,
@@ -44,15 +42,7 @@ The last rows have the heap bytes of an echoed message, garbage included.
         { content: 'ascii' },
       ),
     ),
-    ...[16, 1024].map((size) => garbageContest(environment, `${GARBAGE}32 x 16 x ${size} B`, size)),
-  ],
-  tables: (results) => {
-    const garbage = results.filter(({ name }) => name.startsWith(GARBAGE));
-    return [
-      ...memoryTables(results.filter((one) => !garbage.includes(one))),
-      ...(garbage.length === 0 ? [] : [garbageTable(garbage)]),
-    ];
-  },
+  tables: memoryTables,
 };
 
 /**

@@ -39,9 +39,13 @@ export function checkCoderOptions(
     const cure = isGone ? 'it is gone: copy the pieces' : `see ${owner}Options`;
     throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
-  if (role !== 'client' && role !== 'server') {
-    throw new TypeError("role must be 'client' or 'server'");
-  }
+  checkRole(role);
+}
+
+/** @throws TypeError for another value than `client` and `server`. */
+export function checkRole(role: unknown): asserts role is 'client' | 'server' {
+  if (role === 'client' || role === 'server') return;
+  throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
 }
 
 /** @throws RangeError when `value` is not an integer from `least` to `most`. */

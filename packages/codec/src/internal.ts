@@ -13,6 +13,7 @@ export {
   badType,
   bound,
   checked,
+  checkRole,
   fromCaller,
   hasOwn,
   isMistake,

@@ -123,7 +123,7 @@ const REMOVED: Readonly<Record<string, string>> = {
   maxNameBytes: `${IS_GONE} 256 bytes`,
   maxPendingPings: `${IS_GONE} 64`,
   readBufferSize: 'it had no effect: leave it out',
-  sendHistory: 'it is gone: a compressor that is free keeps what it has sent',
+  sendHistory: "it is gone: leave it out; mode 'takeover' keeps the context of 16 busy connections",
   serverMaxWindowBits: `${IS_GONE} 15, or fewer if the peer asks for it`,
   slice: `${IS_GONE} 8 ms`,
   takeoverEngines: `${IS_GONE} 16 in a process`,
@@ -200,18 +200,14 @@ export function refuseCopy(
   method: string,
 ): void {
   const name = sourceName(Class);
-  if (name === undefined || name !== sourceName(classOf(value))) return;
-  const where = `of another copy of @ws/conn; install one version of it`;
-  throw new TypeError(`${method}: the ${name} is ${where}`);
-}
-
-function classOf(value: unknown): unknown {
+  let other: unknown;
   try {
-    return (value as object).constructor;
+    other = (value as object).constructor;
   } catch {
     // Null, undefined, or a trap of a Proxy.
-    return undefined;
   }
+  if (name === undefined || name !== sourceName(other)) return;
+  throw new TypeError(`${method}: the ${name} is of another copy of @ws/conn; install one version`);
 }
 
 /**
@@ -219,6 +215,5 @@ function classOf(value: unknown): unknown {
  * minifier gives the same one to other classes.
  */
 function sourceName(Class: unknown): string | undefined {
-  const name: unknown = typeof Class === 'function' ? Class.name : undefined;
-  return typeof name === 'string' ? /^_*(\w{4,})$/.exec(name)?.[1] : undefined;
+  return typeof Class === 'function' ? /^_*(\w{4,})$/.exec(Class.name)?.[1] : undefined;
 }

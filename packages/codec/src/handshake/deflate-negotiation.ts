@@ -1,3 +1,4 @@
+import { whole } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
 import type { ExtensionOffer } from './extensions.ts';
@@ -67,7 +68,7 @@ export interface DeflateAgreement {
  *
  * @param offers - From `parseExtensions`, in the client's order of preference.
  * @returns Undefined when there is no valid offer: the connection uses no compression.
- * @throws RangeError for window bits in `limits` that are not an integer from 8 to 15.
+ * @throws TypeError or RangeError for window bits in `limits` that are not an integer from 8 to 15.
  * @see RFC 7692, sections 5 and 7.1
  *
  * @example
@@ -127,7 +128,7 @@ export interface DeflateOffer extends ExtensionOffer {
  * limit the client's window, as browsers do. A client that keeps no window between messages allows it
  * only when `limits` has `clientMaxWindowBits`.
  *
- * @throws RangeError for window bits that are not an integer from 8 to 15.
+ * @throws TypeError or RangeError for window bits that are not an integer from 8 to 15.
  * @see RFC 7692, section 7.1
  *
  * @example
@@ -264,6 +265,5 @@ function withDefaults(limits: DeflateLimits): DeflateParameters {
 }
 
 function checkBits(option: string, bits: number = MAX_BITS): number {
-  if (Number.isInteger(bits) && bits >= MIN_BITS && bits <= MAX_BITS) return bits;
-  throw new RangeError(`websocket: ${option} is ${bits}, but a window has 8 to 15 bits`);
+  return whole(option, bits, MIN_BITS, MAX_BITS);
 }

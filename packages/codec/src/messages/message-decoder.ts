@@ -114,8 +114,8 @@ export class MessageDecoder {
   #lease: Lease | undefined;
   /** Whether {@link bytes} is exactly one message, in memory of the caller. */
   #owned = false;
-  /** The payload of a control frame is copied here: its frame may end in another chunk. */
-  readonly #control = new Uint8Array(MAX_CONTROL_PAYLOAD);
+  /** The payload of a control frame is copied here. Empty until the first one: it has 330 bytes. */
+  #control: Uint8Array = NO_BYTES;
   #allocator: MessageAllocator = exact;
   readonly #message: OpenMessage;
   readonly #unread: UnreadInput;
@@ -467,6 +467,7 @@ export class MessageDecoder {
   #controlFrame(opcode: number): MessageEvent {
     const { buf, start, end, key, rsv } = this.#frames;
     if (rsv !== 0) return this.#message.fail(reservedBits(rsv));
+    if (this.#control === NO_BYTES) this.#control = new Uint8Array(MAX_CONTROL_PAYLOAD);
     moveUnmasked(this.#control, 0, buf, start, end, key);
     this.show(this.#control, 0, end - start);
     if (opcode === CloseMessage) return CLOSE;

@@ -514,7 +514,9 @@ describe('FrameDecoder input', () => {
   });
 
   it.each([FrameDecoder, FrameEncoder])('names the role without options: %o', (Half) => {
-    expect(() => new Half(undefined as never)).toThrow("role must be 'client' or 'server'");
+    expect(() => new Half(undefined as never)).toThrow(
+      "role: expected 'client' or 'server', got undefined",
+    );
   });
 });
 

@@ -450,7 +450,7 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
   const encoder = outbox.encoder!;
   const { shared, rsv } = encoder.extension;
   if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
-  const variant = encoder.variantOf(message, shared);
+  const variant = message.variantOf(shared);
   if (variant.length === 0) {
     return encoder.wants(length, false)
       ? outbox.encodedFrame(type, bytes, 0, length)

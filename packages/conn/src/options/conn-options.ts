@@ -1,4 +1,5 @@
 import type { Compression, DeflateParameters, Extension, Role } from '@ws/codec';
+import { checkRole } from '@ws/codec/internal';
 import type { BufferPool } from '../memory/write-memory.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
@@ -208,9 +209,7 @@ export function resolveOptions(options: ConnOptions): ResolvedOptions {
     throw new TypeError(`new Conn: expected options, got ${kind(options)}`);
   }
   const { role, subprotocol = '', extensions = '', platform = portablePlatform } = options;
-  if (role !== 'client' && role !== 'server') {
-    throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
-  }
+  checkRole(role);
   if (typeof extensions !== 'string') {
     throw new TypeError(`extensions: expected a string, got ${kind(extensions)}`);
   }

@@ -55,14 +55,28 @@ export async function parseLater<T>(message: Promise<Message>, onFailure: () => 
  */
 export function checkNoMaps(owner: string, value: unknown, text: string): void {
   // Most values have no empty object, and need no second pass.
-  if (!text.includes('{}')) return;
-  JSON.stringify(value, (key, each: unknown) => {
-    const type = kind(each);
-    if (type !== 'Map' && type !== 'Set' && type !== 'Promise') return each;
-    const cure = type === 'Promise' ? 'await it' : 'write [...value]';
-    const where = key === '' ? 'a' : `${JSON.stringify(key)} is a`;
-    throw new TypeError(`${owner}: ${where} ${type}, which JSON does not have; ${cure}`);
-  });
+  const map = text.includes('{}') ? mapIn(value, '') : undefined;
+  if (map === undefined) return;
+  const cure = map.endsWith('Promise') ? 'await it' : 'write [...value]';
+  throw new TypeError(`${owner}: ${map}, which JSON does not have; ${cure}`);
+}
+
+/**
+ * Finds a Map, a Set or a promise that is written as `{}`. A walk takes a third of the time of
+ * `JSON.stringify` with a replacer.
+ */
+function mapIn(value: unknown, key: string): string | undefined {
+  const toJSON = (value as { toJSON?: unknown } | null | undefined)?.toJSON;
+  const written: unknown = typeof toJSON === 'function' ? toJSON.call(value, key) : value;
+  if (typeof written !== 'object' || written === null) return undefined;
+  const names = Object.keys(written);
+  for (const name of names) {
+    const found = mapIn(written[name as keyof typeof written], name);
+    if (found !== undefined) return found;
+  }
+  const type = names.length === 0 ? kind(written) : '';
+  if (!['Map', 'Set', 'Promise'].includes(type)) return undefined;
+  return key === '' ? `a ${type}` : `${JSON.stringify(key)} is a ${type}`;
 }
 
 /**

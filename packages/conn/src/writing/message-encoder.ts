@@ -1,6 +1,5 @@
-import type { Extension, SharedEncoding } from '@ws/codec';
-import { encoded, NO_BYTES, utf8Length } from '@ws/codec/internal';
-import type { PreparedMessage } from './prepared-message.ts';
+import type { Extension } from '@ws/codec';
+import { encoded, utf8Length } from '@ws/codec/internal';
 
 /** Encodes the messages of a connection with its extension. */
 export class MessageEncoder {
@@ -40,7 +39,7 @@ export class MessageEncoder {
     return this.extension.wants(size, compress);
   }
 
-  /** As {@link wants}, for a prepared message. A {@link SharedEncoding} has its own bound. */
+  /** As {@link wants}, for a prepared message. A shared encoding has its own bound. */
   wantsPrepared(size: number): boolean {
     const { extension } = this;
     return extension.shared === undefined
@@ -63,15 +62,5 @@ export class MessageEncoder {
   get outputRsv(): number {
     const { sentRsv, rsv } = this.extension;
     return sentRsv ?? rsv;
-  }
-
-  /** Returns the encoded variant of a prepared message. Empty bytes: the message is sent unencoded. */
-  variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array {
-    try {
-      return message.variants.get(shared);
-    } catch {
-      // Out of memory: sends the message unencoded.
-      return NO_BYTES;
-    }
   }
 }

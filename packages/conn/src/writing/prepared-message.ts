@@ -30,7 +30,7 @@ export class PreparedMessage {
   readonly type: number;
   /** @internal A copy of the data. */
   readonly bytes: Uint8Array;
-  #variants: EncodedVariants | undefined;
+  #variants: Map<SharedEncoding['key'], Uint8Array> | undefined;
 
   /**
    * @param type - `TextMessage` or `BinaryMessage`, or a control type.
@@ -53,10 +53,22 @@ export class PreparedMessage {
     }, PreparedMessage);
   }
 
-  /** @internal The message as extensions encode it, without takeover. */
-  get variants(): EncodedVariants {
-    this.#variants ??= new EncodedVariants(this.bytes);
-    return this.#variants;
+  /**
+   * @internal The message as `encoding` encodes it, once for each of its keys. Empty bytes: it is sent
+   * unencoded.
+   */
+  variantOf(encoding: SharedEncoding): Uint8Array {
+    const { key } = encoding;
+    const known = this.#variants?.get(key);
+    if (known !== undefined) return known;
+    try {
+      const variant = encoding.alone(this.bytes) ?? NO_BYTES;
+      (this.#variants ??= new Map()).set(key, variant);
+      return variant;
+    } catch {
+      // Out of memory. The next send tries again.
+      return NO_BYTES;
+    }
   }
 }
 
@@ -68,30 +80,5 @@ export function checkClosePayload(payload: Uint8Array): void {
     throw new RangeError('websocket: invalid payload of a close frame; use formatCloseMessage', {
       cause: error,
     });
-  }
-}
-
-/** The encoded variants of one message, one for each `key` of a {@link SharedEncoding}. */
-export class EncodedVariants {
-  readonly #bytes: Uint8Array;
-  readonly #variants = new Map<SharedEncoding['key'], Uint8Array>();
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  /**
-   * Returns the variant of `encoding`. Empty bytes: the message is sent unencoded.
-   *
-   * @throws The error of the encoding, for example out of memory.
-   */
-  get(encoding: SharedEncoding): Uint8Array {
-    const { key } = encoding;
-    let variant = this.#variants.get(key);
-    if (variant === undefined) {
-      variant = encoding.alone(this.#bytes) ?? NO_BYTES;
-      this.#variants.set(key, variant);
-    }
-    return variant;
   }
 }

@@ -114,13 +114,17 @@ export class Visitor {
       const places = new Map<number, number>();
       const started = this.startedAt.get(run);
       if (started !== undefined) places.set(0, started - 1);
-      let seen = new Set<number>();
+      let seen = new Map<number, number>();
       for (const [place, event] of this.events.entries()) {
         // Then all that is kept comes, also what came before.
-        if ('complete' in event && !event.complete) seen = new Set();
+        if ('complete' in event && !event.complete) seen = new Map();
         if (!('run' in event) || event.run !== run) continue;
-        if (seen.has(event.number)) result.doubles.push(`${name}: ${run} ${event.number}`);
-        seen.add(event.number);
+        const before = seen.get(event.number);
+        if (before !== undefined) {
+          const where = `${this.#around(before, before)} … ${this.#around(place, place)}`;
+          result.doubles.push(`${name}: ${run} ${event.number}: ${where}`);
+        }
+        seen.set(event.number, place);
         if (!places.has(event.number)) places.set(event.number, place);
       }
       const known = [...places.keys()].toSorted((a, b) => a - b);

@@ -4,6 +4,7 @@ import {
   checked,
   checkFunction,
   checkOptionNames,
+  checkRole,
   rejectPromise,
 } from '../../arguments.ts';
 import { bufferOf, bytesOfView, isBytes, lengthOf } from '../../byte-facts.ts';
@@ -82,9 +83,7 @@ function settingsOf(options: EndpointOptions) {
   const names = ['role', 'readLimit', 'maxBufferedAmount', 'autoPong', 'random'];
   checkOptionNames('Endpoint', options, names);
   const { role, autoPong = true, random } = options;
-  if (role !== 'client' && role !== 'server') {
-    throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
-  }
+  checkRole(role);
   if (typeof autoPong !== 'boolean') {
     throw badType('autoPong: expected true or false', autoPong);
   }
