@@ -24,7 +24,7 @@ export default defineConfig({
           // The files of a worker share its modules, which are loaded once.
           isolate: false,
           // For two cores: many tests wait for a peer or for a timer.
-          maxWorkers: 4,
+          maxWorkers: 6,
           // MiB of the young generation from the start: a tenth less CPU than with the default of 1.
           execArgv: ['--min-semi-space-size=16'],
         },
@@ -56,7 +56,7 @@ export default defineConfig({
           name: 'isolated',
           include: ISOLATED,
           exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
-          maxWorkers: 4,
+          maxWorkers: 6,
         },
       },
     ],

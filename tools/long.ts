@@ -72,6 +72,16 @@ const RANDOM = [
   'tests/compression/model',
 ];
 
+/** Random tests with other variables. */
+const LAWS = [
+  'fuzz/laws',
+  'fuzz/test/two-connections',
+  'hub/test/presence/presence-random',
+  'hub/test/random-faults',
+  'hub/test/serve-rooms/state-random',
+  'rpc/test/model',
+];
+
 const NODES = ['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];
 
 /** The program of `@ws/fetch`, its tests too, on another Node. The test command has Node 20. */
@@ -303,6 +313,12 @@ async function bounded(): Promise<void> {
       what: 'no byte of one connection is in the messages of another',
       commands: [source('fuzz/run.ts', 'two-connections', ...short)],
       minutes: 5,
+    },
+    random: {
+      time: '1 min',
+      what: 'the laws and the random tests, with more runs than in the test command',
+      commands: [node(vitest, 'run', '--project=shared', '--project=isolated', ...RANDOM, ...LAWS)],
+      env: { FULL_ROUNDS: '1' },
     },
     // `pnpm check --ci` leaves these rows out.
     built: {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { rounds } from '@ws/tests';
 import fc from 'fast-check';
 
 // `fuzz/run.ts laws` sets these variables. Without them, the laws are short tests with equal inputs
@@ -6,6 +7,9 @@ import fc from 'fast-check';
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 0);
 const wanted = Number(process.env['FUZZ_RUNS'] ?? 0);
+
+/** The number of generated inputs without these variables. */
+const briefly = (runs: number): number => rounds(Math.ceil(runs / 3), runs);
 
 /** Test timeout for asynchronous laws: none in a long run, else the default. */
 export const longTimeout: { readonly timeout?: number } =
@@ -44,7 +48,7 @@ function parameters<Ts>(runs: number): fc.Parameters<Ts> {
   const bounds =
     seconds > 0
       ? { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: seconds * 1000 }
-      : { numRuns: wanted > 0 ? wanted : runs };
+      : { numRuns: wanted > 0 ? wanted : briefly(runs) };
   // Shrinking a long stream may take longer than the search.
   return { ...bounds, seed, endOnFailure: false };
 }

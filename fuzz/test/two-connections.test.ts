@@ -1,9 +1,9 @@
 // About a second of random programs, the same each time.
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { twoConnections } from '../targets/two-connections.ts';
 
-const PROGRAMS = 40;
+const PROGRAMS = rounds(15, 40);
 
 describe('two connections of one process', () => {
   it('keep their messages apart in random programs', async () => {

@@ -76,7 +76,7 @@ export function drawScript(seed: number, connection: number): Script {
 function drawPart(random: Random, { compression }: Pairing): Part {
   const writing = random.pick(WRITINGS);
   const most = { flood: 2_000, awaited: 400, mixed: 120, heavy: 30, bulk: 90 }[writing];
-  // Compression runs on zlib's threads, so messages take longer.
+  // Compressed messages take longer.
   const messages = random.below(compression === false ? most : Math.ceil(most / 4));
   const leaves = random.once(12);
   return {

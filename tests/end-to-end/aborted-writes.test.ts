@@ -25,13 +25,13 @@ const numberOf = (text: string): number => Number(text.slice(0, text.indexOf(' '
 
 const WAYS: Readonly<Record<string, { size: number; send: Send }>> = {
   texts: { size: 3_000, send: (conn, data, signal) => conn.send(data, { signal }) },
-  'large texts': { size: 40_000, send: (conn, data, signal) => conn.send(data, { signal }) },
+  'large texts': { size: 20_000, send: (conn, data, signal) => conn.send(data, { signal }) },
   bytes: {
     size: 3_000,
     send: (conn, data, signal) => conn.send(Buffer.from(data as string), { signal }),
   },
   'large bytes': {
-    size: 40_000,
+    size: 20_000,
     send: (conn, data, signal) => conn.send(Buffer.from(data as string), { signal }),
   },
   'every other one without a signal': {

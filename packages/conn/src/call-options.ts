@@ -17,14 +17,14 @@ export interface PingOptions {
 /** Options of `Conn.writeMessage` and the other writes. */
 export interface WriteOptions {
   /**
-   * `false` sends the message uncompressed. `true` compresses a message of any size, if
-   * permessage-deflate was agreed on and the result is smaller. Default: the setting of the
-   * connection.
+   * `false` sends the message uncompressed. `true` compresses it below the `threshold` of
+   * `compression` too, if permessage-deflate was agreed on and the result is smaller; a message above
+   * `maxBytes` only in `nextWriter`. Default: the setting of the connection.
    */
   readonly compress?: boolean | undefined;
   /**
    * An abort cancels the message while it waits: the promise rejects with the reason. The signal has no
-   * effect once the transport or a compressor has the message.
+   * effect once the transport has the message.
    */
   readonly signal?: AbortSignal | undefined;
 }

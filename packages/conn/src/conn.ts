@@ -288,9 +288,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   until the promise settles. The memory of a BorrowedMessage stays valid until the message is
    *   sent: do not change the bytes of `borrow()` after the call. Lone surrogates in a string are sent
    *   as U+FFFD. Bytes that you send as text must be valid UTF-8, which is not checked.
-   * @param options - An abort of `signal` cancels the message while it waits: for the transport, for
-   *   an open MessageWriter, or for a compressor on another thread. Once the transport or a compressor
-   *   has the message, the abort has no effect.
+   * @param options - An abort of `signal` cancels the message while it waits for the transport or for
+   *   an open MessageWriter. Once the transport has the message, the abort has no effect.
    * @returns A promise that resolves at once, although the bytes are sent at the end of the turn.
    *   Above the high-water mark it resolves when the transport has drained; after 1 MiB or 1,000
    *   frames in this turn, in the next turn; for referenced data, when the transport has released
@@ -669,8 +668,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code may read.
    */
   toStreams(): MessageStreams {
-    // The stream begins to read later. Until then, a close must not drop messages.
-    this.#connection.inbox.hasRead = true;
+    this.#connection.inbox.streamCreated();
     return streamsOf(this);
   }
 

@@ -63,7 +63,10 @@ describe('the option compression', () => {
 
   it.each([
     ['asyncDeflateThreshold', 'it is gone: nextWriter compresses messages above maxBytes'],
-    ['sendHistory', 'it is gone: a compressor that is free keeps what it has sent'],
+    [
+      'sendHistory',
+      "it is gone: leave it out; mode 'takeover' keeps the context of 16 busy connections",
+    ],
     ['serverMaxWindowBits', 'it is gone: the bound is always 15, or fewer if the peer asks for it'],
     ['takeoverEngines', 'it is gone: the bound is always 16 in a process'],
   ])('says what to write instead of %s', (name, cure) => {

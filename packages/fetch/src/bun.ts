@@ -39,7 +39,7 @@ export interface BunOptions {
 
 /** The part of a server of Bun that the wrapper uses. */
 interface BunServer {
-  upgrade(request: Request, options: { headers: [string, string][]; data: Opened }): boolean;
+  upgrade(request: Request, options: { headers: Headers; data: Opened }): boolean;
 }
 
 /** The `data` of a WebSocket that `upgrade` has made. */
@@ -91,10 +91,11 @@ const alreadyAnswered = (): Response => new Response(null, { status: 204 });
 
 /** @returns The refusal of a request that Bun does not upgrade. */
 function upgradeNow(server: BunServer, request: Request, mark: Mark): Response | undefined {
-  const headers = mark.headers.map(([name, value]): [string, string] => [name, value]);
+  // Bun 1.3 takes no empty list.
+  const headers = new Headers(mark.headers.map(([name, value]): [string, string] => [name, value]));
   // Without a choice of ours, Bun answers with the client's first subprotocol.
   if (mark.subprotocol === '') request.headers.delete('sec-websocket-protocol');
-  else headers.push(['Sec-WebSocket-Protocol', mark.subprotocol]);
+  else headers.set('Sec-WebSocket-Protocol', mark.subprotocol);
   const isUpgraded = server.upgrade(request, { headers, data: new Opened(mark) });
   return isUpgraded ? undefined : refuse(400, 'the request was answered, or its client has left');
 }

@@ -18,13 +18,8 @@ export interface Agreement {
 }
 
 /** Headers that an application cannot set, as on servers of Node. */
-const HANDSHAKE_HEADERS = [
-  'connection',
-  'upgrade',
-  'content-length',
-  'transfer-encoding',
-  'sec-websocket-accept',
-];
+const HANDSHAKE_HEADERS =
+  'connection upgrade content-length transfer-encoding sec-websocket-accept'.split(' ');
 
 /** A Response that refuses a request, with a line of text: the class adds its type. */
 export function refuse(status: number, text: string, headers?: HeadersLike): Response {
@@ -238,9 +233,4 @@ function refusalOfError(request: Request, { options }: Plan, error: unknown): Re
   return refuse(500, 'Internal Server Error');
 }
 
-interface ExposedError {
-  readonly expose?: boolean;
-  readonly status?: number;
-  readonly headers?: HeadersLike;
-  readonly message?: unknown;
-}
+type ExposedError = Partial<Omit<Refusal, 'refuse'> & Error & { expose: boolean; status: number }>;

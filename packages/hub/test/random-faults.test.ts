@@ -1,11 +1,11 @@
 import { connPair } from '@ws/conn';
 import { Hub, type Position, type RoomOptions, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checkLog, type Log, noTotals } from './killer/history-checker.ts';
 
-const SEEDS = Array.from({ length: 20 }, (_, i) => i + 1);
+const SEEDS = Array.from({ length: rounds(8, 20) }, (_, i) => i + 1);
 const STEPS = 80;
 const NODES = ['a', 'b', 'c'];
 const ROOMS: Record<string, RoomOptions> = {

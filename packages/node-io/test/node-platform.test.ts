@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
 import { connPair, type Message } from '@ws/conn';
@@ -249,24 +248,6 @@ describe('nodePlatform.view', () => {
 });
 
 describe('nodePlatform.overwritesLentBytes', () => {
-  it('is true with NODE_DEBUG=ws', () => {
-    const program = `
-      import { connPair } from '@ws/conn';
-      import { nodePlatform } from '@ws/node-io';
-      const [client, server] = connPair({ platform: nodePlatform });
-      let view;
-      void server.receive((message) => { view = message.borrow(); });
-      await client.send('borrowed');
-      await client.close();
-      console.log(view[0] === 0xdd);`;
-    const { stdout } = spawnSync(
-      process.execPath,
-      ['--conditions=@ws/source', '--import', 'tsx', '--input-type=module', '-e', program],
-      { cwd: import.meta.dirname, env: { ...process.env, NODE_DEBUG: 'ws' }, encoding: 'utf8' },
-    );
-    expect(stdout.trim()).toBe('true');
-  });
-
   it('is false by default', () => {
     expect(nodePlatform.overwritesLentBytes).toBe(false);
   });

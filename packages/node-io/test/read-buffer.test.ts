@@ -1,11 +1,9 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import net, { type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { promisify } from 'node:util';
 import { simdReadBuffer } from '@ws/codec/internal';
 import { selfSigned } from '@ws/tests';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -81,29 +79,6 @@ describe('readBufferState', () => {
   it('is on after the self-test', () => {
     expect(readBufferState()).toEqual({ state: 'on', reason: 'the self-test has passed' });
   });
-
-  it('is on in a Node that forbids what it does not need', async () => {
-    const program = `
-      import { prepareReadBuffer, readBufferState } from '${moduleUrl}';
-      await prepareReadBuffer();
-      process.stdout.write(readBufferState().state);`;
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      '--jitless',
-      '--frozen-intrinsics',
-      '--disable-proto=delete',
-      '--disallow-code-generation-from-strings',
-      '--no-warnings',
-      '--conditions=@ws/source',
-      '--import',
-      'tsx',
-      '--input-type=module',
-      '--eval',
-      program,
-    ]);
-    expect(stdout).toBe('on');
-  });
-
-  const moduleUrl = new URL('../src/read-buffer.ts', import.meta.url).href;
 });
 
 describe('wantsReadBuffer', () => {

@@ -1,6 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
+import { resolve } from 'node:path';
+import process from 'node:process';
 import { setTimeout } from 'node:timers/promises';
 
 /**
@@ -8,6 +11,9 @@ import { setTimeout } from 'node:timers/promises';
  * that age also differs in its time from the next file, whatever the tick of the file system's clock.
  */
 const YOUNG_MS = 1_000;
+
+/** Attempts to get the lock, 10 ms apart. Then the start continues without it. */
+const LOCK_RETRIES = 1_000;
 
 /** What distinguishes a file from a later one of its name: systems use the number of an inode again. */
 interface FileId {
@@ -25,6 +31,38 @@ interface FileId {
 export async function removeStaleSocket(path: string): Promise<void> {
   // The system removes a name of Linux's abstract namespace with its process.
   if (path.startsWith('\0')) return;
+  const lock = await lockOf(path);
+  try {
+    await replace(path);
+  } finally {
+    lock?.close();
+  }
+}
+
+/**
+ * Excludes other starts: without it, a start that the system suspends between two calls would rename
+ * the file of the next one, and a third one would listen too. The lock is a socket in Linux's abstract
+ * namespace, which ends with its process. Other systems have none.
+ */
+export async function lockOf(path: string): Promise<Server | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  const name = createHash('sha256').update(resolve(path)).digest('hex');
+  for (let i = 0; i < LOCK_RETRIES; i++) {
+    // `exclusive`: the workers of a cluster would share it.
+    const server = createServer()
+      .unref()
+      .listen({ path: `\0ws-${name}`, exclusive: true });
+    try {
+      await once(server, 'listening');
+      return server;
+    } catch {
+      await setTimeout(10);
+    }
+  }
+  return undefined;
+}
+
+async function replace(path: string): Promise<void> {
   const stale = socketFile(path);
   if (stale === undefined || !(await refuses(path))) return;
   if (Date.now() - Number(stale.mtimeNs / 1_000_000n) < YOUNG_MS) {
@@ -64,13 +102,13 @@ function isSame(one: FileId | undefined, other: FileId): boolean {
 
 /** Whether no process listens on the socket. */
 function refuses(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((done) => {
     const socket = connect(path);
     socket.once('connect', () => {
       socket.destroy();
-      resolve(false);
+      done(false);
     });
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code === 'ECONNREFUSED'));
   });
 }
 

@@ -26,6 +26,7 @@ interface Link<C> {
   isClosed: boolean;
 }
 
+/** A loop, or a call of `receive`. */
 type Reader<C> = {
   /**
    * The connections that this reader has not begun to read. Not a linked list: V8 may keep an old link

@@ -1,5 +1,6 @@
 import { BackpressureError, Conn, type Transport, type TransportSink } from '@ws/conn';
 import { contract, event, method, RpcError } from '@ws/rpc';
+import { rounds } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { useFakeClock } from './pairs.ts';
@@ -8,7 +9,7 @@ import { useFakeClock } from './pairs.ts';
 // transports. A model of the promise: each accepted event reaches a handler, in order, or both ends see
 // 1013.
 
-const SEEDS = Number(process.env['RPC_MODEL_SEEDS'] ?? 25);
+const SEEDS = Number(process.env['RPC_MODEL_SEEDS'] ?? rounds(10, 25));
 const FIRST = Number(process.env['RPC_MODEL_FIRST'] ?? 1);
 
 type Random = (below: number) => number;

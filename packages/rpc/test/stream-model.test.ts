@@ -3,12 +3,13 @@
 import { CloseError, type Conn, connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { contract, method, RpcError, stream } from '@ws/rpc';
+import { rounds } from '@ws/tests';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { quietly } from './pairs.ts';
 
 const FIRST = Number(process.env['SEED'] ?? 1);
-const RUNS = Number(process.env['RUNS'] ?? 35);
+const RUNS = Number(process.env['RUNS'] ?? rounds(15, 35));
 
 /** Items of a stream that may have left, and that its reader has not taken. */
 const WINDOW = 64;

@@ -1,3 +1,4 @@
+import { rounds } from '@ws/tests';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PROGRAM, runProgram } from '../random-programs.ts';
@@ -10,6 +11,6 @@ test('random programs without compression leave the same trace', async () => {
       const got = await traceOf('compat', (scene) => runProgram(scene, program));
       expect(got).toEqual(expected);
     }),
-    { numRuns: Number(process.env['RUNS'] ?? 100) },
+    { numRuns: Number(process.env['RUNS'] ?? rounds(40, 100)) },
   );
 });

@@ -306,23 +306,15 @@ export class WaitingWrites {
 
   /** Sends an accepted message. */
   send(write: WaitingMessage): Promise<void> {
-    const { type, bytes, start, end, compress, prepared } = write;
-    const { encoder } = this.#outbox;
-    if (prepared !== undefined) return this.#outbox.startPrepared(prepared);
-    if (encoder === undefined || !encoder.wants(end - start, compress)) {
-      return this.#sendPlain(write);
-    }
-    if (write.isDetached) throw new DetachedBytes();
-    const sent = this.#outbox.encodedFrame(type, bytes, start, end);
-    this.#outbox.countMessage(type, end - start);
-    return sent;
-  }
-
-  #sendPlain({ type, bytes, start, end, isOwned }: WaitingMessage): Promise<void> {
+    const { type, bytes, start, end, compress, prepared, isOwned } = write;
     const outbox = this.#outbox;
-    const sent = isOwned
-      ? outbox.ownedFrame(FIN | type, bytes, start, end)
-      : outbox.callerFrame(FIN | type, bytes, start, end, undefined);
+    if (prepared !== undefined) return outbox.startPrepared(prepared);
+    let sent: Promise<void>;
+    if (outbox.encoder?.wants(end - start, compress) === true) {
+      if (write.isDetached) throw new DetachedBytes();
+      sent = outbox.encodedFrame(type, bytes, start, end);
+    } else if (isOwned) sent = outbox.ownedFrame(FIN | type, bytes, start, end);
+    else sent = outbox.callerFrame(FIN | type, bytes, start, end, undefined);
     outbox.countMessage(type, end - start);
     return sent;
   }

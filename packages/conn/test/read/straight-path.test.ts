@@ -1,7 +1,7 @@
 // Common messages take a straight path in front of the decode loop. An observer of messages makes
 // every read take the general way instead. Both must do the same for every stream.
 import type { Role } from '@ws/codec';
-import { FakePlatform, naiveEncode, TestTransport } from '@ws/tests';
+import { FakePlatform, naiveEncode, rounds, TestTransport } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -262,7 +262,7 @@ describe('the straight path', () => {
         const straight = await traceOf(scene, new FakePlatform());
         expect(straight).toEqual(await traceOf(scene, new Observed()));
       }),
-      { numRuns: Number(process.env['RUNS'] ?? 150) },
+      { numRuns: Number(process.env['RUNS'] ?? rounds(50, 150)) },
     );
   });
 

@@ -217,7 +217,10 @@ export class RoomServer<Data> {
       const first: JoinOptions<Data>['first'] = ({ complete }) =>
         complete || since === undefined || hasState ? undefined : gapText(room, since, true);
       const limit = since === undefined && !hasState ? last : undefined;
-      if (limit && !rules.history) this.#noHistory(room, rules.key);
+      if (limit && !rules.history) {
+        const text = `the last messages of ${quoted(room)}: the key ${quoted(rules.key)} has no history`;
+        this.#mistake(`history ${rules.key}`, `a client asks for ${text}`);
+      }
       const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
       // The rest of the join sends messages, and lasts until the client has read them.
       if (session.isIn(room)) request.letNextRun();
@@ -403,13 +406,6 @@ export class RoomServer<Data> {
     const rules = this.#rulesOf(room);
     if (rules !== undefined) return rules;
     throw this.#mistake('key', `a client asks for ${quoted(room)}: no key of the table fits`);
-  }
-
-  #noHistory(room: string, key: string): void {
-    this.#mistake(
-      `history ${key}`,
-      `a client asks for the last messages of ${quoted(room)}: the key ${quoted(key)} has no history`,
-    );
   }
 
   /**

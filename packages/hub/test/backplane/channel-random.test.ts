@@ -1,13 +1,13 @@
 import process from 'node:process';
 import { PreparedMessage, portablePlatform, TextMessage } from '@ws/conn';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../src/backplane/channel.ts';
 import type { Envelope, Placed } from '../../src/backplane/envelope.ts';
 import type { Position } from '../../src/position.ts';
 
 /** Programs for each engine. */
-const RUNS = Number(process.env['RUNS'] ?? 400);
+const RUNS = Number(process.env['RUNS'] ?? rounds(100, 400));
 const STEPS = 25;
 const NODES = ['a', 'b', 'c'];
 

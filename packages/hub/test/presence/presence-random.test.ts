@@ -1,12 +1,12 @@
 // Random programs of three nodes, on an engine that loses, doubles and delays words.
 import { Hub, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { turns, useFakeTime, wait } from '../nodes.ts';
 import { byEvents, member, SHOWN } from './members.ts';
 
-const RUNS = Number(process.env['HUB_PRESENCE_RUNS'] ?? 15);
+const RUNS = Number(process.env['HUB_PRESENCE_RUNS'] ?? rounds(6, 15));
 const FIRST = Number(process.env['HUB_PRESENCE_SEED'] ?? 1);
 const STEPS = 60;
 const NODES = ['a', 'b', 'c'];

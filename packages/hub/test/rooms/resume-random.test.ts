@@ -3,12 +3,12 @@ import process from 'node:process';
 import { type Conn, connPair } from '@ws/conn';
 import { Hub, type HubOptions, type Joined, type Position, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type Log, RoomModel, type Sent } from './room-model.ts';
 
 /** `pnpm long random` sets it. */
-const RUNS = Number(process.env['RUNS'] ?? 16);
+const RUNS = Number(process.env['RUNS'] ?? rounds(6, 16));
 const FIRST_SEED = Number(process.env['SEED'] ?? 401);
 const STEPS = 60;
 /** So many programs run at a time, on one clock. */

@@ -8,10 +8,10 @@ import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { ReconnectingConn } from '@ws/reconnect';
 import { type JoinOptions, type Position, type RoomMessage, roomsOf, START } from '@ws/rpc/rooms';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-const RUNS = Number(process.env['RUNS'] ?? 6);
+const RUNS = Number(process.env['RUNS'] ?? rounds(3, 6));
 const FIRST = Number(process.env['SEED'] ?? 1);
 const STEPS = 50;
 /** The size of the histories: shorter and longer than what a loop misses. */

@@ -108,7 +108,7 @@ describe.each([
 describe('misfits: pages after a deploy', () => {
   it('get at most 8 states each in two minutes, of which none are at the same time', async () => {
     const { hub, publish } = startRoom({}, true);
-    const pages = Array.from({ length: 50 }, () => startPage(hub));
+    const pages = Array.from({ length: 25 }, () => startPage(hub));
     const all = pages.map(({ join }) => join());
     await advance(1_000);
     for (const got of all) expect(textsOf(got)).toEqual(['state 0', 'live']);

@@ -7,11 +7,11 @@ import { type RoomTable, serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { ReconnectingConn } from '@ws/reconnect';
 import { type Position, type RoomMessage, roomsOf, START } from '@ws/rpc/rooms';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Rooms } from '../../src/rooms/rooms.ts';
 
-const RUNS = Number(process.env['RUNS'] ?? 2);
+const RUNS = Number(process.env['RUNS'] ?? rounds(1, 2));
 const FIRST = Number(process.env['SEED'] ?? 1);
 const STEPS = 60;
 const CLIENTS = 3;

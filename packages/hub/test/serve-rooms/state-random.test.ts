@@ -8,11 +8,11 @@ import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
-import { Random } from '@ws/tests';
+import { Random, rounds } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Copy, changed, EMPTY, type Table } from './board.ts';
 
-const RUNS = Number(process.env['RUNS'] ?? 3);
+const RUNS = Number(process.env['RUNS'] ?? rounds(1, 3));
 const FIRST = Number(process.env['SEED'] ?? 1);
 const STEPS = 60;
 const CLIENTS = 3;

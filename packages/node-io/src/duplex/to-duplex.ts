@@ -94,8 +94,9 @@ class ConnDuplex extends Duplex {
       return;
     }
     this.#isReadToEnd = true;
-    // A stream reads ahead, so the last bytes are still on their way to the code that answers them.
-    this.allowHalfOpen = this.#sources > 0 || this.#hasLoop;
+    // A stream reads ahead, so the last bytes are still on their way to the code that answers them. Code
+    // that pipes by hand listens to 'drain'.
+    this.allowHalfOpen = this.#sources > 0 || this.#hasLoop || this.listenerCount('drain') > 0;
     this.push(null);
     // A source that ends too late, or never.
     if (this.allowHalfOpen) void this.#endAtClose();

@@ -1,4 +1,4 @@
-import { deflateWith, historyOf, inflateWith, syncDeflate } from '@ws/tests';
+import { deflateWith, historyOf, inflateWith, rounds, syncDeflate } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ZlibDeflate } from '../../src/zlib-deflate.ts';
@@ -150,7 +150,7 @@ describe('the handle of zlib and its synchronous functions', () => {
           expect(one).toEqual(other);
         },
       ),
-      { numRuns: Number(process.env['RUNS'] ?? 800) },
+      { numRuns: Number(process.env['RUNS'] ?? rounds(200, 800)) },
     );
   });
 

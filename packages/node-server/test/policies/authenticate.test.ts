@@ -1,6 +1,4 @@
-import { execFile } from 'node:child_process';
 import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
 import {
@@ -91,38 +89,6 @@ const throwing = [
     },
   ],
 ] as const;
-
-describe('authenticate or checkOrigin that forgets its return', () => {
-  it('is reported once in a process', async () => {
-    const program = `
-      import { serve } from '@ws/node-server';
-      import { dial } from '@ws/node-client';
-      const results = [undefined, undefined];
-      const options = results.map((result) => ({ authenticate: () => result }));
-      for (const option of [...options, { checkOrigin() {} }]) {
-        const server = await serve({ host: '127.0.0.1', ...option, report: log }, () => {});
-        for (let j = 0; j < 2; j++) await dial(server.url).catch(() => {});
-        await server.close();
-      }
-      function log({ message }, { where }) {
-        console.log(where, message);
-      }`;
-    const flags = ['--conditions=@ws/source', '--import', 'tsx', '--input-type=module'];
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [
-      ...flags,
-      '-e',
-      program,
-    ]);
-    // NODE_DEBUG=ws is off by default.
-    expect(stderr).not.toContain('WS ');
-    expect(stdout).toBe(
-      [
-        'authenticate authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
-        'checkOrigin checkOrigin returned undefined, which refuses with 403; return true to admit, false to refuse (reported once)\n',
-      ].join(''),
-    );
-  });
-});
 
 describe.each(returning)('authenticate that %s', (_, make) => {
   it.each([undefined, null, false])('%o refuses with 401', async (value) => {

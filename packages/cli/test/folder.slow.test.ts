@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { serve } from '@ws/node-server';
 import { whenOver } from '@ws/tests';
+import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it } from 'vitest';
 
 describe('EB6 wsx URL < folder', () => {
@@ -13,8 +14,7 @@ describe('EB6 wsx URL < folder', () => {
     whenOver(() => server.close({ timeout: 1 }));
     const folder = openSync(tmpdir(), 'r');
     const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
-    const flags = ['--conditions=@ws/source', '--import', 'tsx', cli];
-    const run = spawn(process.execPath, [...flags, server.url], {
+    const run = spawn(process.execPath, [...LOADER, cli, server.url], {
       stdio: [folder, 'ignore', 'pipe'],
     });
     closeSync(folder);
