@@ -4,6 +4,7 @@ import process from 'node:process';
 import type { Options } from 'tsup';
 
 type Plugin = NonNullable<Options['esbuildPlugins']>[number];
+type Esbuild = Parameters<Plugin['setup']>[0]['esbuild'];
 type Exports = Readonly<
   Record<
     string,
@@ -55,7 +56,7 @@ export function commonJS(): Plugin {
         });
         // Readable: a stack trace names the functions, and Node prints the line of an uncaught error.
         const text = onDemand(outputFiles[0]!.text.replaceAll(COMMENT, ''));
-        write(file, text);
+        write(file, await outdented(esbuild, text));
         return text;
       }
 
@@ -87,6 +88,15 @@ export function commonJS(): Plugin {
       });
     },
   };
+}
+
+/** Removes the indentation, 8 % of a file, unless that changes more, such as a template of several lines. */
+async function outdented({ transform }: Esbuild, text: string): Promise<string> {
+  const short = text.replaceAll(/^ +/gm, '');
+  const [before, after] = await Promise.all(
+    [text, short].map((each) => transform(each, { minifyWhitespace: true })),
+  );
+  return before!.code === after!.code ? short : text;
 }
 
 /** Leaves every package, and each folder with a door, to `require()`. */

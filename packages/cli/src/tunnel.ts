@@ -249,21 +249,20 @@ export async function join(conn: Conn, opening: Ends | Promise<Ends>): Promise<C
     await sent;
   });
   try {
-    const { input, output, sent } = await joined;
+    const { output } = await joined;
     watch(conn, output);
     await writeOutput(conn, output);
+  } finally {
     internalsOf(conn).connHandlerSettled();
-    await Promise.race([sent, conn.closed]);
-    const timer = setTimeout(() => conn.terminate(), LINGER);
-    const end = await conn.closed;
-    clearTimeout(timer);
-    if (!end.wasClean || !isNormal(end.code)) abort(output);
-    input.destroy();
-    return end;
-  } catch (error) {
-    internalsOf(conn).connHandlerSettled();
-    throw error;
   }
+  const { input, output, sent } = await joined;
+  await Promise.race([sent, conn.closed]);
+  const timer = setTimeout(() => conn.terminate(), LINGER);
+  const end = await conn.closed;
+  clearTimeout(timer);
+  if (!end.wasClean || !isNormal(end.code)) abort(output);
+  input.destroy();
+  return end;
 }
 
 /** Each side sees the end of the other. */

@@ -668,8 +668,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code may read.
    */
   toStreams(): MessageStreams {
-    // The stream begins to read later. Until then, a close must not drop messages.
-    this.#connection.inbox.hasRead = true;
+    this.#connection.inbox.streamCreated();
     return streamsOf(this);
   }
 

@@ -2,6 +2,7 @@ import { CloseMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
+import { WILL_READ } from './connection/reader.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
@@ -110,9 +111,9 @@ export class InternalsOfConn {
   /** Cost in bytes of the messages that wait for a reader; after the end of the transport, of all input. */
   get unreadBytes(): number {
     const { inbox, machine } = this.connection;
-    if (inbox.drops) return inbox.queue?.cost ?? 0;
+    if (inbox.drops) return inbox.readAhead?.cost ?? 0;
     return (
-      (inbox.queue?.cost ?? 0) +
+      (inbox.readAhead?.cost ?? 0) +
       (inbox.pieces === undefined ? 0 : 1) +
       (machine.input?.pending === true ? 1 : 0)
     );
@@ -126,7 +127,7 @@ export class InternalsOfConn {
   /** Whether a part of the peer's messages has arrived and waits for its reader, or for a rate. */
   get inputWaits(): boolean {
     const { inbox, machine, paused } = this.connection;
-    return paused || inbox.queue?.empty === false || machine.input?.pending === true;
+    return paused || inbox.readAhead?.empty === false || machine.input?.pending === true;
   }
 
   /** Whether the connection drops the messages that arrive. */
@@ -136,18 +137,15 @@ export class InternalsOfConn {
 
   /** Called when the application's handler starts. While it runs, our answer to a close frame waits. */
   connHandlerStarted(): void {
-    this.connection.inbox.connHandlerRuns = true;
+    this.connection.inbox.on(WILL_READ);
   }
 
   /**
-   * Called when the application's handler has settled, so that the last read message is handled. The
-   * connection now answers a close frame that has arrived after that message.
+   * Called once when the application's handler has settled. Unless one of its loops or streams is open,
+   * the last read message is handled: the connection answers a close frame that has arrived after it.
    */
   connHandlerSettled(): void {
-    const { ending, inbox } = this.connection;
-    inbox.connHandlerRuns = false;
-    inbox.hasRead = inbox.isRead;
-    if (ending !== undefined) this.connection.scheduleEndOfTurn();
+    this.connection.inbox.readerLeft();
   }
 
   /** As `receive`, but settles as the promise of `end`. Costs less than `then`. */
@@ -173,8 +171,8 @@ export class InternalsOfConn {
    * handler has settled, if any.
    */
   get unfinishedReceive(): Promise<unknown> | undefined {
-    const { connHandlerRuns, receiveCall } = this.connection.inbox;
-    return connHandlerRuns ? undefined : receiveCall;
+    const { readers, receiveCall } = this.connection.inbox;
+    return readers > 0 ? undefined : receiveCall;
   }
 
   // Writing

@@ -36,12 +36,11 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
-  const loop = new AbortController();
-  // The first `next` may come late. Until then, a close must not drop messages.
-  const { inbox } = conn['@ws/internals'].connection;
-  inbox.hasRead = true;
-  const pieces = join((options) => conn.nextReader(options), utf8(term), loop.signal);
-  return iteratorOf(pieces, () => loop.abort());
+  const loop = new Loop(conn);
+  return iteratorOf(
+    join((options) => conn.nextReader(options), utf8(term), loop),
+    loop,
+  );
 }
 
 /**
@@ -55,7 +54,6 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
   const { connection } = conn['@ws/internals'];
   const rare = connection.rareParts();
   if (rare.readsOwner !== undefined) throw connection.inbox.clash(owner);
-  connection.inbox.hasRead = true;
   rare.readsOwner = owner;
   const nextReader = (options: WaitOptions): Promise<MessageReader> => {
     rare.readsOwner = undefined;
@@ -65,8 +63,8 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
       rare.readsOwner = owner;
     }
   };
-  const loop = new AbortController();
-  return iteratorOf(join(nextReader, utf8(''), loop.signal), () => loop.abort());
+  const loop = new Loop(conn);
+  return iteratorOf(join(nextReader, utf8(''), loop), loop);
 }
 
 function checkConn(conn: unknown, name: string): void {
@@ -78,12 +76,12 @@ function checkConn(conn: unknown, name: string): void {
 
 function iteratorOf(
   pieces: AsyncGenerator<OwnedBytes, undefined>,
-  leave: () => void,
+  loop: Loop,
 ): AsyncIterableIterator<OwnedBytes> {
   return {
     next: () => markHandled(pieces.next()),
     return() {
-      leave();
+      loop.leave();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -92,12 +90,35 @@ function iteratorOf(
   };
 }
 
-/** @param left - Aborts when the loop is left, so that a pending `next` consumes no message. */
+/** A loop over joined messages. */
+class Loop {
+  readonly #left = new AbortController();
+  readonly #inbox: { streamCreated(): void; readerLeft(): void };
+
+  constructor(conn: Conn) {
+    this.#inbox = conn['@ws/internals'].connection.inbox;
+    this.#inbox.streamCreated();
+  }
+
+  /** Aborts when the loop is left, or has failed. */
+  get signal(): AbortSignal {
+    return this.#left.signal;
+  }
+
+  leave(): void {
+    if (this.signal.aborted) return;
+    this.#left.abort();
+    this.#inbox.readerLeft();
+  }
+}
+
+/** @param loop - When the loop is left, a pending `next` consumes no message. */
 async function* join(
   nextReader: (options: WaitOptions) => Promise<MessageReader>,
   term: Uint8Array,
-  left: AbortSignal,
+  loop: Loop,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
+  const { signal: left } = loop;
   try {
     for (;;) {
       const reader = await nextReader({ signal: left });
@@ -114,6 +135,7 @@ async function* join(
     }
   } catch (error) {
     if (left.aborted) return undefined;
+    loop.leave();
     throw error;
   }
 }

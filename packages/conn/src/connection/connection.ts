@@ -3,7 +3,6 @@ import {
   CloseCode,
   CloseMessage,
   type ClosePayload,
-  DELIVERED,
   type Extension,
   FAILED,
   type MessageDecoder,
@@ -47,6 +46,7 @@ import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
+import { KEPT } from './reader.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
 /**
@@ -179,7 +179,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Whether we have paused the transport. */
   get paused(): boolean {
-    return this.rare?.flowControl?.paused === true;
+    return this.inbox.readAhead?.paused === true;
   }
 
   /** Bytes of accepted writes that the operating system does not have yet. */
@@ -252,8 +252,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   onTurn(): void {
     const { inbox, outbox } = this;
     inbox.turnEnds();
-    const flowControl = this.rare?.flowControl;
-    if (flowControl?.renewalDue === true) flowControl.renewTimeout();
+    if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
     outbox.sender.flush();
     inbox.turnEnded();
   }
@@ -269,7 +268,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
     decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
-    if (inbox.payloadUse !== DELIVERED) decoder.setPayloadUse(inbox.payloadUse);
+    if (inbox.use !== KEPT) decoder.setPayloadUse(inbox.payloadUse);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
@@ -402,6 +401,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, outbox } = this;
     this.shared.timers.clear(this);
     this.rare?.stopTimers();
+    inbox.readAhead?.stop();
     outbox.rejectAll(error);
     this.platform.writeBudget?.count(this);
     try {
@@ -416,7 +416,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   settle(info: CloseInfo): void {
     const { inbox, rare } = this;
-    inbox.rate?.stop();
+    inbox.stopRate();
     // Compressed input may still be unparsed. A pong in it comes too late.
     rare?.pings?.rejectAll(this.ending?.reasons.readEnd?.reason);
     rare?.closed?.resolve(info);

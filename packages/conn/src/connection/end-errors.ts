@@ -48,6 +48,17 @@ export function lossError(messages: number): TimeoutError {
   return new TimeoutError(text, { permanent: true });
 }
 
+/**
+ * Why reading ends with `end` for a reader that has lost messages. It never ends normally, and the
+ * error of any close code has the number of messages.
+ */
+export function endWithLoss(end: unknown, loss: Error): unknown {
+  if (!(end instanceof CloseError)) return end;
+  if (isNormalEnd(end)) return loss;
+  if (end.message.endsWith(loss.message)) return end;
+  return untraced(() => new CloseError(end.closeCode, end.reason, loss.message));
+}
+
 /** The error of a connection whose transport has closed with `error`. Undefined without an error. */
 export function transportErrorOf(error: Error | undefined): TransportError | undefined {
   if (error === undefined || error instanceof TransportError) return error;

@@ -12,7 +12,6 @@ import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import { notWritten } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { dropAll, dropLaterMessages } from './dropped-messages.ts';
 import { EndClocks } from './end-clocks.ts';
 import {
   codeAfterError,
@@ -22,16 +21,9 @@ import {
   unexpectedEof,
 } from './end-errors.ts';
 import { EndReasons } from './end-reasons.ts';
-import {
-  allHandled,
-  isCut,
-  mayRead,
-  pauseOrResume,
-  progress,
-  readAheadHasRoom,
-  readAheadIsFull,
-  slowPeerOf,
-} from './flow-control.ts';
+import { pauseOrResume, progress, readAheadHasRoom, readAheadIsFull } from './read-ahead.ts';
+import { CALLED, DISCARDS, hasHandled, NONE, UNWANTED } from './reader.ts';
+import { SlowPeer } from './slow-peer.ts';
 
 /**
  * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
@@ -129,7 +121,7 @@ export class Ending implements TurnTask {
       clocks.destroyWithin();
     } else clocks.shorten(timeout);
     // A handler of messages that calls `close` often awaits it, and takes no message until then.
-    const inHandler = inbox.receiveCall?.inCall === true;
+    const inHandler = inbox.reader === CALLED;
     clocks.longestStall = inHandler ? 0 : (timeout ?? settings.closeTimeout) / 2;
   }
 
@@ -154,8 +146,10 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = this.#connection;
     const { received, sent } = machine;
     this.#peerAnswered = sent;
+    const isWanted = inbox.reader !== DISCARDS && inbox.use !== UNWANTED;
+    const isCut = isWanted && machine.input?.withinMessage === true;
     this.reasons.readEnd = {
-      reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss),
+      reason: peerCloseError(received!, sent, isCut, rare?.loss),
     };
     inbox.stopParsing();
     this.#endOurSide();
@@ -190,7 +184,7 @@ export class Ending implements TurnTask {
     const { readEnd } = this.reasons;
     if (readEnd !== undefined) {
       // Before `finishMessage`, which may end the waiting read that shows what is handled.
-      const isHandled = allHandled(connection, readsAhead);
+      const isHandled = hasHandled(inbox.reader, inbox.nothingUnread, readsAhead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
@@ -203,7 +197,7 @@ export class Ending implements TurnTask {
       else if (
         readsAhead &&
         this.#connection.transportClosed &&
-        !mayRead(inbox) &&
+        inbox.reader === NONE &&
         !readAheadHasRoom(connection)
       ) {
         this.#dropLaterMessages();
@@ -211,7 +205,7 @@ export class Ending implements TurnTask {
     }
     if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
     else if (readsAhead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
-      this.#watchReader(mayRead(inbox));
+      this.#watchReader(inbox.reader !== NONE);
     }
   }
 
@@ -295,14 +289,15 @@ export class Ending implements TurnTask {
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
   #dropLaterMessages(): void {
-    dropLaterMessages(this.#connection);
+    this.#connection.inbox.dropLater();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later messages. */
   #dropAll(): void {
-    this.#connection.inbox.start();
-    dropAll(this.#connection);
+    const { inbox } = this.#connection;
+    inbox.start();
+    inbox.dropAll();
     this.#connection.scheduleEndOfTurn();
   }
 
@@ -539,4 +534,16 @@ export class Ending implements TurnTask {
       return false;
     }
   }
+}
+
+/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
+function slowPeerOf(connection: Connection): SlowPeer | undefined {
+  const { settings, outbox, platform } = connection;
+  let peer: SlowPeer | undefined;
+  connection.guardTransport(() => {
+    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
+    if (!isSlow) return;
+    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
+  });
+  return peer;
 }

@@ -1,8 +1,6 @@
 import {
   CLOSE,
-  DELIVERED,
   FAILED,
-  IGNORED,
   LEASED,
   MESSAGE,
   MESSAGE_BEGIN,
@@ -11,31 +9,18 @@ import {
   NEED_MORE,
   OWNED,
   type OwnedBytes,
-  type PayloadUse,
   PING,
   PONG,
   SKIPPED,
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
-import { isNormalEnd, ReadPendingError } from '../errors.ts';
-import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
-import { MessageQueue, messageOf } from '../read/message-queue.ts';
-import {
-  addPiece,
-  beginPieces,
-  type ReadResult,
-  readerOf,
-  readyReader,
-} from '../read/message-reader.ts';
-import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
-import type { PullRead } from '../read/pull-read.ts';
-import type { Rate } from '../read/rate.ts';
-import { FREE, type ReceiveCall } from '../read/receive-call.ts';
+import { addPiece, beginPieces, readerOf } from '../read/message-reader.ts';
 import type { Connection } from './connection.ts';
-import { countDropped } from './dropped-messages.ts';
-import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
+import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
+import { ReadSide } from './read-side.ts';
+import { DISCARDS, FREE, HAS_MESSAGE, KEPT } from './reader.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four functions give whole messages to a reader. `#nextEvent` gives nearly all of them.
@@ -73,9 +58,6 @@ const CONTINUES_LATER = 2;
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
-/** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
-type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
-
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
@@ -94,109 +76,19 @@ type NoEvent = typeof NEED_MORE | typeof STEP;
  * in a pass are sent when the pass ends, if no input is left and no reader has a message. Otherwise the
  * frames are sent at the end of the turn, together with frames that the reader writes until then.
  */
-export class Inbox {
-  receiveCall: ReceiveCall | undefined;
-  /** The pending call of `readMessage`, of `nextReader`, or of an iterator's `next`. */
-  pull: PullRead<ReadResult> | undefined;
-  /** The message that a MessageReader reads. */
-  pieces: PieceQueue | undefined;
-  /** Whether the application may still answer the last message of a pull read in this turn. */
-  mayAnswer = false;
-  /** The messages of the read-ahead, which were parsed while no reader waited. */
-  queue: MessageQueue | undefined;
-  /** Bounds how fast readers get messages. Few connections have a rate. */
-  rate: Rate | undefined;
-  /** Set once no further message can arrive. Queued messages can still be read. */
-  ended: ReadEnd | undefined;
+export class Inbox extends ReadSide {
   inPass = false;
-  /** Whether the application has begun to read. */
-  hasRead = false;
-  /** Number of loops that have begun, and that were not left. */
-  loops = 0;
-  /** Whether the application's handler of this connection is running. */
-  connHandlerRuns = false;
-  readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
-  payloadUse: PayloadUse = DELIVERED;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
-  /** Messages that the read-ahead may still give to readers before a later turn. */
-  #queuedLeft = FRAMES_PER_TURN;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  /** Whether readers have got every parsed message, and no handler is busy with one. */
-  get allRead(): boolean {
-    const { queue, receiveCall, pieces } = this;
-    if (queue?.empty === false || receiveCall?.busy === true) return false;
-    return pieces === undefined || pieces.empty;
-  }
-
-  /** The error for a read by the method `name`, if another read is pending, or a stream reads. */
-  clash(name: string): ReadPendingError | undefined {
-    const owner = this.#connection.rare?.readsOwner;
-    if (owner !== undefined) {
-      const message = `${name} after ${owner}, whose stream reads this connection; read the stream`;
-      return new ReadPendingError(name, owner, message);
-    }
-    const pending = this.receiveCall?.name ?? this.pull?.name ?? this.pieces?.pending ?? '';
-    return pending === '' ? undefined : new ReadPendingError(name, pending);
-  }
-
-  /** Whether a read is pending, or code has begun to read and may continue. */
-  get isRead(): boolean {
-    const { receiveCall, pull, pieces, loops } = this;
-    return (receiveCall ?? pull ?? pieces) !== undefined || loops > 0;
-  }
-
-  /**
-   * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
-   * or the read-ahead has given so many messages that the rest waits for a later turn.
-   */
-  get isHeld(): boolean {
-    return this.rate?.empty === true || (this.#queuedLeft === 0 && this.queue?.empty === false);
-  }
-
-  /** Whether reading has ended, and no message of the read-ahead waits for a later turn. */
-  get atEnd(): boolean {
-    return this.ended !== undefined && !this.isHeld;
-  }
-
-  /** Whether a reader waits for the next message, or for the next piece of one. */
-  get readerWaits(): boolean {
-    const { receiveCall } = this;
-    if (receiveCall !== undefined) return receiveCall.state === FREE || receiveCall.discards;
-    return this.pull !== undefined || this.pieces?.demanding === true;
-  }
-
-  /** Whether the next message or piece of the input goes to a reader at once, not to the read-ahead. */
-  get nextGoesToReader(): boolean {
-    if (this.isHeld || !this.readerWaits) return false;
-    return this.receiveCall?.handler === undefined || this.handlerIsFree;
-  }
-
-  /** Whether the handler of `receive` is free, and gets the next message of the input at once. */
-  get handlerIsFree(): boolean {
-    const { receiveCall, queue, rate } = this;
-    if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
-    return (queue === undefined || queue.empty) && (rate === undefined || !rate.empty);
-  }
 
   /** Whether the inbox can use more input although the read-ahead is full. */
   get wantsInput(): boolean {
-    if (this.#connection.machine.inputEnded || this.drops) return true;
+    if (this.connection.machine.inputEnded || this.drops) return true;
     if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY) return false;
     // The extension decodes no message before a later turn.
-    if (this.#connection.extension?.waiting === true) return false;
-    return this.nextGoesToReader;
-  }
-
-  /** Whether the inbox drops all messages from now on, unchecked. */
-  get drops(): boolean {
-    return this.payloadUse === IGNORED;
+    if (this.connection.extension?.waiting === true) return false;
+    return this.takes;
   }
 
   /**
@@ -205,10 +97,10 @@ export class Inbox {
    * pieces or observed, if there is a rate, if the transport is paused, or if the connection ends.
    */
   get decoderForPull(): MessageDecoder | undefined {
-    const { awaitsTurn, paused, ending, machine } = this.#connection;
-    if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return undefined;
+    const { awaitsTurn, ending, machine } = this.connection;
+    if (!awaitsTurn || (ending ?? this.rate ?? this.pieces ?? this.readAhead) !== undefined)
+      return undefined;
     if (this.#stage !== READY || this.inPass || this.#isObserved()) return undefined;
-    if (this.pieces !== undefined || this.queue?.empty === false) return undefined;
     const { input } = machine;
     return input !== undefined && machine.framesIn < input.stopAt ? input : undefined;
   }
@@ -220,7 +112,7 @@ export class Inbox {
 
   /** Parses `chunk[0, end)` while a reader waits. The chunk is borrowed: the machine keeps a copy of the rest. */
   chunkArrived(chunk: Uint8Array, end: number): void {
-    const { machine } = this.#connection;
+    const { machine } = this.connection;
     machine.push(chunk, end);
     this.run('reader');
     if (machine.input !== undefined) machine.keep();
@@ -228,21 +120,25 @@ export class Inbox {
 
   /** Releases an empty queue, pieces that were read to the end, and a decoder without input. */
   #releaseUnused(): void {
-    if (this.queue?.empty === true) this.queue = undefined;
+    if (this.readAhead?.isUnused === true) this.readAhead = undefined;
     if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
-    const decoder = this.#connection.machine.input;
-    if (decoder === undefined || this.#stage === PARSING) return;
+    const decoder = this.connection.machine.input;
+    if (decoder !== undefined && this.#stage !== PARSING) this.#releaseParsed(decoder);
+  }
+
+  /** Ends the loan of a decoder without input. */
+  #releaseParsed(decoder: MessageDecoder): void {
     decoder.releaseParsed();
-    if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
+    if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.connection.machine.giveBack();
   }
 
   /** Ends parsing and releases the memory of the input. */
   stopParsing(): void {
     try {
-      this.#connection.machine.drop();
-      this.#connection.extension?.destroy();
+      this.connection.machine.drop();
+      this.connection.extension?.destroy();
     } catch (error) {
-      this.#connection.report(error, 'extension');
+      this.connection.report(error, 'extension');
     }
   }
 
@@ -264,8 +160,8 @@ export class Inbox {
    * reader waits, the loop fills the read-ahead, so that control frames are handled.
    */
   continue(): void {
-    this.#connection.rare?.checkExpiry();
-    this.run(this.nextGoesToReader ? 'reader' : 'read-ahead');
+    this.connection.rare?.checkExpiry();
+    this.run(this.takes ? 'reader' : 'read-ahead');
   }
 
   /** Called at the end of a turn: parses into the read-ahead. The connection then sends its frames. */
@@ -278,7 +174,7 @@ export class Inbox {
 
   /** Called when the connection has sent the frames of this turn. */
   turnEnded(): void {
-    if (this.#connection.machine.input ?? this.queue ?? this.pieces) this.#releaseUnused();
+    if (this.connection.machine.input ?? this.readAhead ?? this.pieces) this.#releaseUnused();
   }
 
   /**
@@ -288,7 +184,7 @@ export class Inbox {
    * @returns Whether input is still unparsed. Then call this method again in a later turn.
    */
   runLast(): boolean {
-    const { extension, awaitsTurn, machine } = this.#connection;
+    const { extension, awaitsTurn, machine } = this.connection;
     // The input may contain the peer's close frame, and no pass has parsed any of it.
     if (this.#stage === STARTING && machine.input?.pending === true) return true;
     if (extension === undefined) return false;
@@ -297,7 +193,7 @@ export class Inbox {
   }
 
   #run(readsAhead: boolean): void {
-    const connection = this.#connection;
+    const connection = this.connection;
     // While PARSING, code that the loop has called calls this method. The loop continues afterwards.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
@@ -318,29 +214,28 @@ export class Inbox {
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
     connection.ending?.parsed(readsAhead);
-    const hasUnread = (machine.input ?? this.queue ?? this.pieces) !== undefined;
-    if (hasUnread || connection.rare !== undefined) pauseOrResume(connection);
+    const hasUnread = (machine.input ?? this.readAhead ?? this.pieces) !== undefined;
+    if (hasUnread) pauseOrResume(connection);
   }
 
   /** A pass has ended. Sends the frames of the pass, unless the reader may write more in this turn. */
   #passEnded(): void {
-    const connection = this.#connection;
-    const { receiveCall } = this;
-    const flowControl = connection.rare?.flowControl;
-    if (flowControl?.paused === true) flowControl.renewalDue = true;
+    const connection = this.connection;
+    const { readAhead } = this;
+    if (readAhead?.paused === true) readAhead.renewalDue = true;
     const { input } = connection.machine;
-    const hasUnread = (input ?? this.queue ?? this.pieces) !== undefined;
+    const hasUnread = (input ?? readAhead ?? this.pieces) !== undefined;
     const endIsDue = connection.ending?.reasons.readEnd !== undefined && this.ended === undefined;
-    const busy = receiveCall !== undefined && receiveCall.state !== FREE;
-    // A reader has a message, or may get one in this turn.
-    const mayWrite = this.mayAnswer || (hasUnread && (input?.pending === true || !this.allRead));
-    if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
+    // A reader has a message, or may get one in this turn. After our last frame, it cannot write.
+    const mayWrite = (this.reader & HAS_MESSAGE) !== 0 && connection.machine.open;
+    const mayGet = hasUnread && (input?.pending === true || !this.nothingUnread);
+    if (endIsDue || mayWrite || mayGet) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (hasUnread) this.#releaseUnused();
   }
 
   #loop(readsAhead: boolean): void {
-    const connection = this.#connection;
+    const connection = this.connection;
     const { machine } = connection;
     while (!machine.inputEnded) {
       const decoder = machine.input;
@@ -348,15 +243,19 @@ export class Inbox {
         if (machine.next() === END) connection.controlOrEnd(END);
         return;
       }
-      const isFree = this.handlerIsFree;
-      if (!isFree && !this.#continues(decoder, readsAhead)) return;
+      if (!this.takes && !(readsAhead ? this.#readsAhead(decoder) : this.drops)) {
+        this.#releaseParsed(decoder);
+        // The peer's end needs no room in the read-ahead.
+        if (machine.input !== undefined || connection.ending === undefined) return;
+        continue;
+      }
       // This turn's quota of frames is used up. Frames of dropped messages cost little.
       if (machine.framesIn >= decoder.stopAt && !this.drops) {
         this.#quota |= QUOTA_SPENT;
         return;
       }
       this.#quota &= ~QUOTA_SPENT;
-      const event = this.#nextEvent(decoder, isFree);
+      const event = this.#nextEvent(decoder);
       if (event === NEED_MORE) return;
       if (event !== STEP) this.handle(event, decoder);
     }
@@ -371,35 +270,34 @@ export class Inbox {
       case MESSAGE_BEGIN:
         // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
-          const reader = beginPieces(this.#connection, decoder);
+          const reader = beginPieces(this.connection, decoder);
           // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
-        addPiece(this.#connection, decoder, 0);
+        addPiece(this.connection, decoder, 0);
         if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
         this.#observe(decoder);
-        if (this.drops) countDropped(this.#connection, 1);
+        if (this.drops) this.countDropped(1);
         break;
       case PING:
       case PONG:
       case CLOSE:
       case FAILED:
       case END:
-        this.#connection.controlOrEnd(event);
+        this.connection.controlOrEnd(event);
         break;
     }
   }
 
-  /** Whether the loop continues although no handler of `receive` is free. */
-  #continues(decoder: MessageDecoder, readsAhead: boolean): boolean {
-    if (this.nextGoesToReader || this.drops) return true;
-    if (!readsAhead) return false;
-    const connection = this.#connection;
+  /** Whether the loop continues at the end of a turn although no reader takes the next message. */
+  #readsAhead(decoder: MessageDecoder): boolean {
+    if (this.drops) return true;
+    const connection = this.connection;
     if (!readAheadHasRoom(connection)) return false;
     // An encoded message usually waits for its reader, because decoding may make it much larger.
     return !decoder.transforming || connection.extension!.readyAhead?.() !== false;
@@ -410,41 +308,42 @@ export class Inbox {
    * arrive while the handler of `receive` is free: this method calls the handler with each of them. Its
    * loop ends at any other event, and when a call leaves the handler busy or ends reading.
    *
-   * @param isFree - Whether the handler is free: see {@link handlerIsFree}.
    * @returns The first event that is not for the handler. STEP when the loop ends after a call.
    */
-  #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
-    const { machine } = this.#connection;
+  #nextEvent(decoder: MessageDecoder): MachineEvent {
+    const { machine } = this.connection;
+    const { takes, pull } = this;
+    const isFree = takes && this.reader === FREE;
     decoder.memory = isFree ? LEASED : OWNED;
-    decoder.streaming = !isFree && this.pull?.streams === true && !this.isHeld && !this.drops;
-    const handlerOnly = isFree && this.payloadUse === DELIVERED && !this.#isObserved();
+    decoder.streaming = takes && pull?.streams === true && !this.drops;
+    const handlerOnly = isFree && this.use === KEPT && !this.#isObserved();
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !handlerOnly) return event;
       this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
-      if (!this.receiveCall!.take(decoder) || this.isHeld) return STEP;
-      if (this.payloadUse !== DELIVERED || machine.framesIn >= decoder.stopAt) return STEP;
+      this.receiveCall!.take(decoder);
+      if (!this.takes || this.use !== KEPT || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
   /** Whether an observer sees each message before its reader. */
   #isObserved(): boolean {
-    return this.#connection.shared.platform.observer?.messageIn !== undefined;
+    return this.connection.shared.platform.observer?.messageIn !== undefined;
   }
 
   /** A message has arrived: the rate counts the message, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     if (!this.drops) this.rate?.arrived(decoder.length);
-    if (this.#isObserved()) observeMessage(this.#connection, decoder);
+    if (this.#isObserved()) observeMessage(this.connection, decoder);
   }
 
   /** This turn's quota of frames is used up. The loop continues in the next turn. */
   #continueInNextTurn(): void {
     if ((this.#quota & CONTINUES_LATER) !== 0) return;
     this.#quota |= CONTINUES_LATER;
-    const connection = this.#connection;
+    const connection = this.connection;
     connection.platform.yield(() => {
       this.#quota = 0;
       const { input, framesIn } = connection.machine;
@@ -459,52 +358,26 @@ export class Inbox {
   #messageArrived(decoder: MessageDecoder): void {
     this.#observe(decoder);
     // The observer or the rate may have ended the connection. No message is delivered after that.
-    if (!this.#connection.machine.inputEnded) this.#deliver(decoder);
+    if (!this.connection.machine.inputEnded) this.#deliver(decoder);
   }
 
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
-    if (this.payloadUse !== DELIVERED) {
-      if (this.drops) countDropped(this.#connection, 1);
+    if (this.use !== KEPT) {
+      if (this.drops) this.countDropped(1);
       return;
     }
-    // Without an observer `isFree` is false: `#nextEvent` would have called the handler.
-    const isFree = this.handlerIsFree;
-    const discards = this.receiveCall?.discards === true && !this.isHeld;
-    const pulls = this.pull !== undefined && !this.isHeld;
-    if (isFree || discards || pulls) this.rate?.take(1, decoder.length);
-    if (isFree) this.receiveCall!.take(decoder);
-    if (isFree || discards) return;
-    const message = messageOf(decoder, this.#connection.platform);
-    if (pulls) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
-    this.queue ??= new MessageQueue();
-    this.queue.push(message);
-  }
-
-  /** Gives the pending pull read its message. */
-  give(result: ReadResult): void {
-    const { pull } = this;
-    this.pull = undefined;
-    this.mayAnswer = true;
-    pull!.give(result);
-  }
-
-  /** Takes the first queued message for a reader, unless {@link isHeld}. */
-  shiftQueued(): Message | undefined {
-    if (this.queue === undefined || this.isHeld) return undefined;
-    const message = this.queue.shift();
-    if (message === undefined) return undefined;
-    this.rate?.takeQueued(message.data.length);
-    if (--this.#queuedLeft === 0) this.#serveInNextTurn();
-    return message;
-  }
-
-  #serveInNextTurn(): void {
-    this.#connection.platform.yield(() => {
-      this.#queuedLeft = FRAMES_PER_TURN;
-      this.serve();
-      this.continue();
-    });
+    const { takes, reader, pull } = this;
+    if (takes) {
+      this.rate?.take(1, decoder.length);
+      if (reader === FREE) return this.receiveCall!.take(decoder);
+      if (reader === DISCARDS) return;
+    }
+    const message = messageOf(decoder, this.connection.platform);
+    if (takes) return this.give(pull!.streams ? readerOf(this.connection, message) : message);
+    const readAhead = this.readAheadOrNew();
+    readAhead.push(message);
+    if (readAhead.isHeld) this.gate();
   }
 
   /**
@@ -514,67 +387,9 @@ export class Inbox {
    */
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long, so it gets separate memory: it must not keep a block alive.
-    if (this.pull === undefined || this.isHeld) return new Uint8Array(size);
-    const connection = this.#connection;
+    if (this.pull === undefined || this.held) return new Uint8Array(size);
+    const connection = this.connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
-  }
-
-  /** Gives queued messages to the reader that waits. */
-  serve(): void {
-    const { pull, receiveCall } = this;
-    if (pull !== undefined) {
-      const ready = pull.streams ? readyReader(this.#connection) : this.shiftQueued();
-      if (ready !== undefined) this.give(ready);
-    } else if (receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
-    else receiveCall?.serve();
-  }
-
-  /**
-   * Drops the unread rest of the message that a MessageReader reads. Later calls of that reader reject,
-   * unless it has read the whole message.
-   *
-   * @param cause - A clause for the error, such as `readMessage began`.
-   */
-  dropPieces(cause: string): void {
-    const { pieces } = this;
-    if (pieces === undefined) return;
-    this.pieces = undefined;
-    const isComplete = pieces.over;
-    pieces.drop();
-    pieces.finish(restDropped(cause));
-    if (!isComplete) this.#connection.machine.input?.skip();
-  }
-
-  /** Called when no more input will arrive. The reader of an incomplete message rejects. */
-  finishMessage(failure: { readonly reason: unknown }): void {
-    if (this.pieces?.over !== false) return;
-    this.pieces.finish(failure);
-    this.mayAnswer = false;
-  }
-
-  // The end of reading
-
-  /**
-   * Ends reading. Pending reads reject with `cause`, or with the loss of a message. Queued messages can
-   * still be read.
-   *
-   * @param isEnd - Whether `cause` is the end of this connection. An error that a handler has thrown may
-   *   be the normal end of another connection.
-   */
-  finishReading(cause: unknown, isEnd: boolean): void {
-    if (this.ended !== undefined) return;
-    const connection = this.#connection;
-    this.rate?.stop();
-    const loss = connection.rare?.loss;
-    const isNormal = isEnd && connection.machine.failed?.error !== cause && isNormalEnd(cause);
-    const normally = isNormal && loss === undefined;
-    const reason = isNormal ? (loss ?? cause) : cause;
-    this.ended = { reason, normally };
-    const { pull } = this;
-    this.pull = undefined;
-    pull?.finish(reason, normally);
-    this.pieces?.finish(this.ended);
-    this.receiveCall?.settleAtEnd();
   }
 }
 

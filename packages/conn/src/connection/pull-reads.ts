@@ -4,25 +4,36 @@ import type { ReadResult } from '../read/message-reader.ts';
 import { PullRead, resultOf } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
-import { pauseOrResume } from './flow-control.ts';
+import type { Inbox } from './inbox.ts';
+import { pauseOrResume } from './read-ahead.ts';
+import { CANCEL, READ, TAKEN } from './reader.ts';
 
 // Pull reads: `readMessage`, `nextReader` and `for await`. Each read takes one message.
 
 /**
- * Begins a read. A message that has already arrived settles the read at once.
+ * Begins a read, unless another one is pending.
  *
  * @param name - The method that the caller used. `nextReader` gets a MessageReader.
+ */
+export function read<Result>(connection: Connection, name: string): Promise<Result> {
+  const { inbox } = connection;
+  const clash = inbox.clash(name);
+  return clash === undefined ? readAlone(connection, name) : rejected(clash, inbox);
+}
+
+/**
+ * Begins a read. A message that has already arrived settles the read at once.
+ *
  * @param iterator - The iterator of `for await`, if any. The read then settles with an IteratorResult.
  */
-export function read<Result>(
+function readAlone<Result>(
   connection: Connection,
   name: string,
   iterator?: object,
 ): Promise<Result> {
   const { inbox } = connection;
-  const clash = inbox.clash(name);
-  if (clash !== undefined) return rejected(clash, inbox);
-  const next = name === 'nextReader' ? undefined : takeNext(connection, name, iterator);
+  const mayTake = connection.machine.input !== undefined && name !== 'nextReader';
+  const next = mayTake ? takeNext(connection, name, iterator) : undefined;
   if (next instanceof Message) {
     // Two calls, each for one shape of value: V8 need not look for `then`.
     if (iterator === undefined) return Promise.resolve(next as Result);
@@ -30,7 +41,11 @@ export function read<Result>(
   }
   const pull = beginRead(connection, next ?? new PullRead(name, iterator));
   if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
-  if (!inbox.atEnd) return waitFor(connection, pull) as Promise<Result>;
+  if (!inbox.atEnd) {
+    const promise = pull.wait() as Promise<Result>;
+    if (inbox.readAhead !== undefined) pauseOrResume(connection);
+    return promise;
+  }
   const ended = inbox.ended!;
   if (iterator === undefined || !ended.normally) return rejected(ended.reason);
   return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
@@ -40,23 +55,26 @@ export function read<Result>(
 function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead<ReadResult> {
   const { inbox } = connection;
   if (pull.taken !== undefined) return pull;
-  inbox.hasRead = true;
   // `dropPieces` checks this too, but its argument would cost each read a string.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
-  inbox.mayAnswer = false;
   connection.rare?.checkExpiry();
   inbox.pull = pull;
-  inbox.serve();
-  const { atEnd } = inbox;
-  if (atEnd) inbox.pull = undefined;
-  if (!atEnd || pull.taken !== undefined) inbox.run('reader');
+  inbox.on(READ);
+  if (inbox.readAhead !== undefined || pull.streams) inbox.serve();
+  if (inbox.atEnd && pull.taken === undefined) cancel(inbox);
+  else {
+    const { machine, ending } = connection;
+    const unread = machine.input ?? inbox.readAhead ?? pull.taken;
+    // Without any of these, a pass would only send the frames of this turn, which leave at its end.
+    if ((unread ?? ending) !== undefined) inbox.run('reader');
+  }
   return pull;
 }
 
-function waitFor(connection: Connection, pull: PullRead<ReadResult>): Promise<unknown> {
-  const promise = pull.wait();
-  pauseOrResume(connection);
-  return promise;
+/** The pending read gets no message. */
+function cancel(inbox: Inbox): void {
+  inbox.pull = undefined;
+  inbox.on(CANCEL);
 }
 
 /** The pending read while {@link takeNext} parses. All connections share it: a read creates no object. */
@@ -83,12 +101,13 @@ function takeNext(
     decoder.streaming = false;
     const event = machine.next();
     if (event === MESSAGE) {
-      inbox.mayAnswer = inbox.hasRead = true;
+      inbox.on(TAKEN);
       return new Message(decoder.type, decoder.data(), connection.platform);
     }
     if (event === NEED_MORE || event === STEP) return undefined;
     // `handle` may call the application, which must not see the shared PLACEHOLDER.
     inbox.pull = pull = new PullRead(name, iterator);
+    inbox.on(READ);
     inbox.handle(event, decoder);
     return pull;
   } catch (error) {
@@ -111,7 +130,7 @@ export function cancelRead(
 ): boolean {
   const { pull } = inbox;
   if (pull?.promise !== promise) return false;
-  inbox.pull = undefined;
+  cancel(inbox);
   pull.reject(reason);
   return true;
 }
@@ -127,25 +146,37 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
+    const { inbox } = this.#connection;
+    const clash = inbox.clash('for await');
+    if (clash !== undefined) {
+      // A rejected `next` ends the loop, which does not call `return` then.
+      this.#end();
+      return rejected(clash, inbox);
+    }
     if (!this.#isOpen) {
       this.#isOpen = true;
-      this.#connection.inbox.loops++;
+      inbox.readers++;
     }
-    return read(this.#connection, 'for await', this);
+    return readAlone(this.#connection, 'for await', this);
   }
 
   /** `break` leaves the connection open. A pending `next` resolves as done, without a message. */
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    if (this.#isOpen) inbox.loops--;
-    this.#isOpen = false;
     // A read without a promise is still within its call of `next`, which takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
-      inbox.pull = undefined;
+      cancel(inbox);
       pull.leave();
     }
+    this.#end();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #end(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#connection.inbox.readerLeft();
   }
 
   [Symbol.asyncIterator](): this {

@@ -13,10 +13,9 @@ import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { dropAll } from './dropped-messages.ts';
 import { lossError } from './end-errors.ts';
-import { FlowControl, progress } from './flow-control.ts';
 import { LastReads } from './last-reads.ts';
+import { progress } from './read-ahead.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
@@ -34,8 +33,6 @@ export class RareParts {
    */
   lastWrite: Promise<void> | undefined;
   pings: Pings | undefined;
-  /** Created by the first pause. */
-  flowControl: FlowControl | undefined;
   /** Present once the transport can send nothing more. */
   lastReads: LastReads | undefined;
   closed: Deferred<CloseInfo> | undefined;
@@ -44,8 +41,6 @@ export class RareParts {
   readLimit: number | undefined;
   /** Name of the function that made the stream which reads. Other reads reject. */
   readsOwner: string | undefined;
-  /** Whether dropped messages now count as lost: the application may have wanted them. */
-  loses = false;
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
@@ -115,11 +110,6 @@ export class RareParts {
     return lost === 0 ? undefined : untraced(() => lossError(lost));
   }
 
-  pause(): void {
-    this.flowControl ??= new FlowControl(this.#connection);
-    this.flowControl.pause();
-  }
-
   /** The transport can send nothing more. Only reads continue. */
   readLast(): void {
     const connection = this.#connection;
@@ -128,7 +118,7 @@ export class RareParts {
       timeout: connection.settings.closeTimeout,
       bytesIn: () => connection.bytesIn,
       progress: () => progress(connection),
-      isHeld: () => connection.inbox.isHeld,
+      isHeld: () => connection.inbox.held,
       // Not as an error of this connection: the transport reports its own.
       giveUp: () => connection.guardTransport(() => connection.transport.destroy()),
     });
@@ -138,7 +128,7 @@ export class RareParts {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (suffix) => {
-      dropAll(connection);
+      connection.inbox.dropAll();
       connection.inbox.finishReading(deadlineError('read', suffix), false);
       // The input after the dropped messages may contain control frames.
       connection.inbox.run('reader');
@@ -191,7 +181,6 @@ export class RareParts {
   }
 
   stopTimers(): void {
-    this.flowControl?.stop();
     this.lastReads?.stop();
     this.#readDeadline?.clear();
     this.#writeDeadline?.clear();

@@ -1,6 +1,7 @@
 import type { DataType, MessageDecoder, OwnedBytes } from '@ws/codec';
 import { fromCaller, isBytes, isMistake, lengthOf } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
+import { READ } from '../connection/reader.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { Message } from '../message.ts';
@@ -244,7 +245,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     if (!pieces.empty || pieces.over) return;
     if (pieces !== inbox.pieces) return pieces.finish(restDropped('a later read began'));
     if (inbox.ended !== undefined) return pieces.finish(inbox.ended);
-    pieces.demanding = true;
+    inbox.on(READ);
     inbox.run('reader');
   }
 
@@ -252,7 +253,10 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     try {
       const taken = take(this.#pieces);
       const { inbox } = this.#connection;
-      if (this.#pieces === inbox.pieces) inbox.run('reader');
+      if (this.#pieces === inbox.pieces) {
+        inbox.gotPiece();
+        inbox.run('reader');
+      }
       return Promise.resolve(taken);
     } catch (error) {
       return this.#reject(error);
@@ -300,6 +304,7 @@ export function addPiece({ inbox }: Connection, decoder: MessageDecoder, message
   if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
   pieces?.pushCopy(bytes, start, end);
   if (fin) pieces?.finish();
+  if (pieces?.hasEnough === true) inbox.gotPiece();
   decoder.release();
   rate?.take(messages, size);
   rate?.pieceArrived(size);
@@ -320,7 +325,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   const message = inbox.shiftQueued();
   if (message !== undefined) return readerOf(connection, message);
   // Messages that the rate holds come before the arriving message.
-  const canStart = inbox.ended === undefined && !inbox.isHeld;
+  const canStart = inbox.ended === undefined && !inbox.held;
   const begun = canStart ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);

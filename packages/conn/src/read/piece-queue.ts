@@ -15,8 +15,6 @@ const SMALLEST_TAIL = 64;
 export class PieceQueue {
   /** Bytes of the unread pieces, plus a fixed cost for each piece. `readAhead` bounds this sum. */
   cost = 0;
-  /** Whether the reader waits for bytes. False once it has enough: a full array, or 4 KiB. */
-  demanding = false;
   /** Whether no more pieces follow: the message is complete, or `failure` is set. */
   over = false;
   /** Why the rest of the message cannot be read. */
@@ -48,6 +46,12 @@ export class PieceQueue {
   /** Whether the reader can continue: it gets bytes, or the end. */
   get ready(): boolean {
     return !this.held && (this.over || !this.empty);
+  }
+
+  /** Whether a reader that waits for bytes needs no more of them: a full array, 4 KiB, or the end. */
+  get hasEnough(): boolean {
+    if (this.over || this.cost >= MERGE_BELOW) return true;
+    return this.#into !== undefined && this.#filled === lengthOf(this.#into);
   }
 
   /** Whether the reader has got all bytes, and no call is pending. */
@@ -105,14 +109,12 @@ export class PieceQueue {
     if (n <= 0) return start;
     copyInto(into, this.#filled, bytes, start, start + n);
     this.#filled += n;
-    if (this.#filled === lengthOf(into)) this.demanding = false;
     this.#notify();
     return start + n;
   }
 
   #added(cost: number): void {
     this.cost += cost;
-    if (this.cost >= MERGE_BELOW) this.demanding = false;
     this.#notify();
   }
 
@@ -137,7 +139,6 @@ export class PieceQueue {
     if (this.over || (this.#dropped && failure === undefined)) return;
     this.over = true;
     this.failure = failure;
-    this.demanding = false;
     if (failure !== undefined) this.held = false;
     this.#notify();
   }
@@ -202,7 +203,6 @@ export class PieceQueue {
   /** Returns the first piece, for a read. */
   #first(): Uint8Array | undefined {
     if (this.#pieces.length === 0) this.#endTail();
-    this.demanding = false;
     return this.#pieces.peek();
   }
 

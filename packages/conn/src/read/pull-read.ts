@@ -9,6 +9,8 @@ export class PullRead<Result> {
   readonly name: string;
   /** The iterator of `for await`. Its `next` returns the promise of this read. */
   readonly iterator: object | undefined;
+  /** Whether the read takes the message as a stream. */
+  readonly streams: boolean;
   /** The result, if the message came before {@link wait}. */
   taken: Result | undefined;
   /** The promise of {@link wait}. */
@@ -19,11 +21,7 @@ export class PullRead<Result> {
   constructor(name: string, iterator?: object) {
     this.name = name;
     this.iterator = iterator;
-  }
-
-  /** Whether the read takes the message as a stream. */
-  get streams(): boolean {
-    return this.name === 'nextReader';
+    this.streams = name === 'nextReader';
   }
 
   /** Called when the message has not arrived. Returns a promise of the message. */

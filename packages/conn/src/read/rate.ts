@@ -1,5 +1,4 @@
 import { CloseCode, ProtocolError } from '@ws/codec';
-import { countDropped, type Dropping, dropLaterMessages } from '../connection/dropped-messages.ts';
 import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
@@ -17,14 +16,16 @@ export interface RatePlan {
 }
 
 /** The part of a connection that a Rate uses. */
-type Rated = Dropping & {
+type Rated = {
   readonly platform: Platform;
   readonly shared: { readonly timers: Timers };
   readonly rare?: { checkExpiry(): void } | undefined;
   readonly transportClosed: boolean;
   readonly inbox: {
     rate: Rate | undefined;
-    readonly pieces?: { unhold(): void } | undefined;
+    readonly ended: object | undefined;
+    readonly pieces: { unhold(): void } | undefined;
+    gate(): void;
     serve(): void;
     continue(): void;
   };
@@ -123,6 +124,7 @@ export class Rate implements TimerEntry {
     this.refill();
     if (this.#hasTokens()) return;
     this.empty = true;
+    this.#connection.inbox.gate();
     this.#schedule();
   }
 
@@ -182,29 +184,20 @@ export class Rate implements TimerEntry {
   release(): void {
     const { inbox, rare } = this.#connection;
     this.empty = false;
+    inbox.gate();
     rare?.checkExpiry();
     inbox.pieces?.unhold();
     inbox.serve();
     inbox.continue();
   }
 
-  /** Called when reading ends. The rate no longer applies: the read-ahead bounds the rest. */
-  stop(): void {
+  /** Called when reading ends. Returns whether messages waited for a token. */
+  stop(): boolean {
+    const { empty } = this;
     this.#stopped = true;
-    this.stopTimer();
-    if (!this.empty) return;
     this.empty = false;
-    this.#dropWaiting();
-  }
-
-  /** Drops the messages that wait for a token. */
-  #dropWaiting(): void {
-    const { inbox } = this.#connection;
-    const count = inbox.queue?.length ?? 0;
-    inbox.pieces?.unhold();
-    inbox.queue = undefined;
-    countDropped(this.#connection, count, inbox.receiveCall?.discards !== true);
-    dropLaterMessages(this.#connection);
+    this.stopTimer();
+    return empty;
   }
 
   stopTimer(): void {

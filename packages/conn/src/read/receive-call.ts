@@ -1,7 +1,17 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
-import { checkOnly } from '../connection/dropped-messages.ts';
+import {
+  BUSY,
+  CALL,
+  CALLED,
+  DISCARD,
+  FREE,
+  OVER,
+  PROMISE,
+  RECEIVE,
+  SETTLED,
+} from '../connection/reader.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -32,15 +42,6 @@ export type ReceiveEnd<Subject extends object> = {
 /** The executor of a promise that settles elsewhere. */
 const neverSettle = (): void => {};
 
-// States of the handler.
-
-/** The handler has no message. */
-export const FREE = 0;
-/** The handler was called and has not returned. */
-const CALLED = 1;
-/** The handler has returned a promise that has not settled. */
-const PENDING = 2;
-
 /** The result of a call that has failed, until code asks for its rejected promise. */
 class Failure {
   readonly error: unknown;
@@ -69,7 +70,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  state: typeof FREE | typeof CALLED | typeof PENDING = FREE;
   readonly #connection: Connection;
   readonly #end: ReceiveEnd<object> | undefined;
   /** The object lent to the handler, created with the first message. */
@@ -98,16 +98,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Whether the call drops all messages. */
   get discards(): boolean {
     return this.handler === undefined;
-  }
-
-  /** Whether the handler has a message and has not finished with it. */
-  get busy(): boolean {
-    return this.state !== FREE;
-  }
-
-  /** Whether the handler was called and has not returned. */
-  get inCall(): boolean {
-    return this.state === CALLED;
   }
 
   /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
@@ -158,13 +148,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   // Messages
 
-  /** Lends the message of the decoder to the handler. Returns whether the handler is free again. */
-  take(decoder: MessageDecoder): boolean {
+  /** Lends the message of the decoder to the handler. */
+  take(decoder: MessageDecoder): void {
     const { type, bytes, start, end } = decoder;
     this.call(type, bytes, start, end, decoder.removeLease());
-    if (this.#connection.inbox.ended === undefined) return this.state === FREE;
-    this.settleAtEnd();
-    return false;
+    if (this.#connection.inbox.ended !== undefined) this.settleAtEnd();
   }
 
   /** Gives queued messages to the handler, in the async context of the call of `receive`. */
@@ -178,9 +166,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Gives queued messages to the handler until it is busy or has failed. */
   takeQueued(): void {
     const { inbox } = this.#connection;
-    while (this.handler !== undefined && this.state === FREE && this.thrown === undefined) {
-      // If the handler has ended the connection, the call has settled.
-      if (inbox.receiveCall !== this) return;
+    // If the handler has ended the connection, the call has settled.
+    while (inbox.reader === FREE && inbox.receiveCall === this && this.thrown === undefined) {
       this.#connection.rare?.checkExpiry();
       const message = inbox.shiftQueued();
       if (message === undefined) return;
@@ -207,7 +194,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       borrowed.lend(type, bytes, start, end);
       borrowed.lease = lease;
     }
-    this.state = CALLED;
+    this.#connection.inbox.on(CALL);
     try {
       const result = this.handler!(borrowed);
       // A handler that returns the promise of a write usually returns `RESOLVED`: no need to wait.
@@ -241,7 +228,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** A separate method: a closure in {@link call} would make every call allocate a context. */
   #waitFor(result: PromiseLike<void>): void {
-    this.state = PENDING;
+    this.#connection.inbox.on(PROMISE);
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
     Promise.resolve(result).then(
       () => {
@@ -280,10 +267,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Settles the call if reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
     const { inbox, ending } = this.#connection;
-    const { ended, queue } = inbox;
+    const { ended, readAhead, reader } = inbox;
     if (ended === undefined || inbox.receiveCall !== this) return;
-    if (this.state !== FREE || queue?.empty === false) return;
+    if (reader === CALLED || reader === BUSY || readAhead?.empty === false) return;
     inbox.receiveCall = undefined;
+    inbox.on(OVER);
     const { reason } = ended;
     const { thrown } = this;
     // Two errors of a handler are no failures: a write after our close frame, and the end of reading.
@@ -311,7 +299,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   #handlerDone(): void {
-    this.state = FREE;
+    this.#connection.inbox.on(SETTLED);
     const borrowed = this.#borrowed!;
     borrowed.takeBack();
     const { lease } = borrowed;
@@ -352,10 +340,9 @@ export function startReceive(
   const clash = inbox.clash(call.name);
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
-  if (call.discards) checkOnly(connection);
-  inbox.mayAnswer = false;
-  inbox.hasRead = true;
+  if (call.discards) inbox.checkOnly();
   inbox.receiveCall = call;
+  inbox.on(call.discards ? DISCARD : RECEIVE);
   call.takeQueued();
   inbox.run('reader');
   call.settleAtEnd();

@@ -1,7 +1,7 @@
 // What waits, for whom, and how much of it: the reading side at its bounds.
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { readAheadHasRoom } from '../../src/connection/flow-control.ts';
+import { readAheadHasRoom } from '../../src/connection/read-ahead.ts';
 import { TextMessage } from '../../src/index.ts';
 import { wired } from '../wired.ts';
 

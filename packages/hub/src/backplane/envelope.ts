@@ -7,7 +7,8 @@ import type { Position } from '../position.ts';
  *     u8  version
  *     u8  kind: 1 text, 2 binary, 3 digest
  *         + 0x80: a key follows the counter
- *         + 0x40: the node starts to count here, so no message is missing before this one
+ *         + 0x40: the node starts to count here, so no message is missing before this one; in a room
+ *           without history each message has it
  *         + 0x20: the previous message was the node's first one, or was lost
  *     u8  length of the node's name, and the name in UTF-8
  *     u64 counter of the node on this channel, at most 2^53 - 1
@@ -35,7 +36,8 @@ export interface Envelope {
   readonly counter: number;
   /**
    * Ms since the node published the previous message on the channel; in a digest, since its last
-   * message. Undefined if the node starts to count with this message.
+   * message. Undefined if the node starts to count with this message, as with each one of a room without
+   * history.
    */
   readonly previousMs: number | undefined;
   /** Whether the previous message was the node's first one, or did not reach the engine. */

@@ -1,35 +1,36 @@
+import type { MessageDecoder } from '@ws/codec';
 import { CLOSED } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
+import { Fifo } from '../memory/fifo.ts';
+import { Message, type MessagePlatform } from '../message.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
-import { SlowPeer } from './slow-peer.ts';
+import { FRAMES_PER_TURN } from './shared.ts';
 
-/** Ms without a read and without a written byte, after which the observer is informed. */
-const BLOCKED_AFTER = 5_000;
+/** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
+const MESSAGE_COST = 320;
 
 /** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
 
+/** Ms without a read and without a written byte, after which the observer is informed. */
+const BLOCKED_AFTER = 5_000;
+
 /** Bound of the read-ahead in bytes. */
-function readAheadLimit({ rare, settings }: Connection): number {
+function limitOf({ rare, settings }: Connection): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
 /** Bytes of messages that are unread or incomplete, plus a cost for each message. */
-function untakenCost({ inbox, machine }: Connection): number {
-  const { queue, pieces } = inbox;
-  return (queue?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
-}
-
-/** {@link untakenCost}, plus the bytes of chunks that wait until an earlier chunk is parsed. */
-function readAheadCost(connection: Connection): number {
-  return untakenCost(connection) + (connection.machine.input?.waiting ?? 0);
+function costOf({ inbox, machine }: Connection): number {
+  const { readAhead, pieces } = inbox;
+  return (readAhead?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
 /** Whether unread messages leave room for more messages. Unparsed input does not count. */
 export function readAheadHasRoom(connection: Connection): boolean {
-  return untakenCost(connection) <= readAheadLimit(connection);
+  return costOf(connection) <= limitOf(connection);
 }
 
 /** Whether input stays unparsed, because the read-ahead is full and no reader waits. */
@@ -41,31 +42,8 @@ export function readAheadIsFull(connection: Connection): boolean {
 
 /** A number that changes when a reader takes a message or a piece. */
 export function progress({ inbox, machine }: Connection): number {
-  const { queue, pieces } = inbox;
-  return machine.messagesIn - (queue?.length ?? 0) - (pieces?.cost ?? 0);
-}
-
-/** Whether the input ends within a message that a reader may want. */
-export function isCut({ inbox, machine, rare }: Connection): boolean {
-  if (machine.input?.withinMessage !== true || inbox.receiveCall?.discards === true) return false;
-  return !inbox.drops || rare?.loses === true;
-}
-
-/** Whether code has read and may continue, or a running connection handler may still begin to read. */
-export function mayRead({ hasRead, connHandlerRuns }: Connection['inbox']): boolean {
-  return hasRead || connHandlerRuns;
-}
-
-/**
- * The pull rule: whether the application has handled every message. This is so when it asks for the
- * next message, does not read at all, or has got no message.
- *
- * @param readsAhead - Whether the turn ends. Until then, code may begin to read.
- */
-export function allHandled({ inbox, machine }: Connection, readsAhead: boolean): boolean {
-  const { queue, pieces } = inbox;
-  if (inbox.readerWaits && queue?.empty !== false && pieces?.empty !== false) return true;
-  return readsAhead && (!mayRead(inbox) || machine.messagesIn === 0);
+  const { readAhead, pieces } = inbox;
+  return machine.messagesIn - (readAhead?.length ?? 0) - (pieces?.cost ?? 0);
 }
 
 /**
@@ -73,17 +51,16 @@ export function allHandled({ inbox, machine }: Connection, readsAhead: boolean):
  * reader waits, or half of the read-ahead is free.
  */
 export function pauseOrResume(connection: Connection): void {
-  const { inbox, machine, rare } = connection;
+  const { inbox, machine } = connection;
+  const { readAhead, pieces } = inbox;
   // A closed transport delivers nothing.
-  if (machine.state === CLOSED) return;
-  const { queue, pieces } = inbox;
-  if (rare?.flowControl?.paused === true) {
-    const isLow = inbox.wantsInput || readAheadCost(connection) <= readAheadLimit(connection) / 2;
-    if (isLow) rare.flowControl.resume();
-  } else if (queue !== undefined || pieces !== undefined || machine.input !== undefined) {
-    const isFull = readAheadCost(connection) > readAheadLimit(connection) && !inbox.wantsInput;
-    if (isFull) connection.rareParts().pause();
-  }
+  if ((readAhead ?? pieces ?? machine.input) === undefined || machine.state === CLOSED) return;
+  // Chunks that wait until an earlier chunk is parsed count too.
+  const cost = costOf(connection) + (machine.input?.waiting ?? 0);
+  const limit = limitOf(connection);
+  if (readAhead?.paused === true) {
+    if (inbox.wantsInput || cost <= limit / 2) readAhead.resume();
+  } else if (cost > limit && !inbox.wantsInput) inbox.readAheadOrNew().pause();
 }
 
 /** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
@@ -97,6 +74,10 @@ class BlockedCheck implements TimerEntry {
 
   schedule(): void {
     this.#connection.shared.timers.set(this, BLOCKED_AFTER);
+  }
+
+  stop(): void {
+    this.#connection.shared.timers.clear(this);
   }
 
   fire(): void {
@@ -114,22 +95,81 @@ class BlockedCheck implements TimerEntry {
 }
 
 /**
- * Pauses and resumes the transport of one connection. While the transport is paused and no
- * `receive` is pending, a timer of `idleReadTimeout` is set. The first pause creates this object.
+ * The messages of one connection that were parsed while no reader waited, in the order of arrival, and
+ * the pause of its transport. While the transport is paused and no `receive` is pending, a timer of
+ * `idleReadTimeout` is set. A connection without queued messages and without a pause has no such object.
  */
-export class FlowControl implements TimerEntry {
+export class ReadAhead implements TimerEntry {
   slot: number | undefined;
+  /** Bytes of the messages, plus a fixed cost for each message. */
+  cost = 0;
   /** Whether we have paused the transport. */
   paused = false;
   /** Whether a pass has run in this turn, so that the timeout restarts once at the end of the turn. */
   renewalDue = false;
   readonly #connection: Connection;
+  #messages: Fifo<Message> | undefined;
+  /** Messages that readers may still get before a later turn. */
+  #left = FRAMES_PER_TURN;
   /** Present while the transport is paused and a program observes blocked connections. */
   #blockedCheck: BlockedCheck | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
+
+  // Messages
+
+  get length(): number {
+    return this.#messages?.length ?? 0;
+  }
+
+  get empty(): boolean {
+    return this.length === 0;
+  }
+
+  /** Whether the rest of the messages waits for a later turn. */
+  get isHeld(): boolean {
+    return this.#left === 0 && !this.empty;
+  }
+
+  /** Whether the connection needs this object no more. */
+  get isUnused(): boolean {
+    return this.#left > 0 && !this.paused && this.empty;
+  }
+
+  push(message: Message): void {
+    this.#messages ??= new Fifo();
+    this.#messages.add(message);
+    this.cost += message.data.length + MESSAGE_COST;
+  }
+
+  /** Removes the first message. */
+  shift(): Message | undefined {
+    const message = this.#messages?.shift();
+    if (message === undefined) return undefined;
+    this.cost -= message.data.length + MESSAGE_COST;
+    if (--this.#left === 0) this.#giveInNextTurn();
+    return message;
+  }
+
+  #giveInNextTurn(): void {
+    const { inbox, platform } = this.#connection;
+    platform.yield(() => {
+      this.#left = FRAMES_PER_TURN;
+      inbox.gate();
+      inbox.serve();
+      inbox.continue();
+    });
+  }
+
+  /** Drops the messages. */
+  clear(): void {
+    this.#messages = undefined;
+    this.cost = 0;
+  }
+
+  // The pause of the transport
 
   pause(): void {
     this.paused = true;
@@ -175,10 +215,10 @@ export class FlowControl implements TimerEntry {
     return this.#connection.inbox.receiveCall !== undefined;
   }
 
+  /** Stops the timers. */
   stop(): void {
     this.#stopTimeout();
-    if (this.#blockedCheck === undefined) return;
-    this.#connection.shared.timers.clear(this.#blockedCheck);
+    this.#blockedCheck?.stop();
     this.#blockedCheck = undefined;
   }
 
@@ -195,7 +235,7 @@ export class FlowControl implements TimerEntry {
   #expire(): void {
     const { settings, bufferedAmount, inbox } = this.#connection;
     // While the rate has no token, no reader can read.
-    if (inbox.isHeld) return this.#startTimeout();
+    if (inbox.held) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''
@@ -205,14 +245,9 @@ export class FlowControl implements TimerEntry {
   }
 }
 
-/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
-export function slowPeerOf(connection: Connection): SlowPeer | undefined {
-  const { settings, outbox, platform } = connection;
-  let peer: SlowPeer | undefined;
-  connection.guardTransport(() => {
-    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
-    if (!isSlow) return;
-    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
-  });
-  return peer;
+/** Returns the complete message of a decoder, after its event MESSAGE. */
+export function messageOf(decoder: MessageDecoder, platform: MessagePlatform): Message {
+  const message = new Message(decoder.type, decoder.data(), platform);
+  decoder.release();
+  return message;
 }
