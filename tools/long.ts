@@ -68,6 +68,7 @@ const RANDOM = [
   'hub/test/serve-rooms/rooms-random',
   'node-io/test/deflate/contract',
   'node-io/test/deflate/verdicts',
+  'rpc/test/order-random',
   'rpc/test/stream-model',
   'tests/compression/model',
 ];
