@@ -112,22 +112,21 @@ function noSchema(owner: string): TypeError {
 }
 
 const CHECK_VALUE = 'check the value in your handler';
-const IS_GONE = 'it is gone: the bound is always';
 
 /** Removed options of any package, and advice. */
 const REMOVED: Readonly<Record<string, string>> = {
   asyncDeflateThreshold: 'it is gone: nextWriter compresses messages above maxBytes',
   autoResponse: 'it is gone: answer in the handler; hibernating of @ws/fetch has it',
   extensions: 'a Conn has one: use extension of new Conn',
-  maxEmptyFragments: `${IS_GONE} 1024`,
-  maxNameBytes: `${IS_GONE} 256 bytes`,
-  maxPendingPings: `${IS_GONE} 64`,
+  maxEmptyFragments: 'it is gone: the bound is always 1024',
+  maxNameBytes: 'it is gone: the bound is always 256 bytes',
+  maxPendingPings: 'it is gone: the bound is always 64',
   readBufferSize: 'it had no effect: leave it out',
   sendHistory: "it is gone: leave it out; mode 'takeover' keeps the context of 16 busy connections",
-  serverMaxWindowBits: `${IS_GONE} 15, or fewer if the peer asks for it`,
-  slice: `${IS_GONE} 8 ms`,
-  takeoverEngines: `${IS_GONE} 16 in a process`,
-  window: `${IS_GONE} 256 KiB`,
+  serverMaxWindowBits: 'it is gone: the bound is always 15, or fewer if the peer asks for it',
+  slice: 'it is gone: the bound is always 8 ms',
+  takeoverEngines: 'it is gone: the bound is always 16 in a process',
+  window: 'it is gone: the bound is always 256 KiB',
 };
 
 /** Suggests the known name that is similar to `name`. Undefined when none is. */

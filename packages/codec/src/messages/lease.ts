@@ -190,7 +190,7 @@ export class BufferLeases implements LeaseSource {
 }
 
 /** Free leases by their size. A message that fits in one costs no allocation. */
-const free: readonly Lease[][] = SIZES.map(() => []);
+const free: readonly Lease[][] = /* @__PURE__ */ SIZES.map(() => []);
 
 /** Made for the first pooled lease: `debugPools` comes before. */
 let guard: PoolGuard | undefined;

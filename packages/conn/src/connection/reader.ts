@@ -68,9 +68,11 @@ export const AFTER: Readonly<Record<Reader, readonly Reader[]>> = {
   [BROKEN]: [X, X, X, X, X, X, X, X, X, X, X, X],
 };
 
-const STATES = 'NONE AWAY COMING WAITS FREE CALLED BUSY DISCARDS BROKEN'.split(' ');
+const STATES = /* @__PURE__ */ 'NONE AWAY COMING WAITS FREE CALLED BUSY DISCARDS BROKEN'.split(' ');
 const EVENTS =
-  'READ GIVEN CANCEL RECEIVE DISCARD CALL PROMISE SETTLED OVER WILL_READ DONE TAKEN'.split(' ');
+  /* @__PURE__ */ 'READ GIVEN CANCEL RECEIVE DISCARD CALL PROMISE SETTLED OVER WILL_READ DONE TAKEN'.split(
+    ' ',
+  );
 
 /** The name of a cell, such as `BUSY × CALL`. */
 export function cellName(reader: Reader, event: ReaderEvent): string {
