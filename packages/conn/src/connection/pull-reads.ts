@@ -150,7 +150,7 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
     const clash = inbox.clash('for await');
     if (clash !== undefined) {
       // A rejected `next` ends the loop, which does not call `return` then.
-      this.#end();
+      this.#over();
       return rejected(clash, inbox);
     }
     if (!this.#isOpen) {
@@ -169,11 +169,11 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
       cancel(inbox);
       pull.leave();
     }
-    this.#end();
+    this.#over();
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  #end(): void {
+  #over(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#connection.inbox.readerLeft();

@@ -324,7 +324,7 @@ export class BackplaneLink {
     const { room, origins } = channel;
     if (message === undefined || !this.#isOpen(channel)) return;
     if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined, arrival);
-    const origin = origins?.take(counter);
+    const origin = origins?.returned(counter);
     if (origin !== undefined) {
       const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
       origin.returned?.resolve(arrived);

@@ -38,8 +38,8 @@ export class Origins {
     this.forgetUpTo(oldest!);
   }
 
-  /** Takes the origin of a message that has returned from the engine. */
-  take(counter: number): Origin | undefined {
+  /** Removes and returns the origin of a message that has returned from the engine. */
+  returned(counter: number): Origin | undefined {
     const origin = this.#origins.get(counter);
     if (origin === undefined) return undefined;
     this.forgetUpTo(counter - 1);

@@ -14,8 +14,8 @@ describe('Origins', () => {
     origins.add(10_001, origin());
     await oldest.returned.promise;
     expect(origins.returning()).toHaveLength(10_000);
-    expect(origins.take(1)).toBeUndefined();
-    expect(origins.take(2)).toBeDefined();
+    expect(origins.returned(1)).toBeUndefined();
+    expect(origins.returned(2)).toBeDefined();
   });
 
   it('leaves out a session that joined after the message, until a later one has returned', () => {
@@ -24,9 +24,9 @@ describe('Origins', () => {
     origins.add(5, origin(new Set([excepted])));
     origins.joined(session, false, 5);
     origins.add(6, origin());
-    expect(origins.take(5)?.except).toEqual(new Set([excepted, session]));
-    expect(origins.take(6)?.except).toBeUndefined();
-    expect(origins.take(6)).toBeUndefined();
+    expect(origins.returned(5)?.except).toEqual(new Set([excepted, session]));
+    expect(origins.returned(6)?.except).toBeUndefined();
+    expect(origins.returned(6)).toBeUndefined();
   });
 
   it('gives a session that resumes the messages of before', () => {
@@ -35,7 +35,7 @@ describe('Origins', () => {
     origins.add(5, origin());
     origins.joined(session, false, 5);
     origins.joined(session, true, 5);
-    expect(origins.take(5)?.except).toBeUndefined();
+    expect(origins.returned(5)?.except).toBeUndefined();
   });
 
   it('resolves each message that a later one has overtaken', async () => {
@@ -43,7 +43,7 @@ describe('Origins', () => {
     const [lost, next] = [origin(), origin()];
     origins.add(1, lost);
     origins.add(2, next);
-    origins.take(2);
+    origins.returned(2);
     await lost.returned.promise;
     expect(origins.returning()).toEqual([]);
   });
