@@ -156,13 +156,13 @@ describe.each(['client', 'server'] as const)('C1 bytes that lie, sent by a %s', 
     expect(await received(role, {}, SIZES, send)).toEqual([]);
   });
 
-  it.each([
-    { threshold: 0 },
-    { threshold: 0, clientMaxWindowBits: 9 } as const,
-  ])('leave as they are compressed with %o', async (compression) => {
-    const send = (from: Conn, bytes: Uint8Array): Promise<void> => from.send(bytes);
-    expect(await received(role, { compression }, SIZES, send)).toEqual([]);
-  });
+  it.each([{ threshold: 0 }, { threshold: 0, clientMaxWindowBits: 9 } as const])(
+    'leave as they are compressed with %o',
+    async (compression) => {
+      const send = (from: Conn, bytes: Uint8Array): Promise<void> => from.send(bytes);
+      expect(await received(role, { compression }, SIZES, send)).toEqual([]);
+    },
+  );
 
   it('leave as they are by a writer, its stream and toStreams', async () => {
     const parts = async (from: Conn, bytes: Uint8Array): Promise<unknown> => {
