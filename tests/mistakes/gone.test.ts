@@ -134,6 +134,21 @@ const ROWS: Record<string, [Call, Said][]> = {
   ],
   '`limitCloseCode`': [[() => page({ limitCloseCode: 5 }), /the code is always 3009/]],
   '`window` of `http2`': [[() => server({ http2: { window: 5 } }), /the bound is always 256 KiB/]],
+  "`overflow: 'drop-new'`": ['drop-new', 'drop-old', handler].map((overflow) => [
+    () => hub({ overflow }),
+    /is gone; write 'close' or 'latest'/,
+  ]),
+  'gaps for losses in a room without history': [],
+  '`asyncDeflateThreshold`': [
+    [() => server({ compression: { asyncDeflateThreshold: 5 } }), /nextWriter compresses/],
+    ...names(conns, 'DeflateJob').map((call): [Call, Said] => [call, 'absent']),
+  ],
+  '`takeoverEngines`, `sendHistory`': [
+    [() => server({ compression: { takeoverEngines: 5 } }), /always 16 in a process/],
+    [() => server({ compression: { sendHistory: 5 } }), /it is gone: leave it out/],
+    [() => server({ compression: { serverMaxWindowBits: 9 } }), /always 15, or fewer/],
+  ],
+  'the rows `garbage`': [],
 };
 
 const rows = readFileSync('CHANGELOG.md', 'utf8')

@@ -4,11 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from '../src/index.ts';
 
+/** Bytes that the sockets of both ends cannot take. */
+const MORE_THAN_SOCKETS = 64 * 2 ** 20;
 const context = new AsyncLocalStorage<string>();
 const DATA = {
   'a short text': () => 'text',
-  '40,000 bytes, compressed in the turn or by a thread': () => Buffer.alloc(40_000, 'ab'),
-  '300,000 bytes, compressed by a thread': () => Buffer.alloc(300_000, 'ab'),
+  '40,000 bytes, compressed in the turn': () => Buffer.alloc(40_000, 'ab'),
+  '300,000 bytes, too many to be compressed': () => Buffer.alloc(300_000, 'ab'),
   'a Blob': () => new Blob(['blob']),
 };
 
@@ -61,11 +63,12 @@ describe('the callback of a message', () => {
     const stores: unknown[] = [];
     for (const name of ['one', 'two']) {
       context.run(name, () => {
-        ws.send(Buffer.alloc(300_000, 'ab'), (error) => stores.push(error, context.getStore()));
+        ws.send(Buffer.alloc(MORE_THAN_SOCKETS, 'ab'), (error) => stores.push(error, context.getStore()));
       });
     }
     ws.terminate();
     await once(ws, 'close');
-    expect(stores).toEqual([expect.any(Error), 'one', expect.any(Error), 'two']);
+    // Node confirms a write that has begun when its socket is destroyed.
+    expect(stores).toEqual([null, 'one', expect.any(Error), 'two']);
   });
 });

@@ -11,6 +11,8 @@ export class Stall implements TimerEntry {
   readonly #onTime: (hasLasted: boolean) => void;
   #timers: ReturnType<typeof schedulerOf>['timers'] | undefined;
   #isFirst = true;
+  /** How often the time was stopped. */
+  #stops = 0;
 
   /** @param onTime - Called after 5 s, and then after each further 5 s with `hasLasted`. */
   constructor(platform: () => Platform, onTime: (hasLasted: boolean) => void) {
@@ -28,14 +30,22 @@ export class Stall implements TimerEntry {
   }
 
   stop(): void {
+    this.#stops++;
     this.#timers?.clear(this);
   }
 
-  /** Called by the timer. */
+  /**
+   * Called by the timer. In a process that had no CPU, timers run before the input: what settles in the same turn
+   * counts.
+   */
   fire(): void {
-    const hasLasted = !this.#isFirst;
-    this.#isFirst = false;
+    const stops = this.#stops;
     this.#timers!.set(this, STALL_MS);
-    this.#onTime(hasLasted);
+    this.#platform().yield(() => {
+      if (stops !== this.#stops) return;
+      const hasLasted = !this.#isFirst;
+      this.#isFirst = false;
+      this.#onTime(hasLasted);
+    });
   }
 }

@@ -64,6 +64,7 @@ describe.each(['serve', 'listener'])('a question within a question, through %s',
     await vi.advanceTimersByTimeAsync(4_900);
     expect(reports).toEqual([]);
     await vi.advanceTimersByTimeAsync(300);
+    await new Promise((turn) => setImmediate(turn));
     expect(reports).toEqual([
       expect.stringMatching(
         /no handler has settled for 5 s: 1 runs? \(down\).*1 .*wait.*concurrency/,

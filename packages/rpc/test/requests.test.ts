@@ -72,6 +72,7 @@ describe('handlers', () => {
     await vi.advanceTimersByTimeAsync(4_900);
     expect(reports).toEqual([]);
     await vi.advanceTimersByTimeAsync(300);
+    await new Promise((turn) => setImmediate(turn));
     expect(reports).toHaveLength(1);
     expect(String(reports[0])).toMatch(
       /no handler has settled for 5 s: 1 run \(say\), and 1 calls/,

@@ -207,11 +207,11 @@ export class FrameDecoder {
     if (this.error !== undefined) return this.error.offset!;
     const header = headerSize(this.length) + (this.#masked ? 4 : 0);
     const payload = this.length - this.#remaining;
-    return Math.max(0, this.#parsed - header - payload);
+    return Math.max(0, this.#parsed() - header - payload);
   }
 
   /** Bytes of the stream before the next byte that the state describes: a header, or payload. */
-  get #parsed(): number {
+  #parsed(): number {
     // The input contains the tail in ON_TAIL.
     const tail = this.#state === ON_TAIL ? 0 : this.#memory.size;
     return this.#arrived - this.unread - tail;
@@ -605,7 +605,7 @@ export class FrameDecoder {
   }
 
   #fail(error: ProtocolError): DecodeEvent {
-    error.offset = this.#parsed;
+    error.offset = this.#parsed();
     this.#dropInput();
     this.#state = FAULTED;
     this.error = error;

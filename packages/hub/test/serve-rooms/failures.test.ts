@@ -85,10 +85,12 @@ describe('a function that admits clients', () => {
     });
     const { ask } = startRaw(node);
     const join = ask('room.join', { room: 'r' });
+    await turns();
     await advance(10_000);
     expect((await join).error).toMatchObject(LATER);
     await ask('room.join', { room: 's' });
     const published = ask('room.publish', { room: 's', id: ID, data: 1 });
+    await turns();
     await advance(10_000);
     expect((await published).error).toMatchObject(LATER);
     expect(errors.map(String)).toEqual([
@@ -201,11 +203,13 @@ describe('a question without an answer', () => {
     const { ask, session } = startRaw(node);
     for (let second = 0; second < 50; second += 10) {
       const late = ask('room.join', { room: 'r' });
+      await turns();
       await advance(10_000);
       expect((await late).error).toMatchObject(LATER);
     }
     await advance(5_000);
     const second = ask('room.join', { room: 'r' });
+    await turns();
     await advance(5_000);
     answers[0]!(true);
     expect((await second).error).toMatchObject(LATER);
