@@ -63,7 +63,9 @@ describe('the callback of a message', () => {
     const stores: unknown[] = [];
     for (const name of ['one', 'two']) {
       context.run(name, () => {
-        ws.send(Buffer.alloc(MORE_THAN_SOCKETS, 'ab'), (error) => stores.push(error, context.getStore()));
+        ws.send(Buffer.alloc(MORE_THAN_SOCKETS, 'ab'), (error) =>
+          stores.push(error, context.getStore()),
+        );
       });
     }
     ws.terminate();
