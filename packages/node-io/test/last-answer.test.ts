@@ -96,7 +96,7 @@ describe('C13 toDuplex whose peer closes after its questions', () => {
   });
 
   it('answers after half of closeTimeout when a source never ends', async () => {
-    const [client, server] = connPair({ platform: nodePlatform, closeTimeout: 100 });
+    const [client, server] = connPair({ platform: nodePlatform, server: { closeTimeout: 100 } });
     const duplex = toDuplex(server);
     duplex.resume();
     new Transform().pipe(duplex);
