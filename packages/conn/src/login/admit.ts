@@ -177,16 +177,11 @@ export interface ResponseRefusal {
  *   RangeError for another number.
  * @example
  * ```ts
- * import { admit, refuse, serve } from '@ws/node-server';
+ * import { refuse, serve } from '@ws/node-server';
  *
  * const headers = { 'WWW-Authenticate': 'Bearer' };
- * const server = await serve(
- *   {
- *     port: 0,
- *     authenticate: ({ headers: { authorization } }) =>
- *       authorization === 'Bearer letmein' ? admit({ user: 'ada' }) : refuse(401, { headers }),
- *   },
- *   (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
+ * const server = await serve({ port: 0, authenticate: () => refuse(401, { headers }) }, (conn) =>
+ *   conn.send('hello'),
  * );
  * await server.close();
  * ```
