@@ -33,12 +33,10 @@ export function dial(port: number, hello: string, handle: typeof echo): Socket {
   const socket = connect(port, '127.0.0.1');
   socket.write(ws.formatRequest('/', `localhost:${port}`, key));
   return readHead(socket, ws.ResponseHead, (head, early) => {
-    const isUpgrade = head.status === 101 && head.minor === 1 && head.wantsWebSocket;
-    const isProven = head.once('sec-websocket-accept') === ws.acceptKey(key);
-    // Nothing was offered, so nothing may be selected (RFC 6455, section 4.1).
-    const isPlain = !head.has('sec-websocket-protocol') && !head.has('sec-websocket-extensions');
-    const isOpen = isUpgrade && isProven && isPlain;
-    if (!isOpen) return socket.destroy(new Error(`the server answered ${head.status}`));
+    // Nothing was offered, so the answer may select nothing (RFC 6455, section 4.1).
+    const offer = { accept: ws.acceptKey(key), subprotocols: [], extensions: [] };
+    const fault = head.fault?.message ?? ws.checkResponse(head, offer)[0];
+    if (fault !== undefined) return socket.destroy(new Error(`the server answered: ${fault}`));
     const endpoint = new ws.Endpoint({ role: 'client' });
     endpoint.send(hello);
     return run(socket, 'client', endpoint, early, handle);

@@ -31,12 +31,11 @@ export function request(socket: Socket, host: string, open: Open): Socket {
   const key = randomBytes(16).toString('base64');
   socket.write(ws.formatRequest('/', host, key));
   return readHead(socket, ws.ResponseHead, (head, early) => {
-    const isUpgrade = head.status === 101 && head.minor === 1 && head.wantsWebSocket;
-    // RFC 6455, section 4.1: the answer has neither, because neither was offered.
-    const isPlain = !head.has('sec-websocket-protocol') && !head.has('sec-websocket-extensions');
-    const isProven = head.once('sec-websocket-accept') === ws.acceptKey(key);
-    if (isUpgrade && isPlain && isProven) open(early, socket);
-    else socket.destroy(new Error(`the server answered ${head.status}`));
+    // Nothing was offered, so the answer may select nothing (RFC 6455, section 4.1).
+    const offer = { accept: ws.acceptKey(key), subprotocols: [], extensions: [] };
+    const fault = head.fault?.message ?? ws.checkResponse(head, offer)[0];
+    if (fault === undefined) open(early, socket);
+    else socket.destroy(new Error(`the server answered: ${fault}`));
   });
 }
 
