@@ -71,6 +71,7 @@ export {
   requestRules,
 } from './handshake/request-rules.ts';
 export { parseSubprotocols, parseTokenList } from './handshake/token-list.ts';
+export type { Words } from './masking/mask.ts';
 export { unmask } from './masking/mask.ts';
 export { MaskKeys } from './masking/mask-key.ts';
 export {

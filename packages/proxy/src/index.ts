@@ -3,6 +3,7 @@ export {
   type AdmitOptions,
   type AdmitOrRefuse,
   admit,
+  type HeadersInput,
   type Refusal,
   type RefuseOptions,
   type ResponseRefusal,

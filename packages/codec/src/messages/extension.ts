@@ -259,6 +259,13 @@ export interface Compression {
 /**
  * The compression of a connection without options: each message on its own, at level 1, from 256 bytes
  * on. {@link MessageDeflate} takes it.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_COMPRESSION } from '@ws/codec';
+ *
+ * const compression = { ...DEFAULT_COMPRESSION, threshold: 1024 };
+ * ```
  */
 export const DEFAULT_COMPRESSION: Compression = {
   mode: 'shared',

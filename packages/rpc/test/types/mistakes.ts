@@ -255,10 +255,7 @@ a merge with what is no contract
   -> missing the following properties from type 'Contract<
 a promise for a stream
   agent.serve({ ask, ticks: async () => ['1'] });
-  -> asyncIterator\]' is missing in type 'Promise<string\[\]>'
-an async function of a stream
-  agent.serve({ async ask() { return ask(); }, ticks });
-  -> => AsyncIterable<
+  -> asyncIterator\]' is missing in type
 an item of another type
   agent.serve({ ask, async *ticks() { yield 1; } });
   -> number
