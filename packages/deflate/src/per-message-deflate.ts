@@ -64,7 +64,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     this.#budget = engines.inflateBudget;
   }
 
-  /** Bytes of memory held for the peer's earlier messages. */
+  /** Bytes of the window with earlier messages of the peer. */
   get historyBytes(): number {
     return this.#decompressor.held;
   }

@@ -307,7 +307,7 @@ function breakConn(program: Program, conn: Conn): void {
   else quietly(conn.close(1001));
 }
 
-/** When all calls have settled, the places are free, and what starved was told. */
+/** After all calls have settled: all places are free again, and each stall was reported. */
 async function checkEnd(program: Program, near: End, far: End, concurrency: number): Promise<void> {
   const told = program.reports.filter((one) => one.includes('no handler has settled for 5 s'));
   if (program.hasStarved && told.length === 0) program.faults.push('a stall was not told');

@@ -296,7 +296,7 @@ export interface MessageDeflate {
 
 /** permessage-deflate, as a connection uses it. */
 export type DeflateExtension = Extension & {
-  /** Bytes of memory held for the peer's earlier messages. */
+  /** Bytes of the window with earlier messages of the peer. */
   readonly historyBytes: number;
   readonly compressor: {
     /** -2 to 9. */

@@ -137,8 +137,8 @@ export class ClientRooms implements RoomsOfClient {
   }
 
   /**
-   * Calls `join`, and returns its result. Rooms join one after the other, each of them alone, while a
-   * room with a too long message must be found.
+   * Calls `join`, and returns its result. After `readLimit` has ended two connections, rooms join one at a
+   * time: this shows which of them has the message that is too long.
    */
   join<R>(join: (isAlone: boolean) => Promise<R>): Promise<R> {
     if (this.#limitEnds < 2) return join(false);
