@@ -51,6 +51,10 @@ export class Compressor implements SharedEncoding {
     return deflaterKey(this.level, this.windowBits);
   }
 
+  get maxBytes(): number {
+    return this.compression.maxBytes * SHARED_TIMES;
+  }
+
   /** Whether to compress a message of `size` bytes; `compress` is the option of the write. */
   wants(size: number, compress: boolean | undefined): boolean {
     if (this.level === NO_COMPRESSION) return false;
@@ -91,9 +95,8 @@ export class Compressor implements SharedEncoding {
     return n;
   }
 
-  /** Undefined when the message is too large, or would not be smaller. */
+  /** Undefined when the message would not be smaller. */
   alone(bytes: Uint8Array): Uint8Array | undefined {
-    if (bytes.length > this.compression.maxBytes * SHARED_TIMES) return undefined;
     const engine = this.engines.deflaters.acquire(this.key);
     const n = this.#whole(engine, false, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);

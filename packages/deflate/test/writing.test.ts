@@ -281,6 +281,20 @@ describe('a prepared message', () => {
       source.failure = new Error('compressed twice');
     }
   });
+
+  it.each([
+    ['the lower bound first', [MAX, false] as const],
+    ['the higher bound first', [false, MAX] as const],
+  ])('has the bound of each connection, with %s', async (_, bounds) => {
+    const source = new Source();
+    const message = new PreparedMessage(TextMessage, a(16 * MAX + 1));
+    for (const maxBytes of bounds) {
+      const { conn, sent } = compressing({}, source, maxBytes);
+      await conn.writePreparedMessage(message);
+      const frame = maxBytes === false ? '*text aa' : `text <${16 * MAX + 1}>`;
+      expect(await sent()).toEqual([frame]);
+    }
+  });
 });
 
 describe('an exhausted buffer pool', () => {

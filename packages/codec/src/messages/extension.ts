@@ -212,6 +212,8 @@ export interface Extension {
 export interface SharedEncoding {
   /** Encodings with the same key turn a message into the same bytes. No other kind of extension uses the same keys. */
   readonly key: number | string;
+  /** Most bytes of a message that this connection sends encoded. Default: no bound. */
+  readonly maxBytes?: number;
   /**
    * Encodes a message without the context of earlier ones, for every connection with this key.
    *

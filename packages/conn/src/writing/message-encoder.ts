@@ -42,9 +42,9 @@ export class MessageEncoder {
   /** As {@link wants}, for a prepared message. A shared encoding has its own bound. */
   wantsPrepared(size: number): boolean {
     const { extension } = this;
-    return extension.shared === undefined
-      ? this.wants(size, undefined)
-      : extension.wants(size, undefined);
+    const { shared } = extension;
+    if (shared === undefined) return this.wants(size, undefined);
+    return size <= (shared.maxBytes ?? Infinity) && extension.wants(size, undefined);
   }
 
   /**
