@@ -1,4 +1,3 @@
-import type { PreparedMessage } from '@ws/conn';
 import { RoomRefusedError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
@@ -6,7 +5,7 @@ import type { MissedPart, SharedPart } from './missed-parts.ts';
 import type { PartPlace } from './part-queues.ts';
 import type { Rooms } from './rooms.ts';
 
-/** The part of the history that a resume reads or sends. It has at most one at a time. */
+/** The part of the history that a cursor reads or sends. It has at most one at a time. */
 export class HeldPart<Data> {
   readonly #rooms: Rooms<Data>;
   readonly #session: Session<Data>;
@@ -14,8 +13,6 @@ export class HeldPart<Data> {
   /** The place among the resumes of the session. */
   #place: PartPlace | undefined;
   #part: SharedPart | undefined;
-  /** The messages of the part, until {@link release}. */
-  unsent: readonly PreparedMessage[] = [];
 
   constructor(rooms: Rooms<Data>, session: Session<Data>, name: string) {
     this.#rooms = rooms;
@@ -46,9 +43,7 @@ export class HeldPart<Data> {
     if (!isReading()) throw new RoomRefusedError(this.#name, 'left');
     const shared = missed.acquire(this.#name, since, limit);
     this.#part = shared;
-    const part = await shared.part;
-    if (isReading()) this.unsent = part.messages;
-    return part;
+    return await shared.part;
   }
 
   /**
@@ -61,6 +56,5 @@ export class HeldPart<Data> {
     this.#place = undefined;
     if (this.#part !== undefined) this.#rooms.missed.release(this.#part);
     this.#part = undefined;
-    this.unsent = [];
   }
 }

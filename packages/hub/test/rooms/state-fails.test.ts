@@ -29,7 +29,6 @@ function startBoard(size = 100) {
 const JOINS: Record<string, JoinOptions> = {
   nothing: {},
   'a position of another history': { since: ELSEWHERE },
-  'the last messages of another history': { since: ELSEWHERE, limit: 2 },
 };
 
 describe('A6 a member whose new join gets no state', () => {

@@ -1,0 +1,626 @@
+import { CloseCode, type PreparedMessage } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+import {
+  AGAIN,
+  AHEAD,
+  ANSWERED,
+  ASK,
+  ASKING,
+  BEYOND,
+  COLUMN_NAMES,
+  DO_ASK,
+  DO_BLIND,
+  DO_BREAK,
+  DO_GAP,
+  DO_GIVE,
+  DO_KEEP,
+  DO_LEAVE,
+  DO_LIVE,
+  DO_LOSE,
+  DO_PART,
+  DO_READ,
+  DO_READ_LATER,
+  DO_REFUSE,
+  DO_STATE,
+  DRAINED,
+  EXCESS,
+  FAILED,
+  type Followed,
+  Follower,
+  type FollowerAct,
+  type FollowerRules,
+  GIVING,
+  KEPT,
+  LEAVE,
+  LIVE,
+  LOSE,
+  type LogPart,
+  MESSAGE,
+  ON,
+  OPEN,
+  OVER,
+  PART,
+  PROMISED,
+  READING,
+  REFUSED,
+  STATE,
+  STATE_NAMES,
+  WHOLE,
+} from '@ws/rpc/internal/following';
+import { prepareResult } from '../arguments.ts';
+import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
+import { RoomRefusedError, SessionClosedError } from '../errors.ts';
+import type { Position } from '../position.ts';
+import type { Session } from '../sessions/session.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import { HeldPart } from './held-part.ts';
+import { JoinStates } from './join-states.ts';
+import type { JoinOptions } from './joins.ts';
+import type { MissedPart } from './missed-parts.ts';
+import type { Joined } from './room.ts';
+import type { RoomState } from './room-states.ts';
+import type { Rooms } from './rooms.ts';
+
+/** Bound of the states in a row. The join is refused when the history reaches back to none of them. */
+const MAX_STATES = 3;
+/** A position of another history. A read from it begins with the oldest message of the present epoch. */
+const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
+/** Longest rate of gaps and states for a member that is live, and the wait for a late copy of the log, in ms. */
+const WAIT_MS = 1_000;
+
+/** The number of missed messages that a join has sent. `serveRooms` answers with it. */
+export interface MissedCount {
+  missed: number;
+}
+
+/** A message of the history, or a live one. Without `message`, the room has reported a gap for it. */
+interface Item<Data> extends Followed {
+  readonly message?: PreparedMessage | undefined;
+  readonly key?: string | undefined;
+  readonly except?: Publication<Data>['except'];
+  readonly only?: Publication<Data>['only'];
+}
+
+/**
+ * A member that follows the history of a room: it gets the missed messages at the pace of its connection,
+ * then the live messages, and no message twice. The table of {@link Follower} decides what is next. A member
+ * with all messages needs no cursor, so the cursor steps aside.
+ */
+export class Cursor<Data> {
+  readonly #hub: Sessions<Data>;
+  readonly #rooms: Rooms<Data>;
+  readonly #session: Session<Data>;
+  readonly #name: string;
+  readonly #options: JoinOptions<Data>;
+  readonly #result = new Deferred<Joined<Data>>();
+  #follower: Follower<Item<Data>>;
+  #audience: Audience<Data> | undefined;
+  /** The part that the cursor reads or sends. */
+  readonly #part: HeldPart<Data>;
+  /** The states of the join; undefined before the first. */
+  #states: JoinStates<Data> | undefined;
+  /** What the client takes next, at its pace. */
+  #out: PreparedMessage[] = [];
+  /** Set while {@link #out} has a state. */
+  #state: RoomState | undefined;
+  /** The result's position. */
+  #position: Position | undefined;
+  readonly #counts: MissedCount;
+  /** Whether the client does not get a missed message, so that `complete` is false. */
+  #lacks = false;
+  /** Whether the option `first` was called. */
+  #hasBegun = false;
+  /** The events that wait for the end of the acts of another one. */
+  #events: (readonly [event: number, value: unknown])[] | undefined;
+  #isSending = false;
+  /** The held messages that count for the session. */
+  #counted: readonly Item<Data>[] = [];
+  #count = 0;
+  #bytes = 0;
+  /** When the last gap or state was sent to a live member. */
+  #toldAt = -WAIT_MS;
+  #cancelWait: (() => void) | undefined;
+  /** Number of the reads and states that were begun. The result of an earlier one comes too late. */
+  #asked = 0;
+  /**
+   * Set while other sessions must not see the member, because no state was sent to the member. `shown`
+   * is the member's info.
+   */
+  hidden: { shown: string | undefined } | undefined;
+  /** Whether the session was a member before the join, and stays one if no state comes. */
+  wasMember = false;
+
+  constructor(
+    hub: Sessions<Data>,
+    session: Session<Data>,
+    name: string,
+    options: JoinOptions<Data>,
+    counts: MissedCount,
+  ) {
+    this.#counts = counts;
+    this.#hub = hub;
+    this.#rooms = hub.rooms;
+    this.#session = session;
+    this.#name = name;
+    this.#options = options;
+    this.#part = new HeldPart(hub.rooms, session, name);
+    const asks = hub.rooms.settingsOf(name).state !== undefined;
+    const { since } = options;
+    const state = asks && since === undefined ? ASKING : READING;
+    const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
+    this.#follower = new Follower(rules, state, this.#hasHistory ? since : undefined);
+  }
+
+  get #hasHistory(): boolean {
+    return this.#hub.settings.room(this.#name).history !== undefined;
+  }
+
+  /** Whether the join has no answer yet. */
+  get isJoining(): boolean {
+    return this.#follower.state !== OVER && this.#follower.knows !== ANSWERED;
+  }
+
+  /** From now on the cursor takes the live messages of the member. */
+  hold(audience: Audience<Data>): void {
+    this.#audience = audience;
+    const earlier = audience.cursorOf(this.#session);
+    if (earlier !== undefined) this.#continue(earlier);
+    audience.setCursor(this.#session, this);
+    this.#hub.link?.joined(this.#name, this.#session, true);
+  }
+
+  /** Takes what an earlier cursor of the member holds, doubts and owes. */
+  #continue(earlier: Cursor<Data>): void {
+    // The last messages are read anew. An earlier cursor that is live holds and owes nothing.
+    if (this.#options.limit !== undefined && !earlier.#follower.holds) return earlier.cancel();
+    const own = this.#follower;
+    this.#follower = earlier.#follower;
+    own.step(LEAVE);
+    earlier.#follower = own;
+    earlier.#stop();
+    this.#countHeld();
+  }
+
+  /** Asks for a state, if the join begins with one. Then call {@link hold} or {@link cancel}. */
+  askForState(): Promise<void> | undefined {
+    if (this.#follower.state !== ASKING) return undefined;
+    this.#states = new JoinStates(this.#rooms.states, this.#session, this.#name);
+    return this.#states.ask();
+  }
+
+  /** Sends the missed messages. Resolves when all of them are sent. */
+  start(): Promise<Joined<Data>> {
+    const { state, knows } = this.#follower;
+    if (knows === ANSWERED) this.#feed(AGAIN, this.#options.since);
+    else if (state !== OVER) this.#run(this.#follower.begin());
+    return this.#result.promise;
+  }
+
+  /** Called when the session has left the room, or has ended. */
+  cancel(): void {
+    this.#feed(LEAVE);
+  }
+
+  /** Called when `form` has failed for a live message. The room has reported a gap to its members. */
+  skip(position: Position, previous: number | undefined): void {
+    this.#take({ position, previous });
+  }
+
+  /** Takes a live message for the session. */
+  take(publication: Publication<Data>): void {
+    this.#take(publication);
+  }
+
+  #take(item: Item<Data>): void {
+    const { state, holds } = this.#follower;
+    if (state === OVER) return;
+    if (!holds) {
+      const isAhead = this.#follower.columnOf(MESSAGE, item) === AHEAD;
+      // If the session is leaving the room, its next join brings the rest.
+      if (isAhead && !this.#session.isIn(this.#name)) return this.cancel();
+      return this.#feed(MESSAGE, item);
+    }
+    const { messages, bytes } = this.#session.held;
+    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
+    const hasRoom = messages < maxQueuedMessages && bytes + sizeOf(item) <= maxQueuedBytes;
+    if (hasRoom) this.#feed(MESSAGE, item);
+    else if (item.position !== undefined) this.#feed(EXCESS, item);
+    else if (isFor(item, this.#session)) this.#session.overflowHeld(1);
+  }
+
+  /** Handles an event now, or after the acts of the present one. */
+  #feed(event: number, value?: unknown): void {
+    if (this.#events === undefined) this.#run(this.#step(event, value));
+    else this.#events.push([event, value]);
+  }
+
+  #step(event: number, value: unknown): FollowerAct[] {
+    const acts = this.#follower.step(event, value);
+    this.#countHeld();
+    return acts;
+  }
+
+  #countHeld(): void {
+    const { held } = this.#follower;
+    const { held: counts } = this.#session;
+    let bytes = this.#bytes;
+    if (held !== this.#counted) bytes = held.reduce((sum, each) => sum + sizeOf(each), 0);
+    else for (let i = this.#count; i < held.length; i++) bytes += sizeOf(held[i]!);
+    counts.messages += held.length - this.#count;
+    counts.bytes += bytes - this.#bytes;
+    this.#counted = held;
+    this.#count = held.length;
+    this.#bytes = bytes;
+  }
+
+  #run(acts: readonly FollowerAct[]): void {
+    const events: (readonly [event: number, value: unknown])[] = [];
+    this.#events = events;
+    let due = acts;
+    for (;;) {
+      for (const [act, value] of due) this.#do(act, value);
+      const next = events.shift();
+      if (next === undefined) break;
+      due = this.#step(...next);
+    }
+    this.#events = undefined;
+    if (this.#follower.state === GIVING && !this.#isSending) void this.#send();
+  }
+
+  #do(act: number, value: unknown): void {
+    switch (act) {
+      case DO_GIVE:
+        for (const item of value as Item<Data>[]) this.#deliver(item);
+        return;
+      case DO_PART:
+        for (const item of value as Item<Data>[]) this.#addMissed(item);
+        return;
+      case DO_STATE:
+        return this.#addState(value as RoomState);
+      case DO_READ:
+        return this.#after(this.#toldAt, () => void this.#read());
+      case DO_READ_LATER:
+        return this.#after(this.#hub.platform.now(), () => void this.#read());
+      case DO_ASK:
+        return this.#after(this.#toldAt, () => void this.#ask());
+      case DO_GAP:
+        return this.#addGap();
+      case DO_LIVE:
+        return this.#live(value === true);
+      case DO_BLIND:
+        return this.#blind();
+      case DO_KEEP:
+        return this.#keep(value);
+      case DO_LOSE:
+        return this.#lose();
+      case DO_REFUSE:
+        return this.#refuse(value);
+      case DO_LEAVE:
+        return this.#fail(this.#leftError());
+      case DO_BREAK:
+        return this.#break(value as [number, number, string]);
+    }
+  }
+
+  #deliver(item: Item<Data>): void {
+    const { message, key, position } = item;
+    if (message !== undefined && isFor(item, this.#session)) this.#session.deliver(message, key);
+    // The session is up to date: from now on it gets its messages directly, as other members do.
+    if (position !== undefined && this.#follower.state === LIVE) this.#stepAside();
+  }
+
+  /** Adds a message to what the client takes at its pace. */
+  #addMissed(item: Item<Data>): void {
+    const { message, isLost } = item;
+    if (isLost === true) {
+      if (this.#follower.knows === ANSWERED) this.#addGap();
+      else this.#lacks = true;
+    } else if (message !== undefined && isFor(item, this.#session)) {
+      this.#out.push(message);
+      this.#counts.missed++;
+    }
+  }
+
+  /** The state replaces what the client has. */
+  #addState(state: RoomState): void {
+    this.#counts.missed = 0;
+    this.#state = state;
+    this.#out.push(state.message);
+    this.#told();
+  }
+
+  /** Reports a gap to a member that was live. Before, the join's answer reports it. */
+  #addGap(): void {
+    const { knows, state, last } = this.#follower;
+    if (knows !== ANSWERED) return;
+    const gap = this.#rooms.gapText?.(this.#name, last);
+    if (gap === undefined) return;
+    if (state === GIVING) this.#out.push(gap);
+    else this.#session.deliver(gap, undefined);
+    this.#told();
+  }
+
+  #told(): void {
+    if (this.#follower.knows === ANSWERED) this.#toldAt = this.#hub.platform.now();
+  }
+
+  /** Runs `run`, {@link WAIT_MS} after `start` or now. */
+  #after(start: number, run: () => void): void {
+    const { platform } = this.#hub;
+    const ms = start + WAIT_MS - platform.now();
+    if (ms <= 0) run();
+    else this.#cancelWait = platform.setTimer(ms, run);
+  }
+
+  async #read(): Promise<void> {
+    const isDue = this.#dueIn(READING);
+    let part: LogPart<Item<Data>>;
+    try {
+      part = await this.#readPart(isDue);
+    } catch (error) {
+      this.#part.release(error);
+      if (!isDue()) return;
+      this.#hub.reportTogether('reads of missed messages failed', error);
+      this.#position = undefined;
+      // A room with a state gets a state instead.
+      const isAnswer = this.#follower.columnOf(AGAIN, undefined) === AGAIN;
+      if (isAnswer && !this.#begin(false, undefined)) return;
+      for (const message of this.#out.splice(0)) this.#session.deliver(message, undefined);
+      return this.#feed(FAILED);
+    }
+    if (isDue()) this.#feed(PART, part);
+  }
+
+  /** Whether the follower still waits for what begins now. */
+  #dueIn(state: number): () => boolean {
+    const id = ++this.#asked;
+    return () => id === this.#asked && this.#follower.state === state;
+  }
+
+  async #readPart(isDue: () => boolean): Promise<LogPart<Item<Data>>> {
+    const { last: since, isBehind } = this.#follower;
+    if (!this.#hasHistory) {
+      // From the answer to the join on, the session gets what other nodes publish.
+      await this.#hub.withLink((link) => link.untilSubscribed(this.#name));
+      const isWhole = this.#options.since === undefined;
+      return { messages: [], position: undefined, end: undefined, isWhole };
+    }
+    if (since === undefined) return this.#readLast(this.#options.limit ?? 0, isDue);
+    const part = await this.#part.read(since, Number.MAX_SAFE_INTEGER, isDue);
+    const { epoch, offset } = part.position;
+    if (epoch !== since.epoch || offset >= since.offset) return this.#logPart(part);
+    if (this.#rooms.crosses && !isBehind) return { ...this.#logPart(part), mayBeLate: true };
+    // The position is of another log, so the member gets all of this one.
+    const all = await this.#part.read(BEFORE_ALL, Number.MAX_SAFE_INTEGER, isDue);
+    return { ...this.#logPart(all), isWhole: false };
+  }
+
+  /** Reads the last `limit` messages; for 0, only the position of the last one. */
+  async #readLast(limit: number, isDue: () => boolean): Promise<LogPart<Item<Data>>> {
+    if (limit > 0) {
+      const part = await this.#part.read(undefined, limit, isDue);
+      await this.#untilReturned();
+      this.#lacks ||= !part.isWhole;
+      return { ...this.#logPart(part), isWhole: true };
+    }
+    this.#part.release(undefined);
+    const { reads } = this.#rooms;
+    let position = reads.knownPosition(this.#name);
+    if (position === undefined) {
+      position = await reads.position(this.#name);
+      await this.#untilReturned();
+    }
+    return { messages: [], position, end: position, isWhole: true };
+  }
+
+  /** Waits until members have the messages of this node that the read may have found already. */
+  async #untilReturned(): Promise<void> {
+    await this.#hub.link?.untilReturned(this.#name);
+    await this.#audience?.done;
+  }
+
+  #logPart({ entries, position, hasMore, isWhole }: MissedPart): LogPart<Item<Data>> {
+    const { held } = this.#follower;
+    // For a live message that `form` has refused, the room has reported a gap.
+    const isReported = ({ position: at }: Followed): boolean =>
+      held.some((each) => each.message === undefined && each.position?.offset === at!.offset);
+    const messages = entries.filter((each) => each.isLost !== true || !isReported(each));
+    // Only the last part knows the end of the log.
+    return { messages, position, end: hasMore ? BEYOND : position, isWhole };
+  }
+
+  async #ask(): Promise<void> {
+    const isDue = this.#dueIn(ASKING);
+    this.#part.release(undefined);
+    this.#out = [];
+    // The history lacks messages after the last state.
+    if (this.#follower.tries > 1) this.#rooms.states.markStale(this.#name);
+    this.#states ??= new JoinStates(this.#rooms.states, this.#session, this.#name);
+    let state: RoomState | undefined;
+    try {
+      state = await this.#states.next();
+    } catch (error) {
+      if (isDue()) this.#failBegin(error);
+      return;
+    }
+    if (state === undefined || !isDue()) return;
+    const { position } = state;
+    if (this.#begin(position !== undefined, position) && isDue()) this.#feed(STATE, state);
+  }
+
+  /**
+   * Calls the option `first`, unless it was called before.
+   *
+   * @returns Whether the join continues: within `first`, the session may have left.
+   */
+  #begin(complete: boolean, position: Position | undefined): boolean {
+    const follower = this.#follower;
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      try {
+        const data: unknown = this.#options.first?.(this.#joined(complete, position));
+        if (data !== undefined) this.#out.unshift(prepareResult(data, 'first'));
+      } catch (error) {
+        if (follower === this.#follower) this.#failBegin(error);
+        return false;
+      }
+    }
+    return follower === this.#follower && follower.state !== OVER;
+  }
+
+  /** The join fails with an error of the application. */
+  #failBegin(error: unknown): void {
+    this.#hub.joinFailed(this.#session, error);
+    const { state, tries } = this.#follower;
+    // After a state, a member that stays would lack messages.
+    const stays = this.wasMember && state === ASKING && tries === 1;
+    this.#feed(stays ? KEPT : REFUSED, { error });
+  }
+
+  /** Sends what was given, at the pace of the client. */
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    const follower = this.#follower;
+    const isGiving = (): boolean => follower === this.#follower && follower.state === GIVING;
+    const isState = this.#state !== undefined;
+    this.#state = undefined;
+    this.#position = follower.last;
+    if (!isState) {
+      const isEnd = follower.columnOf(DRAINED, undefined) === WHOLE;
+      const isBegun = this.#begin(!follower.isCut, isEnd ? follower.last : undefined);
+      if (isBegun) this.#announce();
+      // A gap before the first part can no longer be reported.
+      if (isGiving()) this.#feed(PROMISED);
+    }
+    if (isGiving()) await this.#rooms.sends.send(this.#session, this.#out.splice(0), isGiving);
+    this.#isSending = false;
+    if (!isGiving()) return;
+    if (isState) {
+      this.#states!.sent();
+      this.#announce();
+    } else this.#part.release(undefined);
+    if (isGiving()) this.#feed(DRAINED);
+  }
+
+  #joined(complete: boolean, position: Position | undefined): Joined<Data> {
+    const isWhole = complete && !this.#lacks && !this.#rooms.reads.lacksUnkept(this.#name);
+    return Object.freeze({ room: this.#rooms.room(this.#name), complete: isWhole, position });
+  }
+
+  /** Shows the member to others, from its first part or state on. */
+  #announce(): void {
+    const { hidden } = this;
+    this.hidden = undefined;
+    if (hidden !== undefined) this.#rooms.announce(this.#session, this.#name, hidden.shown);
+  }
+
+  #live(complete: boolean): void {
+    this.#endRequests();
+    this.#announce();
+    this.#result.resolve(this.#joined(complete, this.#position));
+    this.#end();
+  }
+
+  #blind(): void {
+    this.#rooms.states.markUnsure(this.#name);
+    this.#live(false);
+  }
+
+  /** The join fails, and the session stays a member. */
+  #keep(value: unknown): void {
+    this.#endRequests();
+    this.#result.reject((value as { readonly error: unknown }).error);
+    this.#end();
+  }
+
+  #endRequests(): void {
+    this.#part.release(undefined);
+    this.#states?.cancel();
+    this.#states = undefined;
+  }
+
+  /** Ends the cursor when no message comes that the member already has. */
+  #end(): void {
+    if (this.#follower.last === undefined) this.#stepAside();
+    else if (!this.#mayComeLate) void this.#endAfterDelivery();
+  }
+
+  /** Whether live messages may still arrive that the session already has from the history. */
+  get #mayComeLate(): boolean {
+    if (!this.#rooms.crosses) return false;
+    const { last } = this.#follower;
+    const known = this.#rooms.reads.knownPosition(this.#name);
+    return known?.epoch !== last!.epoch || known.offset < last!.offset;
+  }
+
+  /** Ends the cursor when the members have all messages from before the read. */
+  async #endAfterDelivery(): Promise<void> {
+    await this.#audience?.done;
+    const { state } = this.#follower;
+    if (state === LIVE || state === OPEN) this.#stepAside();
+  }
+
+  /** From now on the session gets its messages directly, as other members do. */
+  #stepAside(): void {
+    if (this.#audience?.cursorOf(this.#session) !== this) return;
+    this.#audience.setCursor(this.#session, undefined);
+  }
+
+  #refuse(value: unknown): void {
+    const given = value as { readonly error: unknown } | undefined;
+    const text = `its history does not reach back to ${MAX_STATES} states (option history.size)`;
+    const error = given === undefined ? new RoomRefusedError(this.#name, text) : given.error;
+    this.#hub.joinFailed(this.#session, error);
+    // Without the rest, what the client has is not whole.
+    if (this.wasMember && this.#hasBegun && given === undefined) return this.#lose(error);
+    this.#fail(error);
+    this.#rooms.leave(this.#session, this.#name);
+  }
+
+  /** The client must come again with its position. */
+  #lose(error: unknown = new SessionClosedError('session.join')): void {
+    this.#fail(error);
+    void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
+  }
+
+  #fail(error: unknown): void {
+    this.#stop();
+    this.#result.reject(error);
+  }
+
+  #stop(): void {
+    this.#endRequests();
+    this.#cancelWait?.();
+    this.#out = [];
+    this.#countHeld();
+  }
+
+  #leftError(): Error {
+    if (this.#session.state === 'closed') return new SessionClosedError('session.join');
+    return new RoomRefusedError(this.#name, 'left');
+  }
+
+  /** A fault of the table: the member must come again. */
+  #break([state, column, why]: [number, number, string]): void {
+    const step = `${STATE_NAMES[state]} × ${COLUMN_NAMES[column]}`;
+    this.#hub.failed(this.#session, new Error(`follower: ${step}: ${why}`));
+    this.#lose();
+  }
+}
+
+/** What differs between members. */
+function rulesOf(asks: boolean, reportsGaps: boolean): FollowerRules {
+  // A later state replaces all that was sent before it.
+  const answered = reportsGaps ? ON : LOSE;
+  return {
+    asks,
+    passes: true,
+    holdsNext: true,
+    tries: MAX_STATES,
+    loss: asks ? [ASK, ASK, ASK] : [ON, LOSE, answered],
+  };
+}
+
+function sizeOf<Data>({ message }: Item<Data>): number {
+  return message?.bytes.length ?? 0;
+}
