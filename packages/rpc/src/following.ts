@@ -6,6 +6,69 @@
  * @module
  */
 
+import {
+  type Action,
+  AGAIN,
+  AHEAD,
+  ANEW,
+  ANSWERED,
+  ASK,
+  ASKING,
+  BARE,
+  BEFORE,
+  BEHIND,
+  BETWEEN,
+  BLIND,
+  CUT,
+  DO_ASK,
+  DO_BLIND,
+  DO_BREAK,
+  DO_DOUBT,
+  DO_FORGET,
+  DO_GAP,
+  DO_GIVE,
+  DO_HOLD,
+  DO_KEEP,
+  DO_LIVE,
+  DO_LOSE,
+  DO_NOTE,
+  DO_OPEN,
+  DO_PART,
+  DO_PROMISE,
+  DO_READ,
+  DO_READ_LATER,
+  DO_REFUSE,
+  DO_REJOIN,
+  DO_RELEASE,
+  DO_SKIP,
+  DO_STATE,
+  DRAINED,
+  EXCESS,
+  type FollowerRules,
+  type FollowerState,
+  GAP,
+  GIVING,
+  go,
+  KNOWN,
+  LACKS,
+  LIVE,
+  LOSE,
+  LOST,
+  MESSAGE,
+  NEXT,
+  ON,
+  OPEN,
+  OVER,
+  PART,
+  READING,
+  TABLE,
+  UNKNOWN,
+  UNREADABLE,
+  WHOLE,
+} from './follow-table.ts';
+
+export * from './follow-table.ts';
+
 /** The place of a message in a log. Positions of different epochs have no order. */
 export interface Place {
   readonly epoch: string;
@@ -38,268 +101,7 @@ export interface LogPart<M> {
   readonly mayBeLate?: boolean;
 }
 
-// The states: what a follower waits for, and what happens to a message meanwhile.
-
-/** For a state of the room. Messages are held. */
-export const ASKING = 0;
-/** For a part of the log. Messages are held. */
-export const READING = 1;
-/** For its reader, which takes a part or a state. Messages are held. */
-export const GIVING = 2;
-/** For the next message. */
-export const LIVE = 3;
-/** For any message: what comes before it is unknown. */
-export const OPEN = 4;
-/** For any message after a state without a position. */
-export const BLIND = 5;
-/** For nothing. */
-export const OVER = 6;
-export type FollowerState = 0 | 1 | 2 | 3 | 4 | 5 | 6;
-
-// The columns. Most are events too; `columnOf` tells MESSAGE, EXCESS, PART, DRAINED and GAP apart.
-
-/** A message that is not after the position. */
-export const KNOWN = 0;
-/** The message after the position. */
-export const NEXT = 1;
-/** A message before which others are missing, or of another epoch. */
-export const AHEAD = 2;
-/** A message without a position. */
-export const BARE = 3;
-/** A message that the reader cannot take, in its place. */
-export const LOST = 4;
-/** Event: a message for which there is no room. */
-export const EXCESS = 5;
-/** Event: a {@link LogPart}. Column: one that follows. */
-export const PART = 6;
-/** A part that does not follow, or brings nothing although the log has more. */
-export const CUT = 7;
-/** A part that ends before the position: its copy of the log may be late. */
-export const BEHIND = 8;
-/** Event: the read has failed. */
-export const FAILED = 9;
-/** Event: a state of the room, with its position if known. */
-export const STATE = 10;
-/** Event: no state, and none later. */
-export const REFUSED = 11;
-/** Event: as REFUSED, for a reader that was live before it asked. */
-export const KEPT = 12;
-/** The reader has taken all, and nothing is missing before what is held. */
-export const WHOLE = 13;
-/** The reader has taken all, and messages are missing. */
-export const LACKS = 14;
-/** The reader has taken a state without a position. */
-export const UNKNOWN = 15;
-/** Event: messages may be missing after the last one. */
-export const GAP = 16;
-/** As GAP, without a position to read from. */
-export const UNREADABLE = 17;
-/** Event: the reader takes no more messages for now. */
-export const FULL = 18;
-/** Event: the reader has the first part, so that a gap before it cannot be reported any more. */
-export const PROMISED = 19;
-/** Event: the same reader begins again, with the position that it has. */
-export const AGAIN = 20;
-/** As AGAIN, with a state. */
-export const ANEW = 21;
-/** Event: the reader has left. */
-export const LEAVE = 22;
-/** Event: a message. */
-export const MESSAGE = 23;
-/** Event: the reader has taken all that was given. */
-export const DRAINED = 24;
-
-/** The names of the states and columns, for reports. */
-export const STATE_NAMES: readonly string[] = 'ASKING READING GIVING LIVE OPEN BLIND OVER'.split(
-  ' ',
-);
-export const COLUMN_NAMES: readonly string[] =
-  'KNOWN NEXT AHEAD BARE LOST EXCESS PART CUT BEHIND FAILED STATE REFUSED KEPT WHOLE LACKS UNKNOWN GAP UNREADABLE FULL PROMISED AGAIN ANEW LEAVE'.split(
-    ' ',
-  );
-
-// The acts. The follower does those up to DO_REJOIN itself. The others are for its user.
-
-/** Holds the message. */
-export const DO_HOLD = 0;
-/** Notes that the message exists, and holds those with the lowest positions. */
-export const DO_NOTE = 1;
-/** Notes that messages may be missing after all that is known. */
-export const DO_DOUBT = 2;
-/** Handles what is held, as if it came now. */
-export const DO_RELEASE = 3;
-/** Drops what is held of another epoch. */
-export const DO_FORGET = 4;
-/** Any message may follow. */
-export const DO_OPEN = 5;
-/** Moves the position over a lost message. */
-export const DO_SKIP = 6;
-/** Notes what the reader knows. */
-export const DO_PROMISE = 7;
-/** Continues from the older of both positions. */
-export const DO_REJOIN = 8;
-/** Gives messages, at once. Value: the messages. */
-export const DO_GIVE = 9;
-/** Gives a part, at the pace of the reader: then DRAINED. Value: the messages. */
-export const DO_PART = 10;
-/** Gives a state, at the pace of the reader: then DRAINED. Value: that of the event. */
-export const DO_STATE = 11;
-/** Reads the log after the position: then PART or FAILED. */
-export const DO_READ = 12;
-/** As DO_READ, after a second. */
-export const DO_READ_LATER = 13;
-/** Asks for a state: then STATE, REFUSED or KEPT. */
-export const DO_ASK = 14;
-/** Reports that messages may be missing here. */
-export const DO_GAP = 15;
-/** Reports that nothing is missing any more. Value: whether there was no gap. */
-export const DO_LIVE = 16;
-/** Reports that messages may be missing after the state. */
-export const DO_BLIND = 17;
-/** The join fails, and the reader stays as it was. Value: the error. */
-export const DO_KEEP = 18;
-/** Ends the reader: it must begin again with its position. */
-export const DO_LOSE = 19;
-/** Refuses the reader. Value: the error, if there is one. */
-export const DO_REFUSE = 20;
-/** The reader has left. */
-export const DO_LEAVE = 21;
-/** A step that cannot be. Value: the state, the column and the reason. The follower is OVER. */
-export const DO_BREAK = 22;
-
 export type FollowerAct = readonly [act: number, value?: unknown];
-
-/** What a cell does: the next state, if it changes, and the acts. */
-export interface Action {
-  readonly to: FollowerState | undefined;
-  readonly acts: readonly number[];
-  /** Messages are lost: {@link FollowerRules.loss} decides. The cell is for a user that reports it. */
-  readonly isLoss: boolean;
-}
-
-/** A string is the reason why a cell cannot be. */
-export type Cell = Action | string;
-
-// What follows a loss.
-
-/** It is reported, and the follower continues. */
-export const ON = 0;
-/** A state replaces what the reader has. */
-export const ASK = 1;
-/** The reader must begin again. */
-export const LOSE = 2;
-
-// What the reader knows, so whether a loss can still be reported before its messages.
-
-/** Nothing yet. */
-export const BEFORE = 0;
-/** The first part, so that no gap before it can be reported. */
-export const BETWEEN = 1;
-/** That nothing is missing. */
-export const ANSWERED = 2;
-
-/** How users of the table differ. */
-export interface FollowerRules {
-  /** Whether a first visit begins with a state. A loss within a part then needs another state. */
-  readonly asks: boolean;
-  /** Whether the user takes lost messages, and reports them in their places. */
-  readonly passes: boolean;
-  /** Whether the next message is held too while a part is read. */
-  readonly holdsNext: boolean;
-  /** Largest number of states in a row. */
-  readonly tries: number;
-  /** What follows a loss, by what the reader knows: {@link BEFORE}, {@link BETWEEN}, {@link ANSWERED}. */
-  readonly loss: readonly [number, number, number];
-}
-
-const cell = (isLoss: boolean, to: FollowerState | undefined, acts: readonly number[]): Action => ({
-  to,
-  acts,
-  isLoss,
-});
-const go = (to: FollowerState | undefined, ...acts: number[]): Action => cell(false, to, acts);
-const loss = (to: FollowerState | undefined, ...acts: number[]): Action => cell(true, to, acts);
-const STAY = go(undefined);
-const NO_READ = 'no read is in progress';
-const NOT_GIVEN = 'the reader has nothing to take';
-const NOT_HELD = 'nothing is held, so there is room';
-const NOT_ASKED = 'no state was requested';
-const HAS_PLACE = 'a gap has a place while a part is read';
-
-/** A row of cells, in the order of the columns. */
-type Row = Cell[];
-
-/**
- * The table. An empty cell changes nothing.
- *
- * The columns of each row: messages (KNOWN to EXCESS), reads (PART to FAILED), states (STATE to KEPT), the
- * reader (WHOLE to UNKNOWN), losses (GAP, UNREADABLE), FULL, PROMISED, and the reader's own acts.
- */
-export const TABLE: readonly Row[] = [
-  // ASKING
-  [
-    ...[STAY, go(undefined, DO_HOLD), go(undefined, DO_HOLD), go(undefined, DO_HOLD)],
-    ...[go(undefined, DO_HOLD), go(undefined, DO_NOTE)],
-    ...[go(GIVING, DO_PART), go(GIVING, DO_PART), NO_READ, NO_READ],
-    ...[go(GIVING, DO_STATE), go(OVER, DO_REFUSE), go(OPEN, DO_KEEP, DO_RELEASE)],
-    ...[NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, STAY, STAY, STAY, STAY],
-    ...[go(READING, DO_REJOIN, DO_READ), go(ASKING, DO_REJOIN, DO_ASK), go(OVER, DO_LEAVE)],
-  ],
-  // READING
-  [
-    ...[STAY, go(undefined, DO_GIVE), go(undefined, DO_HOLD), go(undefined, DO_HOLD)],
-    ...[loss(undefined, DO_GAP, DO_SKIP), go(undefined, DO_NOTE)],
-    ...[go(GIVING, DO_PART), loss(GIVING, DO_PART), go(undefined, DO_READ_LATER)],
-    loss(OPEN, DO_GAP, DO_FORGET, DO_RELEASE, DO_OPEN, DO_GAP, DO_LIVE),
-    ...[go(GIVING, DO_STATE), go(OVER, DO_REFUSE), NOT_ASKED],
-    ...[NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, go(undefined, DO_DOUBT), HAS_PLACE],
-    ...[go(GIVING, DO_DOUBT), STAY],
-    ...[go(READING, DO_REJOIN, DO_READ), go(ASKING, DO_REJOIN, DO_ASK), go(OVER, DO_LEAVE)],
-  ],
-  // GIVING
-  [
-    ...[STAY, go(undefined, DO_HOLD), go(undefined, DO_HOLD), go(undefined, DO_HOLD)],
-    ...[go(undefined, DO_HOLD), go(undefined, DO_NOTE)],
-    ...[STAY, go(undefined, DO_DOUBT), STAY, NO_READ],
-    ...[go(GIVING, DO_STATE), go(OVER, DO_REFUSE), NOT_ASKED],
-    ...[go(LIVE, DO_RELEASE, DO_LIVE), go(READING, DO_READ), go(BLIND, DO_RELEASE, DO_BLIND)],
-    ...[go(undefined, DO_DOUBT), go(undefined, DO_DOUBT), STAY, go(undefined, DO_PROMISE)],
-    ...[go(READING, DO_REJOIN, DO_READ), go(ASKING, DO_REJOIN, DO_ASK), go(OVER, DO_LEAVE)],
-  ],
-  // LIVE
-  [
-    ...[STAY, go(undefined, DO_GIVE), go(READING, DO_HOLD, DO_READ), go(undefined, DO_GIVE)],
-    ...[loss(undefined, DO_GAP, DO_SKIP), NOT_HELD],
-    ...[STAY, go(READING, DO_READ), STAY, NO_READ],
-    ...[go(GIVING, DO_STATE), go(OVER, DO_REFUSE), NOT_ASKED],
-    ...[NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, go(READING, DO_READ), loss(READING, DO_GAP, DO_READ)],
-    ...[go(GIVING, DO_DOUBT), STAY],
-    ...[go(READING, DO_REJOIN, DO_READ), go(ASKING, DO_REJOIN, DO_ASK), go(OVER, DO_LEAVE)],
-  ],
-  // OPEN
-  [
-    ...[STAY, go(LIVE, DO_GIVE), go(LIVE, DO_GIVE), go(undefined, DO_GIVE)],
-    ...[loss(undefined, DO_GAP, DO_SKIP), NOT_HELD],
-    ...[STAY, STAY, STAY, NO_READ],
-    ...[go(GIVING, DO_STATE), go(OVER, DO_REFUSE), NOT_ASKED],
-    ...[NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, go(READING, DO_READ), loss(READING, DO_GAP, DO_READ)],
-    ...[go(GIVING, DO_DOUBT), STAY],
-    ...[go(READING, DO_REJOIN, DO_READ), go(ASKING, DO_REJOIN, DO_ASK), go(OVER, DO_LEAVE)],
-  ],
-  // BLIND
-  [
-    ...[STAY, go(undefined, DO_GIVE), go(undefined, DO_GIVE), go(undefined, DO_GIVE)],
-    ...[loss(undefined, DO_GAP, DO_SKIP), NOT_HELD],
-    ...[STAY, STAY, STAY, NO_READ],
-    ...[go(GIVING, DO_STATE), go(OVER, DO_REFUSE), NOT_ASKED],
-    ...[NOT_GIVEN, NOT_GIVEN, NOT_GIVEN],
-    ...[loss(READING, DO_GAP, DO_READ), loss(READING, DO_GAP, DO_READ)],
-    ...[go(GIVING, DO_DOUBT), STAY],
-    ...[go(READING, DO_REJOIN, DO_READ), go(ASKING, DO_REJOIN, DO_ASK), go(OVER, DO_LEAVE)],
-  ],
-  // OVER
-  Array.from({ length: MESSAGE }, () => STAY),
-];
 
 /** A position of no log. A read from it begins with the oldest message. */
 const ELSEWHERE: Place = { epoch: 'none', offset: 0 };
@@ -327,6 +129,7 @@ function isFar(message: Followed, last: Place | undefined): boolean {
 
 /** By position. Messages without a position, and of other epochs, stay where they are. */
 function inOrder<M extends Followed>(messages: readonly M[]): M[] {
+  // oxlint-disable-next-line unicorn/no-array-sort -- a copy: Safari 15 lacks toSorted
   return [...messages].sort(({ position: a }, { position: b }) =>
     a !== undefined && b !== undefined && a.epoch === b.epoch ? a.offset - b.offset : 0,
   );
@@ -396,7 +199,7 @@ export class Follower<M extends Followed> {
   /** The one function that changes a follower. Returns the acts for the user, in order. */
   step(event: number, value?: unknown, out: FollowerAct[] = []): FollowerAct[] {
     const column = this.columnOf(event, value);
-    const found = TABLE[this.#state]![column]!;
+    const found = TABLE[this.#state]![column] ?? go(undefined);
     if (typeof found === 'string') {
       out.push([DO_BREAK, [this.#state, column, found]]);
       this.#state = OVER;

@@ -115,7 +115,7 @@ export class Audience<Data> implements DeliverySource {
 
   /** Called when `form` has failed for the message at a position. No member gets the message. */
   skip(position: Position, previous: number | undefined): void {
-    for (const cursor of this.#cursors?.values() ?? []) cursor.skip(position, previous);
+    for (const cursor of this.#cursors?.values() ?? []) cursor.take({ position, previous });
   }
 
   /**

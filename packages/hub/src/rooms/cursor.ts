@@ -1,84 +1,33 @@
 import { CloseCode, type PreparedMessage } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
+import * as is from '@ws/rpc/internal/following';
 import {
-  AGAIN,
-  AHEAD,
-  ANSWERED,
-  ASK,
-  ASKING,
-  BEYOND,
-  COLUMN_NAMES,
-  DO_ASK,
-  DO_BLIND,
-  DO_BREAK,
-  DO_GAP,
-  DO_GIVE,
-  DO_KEEP,
-  DO_LEAVE,
-  DO_LIVE,
-  DO_LOSE,
-  DO_PART,
-  DO_READ,
-  DO_READ_LATER,
-  DO_REFUSE,
-  DO_STATE,
-  DRAINED,
-  EXCESS,
-  FAILED,
-  type Followed,
   Follower,
   type FollowerAct,
   type FollowerRules,
-  GIVING,
-  KEPT,
-  LEAVE,
-  LIVE,
-  LOSE,
   type LogPart,
-  MESSAGE,
-  ON,
-  OPEN,
-  OVER,
-  PART,
-  PROMISED,
-  READING,
-  REFUSED,
-  STATE,
-  STATE_NAMES,
-  WHOLE,
 } from '@ws/rpc/internal/following';
 import { prepareResult } from '../arguments.ts';
-import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
+import { type Audience, isFor } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { HeldPart } from './held-part.ts';
 import { JoinStates } from './join-states.ts';
 import type { JoinOptions } from './joins.ts';
-import type { MissedPart } from './missed-parts.ts';
+import { type Item, MemberLog } from './member-log.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Bound of the states in a row. The join is refused when the history reaches back to none of them. */
 const MAX_STATES = 3;
-/** A position of another history. A read from it begins with the oldest message of the present epoch. */
-const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 /** Longest rate of gaps and states for a member that is live, and the wait for a late copy of the log, in ms. */
 const WAIT_MS = 1_000;
 
 /** The number of missed messages that a join has sent. `serveRooms` answers with it. */
 export interface MissedCount {
   missed: number;
-}
-
-/** A message of the history, or a live one. Without `message`, the room has reported a gap for it. */
-interface Item<Data> extends Followed {
-  readonly message?: PreparedMessage | undefined;
-  readonly key?: string | undefined;
-  readonly except?: Publication<Data>['except'];
-  readonly only?: Publication<Data>['only'];
 }
 
 /**
@@ -95,8 +44,7 @@ export class Cursor<Data> {
   readonly #result = new Deferred<Joined<Data>>();
   #follower: Follower<Item<Data>>;
   #audience: Audience<Data> | undefined;
-  /** The part that the cursor reads or sends. */
-  readonly #part: HeldPart<Data>;
+  readonly #log: MemberLog<Data>;
   /** The states of the join; undefined before the first. */
   #states: JoinStates<Data> | undefined;
   /** What the client takes next, at its pace. */
@@ -143,21 +91,17 @@ export class Cursor<Data> {
     this.#session = session;
     this.#name = name;
     this.#options = options;
-    this.#part = new HeldPart(hub.rooms, session, name);
+    this.#log = new MemberLog(hub, session, name);
     const asks = hub.rooms.settingsOf(name).state !== undefined;
     const { since } = options;
-    const state = asks && since === undefined ? ASKING : READING;
+    const state = asks && since === undefined ? is.ASKING : is.READING;
     const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
-    this.#follower = new Follower(rules, state, this.#hasHistory ? since : undefined);
-  }
-
-  get #hasHistory(): boolean {
-    return this.#hub.settings.room(this.#name).history !== undefined;
+    this.#follower = new Follower(rules, state, this.#log.exists ? since : undefined);
   }
 
   /** Whether the join has no answer yet. */
   get isJoining(): boolean {
-    return this.#follower.state !== OVER && this.#follower.knows !== ANSWERED;
+    return this.#follower.state !== is.OVER && this.#follower.knows !== is.ANSWERED;
   }
 
   /** From now on the cursor takes the live messages of the member. */
@@ -175,7 +119,7 @@ export class Cursor<Data> {
     if (this.#options.limit !== undefined && !earlier.#follower.holds) return earlier.cancel();
     const own = this.#follower;
     this.#follower = earlier.#follower;
-    own.step(LEAVE);
+    own.step(is.LEAVE);
     earlier.#follower = own;
     earlier.#stop();
     this.#countHeld();
@@ -183,7 +127,7 @@ export class Cursor<Data> {
 
   /** Asks for a state, if the join begins with one. Then call {@link hold} or {@link cancel}. */
   askForState(): Promise<void> | undefined {
-    if (this.#follower.state !== ASKING) return undefined;
+    if (this.#follower.state !== is.ASKING) return undefined;
     this.#states = new JoinStates(this.#rooms.states, this.#session, this.#name);
     return this.#states.ask();
   }
@@ -191,40 +135,31 @@ export class Cursor<Data> {
   /** Sends the missed messages. Resolves when all of them are sent. */
   start(): Promise<Joined<Data>> {
     const { state, knows } = this.#follower;
-    if (knows === ANSWERED) this.#feed(AGAIN, this.#options.since);
-    else if (state !== OVER) this.#run(this.#follower.begin());
+    if (knows === is.ANSWERED) this.#feed(is.AGAIN, this.#options.since);
+    else if (state !== is.OVER) this.#run(this.#follower.begin());
     return this.#result.promise;
   }
 
   /** Called when the session has left the room, or has ended. */
   cancel(): void {
-    this.#feed(LEAVE);
+    this.#feed(is.LEAVE);
   }
 
-  /** Called when `form` has failed for a live message. The room has reported a gap to its members. */
-  skip(position: Position, previous: number | undefined): void {
-    this.#take({ position, previous });
-  }
-
-  /** Takes a live message for the session. */
-  take(publication: Publication<Data>): void {
-    this.#take(publication);
-  }
-
-  #take(item: Item<Data>): void {
+  /** Takes a live message for the session. Without `message`, the room has reported a gap for it. */
+  take(item: Item<Data>): void {
     const { state, holds } = this.#follower;
-    if (state === OVER) return;
+    if (state === is.OVER) return;
     if (!holds) {
-      const isAhead = this.#follower.columnOf(MESSAGE, item) === AHEAD;
+      const isAhead = this.#follower.columnOf(is.MESSAGE, item) === is.AHEAD;
       // If the session is leaving the room, its next join brings the rest.
       if (isAhead && !this.#session.isIn(this.#name)) return this.cancel();
-      return this.#feed(MESSAGE, item);
+      return this.#feed(is.MESSAGE, item);
     }
     const { messages, bytes } = this.#session.held;
     const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
     const hasRoom = messages < maxQueuedMessages && bytes + sizeOf(item) <= maxQueuedBytes;
-    if (hasRoom) this.#feed(MESSAGE, item);
-    else if (item.position !== undefined) this.#feed(EXCESS, item);
+    if (hasRoom) this.#feed(is.MESSAGE, item);
+    else if (item.position !== undefined) this.#feed(is.EXCESS, item);
     else if (isFor(item, this.#session)) this.#session.overflowHeld(1);
   }
 
@@ -264,40 +199,41 @@ export class Cursor<Data> {
       due = this.#step(...next);
     }
     this.#events = undefined;
-    if (this.#follower.state === GIVING && !this.#isSending) void this.#send();
+    if (this.#follower.state === is.GIVING && !this.#isSending) void this.#send();
   }
 
   #do(act: number, value: unknown): void {
     switch (act) {
-      case DO_GIVE:
+      case is.DO_GIVE:
         for (const item of value as Item<Data>[]) this.#deliver(item);
         return;
-      case DO_PART:
+      case is.DO_PART:
         for (const item of value as Item<Data>[]) this.#addMissed(item);
         return;
-      case DO_STATE:
+      case is.DO_STATE:
         return this.#addState(value as RoomState);
-      case DO_READ:
+      case is.DO_READ:
         return this.#after(this.#toldAt, () => void this.#read());
-      case DO_READ_LATER:
+      case is.DO_READ_LATER:
         return this.#after(this.#hub.platform.now(), () => void this.#read());
-      case DO_ASK:
+      case is.DO_ASK:
         return this.#after(this.#toldAt, () => void this.#ask());
-      case DO_GAP:
+      case is.DO_GAP:
         return this.#addGap();
-      case DO_LIVE:
+      case is.DO_BLIND:
+        this.#rooms.states.markUnsure(this.#name);
+        return this.#live(false);
+      case is.DO_LIVE:
         return this.#live(value === true);
-      case DO_BLIND:
-        return this.#blind();
-      case DO_KEEP:
+      case is.DO_KEEP:
         return this.#keep(value);
-      case DO_LOSE:
+      case is.DO_LOSE:
         return this.#lose();
-      case DO_REFUSE:
+      case is.DO_REFUSE:
         return this.#refuse(value);
-      case DO_LEAVE:
-        return this.#fail(this.#leftError());
-      case DO_BREAK:
+      case is.DO_LEAVE:
+        return this.#leave();
+      case is.DO_BREAK:
         return this.#break(value as [number, number, string]);
     }
   }
@@ -306,14 +242,14 @@ export class Cursor<Data> {
     const { message, key, position } = item;
     if (message !== undefined && isFor(item, this.#session)) this.#session.deliver(message, key);
     // The session is up to date: from now on it gets its messages directly, as other members do.
-    if (position !== undefined && this.#follower.state === LIVE) this.#stepAside();
+    if (position !== undefined && this.#follower.state === is.LIVE) this.#stepAside();
   }
 
   /** Adds a message to what the client takes at its pace. */
   #addMissed(item: Item<Data>): void {
     const { message, isLost } = item;
     if (isLost === true) {
-      if (this.#follower.knows === ANSWERED) this.#addGap();
+      if (this.#follower.knows === is.ANSWERED) this.#addGap();
       else this.#lacks = true;
     } else if (message !== undefined && isFor(item, this.#session)) {
       this.#out.push(message);
@@ -332,16 +268,16 @@ export class Cursor<Data> {
   /** Reports a gap to a member that was live. Before, the join's answer reports it. */
   #addGap(): void {
     const { knows, state, last } = this.#follower;
-    if (knows !== ANSWERED) return;
+    if (knows !== is.ANSWERED) return;
     const gap = this.#rooms.gapText?.(this.#name, last);
     if (gap === undefined) return;
-    if (state === GIVING) this.#out.push(gap);
+    if (state === is.GIVING) this.#out.push(gap);
     else this.#session.deliver(gap, undefined);
     this.#told();
   }
 
   #told(): void {
-    if (this.#follower.knows === ANSWERED) this.#toldAt = this.#hub.platform.now();
+    if (this.#follower.knows === is.ANSWERED) this.#toldAt = this.#hub.platform.now();
   }
 
   /** Runs `run`, {@link WAIT_MS} after `start` or now. */
@@ -353,22 +289,37 @@ export class Cursor<Data> {
   }
 
   async #read(): Promise<void> {
-    const isDue = this.#dueIn(READING);
+    const isDue = this.#dueIn(is.READING);
     let part: LogPart<Item<Data>>;
     try {
       part = await this.#readPart(isDue);
     } catch (error) {
-      this.#part.release(error);
+      this.#log.release(error);
       if (!isDue()) return;
       this.#hub.reportTogether('reads of missed messages failed', error);
       this.#position = undefined;
       // A room with a state gets a state instead.
-      const isAnswer = this.#follower.columnOf(AGAIN, undefined) === AGAIN;
+      const isAnswer = this.#follower.columnOf(is.AGAIN, undefined) === is.AGAIN;
       if (isAnswer && !this.#begin(false, undefined)) return;
       for (const message of this.#out.splice(0)) this.#session.deliver(message, undefined);
-      return this.#feed(FAILED);
+      return this.#feed(is.FAILED);
     }
-    if (isDue()) this.#feed(PART, part);
+    if (isDue()) this.#feed(is.PART, part);
+  }
+
+  async #readPart(isDue: () => boolean): Promise<LogPart<Item<Data>>> {
+    const { since, limit = 0 } = this.#options;
+    if (!this.#log.exists) {
+      // From the answer to the join on, the session gets what other nodes publish.
+      await this.#hub.withLink((link) => link.untilSubscribed(this.#name));
+      return { messages: [], position: undefined, end: undefined, isWhole: since === undefined };
+    }
+    const isVisit = this.#follower.last === undefined;
+    const part = await this.#log.read(this.#follower, limit, this.#audience, isDue);
+    // A first visit lacks what the history has before its last messages, but has no gap in them.
+    if (!isVisit || limit === 0) return part;
+    this.#lacks ||= !part.isWhole;
+    return { ...part, isWhole: true };
   }
 
   /** Whether the follower still waits for what begins now. */
@@ -377,61 +328,9 @@ export class Cursor<Data> {
     return () => id === this.#asked && this.#follower.state === state;
   }
 
-  async #readPart(isDue: () => boolean): Promise<LogPart<Item<Data>>> {
-    const { last: since, isBehind } = this.#follower;
-    if (!this.#hasHistory) {
-      // From the answer to the join on, the session gets what other nodes publish.
-      await this.#hub.withLink((link) => link.untilSubscribed(this.#name));
-      const isWhole = this.#options.since === undefined;
-      return { messages: [], position: undefined, end: undefined, isWhole };
-    }
-    if (since === undefined) return this.#readLast(this.#options.limit ?? 0, isDue);
-    const part = await this.#part.read(since, Number.MAX_SAFE_INTEGER, isDue);
-    const { epoch, offset } = part.position;
-    if (epoch !== since.epoch || offset >= since.offset) return this.#logPart(part);
-    if (this.#rooms.crosses && !isBehind) return { ...this.#logPart(part), mayBeLate: true };
-    // The position is of another log, so the member gets all of this one.
-    const all = await this.#part.read(BEFORE_ALL, Number.MAX_SAFE_INTEGER, isDue);
-    return { ...this.#logPart(all), isWhole: false };
-  }
-
-  /** Reads the last `limit` messages; for 0, only the position of the last one. */
-  async #readLast(limit: number, isDue: () => boolean): Promise<LogPart<Item<Data>>> {
-    if (limit > 0) {
-      const part = await this.#part.read(undefined, limit, isDue);
-      await this.#untilReturned();
-      this.#lacks ||= !part.isWhole;
-      return { ...this.#logPart(part), isWhole: true };
-    }
-    this.#part.release(undefined);
-    const { reads } = this.#rooms;
-    let position = reads.knownPosition(this.#name);
-    if (position === undefined) {
-      position = await reads.position(this.#name);
-      await this.#untilReturned();
-    }
-    return { messages: [], position, end: position, isWhole: true };
-  }
-
-  /** Waits until members have the messages of this node that the read may have found already. */
-  async #untilReturned(): Promise<void> {
-    await this.#hub.link?.untilReturned(this.#name);
-    await this.#audience?.done;
-  }
-
-  #logPart({ entries, position, hasMore, isWhole }: MissedPart): LogPart<Item<Data>> {
-    const { held } = this.#follower;
-    // For a live message that `form` has refused, the room has reported a gap.
-    const isReported = ({ position: at }: Followed): boolean =>
-      held.some((each) => each.message === undefined && each.position?.offset === at!.offset);
-    const messages = entries.filter((each) => each.isLost !== true || !isReported(each));
-    // Only the last part knows the end of the log.
-    return { messages, position, end: hasMore ? BEYOND : position, isWhole };
-  }
-
   async #ask(): Promise<void> {
-    const isDue = this.#dueIn(ASKING);
-    this.#part.release(undefined);
+    const isDue = this.#dueIn(is.ASKING);
+    this.#log.release(undefined);
     this.#out = [];
     // The history lacks messages after the last state.
     if (this.#follower.tries > 1) this.#rooms.states.markStale(this.#name);
@@ -445,7 +344,7 @@ export class Cursor<Data> {
     }
     if (state === undefined || !isDue()) return;
     const { position } = state;
-    if (this.#begin(position !== undefined, position) && isDue()) this.#feed(STATE, state);
+    if (this.#begin(position !== undefined, position) && isDue()) this.#feed(is.STATE, state);
   }
 
   /**
@@ -465,7 +364,7 @@ export class Cursor<Data> {
         return false;
       }
     }
-    return follower === this.#follower && follower.state !== OVER;
+    return follower === this.#follower && follower.state !== is.OVER;
   }
 
   /** The join fails with an error of the application. */
@@ -473,24 +372,23 @@ export class Cursor<Data> {
     this.#hub.joinFailed(this.#session, error);
     const { state, tries } = this.#follower;
     // After a state, a member that stays would lack messages.
-    const stays = this.wasMember && state === ASKING && tries === 1;
-    this.#feed(stays ? KEPT : REFUSED, { error });
+    const stays = this.wasMember && state === is.ASKING && tries === 1;
+    this.#feed(stays ? is.KEPT : is.REFUSED, { error });
   }
 
   /** Sends what was given, at the pace of the client. */
   async #send(): Promise<void> {
     this.#isSending = true;
     const follower = this.#follower;
-    const isGiving = (): boolean => follower === this.#follower && follower.state === GIVING;
+    const isGiving = (): boolean => follower === this.#follower && follower.state === is.GIVING;
     const isState = this.#state !== undefined;
     this.#state = undefined;
     this.#position = follower.last;
     if (!isState) {
-      const isEnd = follower.columnOf(DRAINED, undefined) === WHOLE;
-      const isBegun = this.#begin(!follower.isCut, isEnd ? follower.last : undefined);
+      const isBegun = this.#begin(!follower.isCut, follower.last);
       if (isBegun) this.#announce();
       // A gap before the first part can no longer be reported.
-      if (isGiving()) this.#feed(PROMISED);
+      if (isGiving()) this.#feed(is.PROMISED);
     }
     if (isGiving()) await this.#rooms.sends.send(this.#session, this.#out.splice(0), isGiving);
     this.#isSending = false;
@@ -498,8 +396,8 @@ export class Cursor<Data> {
     if (isState) {
       this.#states!.sent();
       this.#announce();
-    } else this.#part.release(undefined);
-    if (isGiving()) this.#feed(DRAINED);
+    } else this.#log.release(undefined);
+    if (isGiving()) this.#feed(is.DRAINED);
   }
 
   #joined(complete: boolean, position: Position | undefined): Joined<Data> {
@@ -521,11 +419,6 @@ export class Cursor<Data> {
     this.#end();
   }
 
-  #blind(): void {
-    this.#rooms.states.markUnsure(this.#name);
-    this.#live(false);
-  }
-
   /** The join fails, and the session stays a member. */
   #keep(value: unknown): void {
     this.#endRequests();
@@ -534,30 +427,24 @@ export class Cursor<Data> {
   }
 
   #endRequests(): void {
-    this.#part.release(undefined);
+    this.#log.release(undefined);
     this.#states?.cancel();
     this.#states = undefined;
   }
 
   /** Ends the cursor when no message comes that the member already has. */
   #end(): void {
-    if (this.#follower.last === undefined) this.#stepAside();
-    else if (!this.#mayComeLate) void this.#endAfterDelivery();
-  }
-
-  /** Whether live messages may still arrive that the session already has from the history. */
-  get #mayComeLate(): boolean {
-    if (!this.#rooms.crosses) return false;
     const { last } = this.#follower;
-    const known = this.#rooms.reads.knownPosition(this.#name);
-    return known?.epoch !== last!.epoch || known.offset < last!.offset;
+    if (last === undefined) return this.#stepAside();
+    const known = this.#rooms.crosses ? this.#rooms.reads.knownPosition(this.#name) : last;
+    if (is.isUpTo(last, known)) void this.#endAfterDelivery();
   }
 
   /** Ends the cursor when the members have all messages from before the read. */
   async #endAfterDelivery(): Promise<void> {
     await this.#audience?.done;
     const { state } = this.#follower;
-    if (state === LIVE || state === OPEN) this.#stepAside();
+    if (state === is.LIVE || state === is.OPEN) this.#stepAside();
   }
 
   /** From now on the session gets its messages directly, as other members do. */
@@ -583,6 +470,13 @@ export class Cursor<Data> {
     void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 
+  #leave(): void {
+    const isClosed = this.#session.state === 'closed';
+    this.#fail(
+      isClosed ? new SessionClosedError('session.join') : new RoomRefusedError(this.#name, 'left'),
+    );
+  }
+
   #fail(error: unknown): void {
     this.#stop();
     this.#result.reject(error);
@@ -595,14 +489,9 @@ export class Cursor<Data> {
     this.#countHeld();
   }
 
-  #leftError(): Error {
-    if (this.#session.state === 'closed') return new SessionClosedError('session.join');
-    return new RoomRefusedError(this.#name, 'left');
-  }
-
   /** A fault of the table: the member must come again. */
   #break([state, column, why]: [number, number, string]): void {
-    const step = `${STATE_NAMES[state]} × ${COLUMN_NAMES[column]}`;
+    const step = `${is.STATE_NAMES[state]} × ${is.COLUMN_NAMES[column]}`;
     this.#hub.failed(this.#session, new Error(`follower: ${step}: ${why}`));
     this.#lose();
   }
@@ -611,13 +500,13 @@ export class Cursor<Data> {
 /** What differs between members. */
 function rulesOf(asks: boolean, reportsGaps: boolean): FollowerRules {
   // A later state replaces all that was sent before it.
-  const answered = reportsGaps ? ON : LOSE;
+  const answered = reportsGaps ? is.ON : is.LOSE;
   return {
     asks,
     passes: true,
     holdsNext: true,
     tries: MAX_STATES,
-    loss: asks ? [ASK, ASK, ASK] : [ON, LOSE, answered],
+    loss: asks ? [is.ASK, is.ASK, is.ASK] : [is.ON, is.LOSE, answered],
   };
 }
 

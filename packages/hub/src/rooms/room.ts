@@ -19,8 +19,8 @@ export interface Joined<Data = unknown> {
   readonly complete: boolean;
   /**
    * Position of the last message before the live ones. Undefined without options, in a room without
-   * history, and when the history could not be read. For the option `first` also undefined when the
-   * session has missed more than one part of the history: 100 messages or 256 KiB.
+   * history, and when the history could not be read. For the option `first`: of the last message in the
+   * first part of the history, at most 100 messages.
    */
   readonly position: Position | undefined;
 }
