@@ -70,17 +70,19 @@ export const AGAIN = 20;
 export const ANEW = 21;
 /** Event: the reader has left. */
 export const LEAVE = 22;
+/** As KEPT, when messages are missing in what is held. */
+export const KEPT_LACKS = 23;
 /** Event: a message. */
-export const MESSAGE = 23;
+export const MESSAGE = 24;
 /** Event: the reader has taken all that was given. */
-export const DRAINED = 24;
+export const DRAINED = 25;
 
 /** The names of the states and columns, for reports. */
 export const STATE_NAMES: readonly string[] = 'ASKING READING GIVING LIVE OPEN BLIND OVER'.split(
   ' ',
 );
 export const COLUMN_NAMES: readonly string[] =
-  'KNOWN NEXT AHEAD BARE LOST EXCESS PART CUT BEHIND FAILED STATE REFUSED KEPT WHOLE LACKS UNKNOWN GAP UNREADABLE FULL PROMISED AGAIN ANEW LEAVE'.split(
+  'KNOWN NEXT AHEAD BARE LOST EXCESS PART CUT BEHIND FAILED STATE REFUSED KEPT WHOLE LACKS UNKNOWN GAP UNREADABLE FULL PROMISED AGAIN ANEW LEAVE KEPT_LACKS'.split(
     ' ',
   );
 
@@ -94,7 +96,7 @@ export const DO_NOTE = 1;
 export const DO_DOUBT = 2;
 /** Handles what is held, as if it came now. */
 export const DO_RELEASE = 3;
-/** Drops what is held of another epoch. */
+/** Drops what was held of another epoch before the read. */
 export const DO_FORGET = 4;
 /** Any message may follow. */
 export const DO_OPEN = 5;
@@ -242,6 +244,7 @@ export const TABLE: readonly Row[] = [
     [BEHIND]: NO_READ,
     [FAILED]: NO_READ,
     [KEPT]: go(OPEN, DO_KEEP, DO_RELEASE),
+    [KEPT_LACKS]: go(READING, DO_KEEP, DO_READ),
   },
   // READING
   {

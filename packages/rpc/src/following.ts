@@ -49,6 +49,8 @@ import {
   GAP,
   GIVING,
   go,
+  KEPT,
+  KEPT_LACKS,
   KNOWN,
   LACKS,
   LIVE,
@@ -228,6 +230,8 @@ export class Follower<M extends Followed> {
         return this.#lacks() ? LACKS : WHOLE;
       case GAP:
         return this.last === undefined && this.#state !== READING ? UNREADABLE : GAP;
+      case KEPT:
+        return this.#lacks(this.#begins) ? KEPT_LACKS : KEPT;
       case AGAIN:
         return this.#rules.asks && value === undefined ? ANEW : AGAIN;
       default:
@@ -270,10 +274,16 @@ export class Follower<M extends Followed> {
     return earlier.some((each) => each.position?.epoch === last!.epoch && isFar(each, last));
   }
 
-  /** Whether messages are missing before the newest one that is known. */
-  #lacks(): boolean {
+  /** The position before the first held message; without one, the position. */
+  get #begins(): Place | undefined {
+    const first = this.#held.find(({ position }) => position !== undefined);
+    return first === undefined ? this.last : before(first);
+  }
+
+  /** Whether messages are missing between a position and the newest message that is known. */
+  #lacks(after = this.last): boolean {
     if (this.#seen === BEYOND) return true;
-    let { last } = this;
+    let last = after;
     for (const message of inOrder(this.#held)) {
       const { position } = message;
       if (position === undefined || isUpTo(position, last)) continue;
@@ -307,10 +317,7 @@ export class Follower<M extends Followed> {
       case DO_RELEASE:
         return this.#release(out);
       case DO_FORGET:
-        this.#held = this.#held.filter(
-          ({ position }) =>
-            position === undefined || (this.last ?? position).epoch === position.epoch,
-        );
+        if (this.last !== undefined) this.#forget(this.last.epoch);
         return;
       case DO_OPEN:
         if (this.#state === LIVE) this.#state = OPEN;
@@ -351,6 +358,7 @@ export class Follower<M extends Followed> {
         this.#answered();
         break;
       case DO_KEEP:
+        this.last = this.#begins;
         this.#answered();
         break;
     }
@@ -442,16 +450,20 @@ export class Follower<M extends Followed> {
     );
   }
 
+  /** Drops what came before the read, of another epoch: it is older. */
+  #forget(epoch: string): void {
+    this.#held = this.#held.filter(
+      ({ position }, i) => i >= this.#mark || position === undefined || position.epoch === epoch,
+    );
+    this.#mark = 0;
+  }
+
   #part(part: LogPart<M>, out: FollowerAct[]): void {
     const { position, end, isWhole } = part;
     // A room without a log.
     if (position === undefined) return isWhole ? undefined : this.#gap(out);
     const isStale = this.#isStale(part);
-    // What came before the read, of another epoch, is older.
-    this.#held = this.#held.filter(
-      ({ position: at }, i) => i >= this.#mark || at === undefined || at.epoch === position.epoch,
-    );
-    this.#mark = 0;
+    this.#forget(position.epoch);
     this.#isBehind = false;
     // The position is of another log, whose numbers have no meaning here.
     if (!isWhole && this.#isBefore(position)) this.last = ELSEWHERE;

@@ -56,6 +56,8 @@ export class Cursor<Data> {
   readonly #counts: MissedCount;
   /** Whether the client does not get a missed message, so that `complete` is false. */
   #lacks = false;
+  /** Whether the join has its result. */
+  #isAnswered = false;
   /** Whether the option `first` was called. */
   #hasBegun = false;
   /** The events that wait for the end of the acts of another one. */
@@ -248,10 +250,8 @@ export class Cursor<Data> {
   /** Adds a message to what the client takes at its pace. */
   #addMissed(item: Item<Data>): void {
     const { message, isLost } = item;
-    if (isLost === true) {
-      if (this.#follower.knows === is.ANSWERED) this.#addGap();
-      else this.#lacks = true;
-    } else if (message !== undefined && isFor(item, this.#session)) {
+    if (isLost === true) this.#addGap();
+    else if (message !== undefined && isFor(item, this.#session)) {
       this.#out.push(message);
       this.#counts.missed++;
     }
@@ -260,6 +260,7 @@ export class Cursor<Data> {
   /** The state replaces what the client has. */
   #addState(state: RoomState): void {
     this.#counts.missed = 0;
+    this.#lacks = false;
     this.#state = state;
     this.#out.push(state.message);
     this.#told();
@@ -267,8 +268,11 @@ export class Cursor<Data> {
 
   /** Reports a gap to a member that was live. Before, the join's answer reports it. */
   #addGap(): void {
-    const { knows, state, last } = this.#follower;
-    if (knows !== is.ANSWERED) return;
+    const { state, last } = this.#follower;
+    if (!this.#isAnswered) {
+      this.#lacks = true;
+      return;
+    }
     const gap = this.#rooms.gapText?.(this.#name, last);
     if (gap === undefined) return;
     if (state === is.GIVING) this.#out.push(gap);
@@ -277,7 +281,7 @@ export class Cursor<Data> {
   }
 
   #told(): void {
-    if (this.#follower.knows === is.ANSWERED) this.#toldAt = this.#hub.platform.now();
+    if (this.#isAnswered) this.#toldAt = this.#hub.platform.now();
   }
 
   /** Runs `run`, {@link WAIT_MS} after `start` or now. */
@@ -316,8 +320,10 @@ export class Cursor<Data> {
     }
     const isVisit = this.#follower.last === undefined;
     const part = await this.#log.read(this.#follower, limit, this.#audience, isDue);
+    if (isVisit && limit === 0) return part;
+    this.#lacks ||= this.#states === undefined && this.#rooms.reads.lacksUnkept(this.#name);
+    if (!isVisit) return part;
     // A first visit lacks what the history has before its last messages, but has no gap in them.
-    if (!isVisit || limit === 0) return part;
     this.#lacks ||= !part.isWhole;
     return { ...part, isWhole: true };
   }
@@ -401,8 +407,8 @@ export class Cursor<Data> {
   }
 
   #joined(complete: boolean, position: Position | undefined): Joined<Data> {
-    const isWhole = complete && !this.#lacks && !this.#rooms.reads.lacksUnkept(this.#name);
-    return Object.freeze({ room: this.#rooms.room(this.#name), complete: isWhole, position });
+    const room = this.#rooms.room(this.#name);
+    return Object.freeze({ room, complete: complete && !this.#lacks, position });
   }
 
   /** Shows the member to others, from its first part or state on. */
@@ -416,6 +422,7 @@ export class Cursor<Data> {
     this.#endRequests();
     this.#announce();
     this.#result.resolve(this.#joined(complete, this.#position));
+    this.#isAnswered = true;
     this.#end();
   }
 
@@ -423,6 +430,7 @@ export class Cursor<Data> {
   #keep(value: unknown): void {
     this.#endRequests();
     this.#result.reject((value as { readonly error: unknown }).error);
+    this.#isAnswered = true;
     this.#end();
   }
 
@@ -459,7 +467,8 @@ export class Cursor<Data> {
     const error = given === undefined ? new RoomRefusedError(this.#name, text) : given.error;
     this.#hub.joinFailed(this.#session, error);
     // Without the rest, what the client has is not whole.
-    if (this.wasMember && this.#hasBegun && given === undefined) return this.#lose(error);
+    const isLoss = this.#isAnswered || (this.wasMember && given === undefined);
+    if (isLoss) return this.#lose(error);
     this.#fail(error);
     this.#rooms.leave(this.#session, this.#name);
   }

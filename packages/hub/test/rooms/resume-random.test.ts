@@ -258,5 +258,5 @@ it('a room gives each client all messages once, in order, or reports a loss', as
   }
   if (RUNS > 1_000) console.log(RUNS, 'runs', counts);
   for (const { resumed } of counts) expect(resumed).toBeGreaterThan(CLIENTS);
-  expect(counts.filter(({ dropped }) => dropped > 0).length).toBeGreaterThan(1);
+  expect(counts.filter(({ dropped }) => dropped > 0).length).toBeGreaterThan(0);
 });

@@ -47,7 +47,7 @@ describe('the option state of a room', () => {
       'state of r at 1',
       '2 meanwhile',
     ]);
-    expect(firsts).toMatchObject([{ complete: true, position: { offset: 2 } }]);
+    expect(firsts).toMatchObject([{ complete: true, position: { offset: 1 } }]);
     expect(await joined).toMatchObject({ complete: true, position: { offset: 2 } });
   });
 
