@@ -959,8 +959,9 @@ class Loop extends User {
     // Else the log has not reached the position of the loop.
     const isOfLog = last !== this.askedFrom || isUpTo(last, position);
     if (last?.epoch === position?.epoch && isOfLog) got.push(last);
-    const isAll = got.length === 0 || (complete && held.length < HELD);
-    const upTo = isAll ? position : got.reduce((a, b) => (isUpTo(a, b) ? b : a));
+    const latest = got.reduce((a, b) => (isUpTo(a, b) ? b : a), got[0]);
+    const isAll = latest === undefined || (complete && held.length < HELD);
+    const upTo = isAll || (complete && isUpTo(position, latest)) ? position : latest;
     return { messages: [], position: upTo, end: position, isWhole: complete };
   }
 

@@ -104,7 +104,7 @@ export const DO_OPEN = 5;
 export const DO_SKIP = 6;
 /** Notes what the reader knows. */
 export const DO_PROMISE = 7;
-/** Continues from the older of both positions. */
+/** Continues from the position of the reader, with what is held. */
 export const DO_REJOIN = 8;
 /** Gives messages, at once. Value: the messages. */
 export const DO_GIVE = 9;

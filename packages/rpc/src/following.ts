@@ -252,7 +252,7 @@ export class Follower<M extends Followed> {
   #columnOfPart(part: LogPart<M>): number {
     const { position, isWhole, mayBeLate } = part;
     if (mayBeLate === true && !this.#isBehind && this.#isBefore(position)) return BEHIND;
-    if (!isWhole || this.#isStale(part)) return CUT;
+    if (!isWhole || (this.#state === READING && this.#isStale(part))) return CUT;
     return this.#rules.asks && this.#newOf(part).some(({ isLost }) => isLost) ? CUT : PART;
   }
 
@@ -268,7 +268,7 @@ export class Follower<M extends Followed> {
    */
   #isStale({ messages, position }: LogPart<M>): boolean {
     const { last } = this;
-    if (this.#state !== READING || !isUpTo(position, last)) return false;
+    if (!isUpTo(position, last)) return false;
     if (messages.some((each) => !isUpTo(each.position, last))) return false;
     const earlier = this.#held.slice(0, this.#mark);
     return earlier.some((each) => each.position?.epoch === last!.epoch && isFar(each, last));
@@ -420,9 +420,8 @@ export class Follower<M extends Followed> {
   }
 
   #rejoin(since: Place | undefined): void {
-    if (since !== undefined && (this.last?.epoch !== since.epoch || isUpTo(since, this.last))) {
-      this.last = since;
-    }
+    // The reader has all up to its own position, even if that is newer.
+    if (since !== undefined) this.last = since;
     this.#knows = BEFORE;
     this.#tries = 0;
     this.#isCut = this.#isBehind = false;
@@ -462,7 +461,7 @@ export class Follower<M extends Followed> {
     const { position, end, isWhole } = part;
     // A room without a log.
     if (position === undefined) return isWhole ? undefined : this.#gap(out);
-    const isStale = this.#isStale(part);
+    const isStale = isWhole && this.#isStale(part);
     this.#forget(position.epoch);
     this.#isBehind = false;
     // The position is of another log, whose numbers have no meaning here.
