@@ -191,6 +191,7 @@ const NO_READ = 'no read is in progress';
 const NOT_GIVEN = 'the reader has nothing to take';
 const NOT_HELD = 'nothing is held, so there is room';
 const NOT_ASKED = 'no state was requested';
+const NO_PLACE = 'no position is known';
 const HAS_PLACE = 'a gap has a place while a part is read';
 
 /** The cells of one state, by column. A column without a cell changes nothing. */
@@ -227,6 +228,7 @@ const LIVELY: Row = {
   ...NO_READER,
   [FAILED]: NO_READ,
   [KEPT]: NOT_ASKED,
+  [KEPT_LACKS]: NOT_ASKED,
   [GAP]: go(READING, DO_READ),
   [UNREADABLE]: loss(READING, DO_GAP, DO_READ),
   [FULL]: go(GIVING, DO_DOUBT),
@@ -245,6 +247,7 @@ export const TABLE: readonly Row[] = [
     [FAILED]: NO_READ,
     [KEPT]: go(OPEN, DO_KEEP, DO_RELEASE),
     [KEPT_LACKS]: go(READING, DO_KEEP, DO_READ),
+    [GAP]: go(undefined, DO_DOUBT),
   },
   // READING
   {
@@ -258,6 +261,7 @@ export const TABLE: readonly Row[] = [
     [BEHIND]: go(undefined, DO_READ_LATER),
     [FAILED]: loss(OPEN, DO_GAP, DO_FORGET, DO_RELEASE, DO_OPEN, DO_GAP, DO_LIVE),
     [KEPT]: NOT_ASKED,
+    [KEPT_LACKS]: NOT_ASKED,
     [GAP]: go(undefined, DO_DOUBT),
     [UNREADABLE]: HAS_PLACE,
     [FULL]: go(GIVING, DO_DOUBT),
@@ -269,6 +273,7 @@ export const TABLE: readonly Row[] = [
     [CUT]: go(undefined, DO_DOUBT),
     [FAILED]: NO_READ,
     [KEPT]: NOT_ASKED,
+    [KEPT_LACKS]: NOT_ASKED,
     [WHOLE]: go(LIVE, DO_RELEASE, DO_LIVE),
     [LACKS]: go(READING, DO_READ),
     [UNKNOWN]: go(BLIND, DO_RELEASE, DO_BLIND),
@@ -283,8 +288,10 @@ export const TABLE: readonly Row[] = [
   // BLIND
   {
     ...LIVELY,
+    [NEXT]: NO_PLACE,
     [AHEAD]: go(undefined, DO_GIVE),
-    [GAP]: loss(READING, DO_GAP, DO_READ),
+    [BEHIND]: NO_PLACE,
+    [GAP]: NO_PLACE,
   },
   // OVER
   {},
