@@ -78,6 +78,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #backlogSent: Promise<void> = RESOLVED;
   /** Resolves when that connection is no longer in use. */
   #detached = new Deferred<void>();
+  /** Whether `sleep` was called, and `wake` was not called since. */
+  #isAsleep = false;
   /** Settles the promises of `reconnect`. */
   #reconnected: Deferred<C> | undefined;
   /** Number of messages that `send` has refused. */
@@ -166,7 +168,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         return rejected(this.#endReason(), this);
       }
       const { conn } = this;
-      const isDirect = conn !== undefined && this.#backlogConn !== conn;
+      const isDirect = conn !== undefined && this.#backlogConn !== conn && !this.#isAsleep;
       if (isDirect && id === undefined) return this.#counted(conn.send(data));
       const entry = this.#queue.add(data, id);
       if (this.#conn === undefined) this.#chain.want(false);
@@ -359,6 +361,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#ended !== undefined || this.#isClosing) {
       return rejected(this.#noReconnect(), this);
     }
+    if (this.#isAsleep) this.wake();
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();
     if (conn !== undefined) this.#detach();
@@ -366,6 +369,34 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#series.dialNow(conn !== undefined);
     if (conn !== undefined) closeReplaced(conn);
     return this.#reconnected.promise;
+  }
+
+  /**
+   * Call it when the app goes to the background. Until {@link wake} this object does not dial, the
+   * option `alive` of a page asks no question, and what `send` gets waits. A dial that runs is given up.
+   * The open connection stays, and readers get its messages. `reconnect` and `close` wake this object.
+   */
+  sleep(): void {
+    if (this.#ended !== undefined || this.#isClosing) return;
+    this.#isAsleep = true;
+    this.#series.sleep();
+  }
+
+  /**
+   * Call it when the app comes to the foreground: React Native has none of the events of a page that
+   * wakes. Dials at once instead of a wait, and `tries` begins at 1. An open connection may be dead: a
+   * page asks at once by the option `alive`, a `Conn` by a ping of its `heartbeat` and 5 s for the
+   * answer. Without an answer the connection ends with 1006, and the next dial follows at once. No
+   * effect on a connection without that option.
+   */
+  wake(): void {
+    if (this.#ended !== undefined) return;
+    this.#isAsleep = false;
+    this.#series.wake();
+    const { conn } = this;
+    if (conn !== undefined && this.#backlogConn !== conn) {
+      this.#backlogSent = this.#sendBacklog(conn);
+    }
   }
 
   /**
@@ -395,6 +426,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       if (this.#isDiscarding && conn?.state === 'closing') void conn.close(code, '', DISCARD);
       return this.#ended === undefined ? this.closed : resolvedAt(this.#ended, () => this.closed);
     }
+    if (this.#isAsleep) this.wake();
     this.#isClosing = true;
     if (conn === undefined) this.#finish({});
     else void this.#closeConn(conn, code, reason);
@@ -438,6 +470,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#reconnected = undefined;
     const { closed } = internalsOf(conn);
     // The backlog precedes messages that a reader sends as soon as it gets the connection.
+    this.#queue.opened();
     this.#backlogSent = this.#sendBacklog(conn);
     this.#chain.opened(conn, this.#readsOf(conn), closed);
     const detached = new Deferred<void>();
@@ -505,8 +538,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async #sendBacklog(conn: C): Promise<void> {
     const queue = this.#queue;
     this.#backlogConn = conn;
-    queue.opened();
-    while (conn.state === 'open' && this.#conn === conn && queue.next !== undefined) {
+    while (
+      conn.state === 'open' &&
+      this.#conn === conn &&
+      queue.next !== undefined &&
+      !this.#isAsleep
+    ) {
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
         // The message stays in the queue: accepted messages are lost when the connection breaks.
