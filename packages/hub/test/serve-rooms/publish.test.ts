@@ -276,7 +276,7 @@ describe('101.5 publish with an id of the application', () => {
     ['x'.repeat(37), `"${'x'.repeat(37)}"`],
     [`${'x'.repeat(22)} `, `"${'x'.repeat(22)} "`],
     ['', '""'],
-    [7, 'a number'],
+    [7, 'number'],
     [null, 'null'],
   ])('is refused: %j', async (wrong, got) => {
     const { node } = startNode();
