@@ -1,11 +1,12 @@
-import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
-import { internalsOf, RESOLVED } from '@ws/conn/internal';
-import { ACCEPTED, type Carrier, type Dropped } from './carrier.ts';
-import type { StreamDefinition } from './definitions.ts';
+import { BackpressureError, type ConnLike } from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
+import type { Carrier, Dropped } from './carrier.ts';
 import type { Handler, Request } from './request.ts';
-import { ErrorCode, isRpcError, isTrue, RpcError } from './rpc-error.ts';
+import { ErrorCode, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
-import { errorText, type Id, resultText } from './wire.ts';
+import type { ServedStreams } from './served-streams.ts';
+import type { StreamCode } from './stream.ts';
+import { type Id, resultText } from './wire.ts';
 
 /** Bounds of the answers that wait to be written while a handler may start: number and characters. */
 const MAX_WAITING = 64;
@@ -14,17 +15,24 @@ const MAX_WAITING_SIZE = 1024 * 1024;
 const MAX_REPLIES = 1024 * 1024;
 
 /** The text of an answer; undefined if none is sent. */
-export type Answer = string | undefined | Promise<string | undefined>;
+type Answer = string | undefined | Promise<string | undefined>;
 
-/** Serves the stream that `handle` returns. */
-type Serve = (request: Request, definition: StreamDefinition, handle: () => unknown) => Answer;
+/** The part of a plan for the handlers of one `Owner`: a link. */
+export interface AnswersPlan<Owner> {
+  /** Bound of the streams that this end serves to one connection at the same time. */
+  readonly streams: number;
+  /** Creates the second argument of a handler. */
+  readonly contextOf: (owner: Owner, request: Request) => unknown;
+}
 
 /** Calls the handlers of the peer's requests and events, and sends their answers. */
-export class Answers {
+export class Answers<Owner extends { readonly carrier: Carrier }> {
+  readonly #owner: Owner;
   readonly #carrier: Carrier;
-  readonly #contextOf: (request: Request) => unknown;
-  readonly #serve: Serve;
-  readonly #onWritten: () => void;
+  readonly #plan: AnswersPlan<Owner>;
+  readonly #onProgress: () => void;
+  /** The streams that this end serves. Created for the first one. */
+  streams: ServedStreams | undefined;
   /** Number of the answers that wait to be written, and their characters. */
   #waiting = 0;
   #size = 0;
@@ -37,20 +45,12 @@ export class Answers {
     this.#countUntil(carrier.sendSurely(carrier.connection, text, this.#dropped), text);
   };
 
-  /**
-   * @param contextOf - Creates the second argument of a handler.
-   * @param onWritten - Called when an answer that had to wait was written.
-   */
-  constructor(
-    carrier: Carrier,
-    contextOf: (request: Request) => unknown,
-    serve: Serve,
-    onWritten: () => void,
-  ) {
-    this.#carrier = carrier;
-    this.#contextOf = contextOf;
-    this.#serve = serve;
-    this.#onWritten = onWritten;
+  /** @param onProgress - Called when an answer that had to wait was written, or a stream has ended. */
+  constructor(owner: Owner, plan: AnswersPlan<Owner>, onProgress: () => void) {
+    this.#owner = owner;
+    this.#carrier = owner.carrier;
+    this.#plan = plan;
+    this.#onProgress = onProgress;
   }
 
   /** Whether so many answers wait for the peer that no further handler may start. */
@@ -69,10 +69,10 @@ export class Answers {
       if (!(answer instanceof Promise)) return this.#send(request, answer);
       return answer.then(
         (text) => this.#send(request, text),
-        (error: unknown) => this.#send(request, this.errorText(request, error)),
+        (error: unknown) => this.#send(request, request.errorText(error, this.#carrier)),
       );
     } catch (error) {
-      return this.#send(request, this.errorText(request, error));
+      return this.#send(request, request.errorText(error, this.#carrier));
     }
   }
 
@@ -115,10 +115,13 @@ export class Answers {
       this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
+    const { streams, contextOf } = this.#plan;
     if (definition.kind === 'stream') {
-      return this.#serve(request, definition, () => run(value, this.#contextOf(request)));
+      const { ServedStreams } = definition.code as StreamCode;
+      this.streams ??= new ServedStreams(this.#carrier, streams, this.#onProgress);
+      return this.streams.start(request, () => run(value, contextOf(this.#owner, request)));
     }
-    const result = run(value, this.#contextOf(request));
+    const result = run(value, contextOf(this.#owner, request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
       return after(check(definition.output, answer), ({ value: result, issues: faults }) => {
@@ -127,26 +130,6 @@ export class Answers {
         throw misfit(`the answer of ${definition.name} does not fit its schema`, faults);
       });
     });
-  }
-
-  /** The answer for an error. Reports an error that is no RpcError, and hides it from the caller. */
-  errorText(request: Request, error: unknown): string | undefined {
-    const { id, name, connection } = request;
-    if (isRpcError(error) && id !== undefined) {
-      try {
-        // Checks the fields: a handler may have changed them.
-        const { code, message, data } = new RpcError(error.code, error.message, error.data);
-        return errorText(id, code, message, data);
-      } catch (fault) {
-        error = fault;
-      }
-    }
-    // For example, the connection ended while the handler called the peer.
-    const isEnd = connection?.state !== 'open' && isTrue(() => error instanceof CloseError);
-    // For example, the handler passed its signal to `fetch`.
-    const isAbort = request.isCancelled && isTrue(() => (error as Error).name === 'AbortError');
-    if (!isEnd && !isAbort) this.#carrier.report(error, name);
-    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
   /**
@@ -166,8 +149,8 @@ export class Answers {
   }
 
   /**
-   * Sends the answer of a handler, unless the connection has ended. If the connection refuses the
-   * answer, sends an error for the request `id`. If a hub drops the answer later, sends it again.
+   * Sends the answer of a handler, unless the connection has ended. If a hub drops the answer later,
+   * sends it again.
    */
   #send({ connection, id }: Request, text: string | undefined): undefined {
     if (text === undefined) return;
@@ -182,7 +165,7 @@ export class Answers {
     void written.then(() => {
       this.#waiting--;
       this.#size -= text.length;
-      this.#onWritten();
+      this.#onProgress();
     });
   }
 
@@ -190,17 +173,14 @@ export class Answers {
   #write(connection: ConnLike | undefined, text: string, id?: Id): Promise<unknown> | undefined {
     const carrier = this.#carrier;
     // On a new connection the ids mean other calls. The calls of the old connection were rejected.
-    if (connection !== carrier.connection || connection?.state !== 'open') return undefined;
+    if (!carrier.isOpen(connection)) return undefined;
     const sent = carrier.send(text, this.#dropped);
-    if (sent === RESOLVED) return undefined;
-    if (sent === ACCEPTED) return carrier.untilWritable(connection)?.catch(() => {});
-    return sent.catch((error: unknown) => {
-      if (connection.state !== 'open') return undefined;
-      carrier.reportRarely('unsent', () => error);
-      const substitute =
-        id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      return carrier.sendSurely(connection, substitute);
-    });
+    if (sent === undefined) return carrier.untilWritable()?.catch(() => {});
+    return sent.catch(() =>
+      id === undefined
+        ? carrier.sendSurely(connection, text)
+        : carrier.answerSurely(connection, id, text),
+    );
   }
 }
 

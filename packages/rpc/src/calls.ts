@@ -11,13 +11,12 @@ import {
   checkOptionNames,
   duration,
   type Fifo,
-  RESOLVED,
   removeAbortListener,
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
 import type { Questions } from './alive.ts';
-import { ACCEPTED, type Carrier } from './carrier.ts';
+import type { Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
@@ -227,18 +226,17 @@ export class Calls {
       this.flush();
     };
     const sent = this.#carrier.send(call.text, failed);
-    if (isRequest) {
-      if (sent === RESOLVED || sent === ACCEPTED) return;
-      sent.catch((error: unknown) => {
+    if (!isRequest) {
+      const accepted = (): void => this.#finish(call).resolve(undefined);
+      if (sent === undefined) accepted();
+      else sent.then(accepted, failed);
+    } else {
+      sent?.catch((error: unknown) => {
         // After the end of the connection, `broke` or `end` settles the request, or sends it again.
         const hasEnded = call.connection !== connection || connection?.state !== 'open';
         if (!hasEnded) failed(error);
       });
-      return;
     }
-    const accepted = (): void => this.#settle(call, () => call.outcome.resolve(undefined));
-    if (sent === RESOLVED || sent === ACCEPTED) accepted();
-    else sent.then(accepted, failed);
   }
 
   /** Takes a message with items. Ignores the message unless the stream `id` is open. */
@@ -320,15 +318,13 @@ export class Calls {
   /** Settles a request with the result, if the result fits the schema of the answer. */
   #resolve(call: Call, result: unknown): void {
     if (call.take !== undefined) {
-      if (result === null || result === undefined) {
-        return this.#settle(call, () => call.outcome.resolve(undefined));
-      }
+      if (result === null || result === undefined) return this.#finish(call).resolve(undefined);
       const what = `${call.definition.name} is no stream at the other end: it has answered with a result`;
       return this.#fail(call, new JSONError(`${what}; has the other end another contract?`));
     }
     const { output, name } = call.definition as MethodDefinition;
     void checkArrived(output, result, `the answer to ${name}`, (error, value) => {
-      if (error === undefined) this.#settle(call, () => call.outcome.resolve(value));
+      if (error === undefined) this.#finish(call).resolve(value);
       else this.#fail(call, error);
     });
   }
@@ -372,7 +368,7 @@ export class Calls {
   }
 
   #fail(call: Call, error: unknown): void {
-    this.#settle(call, () => this.reject(call.outcome, call.definition, error, call));
+    this.reject(this.#finish(call), call.definition, error, call);
   }
 
   /**
@@ -394,11 +390,12 @@ export class Calls {
     }
   }
 
-  #settle(call: Call, settle: () => void): void {
+  /** Removes a call whose result is known. Returns its promise. */
+  #finish(call: Call): CallPromise {
     this.#remove(call);
     if (call.ms !== Infinity) call.timers.clear(call);
-    settle();
     if (call.signal !== undefined) removeAbortListener(call.signal, call.aborted);
+    return call.outcome;
   }
 
   /**

@@ -19,7 +19,6 @@ import {
   type Way,
 } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
-import type { Request } from './request.ts';
 import { Requests, type RequestsPlan } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
 
@@ -30,10 +29,8 @@ export type End = 'server' | 'client';
 export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
-export interface Binding extends RequestsPlan {
+export interface Binding extends RequestsPlan<Link> {
   readonly contract: Names;
-  /** Creates the second argument of a handler. */
-  contextOf(link: Link, request: Request): unknown;
 }
 
 /** Close codes after which the messages that have arrived are still handled. */
@@ -54,8 +51,8 @@ export class Link {
   auth: unknown;
   session: SessionLike | undefined;
   #binding: Binding | undefined;
-  #requests: Requests | undefined;
-  #calls: Calls | undefined;
+  #requests: Requests<Link> | undefined;
+  callsIfAny: Calls | undefined;
 
   constructor(key: object, carrier: Carrier, end: End, contract: Names) {
     this.key = key;
@@ -66,8 +63,8 @@ export class Link {
 
   /** The calls of this end. Created for the first one. */
   get calls(): Calls {
-    this.#calls ??= new Calls(this.carrier, () => this.#requests?.readOn());
-    return this.#calls;
+    this.callsIfAny ??= new Calls(this.carrier, () => this.#requests?.readOn());
+    return this.callsIfAny;
   }
 
   /** @throws TypeError when the link has the handlers of another call. */
@@ -88,7 +85,7 @@ export class Link {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     // `Requests` is created for the first message, to save the memory of idle connections.
-    const requests = (this.#requests ??= this.#createRequests(this.#binding!));
+    const requests = (this.#requests ??= new Requests<Link>(this, this.#binding!));
     if (message.type !== TextMessage) return requests.reply(INVALID);
     const text = message.text();
     const parsed = parse(text);
@@ -97,20 +94,10 @@ export class Link {
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
-      (result !== undefined || error !== undefined || this.#calls?.awaits(id) === true);
+      (result !== undefined || error !== undefined || this.callsIfAny?.awaits(id) === true);
     if (!isAnswer) return requests.take(parsed, text);
-    this.#calls?.answered(parsed);
+    this.callsIfAny?.answered(parsed);
     return undefined;
-  }
-
-  /** A separate method: in {@link take}, the closures would cost 48 bytes for each message. */
-  #createRequests(binding: Binding): Requests {
-    return new Requests(
-      this.carrier,
-      binding,
-      () => this.#calls,
-      (request) => binding.contextOf(this, request),
-    );
   }
 
   /** Calls a method of the peer, or sends an event to the peer. */
@@ -127,13 +114,13 @@ export class Link {
 
   /** A connection of a series has opened. */
   opened(): void {
-    this.#calls?.flush();
+    this.callsIfAny?.flush();
   }
 
   /** A connection of a series has ended. */
   broke(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.#calls?.broke(conn, closeErrorOf(info));
+    this.callsIfAny?.broke(conn, closeErrorOf(info));
   }
 
   /** The last connection has ended. */

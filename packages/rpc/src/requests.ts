@@ -1,16 +1,12 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf } from '@ws/conn/internal';
 import { ALIVE, SignsOfLife } from './alive.ts';
-import { type Answer, Answers, isRevoked } from './answers.ts';
+import { Answers, type AnswersPlan, isRevoked } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
-import type { StreamDefinition } from './definitions.ts';
 import { type Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
-import { after } from './schema.ts';
-import type { ServedStreams } from './served-streams.ts';
 import { Stall } from './stall.ts';
-import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   CANCEL,
@@ -38,6 +34,8 @@ const MAX_UNKNOWN = 100;
 const MAX_NAME = 64;
 /** Bound of the names in the report of a stall. */
 const MAX_REPORTED = 5;
+/** Number of messages that leave the queue in one turn, so that other connections are served too. */
+const PER_TURN = 256;
 
 /** The taken places of handlers: their number and the characters of their messages, with the bounds. */
 type Places = {
@@ -47,14 +45,19 @@ type Places = {
   size: number;
 };
 
+/** The link of the requests. */
+export interface RequestsOwner {
+  readonly carrier: Carrier;
+  /** The calls of this end; undefined before the first one. */
+  readonly callsIfAny: Calls | undefined;
+}
+
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
-export interface RequestsPlan {
+export interface RequestsPlan<Owner> extends AnswersPlan<Owner> {
   readonly end: 'server' | 'client';
   readonly handlers: ReadonlyMap<string, Handler>;
   /** Bound of the handlers of the application that run at the same time. */
   readonly concurrency: number;
-  /** Bound of the streams that this end serves to one connection at the same time. */
-  readonly streams: number;
   /** Reported names of events without a handler. */
   readonly unknownEvents: Set<string>;
 }
@@ -64,14 +67,13 @@ export interface RequestsPlan {
  * arrival. A message waits while all places of handlers are taken. Requests of rooms have other places,
  * so they wait for no handler.
  */
-export class Requests {
+export class Requests<Owner extends RequestsOwner> {
+  readonly #owner: Owner;
   readonly #carrier: Carrier;
-  /** Returns the calls of this end; undefined before the first call. */
-  readonly #calls: () => Calls | undefined;
-  readonly #answers: Answers;
+  readonly #answers: Answers<Owner>;
   /** Only at a server: pages may be at the other end. */
   readonly #signsOfLife: SignsOfLife | undefined;
-  readonly #plan: RequestsPlan;
+  readonly #plan: RequestsPlan<Owner>;
   readonly #places: Places;
   readonly #placesOfRooms: Places = {
     max: MAX_OF_ROOMS,
@@ -79,8 +81,6 @@ export class Requests {
     count: 0,
     size: 0,
   };
-  /** Created for the first stream. */
-  #streams: ServedStreams | undefined;
   /** Undefined while no message waits. */
   #waiting: WaitingRequests | undefined;
   /** Requests with a running handler. */
@@ -93,26 +93,16 @@ export class Requests {
   #pause: Deferred<void> | undefined;
   /** The connection that {@link #watch} observes: its end ends a pause. */
   #watchedConn: ConnLike | undefined;
-  /** Whether {@link #startNext} continues in a later turn. */
-  #willContinue = false;
+  /** Number of the messages that may still leave the queue in this turn. */
+  #turnLeft = PER_TURN;
   /** The promise of {@link untilIdle}. */
   #idle: Deferred<void> | undefined;
 
-  /** @param contextOf - Creates the second argument of a handler. */
-  constructor(
-    carrier: Carrier,
-    plan: RequestsPlan,
-    calls: () => Calls | undefined,
-    contextOf: (request: Request) => unknown,
-  ) {
+  constructor(owner: Owner, plan: RequestsPlan<Owner>) {
+    const { carrier } = owner;
+    this.#owner = owner;
     this.#carrier = carrier;
-    this.#calls = calls;
-    this.#answers = new Answers(
-      carrier,
-      contextOf,
-      (request, definition, handle) => this.#serve(request, definition, handle),
-      () => this.#startNext(),
-    );
+    this.#answers = new Answers(owner, plan, () => this.#startNext());
     if (plan.end === 'server') {
       this.#signsOfLife = new SignsOfLife(carrier, () => this.#pause !== undefined);
     }
@@ -152,7 +142,7 @@ export class Requests {
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler === undefined || !fits) {
       if (id === undefined) return this.#reportUnknown(method);
-      if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
+      if (this.#owner.callsIfAny?.returned({ id, method }, text) === true) return undefined;
       return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found'));
     }
     const request = new Request(id, handler, params, text.length, messageConnection);
@@ -223,7 +213,7 @@ export class Requests {
     if (waiting === undefined) return false;
     const { messageConnection } = this.#carrier;
     if (waiting.isOverfull(messageConnection)) return true;
-    if (this.#isStalled || this.#calls()?.waits === true) return false;
+    if (this.#isStalled || this.#owner.callsIfAny?.waits === true) return false;
     return waiting.isLong(messageConnection);
   }
 
@@ -274,37 +264,28 @@ export class Requests {
 
   /** Starts waiting requests while there are places. */
   #startNext(): void {
-    for (let waiting = this.#waiting; waiting !== undefined; waiting = this.#waiting) {
-      const next = waiting.peek();
+    while (this.#waiting !== undefined && this.#turnLeft > 0) {
+      const next = this.#waiting.peek();
       if (next === undefined) {
         this.#waiting = undefined;
         this.#stall.stop();
         this.#hasReportedStall = false;
-        this.#checkIdle();
         break;
       }
       if (this.#answers.isBehind || !hasRoom(this.#places, next.text.length)) break;
-      if (!waiting.mayShift) {
-        this.#continueLater(waiting);
-        break;
+      if (--this.#turnLeft === 0) {
+        this.#carrier.platform.yield(() => {
+          this.#turnLeft = PER_TURN;
+          this.#startNext();
+        });
       }
-      const { id, handler, text, connection } = waiting.shift();
+      const { id, handler, text, connection } = this.#waiting.shift();
       if (isRevoked(connection)) continue;
       const { params } = parse(text) as WireMessage;
       this.#start(new Request(id, handler, params, text.length, connection), this.#places);
     }
     this.readOn();
-  }
-
-  /** Continues {@link #startNext} in a later turn, so that other connections are served first. */
-  #continueLater(waiting: WaitingRequests): void {
-    if (this.#willContinue) return;
-    this.#willContinue = true;
-    this.#carrier.platform.yield(() => {
-      this.#willContinue = false;
-      waiting.nextTurn();
-      this.#startNext();
-    });
+    if (this.#idle !== undefined && this.#isIdle) this.#idle.resolve();
   }
 
   #start(request: Request, places: Places): void {
@@ -326,12 +307,9 @@ export class Requests {
     this.#release(request, places);
     if (places === this.#places) {
       this.#isStalled = false;
-      if (this.#waiting !== undefined) {
-        this.#stall.restart();
-        return this.#startNext();
-      }
+      if (this.#waiting !== undefined) this.#stall.restart();
     }
-    if (this.#idle !== undefined) this.#checkIdle();
+    if (this.#waiting !== undefined || this.#idle !== undefined) this.#startNext();
   }
 
   #release(request: Request, places: Places): void {
@@ -340,23 +318,11 @@ export class Requests {
     places.size -= request.size;
   }
 
-  /** Serves a stream. Its handler takes no place of `concurrency` while items are sent. */
-  #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
-    const code = definition.code as StreamCode;
-    const streams = (this.#streams ??= new code.ServedStreams(
-      this.#carrier,
-      this.#plan.streams,
-      () => this.#checkIdle(),
-    ));
-    const answerTo = (error: unknown): string => this.#answers.errorText(request, error)!;
-    return after(streams.untilRoom(), () => streams.start(request, handle, answerTo));
-  }
-
   /** Takes an event `$/…` of this library. Unknown ones are ignored, as in LSP. */
   #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
     const { messageConnection } = this.#carrier;
-    if (method === ITEM) this.#calls()?.arrived(id, items, size);
-    else if (method === MORE) this.#streams?.taken(id, n, messageConnection);
+    if (method === ITEM) this.#owner.callsIfAny?.arrived(id, items, size);
+    else if (method === MORE) this.#answers.streams?.taken(id, n, messageConnection);
     else if (method === CANCEL) this.#cancel(id, messageConnection);
   }
 
@@ -376,7 +342,7 @@ export class Requests {
   /** The requests with a running handler, and those of streams. */
   *#open(): Generator<Request> {
     yield* this.#running;
-    if (this.#streams !== undefined) yield* this.#streams.requests;
+    if (this.#answers.streams !== undefined) yield* this.#answers.streams.requests;
   }
 
   /**
@@ -396,12 +362,8 @@ export class Requests {
   }
 
   get #isIdle(): boolean {
-    const serves = this.#streams?.isEmpty === false;
+    const serves = this.#answers.streams?.isEmpty === false;
     return !serves && this.#running.size === 0 && this.#waiting === undefined;
-  }
-
-  #checkIdle(): void {
-    if (this.#idle !== undefined && this.#isIdle) this.#idle.resolve();
   }
 
   /** Resolves when no handler runs and no request waits. Undefined if there are none now. */
