@@ -83,8 +83,10 @@ export class Requests<Owner extends RequestsOwner> {
   };
   /** Undefined while no message waits. */
   #waiting: WaitingRequests | undefined;
-  /** Requests with a running handler. */
+  /** Requests whose handler has returned a promise that is pending. */
   readonly #running = new Set<Request>();
+  /** Requests whose handler is being called. With both ends in one process there may be several. */
+  readonly #starting: Request[] = [];
   readonly #stall: Stall;
   /** Whether no handler has settled for so long that reading no longer waits for them. */
   #isStalled = false;
@@ -291,12 +293,11 @@ export class Requests<Owner extends RequestsOwner> {
   #start(request: Request, places: Places): void {
     places.count++;
     places.size += request.size;
-    this.#running.add(request);
+    this.#starting.push(request);
     const done = this.#answers.run(request);
-    if (done === undefined) {
-      this.#release(request, places);
-      return;
-    }
+    this.#starting.pop();
+    if (done === undefined) return this.#release(request, places);
+    this.#running.add(request);
     // A handler may only listen for the event `abort`, so the abort comes after its call.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.runs(done);
@@ -304,6 +305,7 @@ export class Requests<Owner extends RequestsOwner> {
   }
 
   #settled(request: Request, places: Places): void {
+    this.#running.delete(request);
     this.#release(request, places);
     if (places === this.#places) {
       this.#isStalled = false;
@@ -313,7 +315,6 @@ export class Requests<Owner extends RequestsOwner> {
   }
 
   #release(request: Request, places: Places): void {
-    this.#running.delete(request);
     places.count--;
     places.size -= request.size;
   }
@@ -341,6 +342,7 @@ export class Requests<Owner extends RequestsOwner> {
 
   /** The requests with a running handler, and those of streams. */
   *#open(): Generator<Request> {
+    yield* this.#starting;
     yield* this.#running;
     if (this.#answers.streams !== undefined) yield* this.#answers.streams.requests;
   }
@@ -363,7 +365,8 @@ export class Requests<Owner extends RequestsOwner> {
 
   get #isIdle(): boolean {
     const serves = this.#answers.streams?.isEmpty === false;
-    return !serves && this.#running.size === 0 && this.#waiting === undefined;
+    const runs = this.#places.count > 0 || this.#placesOfRooms.count > 0;
+    return !serves && !runs && this.#waiting === undefined;
   }
 
   /** Resolves when no handler runs and no request waits. Undefined if there are none now. */
