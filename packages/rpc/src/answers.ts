@@ -1,9 +1,10 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
-import { internalsOf } from '@ws/conn/internal';
+import { internalsOf, isThenable } from '@ws/conn/internal';
 import type { Carrier, Dropped } from './carrier.ts';
+import type { Definition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
-import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { type Checked, check, checkEither, misfit } from './schema.ts';
 import type { ServedStreams } from './served-streams.ts';
 import type { StreamCode } from './stream.ts';
 import { type Id, resultText } from './wire.ts';
@@ -87,9 +88,7 @@ export class Answers<Owner extends { readonly carrier: Carrier }> {
     const { input } = handler.definition;
     const isWrapped = Array.isArray(params) && params.length === 1;
     // The peer's `paramsText` may have wrapped a value as `[value]`.
-    const checked = isWrapped
-      ? checkEither(input, params[0], { value: params })
-      : check(input, params);
+    const checked = isWrapped ? checkEither(input, params[0], params) : check(input, params);
     return checked instanceof Promise
       ? checked.then((result) => this.#callLater(request, handler, result))
       : this.#call(request, handler, checked);
@@ -122,14 +121,9 @@ export class Answers<Owner extends { readonly carrier: Carrier }> {
       return this.streams.start(request, () => run(value, contextOf(this.#owner, request)));
     }
     const result = run(value, contextOf(this.#owner, request));
-    return after(result, (answer) => {
-      if (id === undefined || definition.kind === 'event') return undefined;
-      return after(check(definition.output, answer), ({ value: result, issues: faults }) => {
-        if (faults === undefined) return resultText(id, result);
-        checkNoGenerator(definition.name, answer);
-        throw misfit(`the answer of ${definition.name} does not fit its schema`, faults);
-      });
-    });
+    return isThenable(result)
+      ? Promise.resolve(result).then((answer) => textOf(id, definition, answer))
+      : textOf(id, definition, result);
   }
 
   /**
@@ -175,7 +169,7 @@ export class Answers<Owner extends { readonly carrier: Carrier }> {
     // On a new connection the ids mean other calls. The calls of the old connection were rejected.
     if (!carrier.isOpen(connection)) return undefined;
     const sent = carrier.send(text, this.#dropped);
-    if (sent === undefined) return carrier.untilWritable()?.catch(() => {});
+    if (sent === undefined) return carrier.untilDelivered();
     return sent.catch(() =>
       id === undefined
         ? carrier.sendSurely(connection, text)
@@ -191,6 +185,30 @@ export class Answers<Owner extends { readonly carrier: Carrier }> {
 export function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';
+}
+
+/**
+ * The text of the answer; undefined for an event.
+ *
+ * @throws (or rejects with) JSONError when the answer does not fit its schema, or JSON.
+ */
+function textOf(id: Id | undefined, definition: Definition, answer: unknown): Answer {
+  if (id === undefined || definition.kind !== 'method') return undefined;
+  const checked = check(definition.output, answer);
+  return checked instanceof Promise
+    ? checked.then((result) => textOfChecked(id, definition, answer, result))
+    : textOfChecked(id, definition, answer, checked);
+}
+
+function textOfChecked(
+  id: Id,
+  { name }: Definition,
+  answer: unknown,
+  { value, issues }: Checked,
+): string {
+  if (issues === undefined) return resultText(id, value);
+  checkNoGenerator(name, answer);
+  throw misfit(`the answer of ${name} does not fit its schema`, issues);
 }
 
 /** @throws TypeError for a generator as the answer of a method. */

@@ -74,9 +74,9 @@ export class Call implements TimerEntry {
   /** Whether the call is no event. */
   readonly isRequest: boolean;
   readonly outcome: CallPromise = new CallPromise();
-  /** The listener for the abort of {@link signal}. */
-  readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
+  /** The listener for the abort of {@link signal}. */
+  readonly aborted: (() => void) | undefined;
   /** The option `timeout` in ms; Infinity for no bound. */
   readonly ms: number;
   /** The timers that have the timeout of the call. A later connection may have other timers. */
@@ -114,6 +114,7 @@ export class Call implements TimerEntry {
     this.take = take;
     this.timers = calls.timers;
     this.signal = signal;
+    this.aborted = signal && (() => calls.giveUp(this, signal.reason));
     this.number = number;
     this.text = callText(definition.name, input, isRequest ? number : undefined, definition.input);
   }
@@ -176,7 +177,7 @@ export class Calls {
     let call: Call | undefined;
     try {
       call = this.open(definition, input, options);
-      if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
+      if (call.aborted !== undefined) addAbortListener(call.signal!, call.aborted);
     } catch (error) {
       if (call !== undefined) this.#remove(call);
       const failed = new CallPromise();
@@ -394,7 +395,7 @@ export class Calls {
   #finish(call: Call): CallPromise {
     this.#remove(call);
     if (call.ms !== Infinity) call.timers.clear(call);
-    if (call.signal !== undefined) removeAbortListener(call.signal, call.aborted);
+    if (call.aborted !== undefined) removeAbortListener(call.signal!, call.aborted);
     return call.outcome;
   }
 

@@ -78,16 +78,19 @@ export class Carrier {
     return sent === RESOLVED ? undefined : sent;
   }
 
+  /** Resolves when no message waits that a hub has accepted; undefined if none waits now. */
+  untilDelivered(): Promise<void> | undefined {
+    return this.#session?.untilWritable?.();
+  }
+
   /**
    * Resolves when the connection may have room for a message. May reject.
    *
    * @returns Undefined when there is room now, or no connection.
    */
   untilWritable(): Promise<void> | undefined {
-    const session = this.#session;
-    if (session?.untilWritable !== undefined) return session.untilWritable();
     const { connection } = this;
-    return connection && internalsOf(connection).untilWritable();
+    return this.untilDelivered() ?? (connection && internalsOf(connection).untilWritable());
   }
 
   /**
@@ -195,7 +198,7 @@ export interface SessionLike {
   send(data: string): boolean;
   /** Only in `@ws/hub`. Calls `dropped` when the message waits and is dropped for a later one. */
   sendWatched?(text: string, dropped: () => void): boolean;
-  /** Only in `@ws/hub`. Resolves when no other message waits and the connection accepts more. */
+  /** Only in `@ws/hub`. Resolves when no other message waits and the connection accepts more. Never rejects. */
   untilWritable?(): Promise<void> | undefined;
   /** Only in `@ws/hub`. Makes `hub.close` wait for `work`, the promise of a running handler. */
   counts?(work: Promise<unknown>): void;

@@ -112,11 +112,6 @@ export class Link {
     return outcome;
   }
 
-  /** A connection of a series has opened. */
-  opened(): void {
-    this.callsIfAny?.flush();
-  }
-
   /** A connection of a series has ended. */
   broke(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
@@ -200,7 +195,7 @@ export function connectSeries(live: ReconnectingConnLike, binding: Binding): Lin
   calls.questions = new Questions(live, () => calls.hasOpen);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
-    link.opened();
+    calls.flush();
   };
   live.on('open', opened);
   if (live.conn !== undefined) opened(live.conn);

@@ -34,8 +34,6 @@ const MAX_UNKNOWN = 100;
 const MAX_NAME = 64;
 /** Bound of the names in the report of a stall. */
 const MAX_REPORTED = 5;
-/** Number of messages that leave the queue in one turn, so that other connections are served too. */
-const PER_TURN = 256;
 
 /** The taken places of handlers: their number and the characters of their messages, with the bounds. */
 type Places = {
@@ -95,8 +93,6 @@ export class Requests<Owner extends RequestsOwner> {
   #pause: Deferred<void> | undefined;
   /** The connection that {@link #watch} observes: its end ends a pause. */
   #watchedConn: ConnLike | undefined;
-  /** Number of the messages that may still leave the queue in this turn. */
-  #turnLeft = PER_TURN;
   /** The promise of {@link untilIdle}. */
   #idle: Deferred<void> | undefined;
 
@@ -192,7 +188,8 @@ export class Requests<Owner extends RequestsOwner> {
   /** Adds a message to the queue. Returns the promise of a pause of reading, if reading must pause. */
   #wait({ id, handler, connection }: Request, text: string): Promise<void> | undefined {
     if (this.#waiting === undefined) this.#stall.restart();
-    const waiting = (this.#waiting ??= new WaitingRequests());
+    const { platform } = this.#carrier;
+    const waiting = (this.#waiting ??= new WaitingRequests(platform, () => this.#startNext()));
     if (id !== undefined && waiting.isFullFor(connection)) return this.#refuseBusy(id);
     waiting.add({ id, handler, text, connection });
     if (!this.#mustPause || connection?.state === 'closed') return undefined;
@@ -266,7 +263,7 @@ export class Requests<Owner extends RequestsOwner> {
 
   /** Starts waiting requests while there are places. */
   #startNext(): void {
-    while (this.#waiting !== undefined && this.#turnLeft > 0) {
+    while (this.#waiting?.mayShift === true) {
       const next = this.#waiting.peek();
       if (next === undefined) {
         this.#waiting = undefined;
@@ -275,12 +272,6 @@ export class Requests<Owner extends RequestsOwner> {
         break;
       }
       if (this.#answers.isBehind || !hasRoom(this.#places, next.text.length)) break;
-      if (--this.#turnLeft === 0) {
-        this.#carrier.platform.yield(() => {
-          this.#turnLeft = PER_TURN;
-          this.#startNext();
-        });
-      }
       const { id, handler, text, connection } = this.#waiting.shift();
       if (isRevoked(connection)) continue;
       const { params } = parse(text) as WireMessage;

@@ -1,4 +1,4 @@
-import type { ConnLike } from '@ws/conn';
+import type { ConnLike, Platform } from '@ws/conn';
 import { Fifo, internalsOf } from '@ws/conn/internal';
 import type { Handler } from './request.ts';
 import type { Id } from './wire.ts';
@@ -19,6 +19,9 @@ export type WaitingRequest = {
   readonly connection: ConnLike | undefined;
 };
 
+/** Number of messages that leave the queue in one turn, so that other connections are served too. */
+const PER_TURN = 256;
+
 type Entry = ReturnType<Fifo<WaitingRequest>['add']>;
 
 /** The requests and events of a link that wait for a place, in the order of their arrival. */
@@ -28,6 +31,16 @@ export class WaitingRequests {
   readonly #byId = new Map<Id, Entry>();
   /** Sum of {@link costOf}. */
   #size = 0;
+  /** Number of the messages that may still leave the queue in this turn. */
+  #turnLeft = PER_TURN;
+  readonly #platform: Platform;
+  readonly #onTurn: () => void;
+
+  /** @param onTurn - Called in the next turn, if {@link mayShift} has become false. */
+  constructor(platform: Platform, onTurn: () => void) {
+    this.#platform = platform;
+    this.#onTurn = onTurn;
+  }
 
   get length(): number {
     return this.#queue.length;
@@ -66,8 +79,19 @@ export class WaitingRequests {
     return this.#queue.peek();
   }
 
+  /** Whether {@link shift} may be called in this turn. */
+  get mayShift(): boolean {
+    return this.#turnLeft > 0;
+  }
+
   /** Removes the first message. The queue must have one. */
   shift(): WaitingRequest {
+    if (--this.#turnLeft === 0) {
+      this.#platform.yield(() => {
+        this.#turnLeft = PER_TURN;
+        this.#onTurn();
+      });
+    }
     const request = this.#queue.shift()!;
     this.#removed(request);
     return request;
