@@ -2,7 +2,7 @@ import { BackpressureError, type ConnLike } from '@ws/conn';
 import { internalsOf, isThenable } from '@ws/conn/internal';
 import type { Carrier, Dropped } from './carrier.ts';
 import type { Definition } from './definitions.ts';
-import type { Handler, Request } from './request.ts';
+import type { Handler, Plan, Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import { type Checked, check, checkEither, misfit } from './schema.ts';
 import type { ServedStreams } from './served-streams.ts';
@@ -18,19 +18,11 @@ const MAX_REPLIES = 1024 * 1024;
 /** The text of an answer; undefined if none is sent. */
 type Answer = string | undefined | Promise<string | undefined>;
 
-/** The part of a plan for the handlers of one `Owner`: a link. */
-export interface AnswersPlan<Owner> {
-  /** Bound of the streams that this end serves to one connection at the same time. */
-  readonly streams: number;
-  /** Creates the second argument of a handler. */
-  readonly contextOf: (owner: Owner, request: Request) => unknown;
-}
-
 /** Calls the handlers of the peer's requests and events, and sends their answers. */
-export class Answers<Owner extends { readonly carrier: Carrier }> {
-  readonly #owner: Owner;
+export class Answers<Link extends { readonly carrier: Carrier }> {
+  readonly #link: Link;
   readonly #carrier: Carrier;
-  readonly #plan: AnswersPlan<Owner>;
+  readonly #plan: Plan<Link>;
   readonly #onProgress: () => void;
   /** The streams that this end serves. Created for the first one. */
   streams: ServedStreams | undefined;
@@ -47,9 +39,9 @@ export class Answers<Owner extends { readonly carrier: Carrier }> {
   };
 
   /** @param onProgress - Called when an answer that had to wait was written, or a stream has ended. */
-  constructor(owner: Owner, plan: AnswersPlan<Owner>, onProgress: () => void) {
-    this.#owner = owner;
-    this.#carrier = owner.carrier;
+  constructor(link: Link, plan: Plan<Link>, onProgress: () => void) {
+    this.#link = link;
+    this.#carrier = link.carrier;
     this.#plan = plan;
     this.#onProgress = onProgress;
   }
@@ -118,9 +110,9 @@ export class Answers<Owner extends { readonly carrier: Carrier }> {
     if (definition.kind === 'stream') {
       const { ServedStreams } = definition.code as StreamCode;
       this.streams ??= new ServedStreams(this.#carrier, streams, this.#onProgress);
-      return this.streams.start(request, () => run(value, contextOf(this.#owner, request)));
+      return this.streams.start(request, () => run(value, contextOf(this.#link, request)));
     }
-    const result = run(value, contextOf(this.#owner, request));
+    const result = run(value, contextOf(this.#link, request));
     return isThenable(result)
       ? Promise.resolve(result).then((answer) => textOf(id, definition, answer))
       : textOf(id, definition, result);

@@ -80,7 +80,7 @@ export class Carrier {
 
   /** Resolves when no message waits that a hub has accepted; undefined if none waits now. */
   untilDelivered(): Promise<void> | undefined {
-    return this.#session?.untilWritable?.();
+    return this.#session && this.untilWritable()?.catch(() => {});
   }
 
   /**
@@ -89,8 +89,10 @@ export class Carrier {
    * @returns Undefined when there is room now, or no connection.
    */
   untilWritable(): Promise<void> | undefined {
+    const session = this.#session;
+    if (session?.untilWritable !== undefined) return session.untilWritable();
     const { connection } = this;
-    return this.untilDelivered() ?? (connection && internalsOf(connection).untilWritable());
+    return connection && internalsOf(connection).untilWritable();
   }
 
   /**
@@ -198,7 +200,7 @@ export interface SessionLike {
   send(data: string): boolean;
   /** Only in `@ws/hub`. Calls `dropped` when the message waits and is dropped for a later one. */
   sendWatched?(text: string, dropped: () => void): boolean;
-  /** Only in `@ws/hub`. Resolves when no other message waits and the connection accepts more. Never rejects. */
+  /** Only in `@ws/hub`. Resolves when no other message waits and the connection accepts more. */
   untilWritable?(): Promise<void> | undefined;
   /** Only in `@ws/hub`. Makes `hub.close` wait for `work`, the promise of a running handler. */
   counts?(work: Promise<unknown>): void;

@@ -19,7 +19,8 @@ import {
   type Way,
 } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
-import { Requests, type RequestsPlan } from './requests.ts';
+import type { Plan } from './request.ts';
+import { Requests } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
 
 /** One end of a connection. */
@@ -29,7 +30,7 @@ export type End = 'server' | 'client';
 export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
-export interface Binding extends RequestsPlan<Link> {
+export interface Binding extends Plan<Link> {
   readonly contract: Names;
 }
 

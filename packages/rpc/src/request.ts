@@ -10,6 +10,20 @@ export interface Handler {
   readonly run: (input: unknown, context: unknown) => unknown;
 }
 
+/** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
+export interface Plan<Link> {
+  readonly end: 'server' | 'client';
+  readonly handlers: ReadonlyMap<string, Handler>;
+  /** Bound of the handlers of the application that run at the same time. */
+  readonly concurrency: number;
+  /** Bound of the streams that this end serves to one connection at the same time. */
+  readonly streams: number;
+  /** Reported names of events without a handler. */
+  readonly unknownEvents: Set<string>;
+  /** Creates the second argument of a handler. */
+  readonly contextOf: (link: Link, request: Request) => unknown;
+}
+
 /** A request or an event of the peer whose handler runs. */
 export class Request {
   /** Undefined for an event. */

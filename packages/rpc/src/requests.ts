@@ -1,10 +1,10 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf } from '@ws/conn/internal';
 import { ALIVE, SignsOfLife } from './alive.ts';
-import { Answers, type AnswersPlan, isRevoked } from './answers.ts';
+import { Answers, isRevoked } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
-import { type Handler, Request } from './request.ts';
+import { type Plan, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { Stall } from './stall.ts';
 import { WaitingRequests } from './waiting-requests.ts';
@@ -44,20 +44,10 @@ type Places = {
 };
 
 /** The link of the requests. */
-export interface RequestsOwner {
+export interface LinkOfRequests {
   readonly carrier: Carrier;
   /** The calls of this end; undefined before the first one. */
   readonly callsIfAny: Calls | undefined;
-}
-
-/** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
-export interface RequestsPlan<Owner> extends AnswersPlan<Owner> {
-  readonly end: 'server' | 'client';
-  readonly handlers: ReadonlyMap<string, Handler>;
-  /** Bound of the handlers of the application that run at the same time. */
-  readonly concurrency: number;
-  /** Reported names of events without a handler. */
-  readonly unknownEvents: Set<string>;
 }
 
 /**
@@ -65,13 +55,13 @@ export interface RequestsPlan<Owner> extends AnswersPlan<Owner> {
  * arrival. A message waits while all places of handlers are taken. Requests of rooms have other places,
  * so they wait for no handler.
  */
-export class Requests<Owner extends RequestsOwner> {
-  readonly #owner: Owner;
+export class Requests<Link extends LinkOfRequests> {
+  readonly #link: Link;
   readonly #carrier: Carrier;
-  readonly #answers: Answers<Owner>;
+  readonly #answers: Answers<Link>;
   /** Only at a server: pages may be at the other end. */
   readonly #signsOfLife: SignsOfLife | undefined;
-  readonly #plan: RequestsPlan<Owner>;
+  readonly #plan: Plan<Link>;
   readonly #places: Places;
   readonly #placesOfRooms: Places = {
     max: MAX_OF_ROOMS,
@@ -96,11 +86,11 @@ export class Requests<Owner extends RequestsOwner> {
   /** The promise of {@link untilIdle}. */
   #idle: Deferred<void> | undefined;
 
-  constructor(owner: Owner, plan: RequestsPlan<Owner>) {
-    const { carrier } = owner;
-    this.#owner = owner;
+  constructor(link: Link, plan: Plan<Link>) {
+    const { carrier } = link;
+    this.#link = link;
     this.#carrier = carrier;
-    this.#answers = new Answers(owner, plan, () => this.#startNext());
+    this.#answers = new Answers(link, plan, () => this.#startNext());
     if (plan.end === 'server') {
       this.#signsOfLife = new SignsOfLife(carrier, () => this.#pause !== undefined);
     }
@@ -140,7 +130,7 @@ export class Requests<Owner extends RequestsOwner> {
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler === undefined || !fits) {
       if (id === undefined) return this.#reportUnknown(method);
-      if (this.#owner.callsIfAny?.returned({ id, method }, text) === true) return undefined;
+      if (this.#link.callsIfAny?.returned({ id, method }, text) === true) return undefined;
       return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found'));
     }
     const request = new Request(id, handler, params, text.length, messageConnection);
@@ -212,7 +202,7 @@ export class Requests<Owner extends RequestsOwner> {
     if (waiting === undefined) return false;
     const { messageConnection } = this.#carrier;
     if (waiting.isOverfull(messageConnection)) return true;
-    if (this.#isStalled || this.#owner.callsIfAny?.waits === true) return false;
+    if (this.#isStalled || this.#link.callsIfAny?.waits === true) return false;
     return waiting.isLong(messageConnection);
   }
 
@@ -313,7 +303,7 @@ export class Requests<Owner extends RequestsOwner> {
   /** Takes an event `$/…` of this library. Unknown ones are ignored, as in LSP. */
   #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
     const { messageConnection } = this.#carrier;
-    if (method === ITEM) this.#owner.callsIfAny?.arrived(id, items, size);
+    if (method === ITEM) this.#link.callsIfAny?.arrived(id, items, size);
     else if (method === MORE) this.#answers.streams?.taken(id, n, messageConnection);
     else if (method === CANCEL) this.#cancel(id, messageConnection);
   }

@@ -87,11 +87,11 @@ export function checkArrived(
 ): void | Promise<void> {
   const failed = (cause: unknown): void =>
     use(new JSONError(`the schema of ${what} failed after JSON`, [], { cause }));
-  const done = ({ value, issues }: Checked): void =>
+  const settle = ({ value, issues }: Checked): void =>
     use(issues && misfit(`${what} does not fit its schema after JSON`, issues), value);
   try {
     const checked = value === null ? checkEither(schema, null, undefined) : check(schema, value);
-    return checked instanceof Promise ? checked.then(done).catch(failed) : done(checked);
+    return checked instanceof Promise ? checked.then(settle).catch(failed) : settle(checked);
   } catch (cause) {
     failed(cause);
   }
