@@ -76,8 +76,6 @@ export class Requests<Link extends LinkOfRequests> {
   /** Requests whose handler is being called. With both ends in one process there may be several. */
   readonly #starting: Request[] = [];
   readonly #stall: Stall;
-  /** Whether no handler has settled for so long that reading no longer waits for them. */
-  #isStalled = false;
   #hasReportedStall = false;
   /** Resolves at the end of a pause of reading; undefined while reading does not pause. */
   #pause: Deferred<void> | undefined;
@@ -98,7 +96,7 @@ export class Requests<Link extends LinkOfRequests> {
     this.#places = { max: plan.concurrency, maxSize: MAX_SIZE, count: 0, size: 0 };
     this.#stall = new Stall(
       () => carrier.platform,
-      (hasLasted) => this.#stalled(hasLasted),
+      () => this.#stalled(),
     );
   }
 
@@ -202,7 +200,7 @@ export class Requests<Link extends LinkOfRequests> {
     if (waiting === undefined) return false;
     const { messageConnection } = this.#carrier;
     if (waiting.isOverfull(messageConnection)) return true;
-    if (this.#isStalled || this.#link.callsIfAny?.waits === true) return false;
+    if (this.#stall.hasLasted || this.#link.callsIfAny?.waits === true) return false;
     return waiting.isLong(messageConnection);
   }
 
@@ -223,15 +221,13 @@ export class Requests<Link extends LinkOfRequests> {
     this.#pause = undefined;
   }
 
-  /** Called when messages wait and no handler has settled for 5 s, or with `hasLasted`, for 10 s. */
-  #stalled(hasLasted: boolean): void {
+  /** Called when messages wait and no handler has settled for 5 s, and then each 5 s. */
+  #stalled(): void {
     const carrier = this.#carrier;
     const waiting = this.#waiting!;
-    // Another connection may have left room.
-    this.readOn();
     const isOverfull = this.#pause !== undefined && waiting.isOverfull(carrier.messageConnection);
     // The answers of a peer that does not read wait. More messages would not change that.
-    if (this.#answers.isBehind && !isOverfull) return this.#stall.restart();
+    if (this.#answers.isBehind && !isOverfull) this.#stall.restart();
     const names = [...new Set(Array.from(this.#running, ({ name }) => name))];
     const [first = 'rpc'] = names;
     const running = names.slice(0, MAX_REPORTED).join(', ');
@@ -241,14 +237,14 @@ export class Requests<Link extends LinkOfRequests> {
       const cure = 'raise concurrency, or end handlers by their signal';
       carrier.report(new Error(`${what}; ${cure}`), first);
     }
-    if (!hasLasted) return;
-    this.#isStalled = true;
-    if (isOverfull) {
+    if (this.#stall.hasLasted && isOverfull) {
       const why = `no handler has settled for 10 s, and the events behind ${running || 'unread answers'} are at the bound of maxBufferedAmount`;
       carrier.report(new BackpressureError(`the connection ends with 1013: ${why}`), first);
       carrier.overloaded();
-      this.#endPause();
-    } else this.readOn();
+      return this.#endPause();
+    }
+    // Another connection may have left room.
+    this.readOn();
   }
 
   /** Starts waiting requests while there are places. */
@@ -288,10 +284,7 @@ export class Requests<Link extends LinkOfRequests> {
   #settled(request: Request, places: Places): void {
     this.#running.delete(request);
     this.#release(request, places);
-    if (places === this.#places) {
-      this.#isStalled = false;
-      if (this.#waiting !== undefined) this.#stall.restart();
-    }
+    if (this.#waiting !== undefined && places === this.#places) this.#stall.restart();
     if (this.#waiting !== undefined || this.#idle !== undefined) this.#startNext();
   }
 
