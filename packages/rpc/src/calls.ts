@@ -226,16 +226,14 @@ export class Calls {
       this.#fail(call, error);
       this.flush();
     };
+    const accepted = isRequest ? undefined : () => this.#finish(call).resolve(undefined);
     const sent = this.#carrier.send(call.text, failed);
-    if (!isRequest) {
-      const accepted = (): void => this.#finish(call).resolve(undefined);
-      if (sent === undefined) accepted();
-      else sent.then(accepted, failed);
-    } else {
-      sent?.catch((error: unknown) => {
-        // After the end of the connection, `broke` or `end` settles the request, or sends it again.
-        const hasEnded = call.connection !== connection || connection?.state !== 'open';
-        if (!hasEnded) failed(error);
+    if (sent === undefined) accepted?.();
+    else {
+      sent.then(accepted, (error: unknown) => {
+        // After the end of the connection, `broke` or `end` settles a request, or sends it again.
+        const isOpen = call.connection === connection && this.#carrier.isOpen(connection);
+        if (!isRequest || isOpen) failed(error);
       });
     }
   }
