@@ -1,10 +1,10 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
 import { internalsOf, isThenable } from '@ws/conn/internal';
 import type { Carrier, Dropped } from './carrier.ts';
-import type { Definition } from './definitions.ts';
+import type { MethodDefinition } from './definitions.ts';
 import type { Handler, Plan, Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
-import { type Checked, check, checkEither, misfit } from './schema.ts';
+import { after, type Checked, check, checkEither, misfit } from './schema.ts';
 import type { ServedStreams } from './served-streams.ts';
 import type { StreamCode } from './stream.ts';
 import { type Id, resultText } from './wire.ts';
@@ -52,13 +52,22 @@ export class Answers<Link extends { readonly carrier: Carrier }> {
   }
 
   /**
-   * Calls the handler of a request or an event, and sends its answer.
+   * Checks the input of a request or an event, calls its handler, checks the result of the handler, and
+   * sends the answer.
    *
    * @returns Undefined when the handler has settled, else a promise that never rejects.
    */
   run(request: Request): Promise<void> | undefined {
     try {
-      const answer = this.#answerTo(request);
+      const { handler, params } = request;
+      const { input } = handler.definition;
+      const isWrapped = Array.isArray(params) && params.length === 1;
+      // The peer's `paramsText` may have wrapped a value as `[value]`.
+      const checked = isWrapped ? checkEither(input, params[0], params) : check(input, params);
+      const answer =
+        checked instanceof Promise
+          ? checked.then((result) => this.#callLater(request, handler, result))
+          : this.#call(request, handler, checked);
       if (!(answer instanceof Promise)) return this.#send(request, answer);
       return answer.then(
         (text) => this.#send(request, text),
@@ -67,23 +76,6 @@ export class Answers<Link extends { readonly carrier: Carrier }> {
     } catch (error) {
       return this.#send(request, request.errorText(error, this.#carrier));
     }
-  }
-
-  /**
-   * Checks the input, calls the handler, and checks the result of the handler.
-   *
-   * @returns The text of the answer; undefined for an event.
-   * @throws (or rejects with) the error of the handler or of a schema.
-   */
-  #answerTo(request: Request): Answer {
-    const { handler, params } = request;
-    const { input } = handler.definition;
-    const isWrapped = Array.isArray(params) && params.length === 1;
-    // The peer's `paramsText` may have wrapped a value as `[value]`.
-    const checked = isWrapped ? checkEither(input, params[0], params) : check(input, params);
-    return checked instanceof Promise
-      ? checked.then((result) => this.#callLater(request, handler, result))
-      : this.#call(request, handler, checked);
   }
 
   /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
@@ -113,6 +105,7 @@ export class Answers<Link extends { readonly carrier: Carrier }> {
       return this.streams.start(request, () => run(value, contextOf(this.#link, request)));
     }
     const result = run(value, contextOf(this.#link, request));
+    if (id === undefined || definition.kind === 'event') return after(result, () => undefined);
     return isThenable(result)
       ? Promise.resolve(result).then((answer) => textOf(id, definition, answer))
       : textOf(id, definition, result);
@@ -161,12 +154,13 @@ export class Answers<Link extends { readonly carrier: Carrier }> {
     // On a new connection the ids mean other calls. The calls of the old connection were rejected.
     if (!carrier.isOpen(connection)) return undefined;
     const sent = carrier.send(text, this.#dropped);
-    if (sent === undefined) return carrier.untilDelivered();
-    return sent.catch(() =>
-      id === undefined
-        ? carrier.sendSurely(connection, text)
-        : carrier.answerSurely(connection, id, text),
-    );
+    // A message that a hub has accepted may wait.
+    if (sent === undefined) return carrier.session && carrier.untilWritable()?.catch(() => {});
+    return sent.catch((error: unknown) => {
+      if (!carrier.isOpen(connection)) return undefined;
+      if (id !== undefined) return carrier.refused(connection, id, error);
+      return carrier.sendSurely(connection, text);
+    });
   }
 }
 
@@ -180,27 +174,24 @@ export function isRevoked(connection: ConnLike | undefined): boolean {
 }
 
 /**
- * The text of the answer; undefined for an event.
+ * The text of the answer.
  *
- * @throws (or rejects with) JSONError when the answer does not fit its schema, or JSON.
+ * @throws (or rejects with) JSONError when the answer does not fit its schema, or JSON; the error of
+ *   the schema.
  */
-function textOf(id: Id | undefined, definition: Definition, answer: unknown): Answer {
-  if (id === undefined || definition.kind !== 'method') return undefined;
-  const checked = check(definition.output, answer);
-  return checked instanceof Promise
-    ? checked.then((result) => textOfChecked(id, definition, answer, result))
-    : textOfChecked(id, definition, answer, checked);
-}
-
-function textOfChecked(
+function textOf(
   id: Id,
-  { name }: Definition,
+  definition: MethodDefinition,
   answer: unknown,
-  { value, issues }: Checked,
-): string {
+  checked: Checked | Promise<Checked> = check(definition.output, answer),
+): Answer {
+  if (checked instanceof Promise) {
+    return checked.then((result) => textOf(id, definition, answer, result));
+  }
+  const { value, issues } = checked;
   if (issues === undefined) return resultText(id, value);
-  checkNoGenerator(name, answer);
-  throw misfit(`the answer of ${name} does not fit its schema`, issues);
+  checkNoGenerator(definition.name, answer);
+  throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
 }
 
 /** @throws TypeError for a generator as the answer of a method. */

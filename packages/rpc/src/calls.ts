@@ -101,6 +101,7 @@ export class Call implements TimerEntry {
     input: unknown,
     number: number,
     { signal, timeout }: CallOptions,
+    timers: Scheduler['timers'],
     take?: TakeItems,
   ) {
     this.#calls = calls;
@@ -112,7 +113,7 @@ export class Call implements TimerEntry {
     const fallback = kind === 'method' ? TIMEOUT_MS : Infinity;
     this.ms = kind === 'event' ? Infinity : duration('timeout', timeout, fallback, true);
     this.take = take;
-    this.timers = calls.timers;
+    this.timers = timers;
     this.signal = signal;
     this.aborted = signal && (() => calls.giveUp(this, signal.reason));
     this.number = number;
@@ -143,14 +144,10 @@ export class Calls {
   /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
-  /** @param onWait - Called when a reader begins to wait for an item of a stream. */
+  /** @param onWait - Called when this end begins to wait for an answer or an item: it must read on. */
   constructor(carrier: Carrier, onWait: () => void) {
     this.#carrier = carrier;
     this.#onWait = onWait;
-  }
-
-  get timers(): Scheduler['timers'] {
-    return schedulerOf(this.#carrier.platform).timers;
   }
 
   /** Whether this end waits for an answer, for an item of a stream, or for room for an event. */
@@ -186,6 +183,7 @@ export class Calls {
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
     this.start(call);
+    this.#onWait();
     return call.outcome;
   }
 
@@ -200,7 +198,8 @@ export class Calls {
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     if (options.signal !== undefined) checkSignal(options.signal);
-    const call = new Call(this, definition, input, ++this.#lastNumber, options, take);
+    const { timers } = schedulerOf(this.#carrier.platform);
+    const call = new Call(this, definition, input, ++this.#lastNumber, options, timers, take);
     // The encoding of the input calls its getters, which may abort the signal.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;

@@ -33,7 +33,7 @@ export type Way = Pick<ReconnectingConnLike, 'conn' | 'reading'>;
  */
 export class Carrier {
   readonly #way: Way;
-  readonly #session: SessionLike | undefined;
+  readonly session: SessionLike | undefined;
   /** Whether a listener of the contract reads the peer's messages. Otherwise no answer arrives. */
   hasReader = false;
   /** The time of the last report of each kind, in ms of the platform's clock. */
@@ -41,7 +41,7 @@ export class Carrier {
 
   constructor(way: Way, session?: SessionLike) {
     this.#way = way;
-    this.#session = session;
+    this.session = session;
   }
 
   /** The connection on which messages are sent; undefined while there is none. */
@@ -72,15 +72,10 @@ export class Carrier {
    *   rejects when the message is not sent.
    */
   send(text: string, dropped: Dropped): Promise<void> | undefined {
-    const session = this.#session;
+    const { session } = this;
     if (session !== undefined) return sendIn(session, text, dropped);
     const sent = this.#way.conn!.send(text);
     return sent === RESOLVED ? undefined : sent;
-  }
-
-  /** Resolves when no message waits that a hub has accepted; undefined if none waits now. */
-  untilDelivered(): Promise<void> | undefined {
-    return this.#session && this.untilWritable()?.catch(() => {});
   }
 
   /**
@@ -89,7 +84,7 @@ export class Carrier {
    * @returns Undefined when there is room now, or no connection.
    */
   untilWritable(): Promise<void> | undefined {
-    const session = this.#session;
+    const { session } = this;
     if (session?.untilWritable !== undefined) return session.untilWritable();
     const { connection } = this;
     return connection && internalsOf(connection).untilWritable();
@@ -125,12 +120,10 @@ export class Carrier {
     return undefined;
   }
 
-  /** As {@link sendSurely}, for an answer. If the connection refuses the text, sends an error. */
-  async answerSurely(connection: ConnLike | undefined, id: Id, text: string): Promise<void> {
-    const refusal = await this.sendSurely(connection, text);
-    if (refusal === undefined) return;
+  /** Reports that the connection has refused the answer to the request `id`. Sends an error instead. */
+  refused(connection: ConnLike | undefined, id: Id, refusal: unknown): Promise<unknown> {
     this.reportRarely('unsent', () => refusal);
-    await this.sendSurely(connection, errorText(id, ErrorCode.InternalError, 'Internal error'));
+    return this.sendSurely(connection, errorText(id, ErrorCode.InternalError, 'Internal error'));
   }
 
   /** Reports an error that no caller gets. */
@@ -161,11 +154,6 @@ export class Carrier {
       ?.close(CloseCode.TryAgainLater, why, { discard: true })
       .catch(() => connection.close(PAGE_OVERLOAD, why, { discard: true }))
       .catch(() => {});
-  }
-
-  /** Called when a handler starts. `work` resolves at its end, and never rejects. */
-  runs(work: Promise<unknown>): void {
-    this.#session?.counts?.(work);
   }
 }
 

@@ -8,7 +8,7 @@ import {
 } from '@ws/conn';
 import { internalsOf, kind, markHandled } from '@ws/conn/internal';
 import { Questions } from './alive.ts';
-import { type CallOptions, Calls } from './calls.ts';
+import { Calls } from './calls.ts';
 import {
   Carrier,
   closeErrorOf,
@@ -18,7 +18,7 @@ import {
   type SessionLike,
   type Way,
 } from './carrier.ts';
-import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
+import type { Definition } from './definitions.ts';
 import type { Plan } from './request.ts';
 import { Requests } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
@@ -50,7 +50,6 @@ export class Link {
   contract: Names;
   /** What `authenticate` has admitted. */
   auth: unknown;
-  session: SessionLike | undefined;
   #binding: Binding | undefined;
   #requests: Requests<Link> | undefined;
   callsIfAny: Calls | undefined;
@@ -99,18 +98,6 @@ export class Link {
     if (!isAnswer) return requests.take(parsed, text);
     this.callsIfAny?.answered(parsed);
     return undefined;
-  }
-
-  /** Calls a method of the peer, or sends an event to the peer. */
-  call(
-    definition: MethodDefinition | EventDefinition,
-    input: unknown,
-    options?: CallOptions,
-  ): Promise<unknown> {
-    const outcome = this.calls.call(definition, input, options);
-    // While a call waits for its answer, reading must not pause.
-    this.#requests?.readOn();
-    return outcome;
   }
 
   /** A connection of a series has ended. */
@@ -174,7 +161,6 @@ export function linkOfSession(session: SessionLike, end: End, contract: Names): 
     );
   }
   const link = new Link(conn, new Carrier(session, session), end, contract);
-  link.session = session;
   links.set(conn, link);
   void internalsOf(conn).closed.then((info) => link.ended(conn, info));
   return link;

@@ -277,7 +277,7 @@ export class Requests<Link extends LinkOfRequests> {
     this.#running.add(request);
     // A handler may only listen for the event `abort`, so the abort comes after its call.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#carrier.runs(done);
+    this.#carrier.session?.counts?.(done);
     void done.then(() => this.#settled(request, places));
   }
 

@@ -63,7 +63,8 @@ export class ServedStream implements TimerEntry {
   async #answer(answer: string): Promise<void> {
     const { connection, id } = this.request;
     while (this.#sending !== undefined) await this.#sending;
-    await this.#carrier.answerSurely(connection, id!, answer);
+    const refusal = await this.#carrier.sendSurely(connection, answer);
+    if (refusal !== undefined) await this.#carrier.refused(connection, id!, refusal);
   }
 
   /** @returns The answer when the iterator has ended; undefined after a cancel. */

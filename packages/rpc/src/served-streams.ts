@@ -88,7 +88,7 @@ export class ServedStreams {
     const stream = new ServedStream(this, request, iteratorOf(request, result));
     this.#streams.set(request, stream);
     const ended = stream.run().then(() => this.#ended(request));
-    this.carrier.runs(ended);
+    this.carrier.session?.counts?.(ended);
     return undefined;
   }
 
