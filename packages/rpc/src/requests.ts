@@ -44,11 +44,11 @@ type Places = {
 };
 
 /** The link of the requests. */
-export interface LinkOfRequests {
+export type LinkOfRequests = {
   readonly carrier: Carrier;
   /** The calls of this end; undefined before the first one. */
   readonly callsIfAny: Calls | undefined;
-}
+};
 
 /**
  * Receives the peer's requests and events on one link, and starts their handlers in the order of
