@@ -744,8 +744,8 @@ class Member extends User {
 
   #read(waits = 8): void {
     const { follower, world } = this;
-    const id = ++this.#asked;
     if (follower.state !== READING) return;
+    const id = ++this.#asked;
     // From the answer on, the member gets what other nodes publish.
     if (!world.hasLog && !this.#node.isSubscribed && waits > 0) {
       return world.after(5, () => this.#asked === id && this.#read(waits - 1));

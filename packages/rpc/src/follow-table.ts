@@ -118,7 +118,7 @@ export const DO_READ = 12;
 export const DO_READ_LATER = 13;
 /** Asks for a state: then STATE, REFUSED or KEPT. */
 export const DO_ASK = 14;
-/** Reports that messages may be missing here. */
+/** Reports that messages may be missing here. Value: the position before. */
 export const DO_GAP = 15;
 /** Reports that nothing is missing any more. Value: whether there was no gap. */
 export const DO_LIVE = 16;

@@ -6,68 +6,8 @@
  * @module
  */
 
-import {
-  type Action,
-  AGAIN,
-  AHEAD,
-  ANEW,
-  ANSWERED,
-  ASK,
-  ASKING,
-  BARE,
-  BEFORE,
-  BEHIND,
-  BETWEEN,
-  BLIND,
-  CUT,
-  DO_ASK,
-  DO_BLIND,
-  DO_BREAK,
-  DO_DOUBT,
-  DO_FORGET,
-  DO_GAP,
-  DO_GIVE,
-  DO_HOLD,
-  DO_KEEP,
-  DO_LIVE,
-  DO_LOSE,
-  DO_NOTE,
-  DO_OPEN,
-  DO_PART,
-  DO_PROMISE,
-  DO_READ,
-  DO_READ_LATER,
-  DO_REFUSE,
-  DO_REJOIN,
-  DO_RELEASE,
-  DO_SKIP,
-  DO_STATE,
-  DRAINED,
-  EXCESS,
-  type FollowerRules,
-  type FollowerState,
-  GAP,
-  GIVING,
-  go,
-  KEPT,
-  KEPT_LACKS,
-  KNOWN,
-  LACKS,
-  LIVE,
-  LOSE,
-  LOST,
-  MESSAGE,
-  NEXT,
-  ON,
-  OPEN,
-  OVER,
-  PART,
-  READING,
-  TABLE,
-  UNKNOWN,
-  UNREADABLE,
-  WHOLE,
-} from './follow-table.ts';
+import type { Action, FollowerRules, FollowerState } from './follow-table.ts';
+import * as is from './follow-table.ts';
 
 export * from './follow-table.ts';
 
@@ -118,7 +58,7 @@ export function isUpTo(one: Place | undefined, two: Place | undefined): boolean 
 }
 
 /** The position before a message. */
-function before({ position, previous }: Followed): Place {
+export function before({ position, previous }: Followed): Place {
   const { epoch, offset } = position!;
   return { epoch, offset: previous ?? offset - 1 };
 }
@@ -151,8 +91,8 @@ export class Follower<M extends Followed> {
   #mark = 0;
   /** Number of the states in a row. */
   #tries = 0;
-  #knows = BEFORE;
-  /** Whether a gap was reported since the last DO_LIVE. */
+  #knows = is.BEFORE;
+  /** Whether a gap was reported since the last is.DO_LIVE. */
   #isCut = false;
   /** Whether the last read has ended before the position. */
   #isBehind = false;
@@ -175,10 +115,10 @@ export class Follower<M extends Followed> {
 
   /** Whether the messages wait: for a state, a part or the reader. */
   get holds(): boolean {
-    return this.#state <= GIVING;
+    return this.#state <= is.GIVING;
   }
 
-  /** Whether a gap was reported since the last DO_LIVE. */
+  /** Whether a gap was reported since the last is.DO_LIVE. */
   get isCut(): boolean {
     return this.#isCut;
   }
@@ -201,39 +141,43 @@ export class Follower<M extends Followed> {
   /** The one function that changes a follower. Returns the acts for the user, in order. */
   step(event: number, value?: unknown, out: FollowerAct[] = []): FollowerAct[] {
     const column = this.columnOf(event, value);
-    const found = TABLE[this.#state]![column] ?? go(undefined);
+    const found = is.TABLE[this.#state]![column] ?? is.go(undefined);
     if (typeof found === 'string') {
-      out.push([DO_BREAK, [this.#state, column, found]]);
-      this.#state = OVER;
+      out.push([is.DO_BREAK, [this.#state, column, found]]);
+      this.#state = is.OVER;
       this.#held = [];
     } else this.#apply(found, value, out);
     return out;
   }
 
-  /** Begins in ASKING or READING, where the constructor has put the follower. */
+  /** Begins in is.ASKING or is.READING, where the constructor has put the follower. */
   begin(): FollowerAct[] {
     const out: FollowerAct[] = [];
-    this.#apply(go(undefined, this.#state === ASKING ? DO_ASK : DO_READ), undefined, out);
+    this.#apply(
+      is.go(undefined, this.#state === is.ASKING ? is.DO_ASK : is.DO_READ),
+      undefined,
+      out,
+    );
     return out;
   }
 
   columnOf(event: number, value: unknown): number {
     switch (event) {
-      case MESSAGE:
+      case is.MESSAGE:
         return this.#columnOfMessage(value as M);
-      case EXCESS:
-        return isUpTo((value as M).position, this.last) ? KNOWN : EXCESS;
-      case PART:
+      case is.EXCESS:
+        return isUpTo((value as M).position, this.last) ? is.KNOWN : is.EXCESS;
+      case is.PART:
         return this.#columnOfPart(value as LogPart<M>);
-      case DRAINED:
-        if (this.#rules.asks && this.last === undefined) return UNKNOWN;
-        return this.#lacks() ? LACKS : WHOLE;
-      case GAP:
-        return this.last === undefined && this.#state !== READING ? UNREADABLE : GAP;
-      case KEPT:
-        return this.#lacks(this.#begins) ? KEPT_LACKS : KEPT;
-      case AGAIN:
-        return this.#rules.asks && value === undefined ? ANEW : AGAIN;
+      case is.DRAINED:
+        if (this.#rules.asks && this.last === undefined) return is.UNKNOWN;
+        return this.#lacks() ? is.LACKS : is.WHOLE;
+      case is.GAP:
+        return this.last === undefined && this.#state !== is.READING ? is.UNREADABLE : is.GAP;
+      case is.KEPT:
+        return this.#lacks(this.#begins) ? is.KEPT_LACKS : is.KEPT;
+      case is.AGAIN:
+        return this.#rules.asks && value === undefined ? is.ANEW : is.AGAIN;
       default:
         return event;
     }
@@ -241,19 +185,19 @@ export class Follower<M extends Followed> {
 
   #columnOfMessage(message: M): number {
     const isLost = message.isLost === true && !this.#rules.passes;
-    if (message.position === undefined) return isLost ? LOST : BARE;
-    if (isUpTo(message.position, this.last)) return KNOWN;
-    const followsAny = this.#state === OPEN || this.#state === BLIND;
-    if (isFar(message, this.last) && !(isLost && followsAny)) return AHEAD;
-    if (isLost) return LOST;
-    return this.#rules.holdsNext && this.#state === READING ? AHEAD : NEXT;
+    if (message.position === undefined) return isLost ? is.LOST : is.BARE;
+    if (isUpTo(message.position, this.last)) return is.KNOWN;
+    const followsAny = this.#state === is.OPEN || this.#state === is.BLIND;
+    if (isFar(message, this.last) && !(isLost && followsAny)) return is.AHEAD;
+    if (isLost) return is.LOST;
+    return this.#rules.holdsNext && this.#state === is.READING ? is.AHEAD : is.NEXT;
   }
 
   #columnOfPart(part: LogPart<M>): number {
     const { position, isWhole, mayBeLate } = part;
-    if (mayBeLate === true && !this.#isBehind && this.#isBefore(position)) return BEHIND;
-    if (!isWhole || (this.#state === READING && this.#isStale(part))) return CUT;
-    return this.#rules.asks && this.#newOf(part).some(({ isLost }) => isLost) ? CUT : PART;
+    if (mayBeLate === true && !this.#isBehind && this.#isBefore(position)) return is.BEHIND;
+    if (!isWhole || (this.#state === is.READING && this.#isStale(part))) return is.CUT;
+    return this.#rules.asks && this.#newOf(part).some(({ isLost }) => isLost) ? is.CUT : is.PART;
   }
 
   /** Whether a position is before that of the follower. */
@@ -294,70 +238,73 @@ export class Follower<M extends Followed> {
   }
 
   #apply({ to, acts, isLoss }: Action, value: unknown, out: FollowerAct[]): void {
-    const after = isLoss ? this.#rules.loss[this.#knows] : ON;
-    if (after === LOSE) this.#apply(go(OVER, DO_LOSE), value, out);
-    else if (after === ASK) {
-      const next = this.#tries < this.#rules.tries ? go(ASKING, DO_ASK) : go(OVER, DO_REFUSE);
+    const after = isLoss ? this.#rules.loss[this.#knows] : is.ON;
+    if (after === is.LOSE) this.#apply(is.go(is.OVER, is.DO_LOSE), value, out);
+    else if (after === is.ASK) {
+      const next =
+        this.#tries < this.#rules.tries
+          ? is.go(is.ASKING, is.DO_ASK)
+          : is.go(is.OVER, is.DO_REFUSE);
       this.#apply(next, undefined, out);
     } else {
       if (to !== undefined) this.#state = to;
-      if (this.#state === OVER) this.#held = [];
+      if (this.#state === is.OVER) this.#held = [];
       for (const act of acts) this.#act(act, value, out);
     }
   }
 
   #act(act: number, value: unknown, out: FollowerAct[]): void {
     switch (act) {
-      case DO_HOLD:
+      case is.DO_HOLD:
         return this.#hold(value as M);
-      case DO_NOTE:
+      case is.DO_NOTE:
         return this.#note(value as M);
-      case DO_DOUBT:
+      case is.DO_DOUBT:
         return this.#doubt();
-      case DO_RELEASE:
+      case is.DO_RELEASE:
         return this.#release(out);
-      case DO_FORGET:
+      case is.DO_FORGET:
         if (this.last !== undefined) this.#forget(this.last.epoch);
         return;
-      case DO_OPEN:
-        if (this.#state === LIVE) this.#state = OPEN;
+      case is.DO_OPEN:
+        if (this.#state === is.LIVE) this.#state = is.OPEN;
         return;
-      case DO_SKIP:
-        if (this.#state !== BLIND) this.last = (value as M).position ?? this.last;
+      case is.DO_SKIP:
+        if (this.#state !== is.BLIND) this.last = (value as M).position ?? this.last;
         return;
-      case DO_PROMISE:
-        this.#knows = BETWEEN;
+      case is.DO_PROMISE:
+        this.#knows = is.BETWEEN;
         return;
-      case DO_REJOIN:
+      case is.DO_REJOIN:
         return this.#rejoin(value as Place | undefined);
-      case DO_GIVE:
-        return this.#give([value as M], DO_GIVE, false, out);
-      case DO_PART:
+      case is.DO_GIVE:
+        return this.#give([value as M], is.DO_GIVE, false, out);
+      case is.DO_PART:
         return this.#part(value as LogPart<M>, out);
-      case DO_STATE:
+      case is.DO_STATE:
         return this.#show(value as { readonly position: Place | undefined }, out);
-      case DO_READ:
+      case is.DO_READ:
         this.#mark = this.#held.length;
         this.#seen = undefined;
         break;
-      case DO_READ_LATER:
+      case is.DO_READ_LATER:
         this.#isBehind = true;
         break;
-      case DO_ASK:
+      case is.DO_ASK:
         this.#tries++;
         break;
-      case DO_GAP:
+      case is.DO_GAP:
         return this.#gap(out);
-      case DO_LIVE:
+      case is.DO_LIVE:
         // What was released may be a message that the reader cannot take.
-        if (this.#state !== LIVE && this.#state !== OPEN) return;
-        out.push([DO_LIVE, !this.#isCut]);
+        if (this.#state !== is.LIVE && this.#state !== is.OPEN) return;
+        out.push([is.DO_LIVE, !this.#isCut]);
         return this.#answered();
-      case DO_BLIND:
-        if (this.#state !== BLIND) return;
+      case is.DO_BLIND:
+        if (this.#state !== is.BLIND) return;
         this.#answered();
         break;
-      case DO_KEEP:
+      case is.DO_KEEP:
         this.last = this.#begins;
         this.#answered();
         break;
@@ -366,14 +313,14 @@ export class Follower<M extends Followed> {
   }
 
   #answered(): void {
-    this.#knows = ANSWERED;
+    this.#knows = is.ANSWERED;
     this.#tries = 0;
     this.#isCut = false;
   }
 
   #gap(out: FollowerAct[]): void {
     this.#isCut = true;
-    out.push([DO_GAP]);
+    out.push([is.DO_GAP, this.last]);
   }
 
   #hold(message: M): void {
@@ -416,13 +363,13 @@ export class Follower<M extends Followed> {
     const messages = inOrder(this.#held);
     this.#held = [];
     this.#seen = undefined;
-    for (const message of messages) this.step(MESSAGE, message, out);
+    for (const message of messages) this.step(is.MESSAGE, message, out);
   }
 
   #rejoin(since: Place | undefined): void {
     // The reader has all up to its own position, even if that is newer.
     if (since !== undefined) this.last = since;
-    this.#knows = BEFORE;
+    this.#knows = is.BEFORE;
     this.#tries = 0;
     this.#isCut = this.#isBehind = false;
   }
@@ -434,7 +381,7 @@ export class Follower<M extends Followed> {
     this.#seen = position === undefined ? undefined : BEYOND;
     this.#isCut = false;
     this.#held = this.#held.filter((each) => !isUpTo(each.position, position));
-    out.push([DO_STATE, state]);
+    out.push([is.DO_STATE, state]);
   }
 
   /** The messages of a part, and those that are held up to its position, without those that are known. */
@@ -476,8 +423,8 @@ export class Follower<M extends Followed> {
       this.last = before(first!);
     } else {
       const gaps = out.length;
-      this.#give(this.#newOf(part), DO_PART, !isWhole, out);
-      if (!isWhole && !out.slice(gaps).some(([act]) => act === DO_GAP)) this.#gap(out);
+      this.#give(this.#newOf(part), is.DO_PART, !isWhole, out);
+      if (!isWhole && !out.slice(gaps).some(([act]) => act === is.DO_GAP)) this.#gap(out);
       this.#held = this.#held.filter((each) => !isUpTo(each.position, position));
       if (!isWhole || !isUpTo(position, this.last)) this.last = position;
     }
@@ -506,7 +453,7 @@ export class Follower<M extends Followed> {
         this.#gap(out);
       }
       if (!isLost) given.push(message);
-      if (this.#state !== BLIND) this.last = message.position ?? this.last;
+      if (this.#state !== is.BLIND) this.last = message.position ?? this.last;
     }
     flush();
   }

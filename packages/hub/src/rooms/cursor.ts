@@ -1,12 +1,7 @@
 import { CloseCode, type PreparedMessage } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import * as is from '@ws/rpc/internal/following';
-import {
-  Follower,
-  type FollowerAct,
-  type FollowerRules,
-  type LogPart,
-} from '@ws/rpc/internal/following';
+import { Follower, type FollowerAct, type LogPart } from '@ws/rpc/internal/following';
 import { prepareResult } from '../arguments.ts';
 import { type Audience, isFor } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
@@ -15,14 +10,12 @@ import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { JoinStates } from './join-states.ts';
 import type { JoinOptions } from './joins.ts';
-import { type Item, MemberLog } from './member-log.ts';
+import { type Item, MAX_STATES, MemberLog, rulesOf, sizeOf } from './member-log.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Bound of the states in a row. The join is refused when the history reaches back to none of them. */
-const MAX_STATES = 3;
-/** Longest rate of gaps and states for a member that is live, and the wait for a late copy of the log, in ms. */
+/** Least time between two gaps or states of a live member, and the wait for a late copy, in ms. */
 const WAIT_MS = 1_000;
 
 /** The number of missed messages that a join has sent. `serveRooms` answers with it. */
@@ -53,7 +46,7 @@ export class Cursor<Data> {
   #state: RoomState | undefined;
   /** The result's position. */
   #position: Position | undefined;
-  readonly #counts: MissedCount;
+  readonly #sent: MissedCount;
   /** Whether the client does not get a missed message, so that `complete` is false. */
   #lacks = false;
   /** Whether the join has its result. */
@@ -85,9 +78,9 @@ export class Cursor<Data> {
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data>,
-    counts: MissedCount,
+    sent: MissedCount,
   ) {
-    this.#counts = counts;
+    this.#sent = sent;
     this.#hub = hub;
     this.#rooms = hub.rooms;
     this.#session = session;
@@ -221,7 +214,7 @@ export class Cursor<Data> {
       case is.DO_ASK:
         return this.#after(this.#toldAt, () => void this.#ask());
       case is.DO_GAP:
-        return this.#addGap();
+        return this.#addGap(value as Position | undefined);
       case is.DO_BLIND:
         this.#rooms.states.markUnsure(this.#name);
         return this.#live(false);
@@ -250,16 +243,16 @@ export class Cursor<Data> {
   /** Adds a message to what the client takes at its pace. */
   #addMissed(item: Item<Data>): void {
     const { message, isLost } = item;
-    if (isLost === true) this.#addGap();
+    if (isLost === true) this.#addGap(item.position && is.before(item));
     else if (message !== undefined && isFor(item, this.#session)) {
       this.#out.push(message);
-      this.#counts.missed++;
+      this.#sent.missed++;
     }
   }
 
   /** The state replaces what the client has. */
   #addState(state: RoomState): void {
-    this.#counts.missed = 0;
+    this.#sent.missed = 0;
     this.#lacks = false;
     this.#state = state;
     this.#out.push(state.message);
@@ -267,15 +260,14 @@ export class Cursor<Data> {
   }
 
   /** Reports a gap to a member that was live. Before, the join's answer reports it. */
-  #addGap(): void {
-    const { state, last } = this.#follower;
+  #addGap(from: Position | undefined): void {
     if (!this.#isAnswered) {
       this.#lacks = true;
       return;
     }
-    const gap = this.#rooms.gapText?.(this.#name, last);
+    const gap = this.#rooms.gapText?.(this.#name, from);
     if (gap === undefined) return;
-    if (state === is.GIVING) this.#out.push(gap);
+    if (this.#follower.state === is.GIVING) this.#out.push(gap);
     else this.#session.deliver(gap, undefined);
     this.#told();
   }
@@ -288,6 +280,7 @@ export class Cursor<Data> {
   #after(start: number, run: () => void): void {
     const { platform } = this.#hub;
     const ms = start + WAIT_MS - platform.now();
+    this.#cancelWait?.();
     if (ms <= 0) run();
     else this.#cancelWait = platform.setTimer(ms, run);
   }
@@ -504,21 +497,4 @@ export class Cursor<Data> {
     this.#hub.failed(this.#session, new Error(`follower: ${step}: ${why}`));
     this.#lose();
   }
-}
-
-/** What differs between members. */
-function rulesOf(asks: boolean, reportsGaps: boolean): FollowerRules {
-  // A later state replaces all that was sent before it.
-  const answered = reportsGaps ? is.ON : is.LOSE;
-  return {
-    asks,
-    passes: true,
-    holdsNext: true,
-    tries: MAX_STATES,
-    loss: asks ? [is.ASK, is.ASK, is.ASK] : [is.ON, is.LOSE, answered],
-  };
-}
-
-function sizeOf<Data>({ message }: Item<Data>): number {
-  return message?.bytes.length ?? 0;
 }

@@ -1,4 +1,13 @@
-import { BEYOND, type Followed, type LogPart } from '@ws/rpc/internal/following';
+import {
+  ASK,
+  BEYOND,
+  type Followed,
+  type Follower,
+  type FollowerRules,
+  LOSE,
+  type LogPart,
+  ON,
+} from '@ws/rpc/internal/following';
 import type { Audience, Publication } from '../delivery/audience.ts';
 import { RoomRefusedError } from '../errors.ts';
 import type { Position } from '../position.ts';
@@ -7,6 +16,8 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { MissedPart, SharedPart } from './missed-parts.ts';
 import type { PartPlace } from './part-queues.ts';
 
+/** Bound of the states in a row. The join is refused when the history reaches back to none of them. */
+export const MAX_STATES = 3;
 /** A position of another history. A read from it begins with the oldest message of the present epoch. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 
@@ -14,13 +25,6 @@ const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 export type Item<Data> = Followed & {
   readonly [Key in keyof Publication<Data>]?: Publication<Data>[Key] | undefined;
 };
-
-/** What a read must know of the member's follower. */
-interface ReadState<Data> {
-  readonly last: Position | undefined;
-  readonly isBehind: boolean;
-  readonly held: readonly Item<Data>[];
-}
 
 /** Reads the log of a room for one member, a part at a time. */
 export class MemberLog<Data> {
@@ -52,7 +56,7 @@ export class MemberLog<Data> {
    * @throws (rejects) {@link RoomRefusedError} when the session has left before the read.
    */
   async read(
-    { last, isBehind, held }: ReadState<Data>,
+    { last, isBehind, held }: Follower<Item<Data>>,
     limit: number,
     audience: Audience<Data> | undefined,
     isDue: () => boolean,
@@ -139,4 +143,21 @@ function logPart<Data>(
   const messages = entries.filter((each) => !each.isLost || !isReported(each));
   // Only the last part knows the end of the log.
   return { messages, position, end: hasMore ? BEYOND : position, isWhole };
+}
+
+/** What differs between members. */
+export function rulesOf(asks: boolean, reportsGaps: boolean): FollowerRules {
+  // A later state replaces all that was sent before it.
+  const answered = reportsGaps ? ON : LOSE;
+  return {
+    asks,
+    passes: true,
+    holdsNext: true,
+    tries: MAX_STATES,
+    loss: asks ? [ASK, ASK, ASK] : [ON, LOSE, answered],
+  };
+}
+
+export function sizeOf<Data>({ message }: Item<Data>): number {
+  return message?.bytes.length ?? 0;
 }

@@ -20,7 +20,7 @@ export interface MissedPart {
 }
 
 /** A message that `form` has refused, or that cannot be read, is lost. */
-export interface MissedEntry {
+interface MissedEntry {
   readonly position: Position;
   /** Offset of the message before it, if known. */
   readonly previous: number | undefined;
