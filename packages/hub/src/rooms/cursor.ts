@@ -131,7 +131,7 @@ export class Cursor<Data> {
   start(): Promise<Joined<Data>> {
     const { state, knows } = this.#follower;
     if (knows === is.ANSWERED) this.#feed(is.AGAIN, this.#options.since);
-    else if (state !== is.OVER) this.#run(this.#follower.begin());
+    else if (state !== is.OVER) this.#doAll(this.#follower.begin());
     return this.#result.promise;
   }
 
@@ -160,7 +160,7 @@ export class Cursor<Data> {
 
   /** Handles an event now, or after the acts of the present one. */
   #feed(event: number, value?: unknown): void {
-    if (this.#events === undefined) this.#run(this.#step(event, value));
+    if (this.#events === undefined) this.#doAll(this.#step(event, value));
     else this.#events.push([event, value]);
   }
 
@@ -183,17 +183,19 @@ export class Cursor<Data> {
     this.#bytes = bytes;
   }
 
-  #run(acts: readonly FollowerAct[]): void {
+  #doAll(acts: readonly FollowerAct[]): void {
     const events: (readonly [event: number, value: unknown])[] = [];
     this.#events = events;
-    let due = acts;
-    for (;;) {
-      for (const [act, value] of due) this.#do(act, value);
-      const next = events.shift();
-      if (next === undefined) break;
-      due = this.#step(...next);
+    let due: readonly FollowerAct[] | undefined = acts;
+    try {
+      while (due !== undefined) {
+        for (const [act, value] of due) this.#do(act, value);
+        const next = events.shift();
+        due = next && this.#step(...next);
+      }
+    } finally {
+      this.#events = undefined;
     }
-    this.#events = undefined;
     if (this.#follower.state === is.GIVING && !this.#isSending) void this.#send();
   }
 
@@ -208,7 +210,8 @@ export class Cursor<Data> {
       case is.DO_STATE:
         return this.#addState(value as RoomState);
       case is.DO_READ:
-        return this.#after(this.#toldAt, () => void this.#read());
+        // What follows a state is read at once.
+        return this.#after(this.#states ? -WAIT_MS : this.#toldAt, () => void this.#read());
       case is.DO_READ_LATER:
         return this.#after(this.#hub.platform.now(), () => void this.#read());
       case is.DO_ASK:
@@ -416,7 +419,7 @@ export class Cursor<Data> {
     this.#announce();
     this.#result.resolve(this.#joined(complete, this.#position));
     this.#isAnswered = true;
-    this.#end();
+    this.#stepAsideLater();
   }
 
   /** The join fails, and the session stays a member. */
@@ -424,7 +427,7 @@ export class Cursor<Data> {
     this.#endRequests();
     this.#result.reject((value as { readonly error: unknown }).error);
     this.#isAnswered = true;
-    this.#end();
+    this.#stepAsideLater();
   }
 
   #endRequests(): void {
@@ -434,7 +437,7 @@ export class Cursor<Data> {
   }
 
   /** Ends the cursor when no message comes that the member already has. */
-  #end(): void {
+  #stepAsideLater(): void {
     const { last } = this.#follower;
     if (last === undefined) return this.#stepAside();
     const known = this.#rooms.crosses ? this.#rooms.reads.knownPosition(this.#name) : last;
