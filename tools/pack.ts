@@ -42,13 +42,17 @@ for (const one of published) {
 }
 
 const known = published.map(({ manifest }) => {
-  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((name) => manifests.has(name));
+  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((name) =>
+    manifests.has(name),
+  );
   return [manifest.name, { file: tarballOf(manifest), dependencies }];
 });
 writeFileSync(join(OUT, 'packages.json'), JSON.stringify(Object.fromEntries(known), undefined, 2));
 copyFileSync('tools/install.mjs', join(OUT, 'install.mjs'));
 
-console.log(`${manifests.size} tarballs, each with its bill of materials (CycloneDX). Install some of them in your project, for example:`);
+console.log(
+  `${manifests.size} tarballs, each with its bill of materials (CycloneDX). Install some of them in your project, for example:`,
+);
 console.log(`node ${resolve(OUT, 'install.mjs')} @ws/node-server`);
 if (!published.some(({ folder }) => folder === 'bench')) {
   console.log('@ws/bench is not among them: pnpm bench --help installs what it needs');

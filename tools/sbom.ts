@@ -56,7 +56,7 @@ function neededBy({ dependencies = {}, devDependencies = {} }: Manifest): [strin
 function componentOf({ name, version = '', license, bin }: Manifest): Models.Component {
   const [scope, short] = name.startsWith('@') ? name.split('/') : [undefined, name];
   const type = bin === undefined ? Enums.ComponentType.Library : Enums.ComponentType.Application;
-  const component = new Models.Component(type, short!, {
+  const component = new Models.Component(type, short, {
     group: scope,
     version,
     purl: new PackageURL('npm', scope, short, version).toString(),

@@ -90,7 +90,10 @@ export function stepsOf({ scope, repository, changesets, tarballs, isFilledIn }:
       title: 'Sign the tags, after each release: no key is stored in the workflow.',
       lines: [
         'git verify-commit HEAD, then for each tarball of .out/pack:',
-        "  git tag -s -m '' @ws/conn@0.1.0 && git push origin @ws/conn@0.1.0".replaceAll('@ws', scope),
+        "  git tag -s -m '' @ws/conn@0.1.0 && git push origin @ws/conn@0.1.0".replaceAll(
+          '@ws',
+          scope,
+        ),
       ],
     },
     {
