@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { call, never, settled, setUpRaw, until, useFakeClock } from './pairs.ts';
+import { call, never, setUpRaw, until, useFakeClock } from './pairs.ts';
 
 const MIB = 1024 * 1024;
 
