@@ -307,12 +307,16 @@ function breakConn(program: Program, conn: Conn): void {
   else quietly(conn.close(1001));
 }
 
-/** After all calls have settled: all places are free again, and each stall was reported. */
+/** After all calls have settled: streams have ended, places are free, and each stall was reported. */
 async function checkEnd(program: Program, near: End, far: End, concurrency: number): Promise<void> {
   const told = program.reports.filter((one) => one.includes('no handler has settled for 5 s'));
   if (program.hasStarved && told.length === 0) program.faults.push('a stall was not told');
   const odd = program.reports.filter((one) => /TypeError|RangeError|undefined/.test(one));
   if (odd.length > 0 && !program.isBroken) program.faults.push(`report: ${odd[0]}`);
+  // The reader of each stream has left, so its generator ends.
+  if (!program.isBroken) {
+    await settle(program, () => program.isBroken || near.streams + far.streams === 0);
+  }
   for (const end of [near, far]) {
     if (end.most > concurrency) program.faults.push(`${end.most} handlers ran`);
     // Events have no timeout, so one that hangs runs until the end of the connection.
