@@ -50,6 +50,9 @@ const ROOM: Counts = [3, 200, 3, 3, 3, 200];
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];
 
+/** The files of `conn` that may ask the table of its reader. */
+const ASK_READER = ['reader', 'inbox', 'read-ahead', 'ending'];
+
 /** Packages that were a part of `conn`. Names that siblings export only to them are counted apart. */
 const THE_TWO = ['deflate', 'reconnect'];
 
@@ -69,8 +72,39 @@ printRow('the core', core);
 printRow('all', all);
 printClasses();
 for (const [name, counts] of counted) judge(name, counts, BOUNDS[name] ?? []);
+judgeReader();
 judge('the core', core, boundsOf({ lines: SUMS.core }));
 judge('all', all, boundsOf({ lines: SUMS.all, 'lines in circles': SUMS.circles }));
+
+/**
+ * `conn` has one reader, a table: one place writes its state, and only the files of {@link ASK_READER} ask it,
+ * by a column.
+ */
+function judgeReader(): void {
+  const source = `${folder}/conn/src`;
+  const table = readFileSync(`${source}/connection/reader.ts`, 'utf8');
+  const section = table.split(/^\/\/ /m).find((each) => each.startsWith('Columns')) ?? '';
+  const columns = [...section.matchAll(/^export (?:const|function) (\w+)/gm)].map(
+    ([, name]) => name!,
+  );
+  const asked = new RegExp(
+    `^import \\{[^}]*\\b(?:${columns.join('|')})\\b[^}]*\\} from '.*/reader\\.ts'`,
+    'm',
+  );
+  let writers = 0;
+  for (const file of filesOf(source)) {
+    const text = readFileSync(`${source}/${file}`, 'utf8');
+    writers += [...text.matchAll(/\.reader = /g)].length;
+    if (!asked.test(text) || ASK_READER.some((name) => file === `connection/${name}.ts`)) continue;
+    fail(`conn: ${file} imports a column of the reader's table`);
+  }
+  if (writers !== 1) fail(`conn: ${writers} places write the state of the reader, not 1`);
+}
+
+function fail(text: string): void {
+  console.log(`${text} (tools/check/counts.ts)`);
+  process.exitCode = 1;
+}
 
 function countsOf(name: string): Counts {
   const source = `${folder}/${name}/src`;
@@ -167,7 +201,6 @@ function judge(name: string, counts: Counts, bounds: Counts): void {
     const isAbove = count > bound;
     if (bound === Infinity || (!isAbove && bound - count <= ROOM[i]!)) continue;
     const what = isAbove ? `at most ${bound}` : `write its bound down from ${bound}`;
-    console.log(`${name}: ${count} ${COLUMNS[i]}, ${what} (tools/check/counts.ts)`);
-    process.exitCode = 1;
+    fail(`${name}: ${count} ${COLUMNS[i]}, ${what}`);
   }
 }

@@ -221,7 +221,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { sender, waitingWrites } = this.outbox;
     sender.drained();
     waitingWrites?.drained();
-    this.ending?.clocks.slowPeer?.drained(this.platform.now());
+    this.ending?.clocks.drained();
   }
 
   end(): void {

@@ -20,7 +20,19 @@ import { addPiece, beginPieces, readerOf } from '../read/message-reader.ts';
 import type { Connection } from './connection.ts';
 import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
 import { ReadSide } from './read-side.ts';
-import { DISCARDS, FREE, HAS_MESSAGE, KEPT } from './reader.ts';
+import {
+  AFTER,
+  ASKS,
+  BROKEN,
+  cellName,
+  DISCARDS,
+  FREE,
+  HAS_MESSAGE,
+  KEPT,
+  NONE,
+  type Reader,
+  type ReaderEvent,
+} from './reader.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four functions give whole messages to a reader. `#nextEvent` gives nearly all of them.
@@ -58,6 +70,9 @@ const CONTINUES_LATER = 2;
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
+/** Number of events that a program for debugging gets. */
+const REMEMBERED = 16;
+
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
@@ -77,10 +92,40 @@ type NoEvent = typeof NEED_MORE | typeof STEP;
  * frames are sent at the end of the turn, together with frames that the reader writes until then.
  */
 export class Inbox extends ReadSide {
+  reader: Reader = NONE;
+  held = false;
+  /** Whether the next message or piece of the input goes to the reader, not to the read-ahead. */
+  takes = false;
   inPass = false;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
+
+  constructor(connection: Connection) {
+    super(connection);
+    if (connection.platform.observer?.broken !== undefined) rememberEvents(this, connection);
+  }
+
+  /** The only place where the state of the reader changes. */
+  on(event: ReaderEvent): void {
+    const before = this.reader;
+    const reader = AFTER[before][event]!;
+    this.reader = reader;
+    this.takes = (reader & ASKS) !== 0 && !this.held;
+    if (reader === BROKEN && before !== BROKEN) this.#broken(before, event);
+  }
+
+  #broken(reader: Reader, event: ReaderEvent): void {
+    const connection = this.connection;
+    const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
+    // Later: the caller is within a read, or within the loop.
+    connection.platform.defer(() => connection.endingOrNew().handlerFailed(error, 'receive'));
+  }
+
+  gate(): void {
+    this.held = this.rate?.empty === true || this.readAhead?.isHeld === true;
+    this.takes = (this.reader & ASKS) !== 0 && !this.held;
+  }
 
   /** Whether the inbox can use more input although the read-ahead is full. */
   get wantsInput(): boolean {
@@ -396,4 +441,19 @@ export class Inbox extends ReadSide {
 // A separate function: within `#observe`, the closure would cost an object even without an observer.
 function observeMessage(connection: Connection, { type, length }: MessageDecoder): void {
   connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
+}
+
+/** Gives the observer the last events of the reader, once one has come that cannot come. */
+function rememberEvents(inbox: Inbox, connection: Connection): void {
+  const events: string[] = [];
+  inbox.on = (event) => {
+    const { reader } = inbox;
+    events.push(cellName(reader, event));
+    if (events.length > REMEMBERED) events.shift();
+    Inbox.prototype.on.call(inbox, event);
+    if (inbox.reader !== BROKEN || reader === BROKEN) return;
+    connection.platform.defer(() => {
+      connection.observe((observer) => observer.broken?.(connection.conn, events));
+    });
+  };
 }

@@ -5,6 +5,7 @@ import { Fifo } from '../memory/fifo.ts';
 import { Message, type MessagePlatform } from '../message.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
+import { BlockedCheck } from './progress.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 /** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
@@ -12,9 +13,6 @@ const MESSAGE_COST = 320;
 
 /** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
-
-/** Ms without a read and without a written byte, after which the observer is informed. */
-const BLOCKED_AFTER = 5_000;
 
 /** Bound of the read-ahead in bytes. */
 function limitOf({ rare, settings }: Connection): number {
@@ -61,37 +59,6 @@ export function pauseOrResume(connection: Connection): void {
   if (readAhead?.paused === true) {
     if (inbox.wantsInput || cost <= limit / 2) readAhead.resume();
   } else if (cost > limit && !inbox.wantsInput) inbox.readAheadOrNew().pause();
-}
-
-/** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
-class BlockedCheck implements TimerEntry {
-  slot: number | undefined;
-  readonly #connection: Connection;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  schedule(): void {
-    this.#connection.shared.timers.set(this, BLOCKED_AFTER);
-  }
-
-  stop(): void {
-    this.#connection.shared.timers.clear(this);
-  }
-
-  fire(): void {
-    this.#connection.guardTransport(() => this.#check());
-  }
-
-  #check(): void {
-    const connection = this.#connection;
-    const now = connection.platform.now();
-    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
-    const { bufferedAmount } = connection;
-    if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.schedule();
-    connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
-  }
 }
 
 /**
@@ -180,7 +147,6 @@ export class ReadAhead implements TimerEntry {
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
     this.#blockedCheck = new BlockedCheck(this.#connection);
-    this.#blockedCheck.schedule();
   }
 
   resume(): void {

@@ -10,19 +10,13 @@ import type { Connection } from './connection.ts';
 import { endWithLoss } from './end-errors.ts';
 import { ReadAhead } from './read-ahead.ts';
 import {
-  AFTER,
-  ASKS,
-  BROKEN,
   CANCEL,
   CHECKED,
-  cellName,
   DISCARDS,
   DONE,
   GIVEN,
-  HANDLES,
   KEPT,
   LOST,
-  NONE,
   type Reader,
   type ReaderEvent,
   UNWANTED,
@@ -39,7 +33,7 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
  * handler of `receive`, `discardReads`, a {@link PullRead}, or a MessageReader, which reads a message in
  * pieces. {@link Inbox} adds the loop that parses.
  */
-export class ReadSide {
+export abstract class ReadSide {
   receiveCall: ReceiveCall | undefined;
   /** The pending call of `readMessage`, of `nextReader`, or of an iterator's `next`. */
   pull: PullRead<ReadResult> | undefined;
@@ -51,15 +45,13 @@ export class ReadSide {
   rate: Rate | undefined;
   /** Set once no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
-  /** The state of the reader. Only {@link on} changes it. */
-  reader: Reader = NONE;
-  /** Whether the next message or piece of the input goes to the reader, not to the read-ahead. */
-  takes = false;
+  /** The state of the reader. */
+  abstract readonly reader: Reader;
   /**
    * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
    * or the read-ahead has given so many messages that the rest waits for a later turn.
    */
-  held = false;
+  abstract readonly held: boolean;
   /** What happens to the messages of the input. */
   use: Use = KEPT;
   /**
@@ -73,27 +65,10 @@ export class ReadSide {
     this.connection = connection;
   }
 
-  /** The only place where the state of the reader changes. */
-  on(event: ReaderEvent): void {
-    const before = this.reader;
-    const reader = AFTER[before][event]!;
-    this.reader = reader;
-    this.takes = (reader & ASKS) !== 0 && !this.held;
-    if (reader === BROKEN && before !== BROKEN) this.#broken(before, event);
-  }
-
-  #broken(reader: Reader, event: ReaderEvent): void {
-    const connection = this.connection;
-    const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
-    // Later: the caller is within a read, or within the loop.
-    connection.platform.defer(() => connection.endingOrNew().handlerFailed(error, 'receive'));
-  }
-
+  /** Changes the state of the reader. */
+  abstract on(event: ReaderEvent): void;
   /** The rate or the read-ahead may now hold readers back, or let them continue. */
-  gate(): void {
-    this.held = this.rate?.empty === true || this.readAhead?.isHeld === true;
-    this.takes = (this.reader & ASKS) !== 0 && !this.held;
-  }
+  abstract gate(): void;
 
   /** A MessageReader that waits has got bytes, or the end of its message. */
   gotPiece(): void {
@@ -118,11 +93,6 @@ export class ReadSide {
   /** Whether no parsed message or piece waits for a reader. */
   get nothingUnread(): boolean {
     return this.readAhead?.empty !== false && this.pieces?.empty !== false;
-  }
-
-  /** Whether readers have got every parsed message, and no handler is busy with one. */
-  get allRead(): boolean {
-    return this.nothingUnread && (this.reader & HANDLES) === 0;
   }
 
   /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */

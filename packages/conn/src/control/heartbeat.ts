@@ -1,5 +1,6 @@
 import { PingMessage } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
+import { Progress } from '../connection/progress.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 
@@ -17,27 +18,19 @@ const UNSENT = 'unsent';
  */
 export type PingWait = typeof UNSENT | BytesAhead;
 
-/** Progress of the bytes that the peer has to read before a ping. Times are in ms. */
+/** The bytes that the peer has to read before a ping. */
 type BytesAhead = {
   /** `bytesOut` at the ping: all bytes up to this number come before the ping. */
   readonly ahead: number;
-  /** `bytesFlushed` of the sender at its last growth, and the time of that growth. */
-  flushed: number;
-  progressAt: number;
-  /** `bytesFlushed` and the time at the ping, to measure the speed of the peer. */
-  readonly flushedAtPing: number;
-  readonly sentAt: number;
+  /** How the peer takes them since the ping. */
+  readonly progress: Progress;
   /** Time in ms added to the timeout. Set once the ping has left this process. */
   transit?: number;
 };
 
-/** Time in ms in which the peer reads `inTransit` bytes at its speed so far; 0 without progress. */
-function transitTime(
-  { flushed, progressAt, flushedAtPing, sentAt }: BytesAhead,
-  inTransit: number,
-): number {
-  const bytes = flushed - flushedAtPing;
-  return bytes === 0 ? 0 : Math.ceil(((progressAt - sentAt) * inTransit) / bytes);
+/** Time in ms in which the peer reads all bytes that the operating systems may buffer. */
+function transitTime({ progress }: BytesAhead, { inTransit = 0 }: Connection['transport']): number {
+  return progress.timeFor(inTransit, progress.grownAt);
 }
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers, and ends connections without an answer.
@@ -94,7 +87,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
   // Nothing of a paused connection shows whether the peer sends.
   const isStalled = paused && typeof wait === 'object';
   const what = isStalled ? 'the peer has taken no bytes' : 'no data from the peer';
-  const ms = Math.round(now - (isStalled ? wait.progressAt : lastByteAt));
+  const ms = Math.round(now - (isStalled ? wait.progress.grownAt : lastByteAt));
   const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
   connection.abort(new TimeoutError(`${what} for ${ms} ms (${option})`, { permanent: true }));
 }
@@ -122,10 +115,7 @@ function sendPing(connection: Connection, now: number): void {
   if (transit !== 0) {
     rare.pingWait = {
       ahead: bytesOut,
-      flushed: bytesFlushed,
-      progressAt: sender.stalledSince(now),
-      flushedAtPing: bytesFlushed,
-      sentAt: now,
+      progress: new Progress(now, bytesFlushed, sender.stalledSince(now)),
       ...(transit !== undefined && { transit }),
     };
   }
@@ -143,12 +133,9 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
     return;
   }
   if (pingWait === undefined || pingWait.transit !== undefined) return;
-  if (bytesFlushed <= pingWait.flushed) return;
-  pingWait.flushed = bytesFlushed;
-  pingWait.progressAt = now;
-  if (bytesFlushed < pingWait.ahead) return;
+  if (pingWait.progress.look(now, bytesFlushed) === 0 || bytesFlushed < pingWait.ahead) return;
   rare.pingedAt = now;
-  pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
+  pingWait.transit = transitTime(pingWait, connection.transport);
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
@@ -157,8 +144,8 @@ function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): 
   const { pingedAt, pingWait } = connection.rareParts();
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-  const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
-  const stalledAt = pingWait.progressAt + maxStall;
+  const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport));
+  const stalledAt = pingWait.progress.grownAt + maxStall;
   // A peer that reads nothing may still send, for example pings. A paused connection does not see them.
   return paused ? stalledAt : Math.max(stalledAt, pingedAt! + timeout);
 }

@@ -333,7 +333,12 @@ export function startReceive(
   end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
   const { inbox } = connection;
-  if (end === undefined && inbox.ended?.normally === true && inbox.allRead) {
+  if (
+    end === undefined &&
+    inbox.ended?.normally === true &&
+    inbox.nothingUnread &&
+    inbox.receiveCall === undefined
+  ) {
     return resolvedAt(inbox.ended, () => connection.closedPromise());
   }
   const call = new ReceiveCall(handler, connection, end);
