@@ -371,6 +371,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.endingOrNew().abort(error);
   }
 
+  /** See {@link Ending.handlerFailed}. */
+  handlerFailed(error: unknown, where: string): void {
+    this.endingOrNew().handlerFailed(error, where);
+  }
+
   /** Fails the connection with a close frame of `code` (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
     this.endingOrNew().fail(error, code, reason);
@@ -429,7 +434,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 // Functions, not methods: a method with a closure costs each call an object.
 
 function handlersOf(connection: Connection): ControlHandlers {
-  return new ControlHandlers((error, name) => connection.endingOrNew().handlerFailed(error, name));
+  return new ControlHandlers((error, name) => connection.handlerFailed(error, name));
 }
 
 function pingsOf(connection: Connection): Pings {

@@ -16,7 +16,6 @@ import {
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
 import { messageBlocks } from '../read/message-blocks.ts';
-import { addPiece, beginPieces, readerOf } from '../read/message-reader.ts';
 import type { Connection } from './connection.ts';
 import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
 import { ReadSide } from './read-side.ts';
@@ -119,7 +118,7 @@ export class Inbox extends ReadSide {
     const connection = this.connection;
     const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
     // Later: the caller is within a read, or within the loop.
-    connection.platform.defer(() => connection.endingOrNew().handlerFailed(error, 'receive'));
+    connection.platform.defer(() => connection.handlerFailed(error, 'receive'));
   }
 
   gate(): void {
@@ -315,14 +314,14 @@ export class Inbox extends ReadSide {
       case MESSAGE_BEGIN:
         // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
-          const reader = beginPieces(this.connection, decoder);
+          const reader = this.beginPieces(decoder);
           // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
-        addPiece(this.connection, decoder, 0);
+        this.addPiece(decoder, 0);
         if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
@@ -419,7 +418,7 @@ export class Inbox extends ReadSide {
       if (reader === DISCARDS) return;
     }
     const message = messageOf(decoder, this.connection.platform);
-    if (takes) return this.give(pull!.streams ? readerOf(this.connection, message) : message);
+    if (takes) return this.give(pull!.streams ? this.readerOf(message) : message);
     const readAhead = this.readAheadOrNew();
     readAhead.push(message);
     if (readAhead.isHeld) this.gate();

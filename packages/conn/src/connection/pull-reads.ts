@@ -1,11 +1,11 @@
 import { MESSAGE, NEED_MORE, OWNED, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
-import type { ReadResult } from '../read/message-reader.ts';
 import { PullRead, resultOf } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import type { Inbox } from './inbox.ts';
 import { pauseOrResume } from './read-ahead.ts';
+import type { ReadResult } from './read-side.ts';
 import { CANCEL, READ, TAKEN } from './reader.ts';
 
 // Pull reads: `readMessage`, `nextReader` and `for await`. Each read takes one message.

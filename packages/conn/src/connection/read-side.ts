@@ -1,8 +1,15 @@
-import { CHECKED_ONLY, DELIVERED, IGNORED, type PayloadUse } from '@ws/codec';
+import {
+  CHECKED_ONLY,
+  type DataType,
+  DELIVERED,
+  IGNORED,
+  type MessageDecoder,
+  type PayloadUse,
+} from '@ws/codec';
 import { isNormalEnd, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
-import { type ReadResult, readyReader } from '../read/message-reader.ts';
-import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
+import { MessageReader } from '../read/message-reader.ts';
+import { PieceQueue, restDropped } from '../read/piece-queue.ts';
 import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
@@ -24,6 +31,9 @@ import {
   WAITS,
   WILL_READ,
 } from './reader.ts';
+
+/** The result of a pull read. */
+export type ReadResult = Message | MessageReader;
 
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
 type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
@@ -219,10 +229,66 @@ export abstract class ReadSide {
   serve(): void {
     const { pull, receiveCall } = this;
     if (pull !== undefined) {
-      const ready = pull.streams ? readyReader(this.connection) : this.shiftQueued();
+      const ready = pull.streams ? this.#readyReader() : this.shiftQueued();
       if (ready !== undefined) this.give(ready);
     } else if (this.reader === DISCARDS) while (this.shiftQueued() !== undefined);
     else receiveCall?.serve();
+  }
+
+  // A message in pieces
+
+  #newReader(type: DataType): MessageReader {
+    const pieces = new PieceQueue();
+    this.pieces = pieces;
+    return new MessageReader(type, pieces, this.connection);
+  }
+
+  /** Returns the reader of a message whose first piece is in the decoder. */
+  beginPieces(decoder: MessageDecoder): MessageReader {
+    const reader = this.#newReader(decoder.type);
+    this.addPiece(decoder, 1);
+    return reader;
+  }
+
+  /**
+   * Gives the piece in the decoder to the reader of its message.
+   *
+   * @param messages - 1 for the first piece of a message, else 0.
+   */
+  addPiece(decoder: MessageDecoder, messages: 0 | 1): void {
+    const { bytes, start, end, fin } = decoder;
+    const { pieces, rate } = this;
+    const size = end - start;
+    if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
+    pieces?.pushCopy(bytes, start, end);
+    if (fin) pieces?.finish();
+    if (pieces?.hasEnough === true) this.gotPiece();
+    decoder.release();
+    rate?.take(messages, size);
+    rate?.pieceArrived(size);
+  }
+
+  /** Returns a reader of a whole message. */
+  readerOf({ type, data }: Message): MessageReader {
+    const reader = this.#newReader(type);
+    this.pieces!.push(data);
+    this.pieces!.finish();
+    return reader;
+  }
+
+  /** Returns a reader of the first queued message; if there is none, of the message that is arriving. */
+  #readyReader(): MessageReader | undefined {
+    const message = this.shiftQueued();
+    if (message !== undefined) return this.readerOf(message);
+    // Messages that the rate holds come before the arriving message.
+    const { input } = this.connection.machine;
+    const begun = this.ended === undefined && !this.held ? input?.becomePieces() : undefined;
+    if (begun === undefined) return undefined;
+    const reader = this.#newReader(input!.type);
+    this.pieces!.push(begun);
+    this.rate?.take(1, begun.length);
+    this.rate?.pieceArrived(begun.length);
+    return reader;
   }
 
   /**

@@ -1,6 +1,5 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
-import type { Connection } from '../connection/connection.ts';
 import {
   BUSY,
   CALL,
@@ -17,6 +16,7 @@ import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts'
 import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, markHandled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
 import { checkReceive } from '../validate.ts';
+import type { Source } from './source.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -70,7 +70,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  readonly #connection: Connection;
+  readonly #connection: Source;
   readonly #end: ReceiveEnd<object> | undefined;
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
@@ -79,11 +79,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** The first observer. Further ones need a promise, see {@link observe}. */
   #observer: ReceiveObserver<object> | undefined;
 
-  constructor(
-    handler: MessageHandler | undefined,
-    connection: Connection,
-    end?: ReceiveEnd<object>,
-  ) {
+  constructor(handler: MessageHandler | undefined, connection: Source, end?: ReceiveEnd<object>) {
     super(neverSettle);
     this.handler = handler;
     this.#end = end;
@@ -260,7 +256,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   #fail(error: unknown): void {
     this.thrown = { error };
-    this.#connection.endingOrNew().handlerFailed(error, 'receive');
+    this.#connection.handlerFailed(error, 'receive');
     this.settleAtEnd();
   }
 
@@ -311,7 +307,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
 /** See {@link Conn.receive}. `more` are arguments that it does not take. */
 export function receive(
-  connection: Connection,
+  connection: Source,
   handler: MessageHandler,
   more: readonly unknown[],
 ): Promise<CloseInfo> {
@@ -328,7 +324,7 @@ export function receive(
  * closed after a normal end of reading.
  */
 export function startReceive(
-  connection: Connection,
+  connection: Source,
   handler: MessageHandler | undefined,
   end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
@@ -356,7 +352,7 @@ export function startReceive(
 
 /** See `InternalsOfConn.receiveThen`. */
 export function receiveThen(
-  connection: Connection,
+  connection: Source,
   handler: MessageHandler,
   end: ReceiveEnd<object>,
 ): Promise<void> {
