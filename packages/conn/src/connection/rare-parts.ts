@@ -1,7 +1,7 @@
 import { formatCloseMessage } from '@ws/codec';
 import { utf8Length } from '@ws/codec/internal';
 import type { ControlHandlers } from '../control/control-handlers.ts';
-import type { PingWait } from '../control/heartbeat.ts';
+import type { Pinged, PingWait } from '../control/heartbeat.ts';
 import type { Pings } from '../control/pings.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -24,7 +24,7 @@ const LOGIN_EXPIRED = 4401;
  * Parts that few connections need. The object and each part are created on first use. An idle
  * connection usually has none.
  */
-export class RareParts {
+export class RareParts implements Pinged {
   /** The application's handlers of control frames. */
   handlers: ControlHandlers | undefined;
   /**
@@ -41,13 +41,8 @@ export class RareParts {
   readLimit: number | undefined;
   /** Name of the function that made the stream which reads. Other reads reject. */
   readsOwner: string | undefined;
-  /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  /**
-   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
-   * since the first of the two.
-   */
   bytesSent: { previous: number; last: number } | undefined;
   pingsOut = 0;
   messagesDropped = 0;

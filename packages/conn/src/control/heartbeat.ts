@@ -1,8 +1,10 @@
 import { PingMessage } from '@ws/codec';
-import type { Connection } from '../connection/connection.ts';
 import { Progress } from '../connection/progress.ts';
 import { TimeoutError } from '../errors.ts';
-import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
+import type { Heartbeat as HeartbeatOption, Settings } from '../options/conn-options.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
+import type { Transport } from '../transport.ts';
+import type { Pings } from './pings.ts';
 
 /** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
 const ASSUMED_SPEED = 16.384;
@@ -28,8 +30,41 @@ type BytesAhead = {
   transit?: number;
 };
 
+/** What the heartbeat knows of a connection that it has pinged, or that sends much. */
+export type Pinged = {
+  /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
+  pingedAt: number | undefined;
+  pingWait: PingWait | undefined;
+  /**
+   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
+   * since the first of the two.
+   */
+  bytesSent: { previous: number; last: number } | undefined;
+  /** Present once the transport can send nothing more. */
+  readonly lastReads: object | undefined;
+};
+
+/** The part of a connection that the heartbeat uses. */
+interface Pinging extends TimerEntry {
+  readonly settings: Settings;
+  readonly shared: { readonly timers: Timers };
+  readonly transport: Transport;
+  readonly machine: { readonly bytesOut: number };
+  readonly outbox: {
+    readonly sender: { readonly bytesFlushed: number; stalledSince(now: number): number };
+    readonly waitingWrites: { readonly streamsEncoded: boolean } | undefined;
+    control(type: number, payload: Uint8Array, ours: boolean): unknown;
+  };
+  readonly rare: Pinged | undefined;
+  readonly paused: boolean;
+  lastByteAt: number;
+  rareParts(): Pinged;
+  pings(): Pings;
+  abort(error: TimeoutError): void;
+}
+
 /** Time in ms in which the peer reads all bytes that the operating systems may buffer. */
-function transitTime({ progress }: BytesAhead, { inTransit = 0 }: Connection['transport']): number {
+function transitTime({ progress }: BytesAhead, { inTransit = 0 }: Transport): number {
   return progress.timeFor(inTransit, progress.grownAt);
 }
 
@@ -43,13 +78,13 @@ function transitTime({ progress }: BytesAhead, { inTransit = 0 }: Connection['tr
 // has left this process, the timeout starts, plus the time in which the peer reads those bytes.
 
 /** Sets the first timer of `connection`. */
-export function startHeartbeat(connection: Connection): void {
+export function startHeartbeat(connection: Pinging): void {
   const { settings, shared } = connection;
   if (settings.heartbeat !== false) shared.timers.set(connection, settings.heartbeat.interval);
 }
 
 /** Called when the timer of `connection` fires, at `now` in ms. */
-export function checkHeartbeat(connection: Connection, now: number): void {
+export function checkHeartbeat(connection: Pinging, now: number): void {
   const { settings, shared } = connection;
   // After `writesFailed`, no ping leaves, and another clock bounds the reads.
   if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
@@ -74,14 +109,14 @@ export function checkHeartbeat(connection: Connection, now: number): void {
 }
 
 /** Called when a compressed message of several frames has ended. Sends the ping that waits for it. */
-export function sendDelayedPing(connection: Connection, now: number): void {
+export function sendDelayedPing(connection: Pinging, now: number): void {
   const rare = connection.rareParts();
   if (rare.pingWait !== UNSENT) return;
   if (connection.lastByteAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
 
-function expire(connection: Connection, { interval, timeout }: HeartbeatOption, now: number): void {
+function expire(connection: Pinging, { interval, timeout }: HeartbeatOption, now: number): void {
   const { paused, lastByteAt, rare } = connection;
   const wait = rare?.pingWait;
   // Nothing of a paused connection shows whether the peer sends.
@@ -92,7 +127,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
   connection.abort(new TimeoutError(`${what} for ${ms} ms (${option})`, { permanent: true }));
 }
 
-function ping(connection: Connection, now: number): void {
+function ping(connection: Pinging, now: number): void {
   // A ping between the frames of a compressed message makes some peers lose data.
   if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
@@ -100,7 +135,7 @@ function ping(connection: Connection, now: number): void {
   rare.pingWait = UNSENT;
 }
 
-function sendPing(connection: Connection, now: number): void {
+function sendPing(connection: Pinging, now: number): void {
   const { machine, transport } = connection;
   const { bytesOut } = machine;
   const { sender } = connection.outbox;
@@ -123,7 +158,7 @@ function sendPing(connection: Connection, now: number): void {
   void connection.outbox.control(PingMessage, connection.pings().heartbeatPayload(), true);
 }
 
-function updateWait(connection: Connection, option: HeartbeatOption, now: number): void {
+function updateWait(connection: Pinging, option: HeartbeatOption, now: number): void {
   const rare = connection.rareParts();
   const { pingWait } = rare;
   const { bytesFlushed } = connection.outbox.sender;
@@ -139,7 +174,7 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
-function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
+function dueAt(connection: Pinging, { interval, timeout }: HeartbeatOption): number {
   const { transport, paused } = connection;
   const { pingedAt, pingWait } = connection.rareParts();
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
@@ -151,7 +186,7 @@ function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): 
 }
 
 /** Stores the number of sent bytes. A later ping estimates from it what the peer still has to read. */
-function noteBytes(connection: Connection): void {
+function noteBytes(connection: Pinging): void {
   const { machine, rare } = connection;
   const { bytesOut } = machine;
   const sent = rare?.bytesSent;
