@@ -1,5 +1,4 @@
 import type { Observer } from '../platform/observer.ts';
-import type { ReportedConn } from '../report/report-text.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 
 /** Ms without a read and without a written byte, after which the observer is informed. */
@@ -46,15 +45,15 @@ export class Progress {
 }
 
 /** The part of a connection that a {@link BlockedCheck} uses. */
-type Blocked = {
-  readonly conn: ReportedConn;
+export interface Blocked {
+  readonly conn: object;
   readonly platform: { now(): number };
   readonly shared: { readonly timers: Timers };
   readonly outbox: { readonly sender: { stalledSince(now: number): number } };
   readonly bufferedAmount: number;
   guardTransport(callback: () => void): void;
   observe(event: (observer: Observer) => unknown): void;
-};
+}
 
 /** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
 export class BlockedCheck implements TimerEntry {

@@ -15,7 +15,6 @@ import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { lossError } from './end-errors.ts';
 import { LastReads } from './last-reads.ts';
-import { progress } from './read-ahead.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
@@ -107,16 +106,7 @@ export class RareParts implements Pinged {
 
   /** The transport can send nothing more. Only reads continue. */
   readLast(): void {
-    const connection = this.#connection;
-    this.lastReads ??= new LastReads({
-      timers: connection.shared.timers,
-      timeout: connection.settings.closeTimeout,
-      bytesIn: () => connection.bytesIn,
-      progress: () => progress(connection),
-      isHeld: () => connection.inbox.held,
-      // Not as an error of this connection: the transport reports its own.
-      giveUp: () => connection.guardTransport(() => connection.transport.destroy()),
-    });
+    this.lastReads ??= new LastReads(this.#connection);
   }
 
   setReadDeadline(at: Date | number | null): void {

@@ -1,11 +1,13 @@
-import type { MessageDecoder } from '@ws/codec';
-import { CLOSED } from '@ws/codec/internal';
+import type { MessageDecoder, WebSocketError } from '@ws/codec';
+import { CLOSED, type Machine } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import { Message, type MessagePlatform } from '../message.ts';
+import type { Settings } from '../options/conn-options.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import type { Connection } from './connection.ts';
-import { BlockedCheck } from './progress.ts';
+import type { Transport } from '../transport.ts';
+import { type Blocked, BlockedCheck } from './progress.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 /** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
@@ -14,32 +16,57 @@ const MESSAGE_COST = 320;
 /** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
 
+/** The part of a connection that the read-ahead uses. */
+export interface Reading extends Blocked {
+  readonly inbox: {
+    readonly readAhead: ReadAhead | undefined;
+    readonly pieces: { readonly cost: number } | undefined;
+    readonly receiveCall: object | undefined;
+    readonly wantsInput: boolean;
+    readonly drops: boolean;
+    readonly held: boolean;
+    readAheadOrNew(): ReadAhead;
+    gate(): void;
+    serve(): void;
+    continue(): void;
+  };
+  readonly machine: Machine;
+  readonly platform: Platform;
+  readonly rare: { readonly pings: { readonly awaited: boolean } | undefined } | undefined;
+  readonly settings: Settings;
+  readonly transport: Transport;
+  readonly transportClosed: boolean;
+  readonly paused: boolean;
+  abort(error: WebSocketError): void;
+  watchTransport(method: keyof Transport, result: unknown): void;
+}
+
 /** Bound of the read-ahead in bytes. */
-function limitOf({ rare, settings }: Connection): number {
+function limitOf({ rare, settings }: Reading): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
 /** Bytes of messages that are unread or incomplete, plus a cost for each message. */
-function costOf({ inbox, machine }: Connection): number {
+function costOf({ inbox, machine }: Reading): number {
   const { readAhead, pieces } = inbox;
   return (readAhead?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
 /** Whether unread messages leave room for more messages. Unparsed input does not count. */
-export function readAheadHasRoom(connection: Connection): boolean {
+export function readAheadHasRoom(connection: Reading): boolean {
   return costOf(connection) <= limitOf(connection);
 }
 
 /** Whether input stays unparsed, because the read-ahead is full and no reader waits. */
-export function readAheadIsFull(connection: Connection): boolean {
+export function readAheadIsFull(connection: Reading): boolean {
   const { paused, inbox, machine } = connection;
   if (machine.inputEnded || inbox.drops) return false;
   return paused || (!readAheadHasRoom(connection) && !inbox.wantsInput);
 }
 
 /** A number that changes when a reader takes a message or a piece. */
-export function progress({ inbox, machine }: Connection): number {
+export function progress({ inbox, machine }: Reading): number {
   const { readAhead, pieces } = inbox;
   return machine.messagesIn - (readAhead?.length ?? 0) - (pieces?.cost ?? 0);
 }
@@ -48,7 +75,7 @@ export function progress({ inbox, machine }: Connection): number {
  * Pauses the transport when the read-ahead is full and no reader waits. Resumes the transport when a
  * reader waits, or half of the read-ahead is free.
  */
-export function pauseOrResume(connection: Connection): void {
+export function pauseOrResume(connection: Reading): void {
   const { inbox, machine } = connection;
   const { readAhead, pieces } = inbox;
   // A closed transport delivers nothing.
@@ -74,14 +101,14 @@ export class ReadAhead implements TimerEntry {
   paused = false;
   /** Whether a pass has run in this turn, so that the timeout restarts once at the end of the turn. */
   renewalDue = false;
-  readonly #connection: Connection;
+  readonly #connection: Reading;
   #messages: Fifo<Message> | undefined;
   /** Messages that readers may still get before a later turn. */
   #left = FRAMES_PER_TURN;
   /** Present while the transport is paused and a program observes blocked connections. */
   #blockedCheck: BlockedCheck | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Reading) {
     this.#connection = connection;
   }
 
