@@ -254,7 +254,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     inbox.turnEnds();
     if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
     outbox.sender.flush();
-    inbox.turnEnded();
+    if (this.machine.input ?? inbox.readAhead ?? inbox.pieces) inbox.releaseUnused();
   }
 
   /** A frame was accepted: sends it at the end of the pass of {@link Inbox}, else of the turn. */

@@ -15,9 +15,10 @@ import {
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
+import { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import type { Connection } from './connection.ts';
-import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
+import { pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
 import { ReadSide } from './read-side.ts';
 import {
   AFTER,
@@ -163,7 +164,7 @@ export class Inbox extends ReadSide {
   }
 
   /** Releases an empty queue, pieces that were read to the end, and a decoder without input. */
-  #releaseUnused(): void {
+  releaseUnused(): void {
     if (this.readAhead?.isUnused === true) this.readAhead = undefined;
     if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
     const decoder = this.connection.machine.input;
@@ -214,11 +215,6 @@ export class Inbox extends ReadSide {
     this.inPass = true;
     this.#run(true);
     this.inPass = false;
-  }
-
-  /** Called when the connection has sent the frames of this turn. */
-  turnEnded(): void {
-    if (this.connection.machine.input ?? this.readAhead ?? this.pieces) this.#releaseUnused();
   }
 
   /**
@@ -275,7 +271,7 @@ export class Inbox extends ReadSide {
     const mayGet = hasUnread && (input?.pending === true || !this.nothingUnread);
     if (endIsDue || mayWrite || mayGet) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
-    if (hasUnread) this.#releaseUnused();
+    if (hasUnread) this.releaseUnused();
   }
 
   #loop(readsAhead: boolean): void {
@@ -308,7 +304,7 @@ export class Inbox extends ReadSide {
   handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
-        this.#messageArrived(decoder);
+        this.#deliver(decoder);
         break;
       // The observer comes last: it may write, and the peer's next chunk may then overwrite this piece.
       case MESSAGE_BEGIN:
@@ -318,7 +314,7 @@ export class Inbox extends ReadSide {
           // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
-        } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
+        } else if (decoder.becomeWhole()) this.#deliver(decoder);
         break;
       case MESSAGE_DATA:
         this.addPiece(decoder, 0);
@@ -380,7 +376,9 @@ export class Inbox extends ReadSide {
   /** A message has arrived: the rate counts the message, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     if (!this.drops) this.rate?.arrived(decoder.length);
-    if (this.#isObserved()) observeMessage(this.connection, decoder);
+    // Not by `#isObserved`, which would be a call for each message.
+    const { observer } = this.connection.shared.platform;
+    if (observer?.messageIn !== undefined) observeMessage(this.connection, decoder);
   }
 
   /** This turn's quota of frames is used up. The loop continues in the next turn. */
@@ -398,15 +396,11 @@ export class Inbox extends ReadSide {
 
   // Messages
 
-  /** Handles a whole message that `#nextEvent` has not given to the handler. */
-  #messageArrived(decoder: MessageDecoder): void {
-    this.#observe(decoder);
-    // The observer or the rate may have ended the connection. No message is delivered after that.
-    if (!this.connection.machine.inputEnded) this.#deliver(decoder);
-  }
-
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
+    this.#observe(decoder);
+    // The observer or the rate may have ended the connection. No message is delivered after that.
+    if (this.connection.machine.inputEnded) return;
     if (this.use !== KEPT) {
       if (this.drops) this.countDropped(1);
       return;
@@ -417,7 +411,8 @@ export class Inbox extends ReadSide {
       if (reader === FREE) return this.receiveCall!.take(decoder);
       if (reader === DISCARDS) return;
     }
-    const message = messageOf(decoder, this.connection.platform);
+    const message = new Message(decoder.type, decoder.data(), this.connection.shared.platform);
+    decoder.release();
     if (takes) return this.give(pull!.streams ? this.readerOf(message) : message);
     const readAhead = this.readAheadOrNew();
     readAhead.push(message);

@@ -1,8 +1,8 @@
-import type { MessageDecoder, WebSocketError } from '@ws/codec';
+import type { WebSocketError } from '@ws/codec';
 import { CLOSED, type Machine } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
-import { Message, type MessagePlatform } from '../message.ts';
+import type { Message } from '../message.ts';
 import type { Settings } from '../options/conn-options.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
@@ -236,11 +236,4 @@ export class ReadAhead implements TimerEntry {
     const message = `no read for ${settings.idleReadTimeout} ms${waiting} (option idleReadTimeout)`;
     this.#connection.abort(new TimeoutError(message, { permanent: true }));
   }
-}
-
-/** Returns the complete message of a decoder, after its event MESSAGE. */
-export function messageOf(decoder: MessageDecoder, platform: MessagePlatform): Message {
-  const message = new Message(decoder.type, decoder.data(), platform);
-  decoder.release();
-  return message;
 }

@@ -122,11 +122,6 @@ export abstract class ReadSide {
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether reading has ended, and no message of the read-ahead waits for a later turn. */
-  get atEnd(): boolean {
-    return this.ended !== undefined && !this.held;
-  }
-
   /** Whether the inbox drops all messages from now on, unchecked. */
   get drops(): boolean {
     return this.use >= LOST;
