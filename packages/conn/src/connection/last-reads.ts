@@ -1,18 +1,23 @@
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { progress, type Reading } from './read-ahead.ts';
 
+/** The part of a connection that its last reads use. */
+export type LastReading = Reading & {
+  readonly bytesIn: number;
+};
+
 /**
  * Bounds the reads of a connection whose transport can send nothing more, instead of the heartbeat: destroys
  * the transport after `closeTimeout` in which no byte arrived and no reader took a message.
  */
 export class LastReads implements TimerEntry {
   slot: number | undefined;
-  readonly #connection: Reading & { readonly bytesIn: number };
+  readonly #connection: LastReading;
   /** The bytes that had arrived, and the reader's progress, at the last look. */
   #bytesIn = 0;
   #progress = 0;
 
-  constructor(connection: Reading & { readonly bytesIn: number }) {
+  constructor(connection: LastReading) {
     this.#connection = connection;
     this.#watch();
   }

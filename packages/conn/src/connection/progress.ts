@@ -45,7 +45,7 @@ export class Progress {
 }
 
 /** The part of a connection that a {@link BlockedCheck} uses. */
-export interface Blocked {
+export type Blocked = {
   readonly conn: object;
   readonly platform: { now(): number };
   readonly shared: { readonly timers: Timers };
@@ -53,7 +53,7 @@ export interface Blocked {
   readonly bufferedAmount: number;
   guardTransport(callback: () => void): void;
   observe(event: (observer: Observer) => unknown): void;
-}
+};
 
 /** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
 export class BlockedCheck implements TimerEntry {

@@ -1,10 +1,10 @@
 import { formatCloseMessage } from '@ws/codec';
-import { utf8Length } from '@ws/codec/internal';
+import { type FrameQueue, type Machine, utf8Length } from '@ws/codec/internal';
 import type { ControlHandlers } from '../control/control-handlers.ts';
 import type { Pinged, PingWait } from '../control/heartbeat.ts';
 import type { Pings } from '../control/pings.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
-import type { CloseInfo } from '../platform/observer.ts';
+import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import type { ReportedConn } from '../report/report-text.ts';
 import type { CallPromise } from '../time/call-promise.ts';
 import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
@@ -12,12 +12,30 @@ import { Expiry } from '../time/expiry.ts';
 import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
-import type { Connection } from './connection.ts';
 import { lossError } from './end-errors.ts';
-import { LastReads } from './last-reads.ts';
+import { type LastReading, LastReads } from './last-reads.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
+
+/** The part of a connection that its rare parts use. */
+type Rare = LastReading & {
+  readonly conn: ReportedConn;
+  readonly machine: Machine<FrameQueue>;
+  readonly state: ConnState;
+  readonly outbox: LastReading['outbox'] & {
+    readonly open: boolean;
+    writeEnd: WriteEnd | undefined;
+    withinTotal(size: number): boolean;
+  };
+  readonly inbox: LastReading['inbox'] & {
+    dropAll(): void;
+    finishReading(cause: unknown, isEnd: boolean): void;
+    run(upTo: 'reader'): void;
+  };
+  endingOrNew(): { ourClose(payload: Uint8Array, timeout: undefined, discard: boolean): void };
+  report(error: unknown, where: string): void;
+};
 
 /**
  * Parts that few connections need. The object and each part are created on first use. An idle
@@ -52,7 +70,7 @@ export class RareParts implements Pinged {
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;
-  readonly #connection: Connection;
+  readonly #connection: Rare;
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
   #expiry: Expiry | undefined;
@@ -61,7 +79,7 @@ export class RareParts implements Pinged {
   /** The promise of the last refused message. See {@link refuseMessage}. */
   #refused: CallPromise<never> | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Rare) {
     this.#connection = connection;
   }
 
@@ -155,7 +173,7 @@ export class RareParts implements Pinged {
     this.#expiry?.check();
   }
 
-  #createExpiry(connection: Connection): Expiry {
+  #createExpiry(connection: Rare): Expiry {
     const { platform } = connection;
     const { heartbeat } = connection.settings;
     const expired = (): void => {

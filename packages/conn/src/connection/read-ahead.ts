@@ -17,7 +17,7 @@ const MESSAGE_COST = 320;
 const PONG_ROOM = 1_048_576;
 
 /** The part of a connection that the read-ahead uses. */
-export interface Reading extends Blocked {
+export type Reading = Blocked & {
   readonly inbox: {
     readonly readAhead: ReadAhead | undefined;
     readonly pieces: { readonly cost: number } | undefined;
@@ -39,7 +39,7 @@ export interface Reading extends Blocked {
   readonly paused: boolean;
   abort(error: WebSocketError): void;
   watchTransport(method: keyof Transport, result: unknown): void;
-}
+};
 
 /** Bound of the read-ahead in bytes. */
 function limitOf({ rare, settings }: Reading): number {

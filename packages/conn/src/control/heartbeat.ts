@@ -45,7 +45,7 @@ export type Pinged = {
 };
 
 /** The part of a connection that the heartbeat uses. */
-interface Pinging extends TimerEntry {
+type Pinging = TimerEntry & {
   readonly settings: Settings;
   readonly shared: { readonly timers: Timers };
   readonly transport: Transport;
@@ -61,7 +61,7 @@ interface Pinging extends TimerEntry {
   rareParts(): Pinged;
   pings(): Pings;
   abort(error: TimeoutError): void;
-}
+};
 
 /** Time in ms in which the peer reads all bytes that the operating systems may buffer. */
 function transitTime({ progress }: BytesAhead, { inTransit = 0 }: Transport): number {

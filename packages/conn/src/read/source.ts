@@ -7,7 +7,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { PieceQueue } from './piece-queue.ts';
 
 /** The part of a connection that a MessageReader and a ReceiveCall use. */
-export interface Source {
+export type Source = {
   /** The `Conn`, for observers. */
   readonly conn: object;
   readonly platform: Platform;
@@ -19,10 +19,10 @@ export interface Source {
   handlerFailed(error: unknown, where: string): void;
   rejected(error: unknown, where: string): Promise<never>;
   reportMistake(error: unknown, where: string): void;
-}
+};
 
 /** The part of an Inbox that they use. */
-interface Reads {
+type Reads = {
   readonly reader: Reader;
   readonly ended: { readonly reason: unknown; readonly normally: boolean } | undefined;
   readonly nothingUnread: boolean;
@@ -38,4 +38,4 @@ interface Reads {
   checkOnly(): void;
   gotPiece(): void;
   dropPieces(cause: string): void;
-}
+};
