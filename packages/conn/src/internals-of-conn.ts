@@ -164,7 +164,7 @@ export class InternalsOfConn<Conn extends Owner> {
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbox;
     if (receiveCall === undefined || result !== receiveCall) return false;
-    receiveCall.observe(observer as ReceiveObserver<object>);
+    receiveCall.observe(observer);
     return true;
   }
 
