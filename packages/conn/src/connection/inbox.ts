@@ -441,11 +441,11 @@ function observeMessage(connection: Connection, { type, length }: MessageDecoder
 function rememberEvents(inbox: Inbox, connection: Connection): void {
   const events: string[] = [];
   inbox.on = (event) => {
-    const { reader } = inbox;
-    events.push(cellName(reader, event));
+    if (inbox.reader === BROKEN) return;
+    events.push(cellName(inbox.reader, event));
     if (events.length > REMEMBERED) events.shift();
     Inbox.prototype.on.call(inbox, event);
-    if (inbox.reader !== BROKEN || reader === BROKEN) return;
+    if ((inbox.reader as Reader) !== BROKEN) return;
     connection.platform.defer(() => {
       connection.observe((observer) => observer.broken?.(connection.conn, events));
     });
