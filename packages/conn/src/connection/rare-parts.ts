@@ -13,22 +13,22 @@ import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import { lossError } from './end-errors.ts';
-import { type LastReading, LastReads } from './last-reads.ts';
+import { LastReads, type Reading } from './read-ahead.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
 
 /** The part of a connection that its rare parts use. */
-type Rare = LastReading & {
+type Rare = Reading & {
   readonly conn: ReportedConn;
   readonly machine: Machine<FrameQueue>;
   readonly state: ConnState;
-  readonly outbox: LastReading['outbox'] & {
+  readonly outbox: Reading['outbox'] & {
     readonly open: boolean;
     writeEnd: WriteEnd | undefined;
     withinTotal(size: number): boolean;
   };
-  readonly inbox: LastReading['inbox'] & {
+  readonly inbox: Reading['inbox'] & {
     dropAll(): void;
     finishReading(cause: unknown, isEnd: boolean): void;
     run(upTo: 'reader'): void;

@@ -4,20 +4,28 @@ import { TimeoutError, transportFailed } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { Message } from '../message.ts';
 import type { Settings } from '../options/conn-options.ts';
+import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { TimerEntry } from '../scheduler/timers.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import type { Transport } from '../transport.ts';
-import { type Blocked, BlockedCheck } from './progress.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 /** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
 const MESSAGE_COST = 320;
 
+/** Ms without a read and without a written byte, after which the observer is informed. */
+const BLOCKED_AFTER = 5_000;
+
 /** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
 const PONG_ROOM = 1_048_576;
 
 /** The part of a connection that the read-ahead uses. */
-export type Reading = Blocked & {
+export type Reading = {
+  readonly conn: object;
+  readonly bytesIn: number;
+  readonly bufferedAmount: number;
+  readonly outbox: { readonly sender: { stalledSince(now: number): number } };
+  readonly shared: { readonly timers: Timers };
   readonly inbox: {
     readonly readAhead: ReadAhead | undefined;
     readonly pieces: { readonly cost: number } | undefined;
@@ -38,6 +46,8 @@ export type Reading = Blocked & {
   readonly transportClosed: boolean;
   readonly paused: boolean;
   abort(error: WebSocketError): void;
+  guardTransport(callback: () => void): void;
+  observe(event: (observer: Observer) => unknown): void;
   watchTransport(method: keyof Transport, result: unknown): void;
 };
 
@@ -106,7 +116,7 @@ export class ReadAhead implements TimerEntry {
   /** Messages that readers may still get before a later turn. */
   #left = FRAMES_PER_TURN;
   /** Present while the transport is paused and a program observes blocked connections. */
-  #blockedCheck: BlockedCheck | undefined;
+  #blockedCheck: TimerEntry | undefined;
 
   constructor(connection: Reading) {
     this.#connection = connection;
@@ -173,7 +183,20 @@ export class ReadAhead implements TimerEntry {
     // of inflating restarts the timer.
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
-    this.#blockedCheck = new BlockedCheck(this.#connection);
+    const fire = (): void => this.#connection.guardTransport(() => this.#checkBlocked());
+    this.#blockedCheck = { slot: undefined, fire };
+    this.#connection.shared.timers.set(this.#blockedCheck, BLOCKED_AFTER);
+  }
+
+  /** Informs the observer if this paused connection has also written no byte for {@link BLOCKED_AFTER}. */
+  #checkBlocked(): void {
+    const connection = this.#connection;
+    const now = connection.platform.now();
+    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
+    const { bufferedAmount } = connection;
+    if (bufferedAmount === 0 || ms < BLOCKED_AFTER)
+      return connection.shared.timers.set(this.#blockedCheck!, BLOCKED_AFTER);
+    connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
   }
 
   resume(): void {
@@ -211,7 +234,7 @@ export class ReadAhead implements TimerEntry {
   /** Stops the timers. */
   stop(): void {
     this.#stopTimeout();
-    this.#blockedCheck?.stop();
+    if (this.#blockedCheck !== undefined) this.#connection.shared.timers.clear(this.#blockedCheck);
     this.#blockedCheck = undefined;
   }
 
@@ -235,5 +258,41 @@ export class ReadAhead implements TimerEntry {
         : ` while ${bufferedAmount} bytes of writes wait; the peer may wait in the same way: read while you write`;
     const message = `no read for ${settings.idleReadTimeout} ms${waiting} (option idleReadTimeout)`;
     this.#connection.abort(new TimeoutError(message, { permanent: true }));
+  }
+}
+
+/**
+ * Bounds the reads of a connection whose transport can send nothing more, instead of the heartbeat: destroys
+ * the transport after `closeTimeout` in which no byte arrived and no reader took a message.
+ */
+export class LastReads implements TimerEntry {
+  slot: number | undefined;
+  readonly #connection: Reading;
+  /** The bytes that had arrived, and the reader's progress, at the last look. */
+  #bytesIn = 0;
+  #progress = 0;
+
+  constructor(connection: Reading) {
+    this.#connection = connection;
+    this.#watch();
+  }
+
+  #watch(): void {
+    const connection = this.#connection;
+    this.#bytesIn = connection.bytesIn;
+    this.#progress = progress(connection);
+    connection.shared.timers.set(this, connection.settings.closeTimeout);
+  }
+
+  fire(): void {
+    const connection = this.#connection;
+    const isRead = progress(connection) !== this.#progress || connection.inbox.held;
+    if (isRead || connection.bytesIn !== this.#bytesIn) return this.#watch();
+    // Not as an error of this connection: the transport reports its own.
+    connection.guardTransport(() => connection.transport.destroy());
+  }
+
+  stop(): void {
+    this.#connection.shared.timers.clear(this);
   }
 }

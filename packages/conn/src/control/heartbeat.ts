@@ -63,11 +63,6 @@ type Pinging = TimerEntry & {
   abort(error: TimeoutError): void;
 };
 
-/** Time in ms in which the peer reads all bytes that the operating systems may buffer. */
-function transitTime({ progress }: BytesAhead, { inTransit = 0 }: Transport): number {
-  return progress.timeFor(inTransit, progress.grownAt);
-}
-
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers, and ends connections without an answer.
 // Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.lastByteAt`.
 //
@@ -170,7 +165,7 @@ function updateWait(connection: Pinging, option: HeartbeatOption, now: number): 
   if (pingWait === undefined || pingWait.transit !== undefined) return;
   if (pingWait.progress.look(now, bytesFlushed) === 0 || bytesFlushed < pingWait.ahead) return;
   rare.pingedAt = now;
-  pingWait.transit = transitTime(pingWait, connection.transport);
+  pingWait.transit = pingWait.progress.timeFor(connection.transport.inTransit ?? 0);
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
@@ -179,7 +174,10 @@ function dueAt(connection: Pinging, { interval, timeout }: HeartbeatOption): num
   const { pingedAt, pingWait } = connection.rareParts();
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-  const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport));
+  const maxStall = Math.max(
+    interval + timeout,
+    pingWait.progress.timeFor(transport.inTransit ?? 0),
+  );
   const stalledAt = pingWait.progress.grownAt + maxStall;
   // A peer that reads nothing may still send, for example pings. A paused connection does not see them.
   return paused ? stalledAt : Math.max(stalledAt, pingedAt! + timeout);

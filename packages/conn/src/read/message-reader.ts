@@ -234,7 +234,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     this.#parseMore();
     // Calls itself after the wait: a close may drop the piece before the callback runs.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, atEnd));
-    return pieces.empty ? this.#resultAtEnd(atEnd) : this.#take(take);
+    if (!pieces.empty) return this.#take(take);
+    return this.#rejectionIfFailed<T>() ?? Promise.resolve(atEnd);
   }
 
   /** Makes the connection parse more input, unless a piece has arrived. */
@@ -267,11 +268,6 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     if (isMistake(error)) fromCaller(error, this, 'read');
     this.#connection.reportMistake(error, 'read');
     return rejected(error);
-  }
-
-  #resultAtEnd<T>(atEnd: T): Promise<T> {
-    const { failure } = this.#pieces;
-    return failure === undefined ? Promise.resolve(atEnd) : rejected<T>(failure.reason);
   }
 
   #rejectClash<T>(): Promise<T> {
