@@ -60,7 +60,7 @@ export class RareParts implements Pinged {
   readsOwner: string | undefined;
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  bytesSent: { previous: number; last: number } | undefined;
+  bytesSent: Pinged['bytesSent'];
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */

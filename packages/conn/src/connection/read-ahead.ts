@@ -218,12 +218,8 @@ export class ReadAhead implements TimerEntry {
   /** Restarts the timeout, or stops it while `receive` is pending. */
   renewTimeout(): void {
     this.renewalDue = false;
-    if (this.#isReceiving()) this.#stopTimeout();
+    if (this.#isReceiving()) this.#connection.shared.timers.clear(this);
     else if (this.slot !== undefined) this.#startTimeout();
-  }
-
-  #stopTimeout(): void {
-    this.#connection.shared.timers.clear(this);
   }
 
   /** Whether `receive` or `discardReads` is pending. No timeout applies then, even to a slow handler. */
@@ -233,7 +229,7 @@ export class ReadAhead implements TimerEntry {
 
   /** Stops the timers. */
   stop(): void {
-    this.#stopTimeout();
+    this.#connection.shared.timers.clear(this);
     if (this.#blockedCheck !== undefined) this.#connection.shared.timers.clear(this.#blockedCheck);
     this.#blockedCheck = undefined;
   }

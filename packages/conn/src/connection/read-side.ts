@@ -332,7 +332,9 @@ export abstract class ReadSide {
     this.pull = undefined;
     if (pull !== undefined) {
       this.on(CANCEL);
-      pull.finish(reason, normally);
+      // After a normal end, an iteration is done and throws no error.
+      if (normally && pull.iterator !== undefined) pull.leave();
+      else pull.reject(reason);
     }
     if (this.pieces !== undefined) {
       this.pieces.finish(this.ended);

@@ -1,9 +1,8 @@
 import { PingMessage } from '@ws/codec';
 import { Progress } from '../connection/progress.ts';
+import type { Reading } from '../connection/read-ahead.ts';
 import { TimeoutError } from '../errors.ts';
-import type { Heartbeat as HeartbeatOption, Settings } from '../options/conn-options.ts';
-import type { TimerEntry, Timers } from '../scheduler/timers.ts';
-import type { Transport } from '../transport.ts';
+import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 import type { Pings } from './pings.ts';
 
 /** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
@@ -39,28 +38,25 @@ export type Pinged = {
    * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
    * since the first of the two.
    */
-  bytesSent: { previous: number; last: number } | undefined;
+  bytesSent: { readonly previous: number; readonly last: number } | undefined;
   /** Present once the transport can send nothing more. */
   readonly lastReads: object | undefined;
 };
 
 /** The part of a connection that the heartbeat uses. */
-type Pinging = TimerEntry & {
-  readonly settings: Settings;
-  readonly shared: { readonly timers: Timers };
-  readonly transport: Transport;
-  readonly machine: { readonly bytesOut: number };
+type Pinging = Reading & {
   readonly outbox: {
-    readonly sender: { readonly bytesFlushed: number; stalledSince(now: number): number };
+    readonly sender: { readonly bytesFlushed: number };
     readonly waitingWrites: { readonly streamsEncoded: boolean } | undefined;
     control(type: number, payload: Uint8Array, ours: boolean): unknown;
   };
   readonly rare: Pinged | undefined;
-  readonly paused: boolean;
+  /** Slot of the alarm in the timers. */
+  slot: number | undefined;
   lastByteAt: number;
+  fire(): void;
   rareParts(): Pinged;
   pings(): Pings;
-  abort(error: TimeoutError): void;
 };
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers, and ends connections without an answer.
@@ -185,13 +181,8 @@ function dueAt(connection: Pinging, { interval, timeout }: HeartbeatOption): num
 
 /** Stores the number of sent bytes. A later ping estimates from it what the peer still has to read. */
 function noteBytes(connection: Pinging): void {
-  const { machine, rare } = connection;
-  const { bytesOut } = machine;
-  const sent = rare?.bytesSent;
-  if (sent !== undefined) {
-    sent.previous = sent.last;
-    sent.last = bytesOut;
-  } else if (bytesOut >= NOTE_FROM) {
-    connection.rareParts().bytesSent = { previous: 0, last: bytesOut };
-  }
+  const { bytesOut } = connection.machine;
+  const sent = connection.rare?.bytesSent;
+  if (sent === undefined && bytesOut < NOTE_FROM) return;
+  connection.rareParts().bytesSent = { previous: sent?.last ?? 0, last: bytesOut };
 }

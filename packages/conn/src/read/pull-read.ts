@@ -38,12 +38,6 @@ export class PullRead<Result> {
     else this.#resolve(this.iterator === undefined ? taken : { done: false, value: taken });
   }
 
-  /** Reading has ended with `error`. After a normal end, an iteration is done and throws no error. */
-  finish(error: unknown, isNormal: boolean): void {
-    if (isNormal && this.iterator !== undefined) this.leave();
-    else this.reject(error);
-  }
-
   /** Ends the iteration: its pending `next` resolves to `done`. */
   leave(): void {
     if (this.promise !== undefined) this.#resolve({ done: true, value: undefined });

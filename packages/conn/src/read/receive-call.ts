@@ -88,12 +88,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   get name(): string {
-    return this.discards ? 'discardReads' : 'receive';
-  }
-
-  /** Whether the call drops all messages. */
-  get discards(): boolean {
-    return this.handler === undefined;
+    return this.handler === undefined ? 'discardReads' : 'receive';
   }
 
   /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
@@ -127,12 +122,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
     else this.#result = new Failure(error);
     const observer = this.#observer;
     this.#observer = undefined;
-    if (observer !== undefined) this.#notifyRejected(observer, error);
-  }
-
-  #notifyRejected(observer: ReceiveObserver<object>, error: unknown): void {
     const { conn } = this.#connection;
-    void RESOLVED.then(() => observer.rejected(conn, error));
+    if (observer !== undefined) void RESOLVED.then(() => observer.rejected(conn, error));
   }
 
   #promise(): Promise<CloseInfo> {
@@ -341,9 +332,9 @@ export function startReceive(
   const clash = inbox.clash(call.name);
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
-  if (call.discards) inbox.checkOnly();
+  if (handler === undefined) inbox.checkOnly();
   inbox.receiveCall = call;
-  inbox.on(call.discards ? DISCARD : RECEIVE);
+  inbox.on(handler === undefined ? DISCARD : RECEIVE);
   call.takeQueued();
   inbox.run('reader');
   call.settleAtEnd();

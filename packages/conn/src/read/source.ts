@@ -1,16 +1,13 @@
 import type { EndReasons } from '../connection/end-reasons.ts';
+import type { Reading } from '../connection/read-ahead.ts';
 import type { Reader, ReaderEvent } from '../connection/reader.ts';
 import type { ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import type { Platform } from '../platform/platform.ts';
 import type { PieceQueue } from './piece-queue.ts';
 
 /** The part of a connection that a MessageReader and a ReceiveCall use. */
-export type Source = {
-  /** The `Conn`, for observers. */
-  readonly conn: object;
-  readonly platform: Platform;
+export type Source = Reading & {
   readonly inbox: Reads;
   readonly rare: { checkExpiry(): void } | undefined;
   readonly ending: { readonly reasons: EndReasons } | undefined;
@@ -26,7 +23,6 @@ type Reads = {
   readonly reader: Reader;
   readonly ended: { readonly reason: unknown; readonly normally: boolean } | undefined;
   readonly nothingUnread: boolean;
-  readonly readAhead: { readonly empty: boolean } | undefined;
   /** The pieces of the message that is read. */
   readonly pieces: PieceQueue | undefined;
   /** The pending ReceiveCall. */
