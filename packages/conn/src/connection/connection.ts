@@ -46,6 +46,7 @@ import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
+import { LastReads } from './read-ahead.ts';
 import { KEPT } from './reader.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
@@ -229,7 +230,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   writesFailed(): void {
-    if (!this.transportClosed) this.rareParts().readLast();
+    if (!this.transportClosed) this.rareParts().lastReads ??= new LastReads(this);
   }
 
   close(error?: Error): void {

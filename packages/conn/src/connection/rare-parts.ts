@@ -13,7 +13,7 @@ import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import { lossError } from './end-errors.ts';
-import { LastReads, type Reading } from './read-ahead.ts';
+import type { LastReads, Reading } from './read-ahead.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
@@ -60,6 +60,7 @@ export class RareParts implements Pinged {
   readsOwner: string | undefined;
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
+  isAsked = false;
   bytesSent: Pinged['bytesSent'];
   pingsOut = 0;
   messagesDropped = 0;
@@ -120,11 +121,6 @@ export class RareParts implements Pinged {
   get loss(): TimeoutError | undefined {
     const lost = this.messagesLost;
     return lost === 0 ? undefined : untraced(() => lossError(lost));
-  }
-
-  /** The transport can send nothing more. Only reads continue. */
-  readLast(): void {
-    this.lastReads ??= new LastReads(this.#connection);
   }
 
   setReadDeadline(at: Date | number | null): void {

@@ -181,7 +181,8 @@ export class ReadAhead implements TimerEntry {
     if (this.#connection.transportClosed) return;
     // The timer also runs while a message is inflated, because its reader may cancel the read. Each step
     // of inflating restarts the timer.
-    if (!this.#isReceiving()) this.#startTimeout();
+    // No timeout applies while `receive` is pending, even to a slow handler.
+    if (this.#connection.inbox.receiveCall === undefined) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
     const fire = (): void => this.#connection.guardTransport(() => this.#checkBlocked());
     this.#blockedCheck = { slot: undefined, fire };
@@ -218,13 +219,9 @@ export class ReadAhead implements TimerEntry {
   /** Restarts the timeout, or stops it while `receive` is pending. */
   renewTimeout(): void {
     this.renewalDue = false;
-    if (this.#isReceiving()) this.#connection.shared.timers.clear(this);
+    if (this.#connection.inbox.receiveCall !== undefined)
+      this.#connection.shared.timers.clear(this);
     else if (this.slot !== undefined) this.#startTimeout();
-  }
-
-  /** Whether `receive` or `discardReads` is pending. No timeout applies then, even to a slow handler. */
-  #isReceiving(): boolean {
-    return this.#connection.inbox.receiveCall !== undefined;
   }
 
   /** Stops the timers. */

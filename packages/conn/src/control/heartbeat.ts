@@ -3,12 +3,16 @@ import { Progress } from '../connection/progress.ts';
 import type { Reading } from '../connection/read-ahead.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Pings } from './pings.ts';
 
 /** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
 const ASSUMED_SPEED = 16.384;
 /** {@link noteBytes} ignores connections that sent fewer bytes: a peer reads so few in a second. */
 const NOTE_FROM = 16_384;
+
+/** The longest timeout in ms of a ping of {@link askNow}. */
+const ASKED_MS = 5_000;
 
 /** State of a ping that waits for the end of a compressed message of several frames. */
 const UNSENT = 'unsent';
@@ -34,6 +38,8 @@ export type Pinged = {
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
+  /** Whether the unanswered ping has the shorter timeout of {@link askNow}. */
+  isAsked: boolean;
   /**
    * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
    * since the first of the two.
@@ -44,20 +50,18 @@ export type Pinged = {
 };
 
 /** The part of a connection that the heartbeat uses. */
-type Pinging = Reading & {
-  readonly outbox: {
-    readonly sender: { readonly bytesFlushed: number };
-    readonly waitingWrites: { readonly streamsEncoded: boolean } | undefined;
-    control(type: number, payload: Uint8Array, ours: boolean): unknown;
+type Pinging = Reading &
+  TimerEntry & {
+    readonly outbox: {
+      readonly sender: { readonly bytesFlushed: number };
+      readonly waitingWrites: { readonly streamsEncoded: boolean } | undefined;
+      control(type: number, payload: Uint8Array, ours: boolean): unknown;
+    };
+    readonly rare: Pinged | undefined;
+    lastByteAt: number;
+    rareParts(): Pinged;
+    pings(): Pings;
   };
-  readonly rare: Pinged | undefined;
-  /** Slot of the alarm in the timers. */
-  slot: number | undefined;
-  lastByteAt: number;
-  fire(): void;
-  rareParts(): Pinged;
-  pings(): Pings;
-};
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers, and ends connections without an answer.
 // Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.lastByteAt`.
@@ -86,7 +90,10 @@ export function checkHeartbeat(connection: Pinging, now: number): void {
   const { rare } = connection;
   const pingedAt = rare?.pingedAt;
   if (pingedAt === undefined || connection.lastByteAt >= pingedAt) {
-    if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
+    if (rare !== undefined) {
+      rare.pingedAt = rare.pingWait = undefined;
+      rare.isAsked = false;
+    }
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
     if (connection.rare?.pingWait !== UNSENT) noteBytes(connection);
@@ -97,6 +104,19 @@ export function checkHeartbeat(connection: Pinging, now: number): void {
   // Checks again after one interval even if `timeout` is longer: the pong may have arrived by then,
   // and the next silence starts at the pong.
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
+}
+
+/**
+ * Pings at once, because the peer may be gone. The answer has {@link ASKED_MS}, if that is less than
+ * the timeout. No effect without a heartbeat.
+ */
+export function askNow(connection: Pinging): void {
+  const { platform, settings, shared } = connection;
+  if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
+  const now = platform.now();
+  connection.rareParts().isAsked = true;
+  ping(connection, now);
+  shared.timers.set(connection, Math.max(0, dueAt(connection, settings.heartbeat) - now));
 }
 
 /** Called when a compressed message of several frames has ended. Sends the ping that waits for it. */
@@ -165,9 +185,11 @@ function updateWait(connection: Pinging, option: HeartbeatOption, now: number): 
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
-function dueAt(connection: Pinging, { interval, timeout }: HeartbeatOption): number {
+function dueAt(connection: Pinging, option: HeartbeatOption): number {
   const { transport, paused } = connection;
-  const { pingedAt, pingWait } = connection.rareParts();
+  const { pingedAt, pingWait, isAsked } = connection.rareParts();
+  const { interval } = option;
+  const timeout = isAsked ? Math.min(option.timeout, ASKED_MS) : option.timeout;
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const maxStall = Math.max(
