@@ -257,11 +257,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     inbox.turnEnded();
   }
 
-  /** A frame was accepted: sends it at the end of the pass of {@link Inbox}, else of the turn. */
-  scheduleFlush(): void {
-    if (!this.inbox.inPass) this.scheduleEndOfTurn();
-  }
-
   // The calls of the machine
 
   lendDecoder(): MessageDecoder {

@@ -8,6 +8,7 @@ import {
   revoke,
 } from '@ws/codec/internal';
 import { viewOf } from '../platform/platform.ts';
+import { LONG_TURN } from '../scheduler/task-queue.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
@@ -46,6 +47,8 @@ export class FrameSender implements BatchSender {
   /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
+  /** {@link Machine.messagesIn} at the last frame that was queued in a pass. */
+  #answered = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
   #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
@@ -90,11 +93,36 @@ export class FrameSender implements BatchSender {
     this.#turnFrames += count;
     this.#turnBytes += size;
     if (frames.bytes >= LARGEST_SLAB) this.pump();
-    else if (!this.#machine.blocked && frames.batch === undefined) connection.scheduleFlush();
+    else if (!this.#machine.blocked) {
+      if (frames.batch === undefined) this.flushSoon();
+      // The batch is written at the end of the turn anyway. It has noted the time.
+      else if (connection.shared.endOfTurn.bytesAt === LONG_TURN) this.pump();
+    }
     if (this.#machine.blocked && this.#writesAwaitDrain()) return this.#drainWaits().forDrain();
     // Repeats `turnFull`, because a call would cost each frame.
     const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
     return isFull ? this.#nextTurn() : RESOLVED;
+  }
+
+  /**
+   * Writes the queued frames at the end of the pass of the inbox, else of the turn. Writes them at once in
+   * a long turn: code that computes between its messages would delay all of them.
+   */
+  flushSoon(): void {
+    const connection = this.#connection;
+    const { endOfTurn, platform } = connection.shared;
+    if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
+    else if (endOfTurn.bytesAt !== LONG_TURN) {
+      // A look at the clock for each message of a pass would cost a tenth. So of the first answers to
+      // messages, only numbers 1, 2, 4, 8 … of the pass look at it, and all further answers do.
+      const { messagesIn } = this.#machine;
+      const isFurther = messagesIn === this.#answered;
+      this.#answered = messagesIn;
+      const frames = this.#turnFrames;
+      if (!isFurther && (frames & (frames - 1)) !== 0) return;
+    }
+    const isLong = endOfTurn.bytesAt === LONG_TURN || endOfTurn.bytesQueued(platform.now());
+    if (isLong) this.pump();
   }
 
   /** Counts `bytes` that an extension has encoded as work of this turn. */
@@ -129,7 +157,7 @@ export class FrameSender implements BatchSender {
       return rejected(error, connection);
     }
     if (this.#machine.out.bytes >= LARGEST_SLAB) this.pump();
-    else connection.scheduleFlush();
+    else this.flushSoon();
     if (ours) return RESOLVED;
     this.#turnFrames++;
     return this.turnFull ? this.#nextTurn() : RESOLVED;
@@ -238,6 +266,7 @@ export class FrameSender implements BatchSender {
   passEnded(): void {
     if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
+    this.#connection.shared.endOfTurn.bytesWritten();
   }
 
   /** The transport is below its high-water mark again. */

@@ -366,7 +366,7 @@ export class Outbox {
     this.writeEnd = end;
     connection.rare?.noteWriteEnd();
     this.waitingWrites?.rejectAll(end);
-    connection.scheduleFlush();
+    this.sender.flushSoon();
   }
 
   // The end of writing
