@@ -279,7 +279,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sends a message as one frame of any size.
+   * Sends a message as one frame of any size, or in several above `fragmentationThreshold`.
    *
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.

@@ -154,6 +154,13 @@ export class FrameQueue {
     return frame.length;
   }
 
+  /** Adds an encoded frame without a copy. No code may change its bytes. Returns its size in bytes. */
+  addEncoded(frame: Uint8Array): number {
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
+    this.#append(frame, 0, frame.length, true, undefined);
+    return frame.length;
+  }
+
   /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
   #released(release: () => void, size: number): void {
     const { slab, bytes } = this;

@@ -69,13 +69,15 @@ export class MessageWriter implements AsyncDisposable {
 
   /** @internal */
   constructor(type: number, connection: Connection, waitingWrites: WaitingWrites) {
-    const { writeBufferSize } = connection.settings.writing;
+    const { fragmentationThreshold, writing } = connection.settings;
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#fragmentSize = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
+    this.#fragmentSize = isControlType(type)
+      ? MAX_CONTROL_PAYLOAD
+      : Math.min(writing.writeBufferSize, fragmentationThreshold);
   }
 
   /**

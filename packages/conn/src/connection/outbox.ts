@@ -6,11 +6,13 @@ import {
   lengthOf,
   noRelease,
   utf8Length,
+  viewOf,
 } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
+import { encodeFragments, RSV } from '../writing/fragments.ts';
 import { MessageEncoder } from '../writing/message-encoder.ts';
 import { utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
@@ -141,6 +143,9 @@ export class Outbox {
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
       sent = encodedText(this.#connection, type, text);
+    } else if (text.length * 3 > this.#connection.settings.fragmentationThreshold) {
+      const bytes = utf8(text, this.#connection.platform);
+      sent = this.copiedFrame(FIN | type, bytes, 0, bytes.length);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
     return sent;
@@ -208,7 +213,9 @@ export class Outbox {
     const { bytes } = message;
     const type = message.type as DataType;
     const wants = this.encoder?.wantsPrepared(bytes.length) === true;
-    const sent = wants ? encodedPrepared(this, message) : this.sharedFrame(FIN | type, bytes);
+    const sent = wants
+      ? encodedPrepared(this, message)
+      : this.sharedFrame(FIN | type, bytes, message);
     this.countMessage(type, bytes.length);
     return sent;
   }
@@ -228,7 +235,10 @@ export class Outbox {
       connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
     if (changesBytes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
-    if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
+    const { maxBufferedAmount, fragmentationThreshold } = settings;
+    if (isObserved || Math.min(maxBufferedAmount, fragmentationThreshold) < LARGEST_SLAB) {
+      return false;
+    }
     const batches = sharedFrames(platform);
     const batch = batches.batchOf(messages);
     if (batch === undefined) return false;
@@ -255,12 +265,19 @@ export class Outbox {
 
   /** Sends a frame with a copy of `bytes[start, end)`. The first byte of its header is `b0`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const connection = this.#connection;
+    if (end - start > connection.settings.fragmentationThreshold) {
+      return copiedFragments(connection, b0, bytes, start, end);
+    }
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }
 
   /** Sends a frame with `bytes[start, end)`. No code may change these bytes. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return end - start >= COPY_BELOW && !this.#connection.shared.coding.masks
+    const { settings, shared } = this.#connection;
+    const size = end - start;
+    const isWhole = size <= settings.fragmentationThreshold;
+    return size >= COPY_BELOW && isWhole && !shared.coding.masks
       ? this.sender.added(this.frames.addReference(b0, bytes, start, end, noRelease))
       : this.copiedFrame(b0, bytes, start, end);
   }
@@ -279,7 +296,12 @@ export class Outbox {
     end: number,
     lease: Lease | undefined,
   ): Promise<void> {
-    const references = end - start >= COPY_BELOW && !this.#connection.shared.coding.masks;
+    const connection = this.#connection;
+    const length = end - start;
+    if (length > connection.settings.fragmentationThreshold) {
+      return copiedFragments(connection, b0, bytes, start, end);
+    }
+    const references = length >= COPY_BELOW && !connection.shared.coding.masks;
     const { frames, sender } = this;
     if (!references) return sender.added(frames.addCopy(b0, bytes, start, end));
     if (lease !== undefined && start === 0 && lease.takesHeader(b0)) {
@@ -317,16 +339,19 @@ export class Outbox {
   }
 
   /**
-   * Sends a frame that other connections send too. All of them share one serialized frame, unless this
+   * Sends a message that other connections send too. All of them share one serialized frame, unless this
    * connection masks or the payload exceeds the largest slab. While the transport is blocked, and after
    * frames that are not shared, a short frame is copied.
    *
-   * @param payload - No code may change these bytes.
+   * @param payload - A form of `message`. No code may change these bytes.
    */
-  sharedFrame(b0: number, payload: Uint8Array): Promise<void> {
+  sharedFrame(b0: number, payload: Uint8Array, message: PreparedMessage): Promise<void> {
     const { length } = payload;
     const { frames, sender } = this;
-    const { machine, shared } = this.#connection;
+    const { machine, settings, shared } = this.#connection;
+    if (length > settings.fragmentationThreshold) {
+      return preparedFragments(this.#connection, b0, payload, message);
+    }
     const isUnshared = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within `write` may be blocked while a batch is unsent.
     const mustQueue = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
@@ -442,6 +467,52 @@ function encodedText(
   }
 }
 
+/** Sends `bytes[start, end)`, which exceed the option `fragmentationThreshold`, in several frames. */
+function copiedFragments(
+  connection: Connection,
+  b0: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Promise<void> {
+  const { machine, settings, shared } = connection;
+  const nextKey = shared.coding.masks ? () => machine.out.nextKey() : undefined;
+  const payload = viewOf(bytes, start, end);
+  const frames = encodeFragments(b0, payload, settings.fragmentationThreshold, nextKey);
+  return fragments(connection, b0, frames);
+}
+
+/** As {@link copiedFragments}, for a form of a prepared message. */
+function preparedFragments(
+  connection: Connection,
+  b0: number,
+  payload: Uint8Array,
+  message: PreparedMessage,
+): Promise<void> {
+  const { settings, shared } = connection;
+  const frames = shared.coding.masks
+    ? undefined
+    : message.fragmentsOf(b0, payload, settings.fragmentationThreshold);
+  if (frames === undefined) return copiedFragments(connection, b0, payload, 0, payload.length);
+  return fragments(connection, b0, frames);
+}
+
+/**
+ * Sends all frames of a message in one step, so that no other message can come between them. They are
+ * encoded before: functions of the application for keys and memory may send.
+ */
+function fragments(
+  { machine, outbox }: Connection,
+  b0: number,
+  frames: readonly Uint8Array[],
+): Promise<void> {
+  let size = 0;
+  for (const frame of frames) size += machine.out.addEncoded(frame);
+  const sent = outbox.sender.added(size, frames.length);
+  if ((b0 & RSV) !== 0) outbox.waitingWritesOrNew().encodedEnd = machine.bytesOut;
+  return sent;
+}
+
 /** Sends a prepared message that the extension encodes. */
 function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> {
   const { bytes } = message;
@@ -454,12 +525,12 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
   if (variant.length === 0) {
     return encoder.wants(length, false)
       ? outbox.encodedFrame(type, bytes, 0, length)
-      : outbox.sharedFrame(FIN | type, bytes);
+      : outbox.sharedFrame(FIN | type, bytes, message);
   }
   shared.recordSent(bytes, 0, length);
   try {
     outbox.sender.countEncoded(length);
-    return outbox.sharedFrame(FIN | rsv | type, variant);
+    return outbox.sharedFrame(FIN | rsv | type, variant, message);
   } catch (error) {
     shared.forget();
     throw error;

@@ -30,7 +30,7 @@ export class WaitingWrites {
   /** Whether the extension encodes the message of the open writer. */
   streamsEncoded = false;
   /** {@link Machine.bytesOut} after the last frame of an encoded message in fragments. */
-  #encodedEnd = 0;
+  encodedEnd = 0;
   /** The option `compress` of the open writer. */
   #compress: boolean | undefined;
   readonly #queue = new Fifo<Waiting>();
@@ -201,7 +201,7 @@ export class WaitingWrites {
     const { extension, outputRsv } = encoder;
     outbox.sender.countEncoded(end - start);
     const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, extension.output, 0, size);
-    this.#encodedEnd = this.#connection.machine.bytesOut;
+    this.encodedEnd = this.#connection.machine.bytesOut;
     if (fin) this.#endEncoded(true);
     return sent;
   }
@@ -220,7 +220,7 @@ export class WaitingWrites {
 
   /** Whether some frames of an encoded message in fragments are unsent. */
   get encodedUnsent(): boolean {
-    return this.#encodedEnd > this.#connection.machine.bytesOut - this.#outbox.frames.bytes;
+    return this.encodedEnd > this.#connection.machine.bytesOut - this.#outbox.frames.bytes;
   }
 
   /** The writer is done. The next waiting write may begin. */
