@@ -331,8 +331,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     try {
       checkWriterOptions(type, options);
-      const writes = this.#connection.outbox.waitingWritesOrNew();
-      return writes.nextWriter(type, options.queue === true, options.compress);
+      const queue = this.#connection.outbox.queueOrNew();
+      return queue.nextWriter(type, options.queue === true, options.compress);
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
     }

@@ -184,7 +184,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Bytes of accepted writes that the operating system does not have yet. */
   get bufferedAmount(): number {
-    return this.outbox.sender.bufferedAmount + (this.outbox.waitingWrites?.bytes ?? 0);
+    return this.outbox.sender.bufferedAmount + (this.outbox.queue?.bytes ?? 0);
   }
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with `error`. */
@@ -218,9 +218,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   drain(): void {
-    const { sender, waitingWrites } = this.outbox;
+    const { sender, queue } = this.outbox;
     sender.drained();
-    waitingWrites?.drained();
+    queue?.drained();
     this.ending?.clocks.slowPeer?.drained(this.platform.now());
   }
 

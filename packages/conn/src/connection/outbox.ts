@@ -22,8 +22,7 @@ import { FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { FrameSender } from './frame-sender.ts';
-import { WaitForRoom, WaitingMessage } from './waiting-write.ts';
-import { WaitingWrites } from './waiting-writes.ts';
+import { WriteQueue } from './write-queue.ts';
 
 /**
  * Sends for one connection: accepts the messages of callers, checks the limits and keeps the order. A
@@ -36,8 +35,8 @@ export class Outbox {
   readonly sender: FrameSender;
   /** Absent without an extension. */
   readonly encoder: MessageEncoder | undefined;
-  /** The writes that wait for an earlier message. Created on first use. */
-  waitingWrites: WaitingWrites | undefined;
+  /** The calls that wait for an earlier message. Created on first use. */
+  queue: WriteQueue | undefined;
   /** If set, messages reject with its error. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
@@ -50,14 +49,14 @@ export class Outbox {
     this.encoder = extension === undefined ? undefined : new MessageEncoder(extension);
   }
 
-  waitingWritesOrNew(): WaitingWrites {
-    this.waitingWrites ??= new WaitingWrites(this.#connection, this);
-    return this.waitingWrites;
+  queueOrNew(): WriteQueue {
+    this.queue ??= new WriteQueue(this.#connection);
+    return this.queue;
   }
 
   /** Bytes that count against the limits: the buffered bytes, and a cost for each waiting write. */
   get charged(): number {
-    return this.sender.bufferedAmount + (this.waitingWrites?.cost ?? 0);
+    return this.sender.bufferedAmount + (this.queue?.cost ?? 0);
   }
 
   // Limits
@@ -88,9 +87,9 @@ export class Outbox {
    */
   flushForRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
-    const { waitingWrites, sender } = this;
+    const { queue, sender } = this;
     const { machine, settings } = this.#connection;
-    const cost = waitingWrites === undefined ? 0 : waitingWrites.cost;
+    const cost = queue === undefined ? 0 : queue.cost;
     const buffered = size + cost + this.frames.bytes;
     const isFull = machine.blocked || buffered > settings.maxBufferedAmount;
     // Repeats a check of `withinTotal`, because a call would cost each message.
@@ -107,7 +106,7 @@ export class Outbox {
   withinTotal(size: number): boolean {
     const connection = this.#connection;
     const { settings, shared } = connection;
-    const cost = this.waitingWrites?.cost ?? 0;
+    const cost = this.queue?.cost ?? 0;
     const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
     // The total does not count so few bytes: the transport takes them at the end of the turn.
     if (!connection.machine.blocked && isLittle) return true;
@@ -121,7 +120,7 @@ export class Outbox {
    * the connection ends.
    */
   untilWritable(): Promise<void> | undefined {
-    if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());
+    if (this.queue?.mustWait === true) return this.queue.untilRoom();
     return this.sender.untilDrained();
   }
 
@@ -135,10 +134,9 @@ export class Outbox {
   sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
     const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    const { waitingWrites, encoder } = this;
-    if (waitingWrites?.mustWait === true) {
-      const bytes = utf8(text, this.#connection.platform);
-      return waitingWrites.add(WaitingMessage.owning(type, bytes, compress));
+    const { queue, encoder } = this;
+    if (queue?.mustWait === true) {
+      return queue.addOwned(type, utf8(text, this.#connection.platform), compress);
     }
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
@@ -167,12 +165,8 @@ export class Outbox {
     const size = end - start;
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    const { waitingWrites, encoder } = this;
-    // A client copies the caller's bytes anyway, because it masks them.
-    const { masks } = this.#connection.shared.coding;
-    if (waitingWrites?.mustWait === true) {
-      return waitingWrites.add(WaitingMessage.of(type, bytes, start, end, compress, masks));
-    }
+    const { queue, encoder } = this;
+    if (queue?.mustWait === true) return queue.addBytes(type, bytes, start, end, compress);
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
@@ -187,9 +181,33 @@ export class Outbox {
   sendBacklog(type: DataType, bytes: Uint8Array): Promise<void> {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    const write = WaitingMessage.owning(type, bytes, undefined);
-    const waitingWrites = this.waitingWritesOrNew();
-    return waitingWrites.mustWait ? waitingWrites.add(write) : waitingWrites.send(write);
+    if (this.queue?.mustWait === true) return this.queue.addOwned(type, bytes, undefined);
+    return this.startBytes(type, bytes, 0, bytes.length, undefined, true);
+  }
+
+  /**
+   * Sends a whole message that has waited.
+   *
+   * @param isOwned - Whether no other code uses `bytes`.
+   */
+  startBytes(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+    isOwned: boolean,
+  ): Promise<void> {
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    let sent: Promise<void>;
+    if (this.encoder?.wants(end - start, compress) === true) {
+      if (end > lengthOf(bytes)) throw new DetachedBytes();
+      sent = this.encodedFrame(type, bytes, start, end);
+    } else if (isOwned) sent = this.ownedFrame(FIN | type, bytes, start, end);
+    else sent = this.callerFrame(FIN | type, bytes, start, end, undefined);
+    this.countMessage(type, end - start);
+    return sent;
   }
 
   /**
@@ -202,9 +220,7 @@ export class Outbox {
       ? this.rejectionIfClosed()
       : this.rejectionFor(message.bytes.length);
     if (rejection !== undefined) return rejection;
-    const { waitingWrites } = this;
-    if (waitingWrites?.mustWait === true)
-      return waitingWrites.add(WaitingMessage.prepared(message));
+    if (this.queue?.mustWait === true) return this.queue.addPrepared(message);
     return this.startPrepared(message);
   }
 
@@ -232,7 +248,7 @@ export class Outbox {
     const { settings, platform, shared } = connection;
     const changesBytes = this.encoder !== undefined || shared.coding.masks;
     const waits =
-      connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
+      connection.machine.blocked || this.frames.bytes > 0 || this.queue?.mustWait === true;
     if (changesBytes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     const { maxBufferedAmount, fragmentationThreshold } = settings;
@@ -381,7 +397,7 @@ export class Outbox {
   control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
     if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
     // A ping of the heartbeat must not come between frames of a compressed message: see `heartbeat.ts`.
-    const inOrder = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
+    const inOrder = ours && opcode === PingMessage && this.queue?.encodedUnsent === true;
     return this.sender.control(opcode, payload, ours, inOrder);
   }
 
@@ -390,7 +406,7 @@ export class Outbox {
     const connection = this.#connection;
     this.writeEnd = end;
     connection.rare?.noteWriteEnd();
-    this.waitingWrites?.rejectAll(end);
+    this.queue?.rejectAll(end);
     this.sender.flushSoon();
   }
 
@@ -421,7 +437,7 @@ export class Outbox {
 
   /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectWaiting(): void {
-    this.waitingWrites?.rejectAll(this.writeEnd!);
+    this.queue?.rejectAll(this.writeEnd!);
   }
 
   /**
@@ -509,7 +525,7 @@ function fragments(
   let size = 0;
   for (const frame of frames) size += machine.out.addEncoded(frame);
   const sent = outbox.sender.added(size, frames.length);
-  if ((b0 & RSV) !== 0) outbox.waitingWritesOrNew().encodedEnd = machine.bytesOut;
+  if ((b0 & RSV) !== 0) outbox.queueOrNew().encodedEnd = machine.bytesOut;
   return sent;
 }
 

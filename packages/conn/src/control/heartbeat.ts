@@ -101,7 +101,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
 
 function ping(connection: Connection, now: number): void {
   // A ping between the frames of a compressed message makes some peers lose data.
-  if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
+  if (connection.outbox.queue?.writer?.isEncoding !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = UNSENT;
