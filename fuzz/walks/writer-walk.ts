@@ -380,19 +380,24 @@ export class WriterWalk {
     await this.#settleMicrotasks();
     const passes = this.#isInTurn;
     this.#isInTurn = undefined;
-    if (passes === 'time') this.#advance(DEADLINE + 1);
     if (passes !== undefined) await this.#turn();
+    if (passes === 'time') await this.#advance(2 * DEADLINE);
     // A call that is refused settles in a later turn if others were refused before.
     for (let i = 0; i < 4 && this.#waiting > 0; i++) await new Promise(setImmediate);
   }
 
-  #advance(ms: number): void {
-    this.#now += ms;
-    const due = [...this.#timers].filter(([, { at }]) => at <= this.#now);
-    for (const [id, { callback }] of due) {
+  async #advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(([, { at }]) => at <= end);
+      const [id, timer] = due.toSorted((a, b) => a[1].at - b[1].at)[0] ?? [];
+      if (id === undefined || timer === undefined) break;
       this.#timers.delete(id);
-      callback();
+      this.#now = Math.max(this.#now, timer.at);
+      timer.callback();
+      await this.#turn();
     }
+    this.#now = end;
   }
 
   #mark(name: string): void {
