@@ -470,6 +470,8 @@ export class SmallWriter {
     if (this.#state === 'CLOSED') return;
     this.#frames.discard();
     this.#lastFrame(code);
+    // Our side of the transport ends after this frame.
+    this.#frames.pump();
   }
 
   #lastFrame(code: number): void {
