@@ -83,7 +83,7 @@ export class Requests {
   #streams: ServedStreams | undefined;
   /** Undefined while no message waits. */
   #waiting: WaitingRequests | undefined;
-  /** Requests with a running handler. */
+  /** Requests whose handler has returned a promise that is pending. */
   readonly #running = new Set<Request>();
   readonly #stall: Stall;
   /** Whether no handler has settled for so long that reading no longer waits for them. */
@@ -310,12 +310,12 @@ export class Requests {
   #start(request: Request, places: Places): void {
     places.count++;
     places.size += request.size;
-    this.#running.add(request);
     const done = this.#answers.run(request);
     if (done === undefined) {
       this.#release(request, places);
       return;
     }
+    this.#running.add(request);
     // A handler may only listen for the event `abort`, so the abort comes after its call.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.runs(done);
@@ -323,6 +323,7 @@ export class Requests {
   }
 
   #settled(request: Request, places: Places): void {
+    this.#running.delete(request);
     this.#release(request, places);
     if (places === this.#places) {
       this.#isStalled = false;
@@ -335,7 +336,6 @@ export class Requests {
   }
 
   #release(request: Request, places: Places): void {
-    this.#running.delete(request);
     places.count--;
     places.size -= request.size;
   }
@@ -397,7 +397,8 @@ export class Requests {
 
   get #isIdle(): boolean {
     const serves = this.#streams?.isEmpty === false;
-    return !serves && this.#running.size === 0 && this.#waiting === undefined;
+    const runs = this.#places.count > 0 || this.#placesOfRooms.count > 0;
+    return !serves && !runs && this.#waiting === undefined;
   }
 
   #checkIdle(): void {

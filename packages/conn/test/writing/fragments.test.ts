@@ -98,7 +98,7 @@ describe.each(['server', 'client'] as const)(
       if (role === 'server') return;
       const { conn, platform, output } = wired(role, settings);
       await conn.send('one');
-      const { randomFill } = platform;
+      const randomFill = platform.randomFill.bind(platform);
       platform.randomFill = () => {
         throw new Error('no words');
       };
@@ -152,10 +152,10 @@ describe('B7-296 a prepared message', () => {
       [1, 2].map(async () => {
         const { conn, platform, transport } = wired('server', { fragmentationThreshold: 50_000 });
         const buffers: ArrayBufferLike[] = [];
-        const { write } = transport;
+        const write = transport.write.bind(transport);
         transport.write = (bytes, release) => {
           buffers.push(bytes.buffer);
-          return write.call(transport, bytes, release);
+          return write(bytes, release);
         };
         await conn.writePreparedMessage(message);
         await platform.settle();
