@@ -14,7 +14,7 @@ async function walk(plan: WriterPlan, build: WriterBuild | undefined): Promise<s
 
 describe('the way out of a Conn on a random walk', () => {
   it('does what the second copy of its table says', longTimeout, async () => {
-    const { seed, hasNext } = runBudget(300);
+    const { seed, hasNext } = runBudget(150);
     for (let done = 0; hasNext(done); done++) {
       const plan = writerPlanOf(seed + done);
       const found = difference(await walk(plan, undefined), await walk(plan, product));

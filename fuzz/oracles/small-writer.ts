@@ -315,8 +315,8 @@ export class SmallWriter {
       this.#otherCost += sign * WRITE_COST;
     };
     count(1);
-    const done = (): void => count(-1);
-    written.then(done, done);
+    const free = (): void => count(-1);
+    written.then(free, free);
   }
 
   // Calls

@@ -29,7 +29,7 @@ const RARE_CALLS = [
 ] as const;
 
 /** What happens in a step: a call of this end, the peer, the transport or time. */
-export type WriterCall =
+type WriterCall =
   | (typeof CALLS)[number]
   | (typeof RARE_CALLS)[number]
   | 'time'

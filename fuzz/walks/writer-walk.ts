@@ -1,5 +1,11 @@
-import type { Conn, ConnOptions, MessageWriter, Platform, Transport } from '@ws/conn';
-import { PreparedMessage } from '@ws/conn';
+import type {
+  Conn,
+  ConnOptions,
+  MessageWriter,
+  Platform,
+  PreparedMessage,
+  Transport,
+} from '@ws/conn';
 import { NaiveDecoder, naiveEncode } from '@ws/tests';
 import { type SmallFrame, type SmallMessageWriter, SmallWriter } from '../oracles/small-writer.ts';
 import { RSV2, SlowExtension } from '../targets/slow-extension.ts';
@@ -247,12 +253,12 @@ export class WriterWalk {
     this.#frames.push(`${opcode}${fin ? '' : ' part'}${isEncoded ? ' encoded' : ''} ${brief}`);
   }
 
-  #settles<T>(id: number, promise: Promise<T>, done?: (value: T) => void): void {
+  #settles<T>(id: number, promise: Promise<T>, use?: (value: T) => void): void {
     this.#waiting++;
     promise
       .then(
         (value) => {
-          done?.(value);
+          use?.(value);
           this.#settled.push(`${id} ok`);
         },
         (error: unknown) => {

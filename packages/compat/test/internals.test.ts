@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
+import { stoppedClock } from '@ws/tests';
 import { describe, expect, test, vi } from 'vitest';
 import WebSocket, { PerMessageDeflate, Receiver, Sender, WebSocketServer } from '../src/index.ts';
 import { implementations, masked, Scene, sameTrace } from './trace.ts';
@@ -48,6 +49,8 @@ async function sendSeveral({ server, client }: Pair): Promise<void> {
 }
 
 describe('coalescing', () => {
+  stoppedClock();
+
   alone(
     'writes the first two messages of a turn together, and each later one at once',
     async (scene) => {
@@ -116,24 +119,18 @@ describe('coalescing', () => {
 
   alone('writes answers at once when a handler computes between them', async (scene) => {
     const { server, socket } = await scene.rawClient();
-    const now = performance.now.bind(performance);
-    let computed = 0;
-    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + computed);
     const atOnce: number[] = [];
-    try {
-      const writes = written(insides(server)._socket);
-      server.on('message', () => {
-        for (let i = 0; i < 4; i++) {
-          server.send(`${i}`);
-          atOnce.push(writes.length);
-          computed += 150;
-        }
-      });
-      socket.write(masked(0x81, 'go'));
-      await once(socket, 'data');
-    } finally {
-      clock.mockRestore();
-    }
+    const writes = written(insides(server)._socket);
+    const clock = vi.mocked(performance.now);
+    server.on('message', () => {
+      for (let i = 0; i < 4; i++) {
+        server.send(`${i}`);
+        atOnce.push(writes.length);
+        clock.mockReturnValue(performance.now() + 150);
+      }
+    });
+    socket.write(masked(0x81, 'go'));
+    await once(socket, 'data');
     expect(atOnce).toEqual([0, 1, 2, 3]);
   });
 
@@ -260,6 +257,8 @@ describe('Sender', () => {
 });
 
 describe('a frame for many sockets', () => {
+  stoppedClock();
+
   alone('is encoded once: the same bytes are written to all of them', async (scene) => {
     const wss = await scene.serve();
     const servers: unknown[] = [];

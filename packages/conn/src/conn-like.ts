@@ -81,7 +81,11 @@ type Common =
   | 'sendWaiting';
 
 /** The calls of the library to a {@link ConnLike}. Only a `Conn` has all of them. */
-export type ConnInternals = Pick<InternalsOfConn, Common> & Partial<InternalsOfConn>;
+export type ConnInternals = Pick<InternalsOfConn, Common> &
+  Partial<InternalsOfConn> & {
+    /** Only in a page: until `wake`, the option `alive` asks no question. */
+    sleep?(): void;
+  };
 
 /**
  * The internals under a name that no user chooses by accident. Each class has the name as a literal,

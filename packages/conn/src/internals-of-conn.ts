@@ -3,6 +3,7 @@ import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
 import { WILL_READ } from './connection/reader.ts';
+import { askNow } from './control/heartbeat.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
@@ -35,6 +36,11 @@ export class InternalsOfConn {
   get peerClose(): Pick<CloseInfo, 'code' | 'reason'> | undefined {
     const { ending, machine } = this.connection;
     return ending?.isAnswered === true ? undefined : machine.received;
+  }
+
+  /** Finds out whether the peer lives: the process may have slept. See {@link askNow}. */
+  wake(): void {
+    askNow(this.connection);
   }
 
   /** The longest time of a closing handshake, in ms. */

@@ -33,6 +33,6 @@ describe('B6-4 a generator that computes between its items', () => {
     server.terminate();
     client.terminate();
     await platform.settle();
-    await serving;
+    await expect(serving).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
   });
 });

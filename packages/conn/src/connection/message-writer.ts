@@ -12,6 +12,7 @@ import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
 import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
+import { FIN } from '../writing/fragments.ts';
 import {
   bytesOf,
   isControlType,
@@ -20,7 +21,6 @@ import {
   utf8,
 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
-import { FIN } from '../writing/shared-frames.ts';
 import type { Connection } from './connection.ts';
 import { codeAfterError } from './end-errors.ts';
 import type { WriteQueue } from './write-queue.ts';

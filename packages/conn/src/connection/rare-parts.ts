@@ -44,6 +44,8 @@ export class RareParts {
   /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
+  /** Whether the unanswered ping has the shorter timeout of `askNow`. */
+  isAsked = false;
   /**
    * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
    * since the first of the two.

@@ -8,6 +8,9 @@ const ASSUMED_SPEED = 16.384;
 /** {@link noteBytes} ignores connections that sent fewer bytes: a peer reads so few in a second. */
 const NOTE_FROM = 16_384;
 
+/** The longest timeout in ms of a ping of {@link askNow}. */
+const ASKED_MS = 5_000;
+
 /** State of a ping that waits for the end of a compressed message of several frames. */
 const UNSENT = 'unsent';
 
@@ -67,7 +70,10 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   const { rare } = connection;
   const pingedAt = rare?.pingedAt;
   if (pingedAt === undefined || connection.lastByteAt >= pingedAt) {
-    if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
+    if (rare !== undefined) {
+      rare.pingedAt = rare.pingWait = undefined;
+      rare.isAsked = false;
+    }
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
     if (connection.rare?.pingWait !== UNSENT) noteBytes(connection);
@@ -78,6 +84,19 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   // Checks again after one interval even if `timeout` is longer: the pong may have arrived by then,
   // and the next silence starts at the pong.
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
+}
+
+/**
+ * Pings at once, because the peer may be gone. The answer has {@link ASKED_MS}, if that is less than
+ * the timeout. No effect without a heartbeat.
+ */
+export function askNow(connection: Connection): void {
+  const { platform, settings, shared } = connection;
+  if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
+  const now = platform.now();
+  connection.rareParts().isAsked = true;
+  ping(connection, now);
+  shared.timers.set(connection, Math.max(0, dueAt(connection, settings.heartbeat) - now));
 }
 
 /** Called when a compressed message of several frames has ended. Sends the ping that waits for it. */
@@ -152,9 +171,11 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
-function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
+function dueAt(connection: Connection, option: HeartbeatOption): number {
   const { transport, paused } = connection;
-  const { pingedAt, pingWait } = connection.rareParts();
+  const { pingedAt, pingWait, isAsked } = connection.rareParts();
+  const { interval } = option;
+  const timeout = isAsked ? Math.min(option.timeout, ASKED_MS) : option.timeout;
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));

@@ -1,10 +1,13 @@
 import { ContinuationFrame, encodeFrame } from '@ws/codec';
 import { viewOf } from '@ws/codec/internal';
-import { FIN } from './shared-frames.ts';
 
-/** The bits of the first byte of a frame (RFC 6455, section 5.2). */
-const OPCODE = 0x0f;
+/**
+ * The bits of the first byte of a frame (RFC 6455, section 5.2). The codec defines FIN too, but an export
+ * would cost speed: see its `internal.ts`.
+ */
+export const FIN = 0x80;
 export const RSV = 0x70;
+const OPCODE = 0x0f;
 
 /**
  * Encodes `payload` in frames of at most `most` bytes of payload each (RFC 6455, section 5.4). The RSV bits

@@ -3,13 +3,8 @@ import { copyOf } from '../memory/copy.ts';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import { NO_BYTES_YET, type TaskQueue, type TurnTask } from '../scheduler/task-queue.ts';
+import { FIN } from './fragments.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-
-/**
- * FIN in the first byte of a frame (RFC 6455, section 5.2). The codec defines this too, but an
- * export would cost speed: see its `internal.ts`.
- */
-export const FIN = 0x80;
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
