@@ -128,7 +128,7 @@ export class OutgoingFrames {
     if (length > most || queue.bytes >= LARGEST_SLAB) this.flush();
     else if (!this.#held && this.#leavesAtOnce() && !this.compressed) this.flush();
     // Code that computes between its messages would delay all of them.
-    else if (endOfTurn.bytesQueued(platform.now())) this.flush();
+    else if (endOfTurn.bytesQueued(platform)) this.flush();
     else if (!this.#held) endOfTurn.add(this);
   }
 

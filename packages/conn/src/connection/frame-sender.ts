@@ -10,7 +10,6 @@ import {
 import { viewOf } from '../platform/platform.ts';
 import { LONG_TURN } from '../scheduler/task-queue.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
 import { FIN } from '../writing/fragments.ts';
 import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
@@ -122,7 +121,7 @@ export class FrameSender implements BatchSender {
       const frames = this.#turnFrames;
       if (!isFurther && (frames & (frames - 1)) !== 0) return;
     }
-    const isLong = endOfTurn.bytesAt === LONG_TURN || endOfTurn.bytesQueued(platform.now());
+    const isLong = endOfTurn.bytesAt === LONG_TURN || endOfTurn.bytesQueued(platform);
     if (isLong) this.pump();
   }
 
@@ -142,9 +141,7 @@ export class FrameSender implements BatchSender {
   control(opcode: number, payload: Uint8Array, ours: boolean, inOrder: boolean): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !inOrder) {
-      const waits = this.#drainWaits();
-      waits.controls ??= new ControlQueue();
-      const error = waits.controls.add(opcode, payload, ours);
+      const error = this.#drainWaits().addControl(opcode, payload, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
@@ -295,7 +292,7 @@ export class FrameSender implements BatchSender {
   discardUnsent(error: WebSocketError): void {
     this.pump();
     const waits = this.#waits;
-    if (waits !== undefined) waits.controls = undefined;
+    waits?.takeControls();
     this.#machine.takePong();
     const before = waits?.setReleaseError(error);
     this.#machine.out.truncate();
@@ -326,7 +323,7 @@ export class FrameSender implements BatchSender {
       // Code that the transport calls within `write` may add frames after the current ones.
       for (;;) {
         const controlsWait =
-          this.#machine.waitingPong !== undefined || this.#waits?.controls !== undefined;
+          this.#machine.waitingPong !== undefined || this.#waits?.hasControls === true;
         if (this.#machine.blocked || (frames.bytes === 0 && !controlsWait)) break;
         const inSegments = frames.first !== undefined || controlsWait;
         if (frames.batch !== undefined) this.#writeBatch(frames.takeBatch());
@@ -394,10 +391,8 @@ export class FrameSender implements BatchSender {
     const pong = this.#machine.takePong();
     if (pong !== undefined) this.#writeControl(PongMessage, pong);
     const waits = this.#waits;
-    const controls = waits?.controls;
-    if (controls === undefined) return;
-    waits!.controls = undefined;
-    for (const { opcode, payload } of controls.takeAll()) this.#writeControl(opcode, payload);
+    if (waits?.hasControls !== true) return;
+    for (const { opcode, payload } of waits.takeControls()) this.#writeControl(opcode, payload);
   }
 
   #writeControl(opcode: number, payload: Uint8Array): void {

@@ -283,7 +283,7 @@ export class Outbox {
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const connection = this.#connection;
     if (end - start > connection.settings.fragmentationThreshold) {
-      return copiedFragments(connection, b0, bytes, start, end);
+      return fragments(connection, b0, viewOf(bytes, start, end));
     }
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }
@@ -315,7 +315,7 @@ export class Outbox {
     const connection = this.#connection;
     const length = end - start;
     if (length > connection.settings.fragmentationThreshold) {
-      return copiedFragments(connection, b0, bytes, start, end);
+      return fragments(connection, b0, viewOf(bytes, start, end));
     }
     const references = length >= COPY_BELOW && !connection.shared.coding.masks;
     const { frames, sender } = this;
@@ -366,7 +366,7 @@ export class Outbox {
     const { frames, sender } = this;
     const { machine, settings, shared } = this.#connection;
     if (length > settings.fragmentationThreshold) {
-      return preparedFragments(this.#connection, b0, payload, message);
+      return fragments(this.#connection, b0, payload, message);
     }
     const isUnshared = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within `write` may be blocked while a batch is unsent.
@@ -483,45 +483,23 @@ function encodedText(
   }
 }
 
-/** Sends `bytes[start, end)`, which exceed the option `fragmentationThreshold`, in several frames. */
-function copiedFragments(
-  connection: Connection,
-  b0: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): Promise<void> {
-  const { machine, settings, shared } = connection;
-  const nextKey = shared.coding.masks ? () => machine.out.nextKey() : undefined;
-  const payload = viewOf(bytes, start, end);
-  const frames = encodeFragments(b0, payload, settings.fragmentationThreshold, nextKey);
-  return fragments(connection, b0, frames);
-}
-
-/** As {@link copiedFragments}, for a form of a prepared message. */
-function preparedFragments(
-  connection: Connection,
-  b0: number,
-  payload: Uint8Array,
-  message: PreparedMessage,
-): Promise<void> {
-  const { settings, shared } = connection;
-  const frames = shared.coding.masks
-    ? undefined
-    : message.fragmentsOf(b0, payload, settings.fragmentationThreshold);
-  if (frames === undefined) return copiedFragments(connection, b0, payload, 0, payload.length);
-  return fragments(connection, b0, frames);
-}
-
 /**
- * Sends all frames of a message in one step, so that no other message can come between them. They are
- * encoded before: functions of the application for keys and memory may send.
+ * Sends `payload` in several frames: it exceeds the option `fragmentationThreshold`. All are added in one
+ * step, so that no other message can come between them. They are encoded before: functions of the
+ * application for keys and memory may send.
+ *
+ * @param message - The prepared message of which `payload` is a form.
  */
 function fragments(
-  { machine, outbox }: Connection,
+  { machine, outbox, settings, shared }: Connection,
   b0: number,
-  frames: readonly Uint8Array[],
+  payload: Uint8Array,
+  message?: PreparedMessage,
 ): Promise<void> {
+  const { fragmentationThreshold: most } = settings;
+  const nextKey = shared.coding.masks ? () => machine.out.nextKey() : undefined;
+  const kept = nextKey === undefined ? message?.fragmentsOf(b0, payload, most) : undefined;
+  const frames = kept ?? encodeFragments(b0, payload, most, nextKey);
   let size = 0;
   for (const frame of frames) size += machine.out.addEncoded(frame);
   const sent = outbox.sender.added(size, frames.length);

@@ -33,10 +33,12 @@ export class TaskQueue {
   readonly #schedule: (run: () => void) => void;
   readonly #runtimeTimers: RuntimeTimers;
   /**
-   * When the first bytes of this turn were queued for a transport, in ms of the platform's clock;
+   * When the first bytes of this turn were queued for a transport, in whole ms of the platform's clock;
    * {@link NO_BYTES_YET}; or {@link LONG_TURN} once later bytes were queued long after the first.
    */
   bytesAt: number = NO_BYTES_YET;
+  /** Number of messages that were queued since {@link bytesAt} was set. */
+  #queued = 0;
   #waiting: (TurnTask | undefined)[] = [];
   #count = 0;
   /** An empty array for the tasks that the next run adds. Undefined during a run. */
@@ -58,13 +60,21 @@ export class TaskQueue {
   }
 
   /**
-   * Called at `now` when bytes are queued for a transport.
+   * Called when bytes are queued for a transport.
    *
    * @returns Whether they must not wait for the end of the turn: its code computes between its messages.
    */
-  bytesQueued(now: number): boolean {
-    if (this.bytesAt === NO_BYTES_YET) this.bytesAt = now;
-    else if (now - this.bytesAt > LONG_TURN_MS) this.bytesAt = LONG_TURN;
+  bytesQueued(platform: { now(): number }): boolean {
+    if (this.bytesAt === NO_BYTES_YET) this.#queued = 0;
+    const queued = ++this.#queued;
+    // A look at the clock costs an object. So 32 messages look, then each second of the next 32, each fourth
+    // of the next 64, and so on.
+    const step = queued < 32 ? 1 : 1 << (27 - Math.clz32(queued));
+    if (queued % step === 0 && this.bytesAt !== LONG_TURN) {
+      const now = Math.ceil(platform.now());
+      if (this.bytesAt === NO_BYTES_YET) this.bytesAt = now;
+      else if (now - this.bytesAt > LONG_TURN_MS) this.bytesAt = LONG_TURN;
+    }
     return this.bytesAt === LONG_TURN;
   }
 

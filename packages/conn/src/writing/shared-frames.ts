@@ -157,7 +157,7 @@ export class SharedFrames implements TurnTask {
     arena.addFrame(start + size, b0, payload);
     this.#serialized += payload.length;
     // Once for all connections that send this frame.
-    this.#endOfTurn.bytesQueued(this.#platform.now());
+    this.#endOfTurn.bytesQueued(this.#platform);
     const batch = new Batch(arena, start, arena.used);
     linkNext(from, payload, batch);
     return batch;

@@ -162,6 +162,19 @@ describe('B6-4 a turn that does not compute', () => {
     expect(transport.writes).toHaveLength(1);
   });
 
+  it('looks at the clock for few of many messages', async () => {
+    const platform = new CountingPlatform();
+    const { conn, transport } = wired('server', { maxBufferedAmount: false }, 0, platform);
+    await platform.settle();
+    const before = platform.looks;
+    for (let i = 0; i < 900; i++) void conn.send(`${i}`);
+    expect(platform.looks - before).toBeLessThanOrEqual(120);
+    platform.compute(WORK);
+    for (let i = 0; i < 60 && transport.writes.length === 0; i++) void conn.send(`${i}`);
+    expect(transport.writes).toHaveLength(1);
+    await platform.settle();
+  });
+
   it('begins anew after a pass', async () => {
     const { conn, deliver, feed, frame, platform, transport } = wired('server');
     void conn.receive((message) => conn.send(message));
