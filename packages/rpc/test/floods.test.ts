@@ -65,7 +65,7 @@ describe('a flood', () => {
   it('of events and of broken messages behind a handler loses none', async () => {
     let handled = 0;
     let release: (() => void) | undefined;
-    const { client, serverConn, reports } = setUpRaw({
+    const { client, reports } = setUpRaw({
       say: async () => {
         await new Promise<void>((resolve) => (release = resolve));
         return { at: 0 };

@@ -10,9 +10,12 @@ import {
 } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import type { Settings } from '../options/conn-options.ts';
+import type { Platform } from '../platform/platform.ts';
 import { CallPromise } from '../time/call-promise.ts';
 import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
 import { FIN } from '../writing/fragments.ts';
+import type { MessageEncoder } from '../writing/message-encoder.ts';
 import {
   bytesOf,
   isControlType,
@@ -21,9 +24,37 @@ import {
   utf8,
 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
-import type { Connection } from './connection.ts';
 import { codeAfterError } from './end-errors.ts';
-import type { WriteQueue } from './write-queue.ts';
+
+/** The part of a connection that a writer uses. */
+type Writing = {
+  readonly settings: Settings;
+  readonly platform: Platform;
+  readonly machine: { readonly bytesOut: number };
+  readonly shared: {
+    writeMemory(settings: Settings): { readonly slabs: { take(size: number): Slab } };
+  };
+  readonly outbox: {
+    readonly encoder: MessageEncoder | undefined;
+    readonly open: boolean;
+    readonly sender: { countEncoded(bytes: number): void };
+    rejectionIfClosed(): Promise<never> | undefined;
+    rejectionFor(size: number): Promise<never> | undefined;
+    countMessage(type: number, size: number): void;
+    copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void>;
+  };
+  control(type: number, payload: Uint8Array): Promise<void>;
+  fail(error: unknown, code: number, reason: string): void;
+  report(error: unknown, where: string): void;
+  reportMistake(error: unknown, where: string): void;
+};
+
+/** The part of a queue of writes that its open writer uses. */
+type WriterQueue = {
+  encodedEnd: number;
+  countUntil(written: Promise<void>, bytes: number): void;
+  writerDone(writer: MessageWriter): void;
+};
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
@@ -43,8 +74,8 @@ import type { WriteQueue } from './write-queue.ts';
  * ```
  */
 export class MessageWriter implements AsyncDisposable {
-  readonly #connection: Connection;
-  readonly #queue: WriteQueue;
+  readonly #connection: Writing;
+  readonly #queue: WriterQueue;
   /** The option of the caller. */
   readonly #compress: boolean | undefined;
   readonly #fragmentSize: number;
@@ -76,8 +107,8 @@ export class MessageWriter implements AsyncDisposable {
   constructor(
     type: number,
     compress: boolean | undefined,
-    connection: Connection,
-    queue: WriteQueue,
+    connection: Writing,
+    queue: WriterQueue,
   ) {
     const { fragmentationThreshold, writing } = connection.settings;
     this.#type = type;

@@ -32,10 +32,6 @@ export function isTurnFull(bytes: number, frames: number): boolean {
  * FrameSender creates this object for the first wait.
  */
 export class DrainWaits {
-  /** When the transport was last blocked, in ms of the platform's clock. */
-  blockedAt = 0;
-  /** Bytes that the operating system had accepted at {@link blockedAt}. */
-  flushedWhenBlocked = 0;
   /**
    * Pings and pongs that wait for a blocked transport. They overtake queued messages between two frames
    * (RFC 6455, section 5.4).
