@@ -12,23 +12,23 @@ export class Waiting<T = unknown> extends Deferred<T> {
   mayAbort = false;
   /** Whether the call finishes the open writer, and the writers of earlier waiting calls. */
   supersedes = false;
-  readonly #start: () => T | Promise<T>;
+  readonly #action: () => T | Promise<T>;
   /** The pooled memory of the bytes of a message. */
   readonly #lease: Lease | undefined;
 
-  /** @param start - Called when no message is before this call. The promise gets its result. */
-  constructor(size: number, start: () => T | Promise<T>, lease?: Lease) {
+  /** @param action - Called when no message is before this call. The promise gets its result. */
+  constructor(size: number, action: () => T | Promise<T>, lease?: Lease) {
     super();
     this.size = size;
-    this.#start = start;
+    this.#action = action;
     this.#lease = lease;
     lease?.pin();
     void markHandled(this.promise);
   }
 
-  /** @throws the error of its start. Reject the call then. */
+  /** @throws the error of its action. Reject the call then. */
   begin(): void {
-    this.resolve(this.#start());
+    this.resolve(this.#action());
     this.#lease?.release();
   }
 
