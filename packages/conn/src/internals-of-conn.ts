@@ -1,6 +1,7 @@
 import { CloseMessage } from '@ws/codec';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
+import { rememberEvents } from './connection/inbox.ts';
 import { WILL_READ } from './connection/reader.ts';
 import { askNow } from './control/heartbeat.ts';
 import type { Message } from './message.ts';
@@ -181,6 +182,14 @@ export class InternalsOfConn<Conn extends Owner> {
   get unfinishedReceive(): Promise<unknown> | undefined {
     const { readers, receiveCall } = this.connection.inbox;
     return readers > 0 ? undefined : receiveCall;
+  }
+
+  /**
+   * For debugging. Calls `tell` after a bug in this library that has failed the connection with 1011, with
+   * the last 16 events of the reader, each with the state in which it came: `BUSY × CALL`.
+   */
+  rememberEvents(tell: (events: readonly string[]) => void): void {
+    rememberEvents(this.connection, tell);
   }
 
   // Writing
