@@ -50,8 +50,6 @@ export class FrameSender implements BatchSender {
   /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
-  /** {@link Machine.messagesIn} at the last frame that was queued in a pass. */
-  #answered = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
   #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
@@ -116,8 +114,8 @@ export class FrameSender implements BatchSender {
       // A look at the clock for each message of a pass would cost a tenth. So of the first answers to
       // messages, only numbers 1, 2, 4, 8 … of the pass look at it, and all further answers do.
       const { messagesIn } = this.#machine;
-      const isFurther = messagesIn === this.#answered;
-      this.#answered = messagesIn;
+      const isFurther = messagesIn === endOfTurn.answered;
+      endOfTurn.answered = messagesIn;
       const frames = this.#turnFrames;
       if (!isFurther && (frames & (frames - 1)) !== 0) return;
     }

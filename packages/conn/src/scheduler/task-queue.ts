@@ -37,6 +37,11 @@ export class TaskQueue {
    * {@link NO_BYTES_YET}; or {@link LONG_TURN} once later bytes were queued long after the first.
    */
   bytesAt: number = NO_BYTES_YET;
+  /**
+   * `messagesIn` of the last connection that queued a frame in a pass. Here, because a field would cost each
+   * idle connection a word.
+   */
+  answered = 0;
   /** Number of messages that were queued since {@link bytesAt} was set. */
   #queued = 0;
   #waiting: (TurnTask | undefined)[] = [];
