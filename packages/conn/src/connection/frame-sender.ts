@@ -112,7 +112,7 @@ export class FrameSender implements BatchSender {
     if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
     else if (endOfTurn.bytesAt !== LONG_TURN) {
       // A look at the clock for each message of a pass would cost a tenth. So of the first answers to
-      // messages, only numbers 1, 2, 4, 8 … of the pass look at it, and all further answers do.
+      // messages, only numbers 1, 2, 4, 8 and so on of the pass look at it, and all further answers do.
       const { messagesIn } = this.#machine;
       const isFurther = messagesIn === endOfTurn.answered;
       endOfTurn.answered = messagesIn;
