@@ -37,11 +37,8 @@ export class TaskQueue {
    * {@link NO_BYTES_YET}; or {@link LONG_TURN} once later bytes were queued long after the first.
    */
   bytesAt: number = NO_BYTES_YET;
-  /**
-   * `messagesIn` of the last connection that queued a frame in a pass. Here, because a field would cost each
-   * idle connection a word.
-   */
-  answered = 0;
+  /** The `progress` of the last reader that queued a frame. A field of each connection would cost idle ones. */
+  #answered = 0;
   /** Number of messages that were queued since {@link bytesAt} was set. */
   #queued = 0;
   #waiting: (TurnTask | undefined)[] = [];
@@ -62,6 +59,22 @@ export class TaskQueue {
     task.awaitsTurn = true;
     this.#waiting[this.#count++] = task;
     if (this.#count === 1) this.#schedule(this.run);
+  }
+
+  /**
+   * Called when a connection queues frame number `frames` of its turn. A look at the clock for each answer
+   * would cost a tenth of the speed. So of the first answers to messages, the first two and each 16th look,
+   * and all further frames do.
+   *
+   * @param progress - A number that changes when the connection's reader takes a message.
+   * @returns As {@link bytesQueued}.
+   */
+  frameQueued(frames: number, progress: number, platform: { now(): number }): boolean {
+    if (this.bytesAt === LONG_TURN) return true;
+    const isFirst = progress !== this.#answered;
+    this.#answered = progress;
+    if (isFirst && frames > 2 && frames % 16 !== 0) return false;
+    return this.bytesQueued(platform);
   }
 
   /**
