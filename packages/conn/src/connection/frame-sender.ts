@@ -8,14 +8,16 @@ import {
   revoke,
 } from '@ws/codec/internal';
 import { viewOf } from '../platform/platform.ts';
+import { LONG_TURN } from '../scheduler/task-queue.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
+import { FIN } from '../writing/fragments.ts';
 import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
-import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
+import { type BatchSender, bytesOfBatch } from '../writing/shared-frames.ts';
 import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { Progress } from './progress.ts';
+import { progress } from './read-ahead.ts';
 import { LEND_FROM } from './shared.ts';
 
 /** Encoding a byte, for example with compression, takes as long as writing up to this many bytes. */
@@ -90,11 +92,26 @@ export class FrameSender implements BatchSender {
     this.#turnFrames += count;
     this.#turnBytes += size;
     if (frames.bytes >= LARGEST_SLAB) this.pump();
-    else if (!this.#machine.blocked && frames.batch === undefined) connection.scheduleFlush();
+    else if (!this.#machine.blocked) {
+      if (frames.batch === undefined) this.flushSoon();
+      // The batch is written at the end of the turn anyway. It has noted the time.
+      else if (connection.shared.endOfTurn.bytesAt === LONG_TURN) this.pump();
+    }
     if (this.#machine.blocked && this.#writesAwaitDrain()) return this.#drainWaits().forDrain();
     // Repeats `turnFull`, because a call would cost each frame.
     const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
     return isFull ? this.#nextTurn() : RESOLVED;
+  }
+
+  /**
+   * Writes the queued frames at the end of the pass of the inbox, else of the turn. Writes them at once in
+   * a long turn: code that computes between its messages would delay all of them.
+   */
+  flushSoon(): void {
+    const connection = this.#connection;
+    if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
+    const { endOfTurn, platform } = connection.shared;
+    if (endOfTurn.bytesQueued(platform, this.#turnFrames, progress(connection))) this.pump();
   }
 
   /** Counts `bytes` that an extension has encoded as work of this turn. */
@@ -113,9 +130,7 @@ export class FrameSender implements BatchSender {
   control(opcode: number, payload: Uint8Array, ours: boolean, inOrder: boolean): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !inOrder) {
-      const waits = this.#drainWaits();
-      waits.controls ??= new ControlQueue();
-      const error = waits.controls.add(opcode, payload, ours);
+      const error = this.#drainWaits().addControl(opcode, payload, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
@@ -129,7 +144,7 @@ export class FrameSender implements BatchSender {
       return rejected(error, connection);
     }
     if (this.#machine.out.bytes >= LARGEST_SLAB) this.pump();
-    else connection.scheduleFlush();
+    else this.flushSoon();
     if (ours) return RESOLVED;
     this.#turnFrames++;
     return this.turnFull ? this.#nextTurn() : RESOLVED;
@@ -238,6 +253,7 @@ export class FrameSender implements BatchSender {
   passEnded(): void {
     if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
+    this.#connection.shared.endOfTurn.bytesWritten();
   }
 
   /** The transport is below its high-water mark again. */
@@ -265,7 +281,7 @@ export class FrameSender implements BatchSender {
   discardUnsent(error: WebSocketError): void {
     this.pump();
     const waits = this.#waits;
-    if (waits !== undefined) waits.controls = undefined;
+    waits?.takeControls();
     this.#machine.takePong();
     const before = waits?.setReleaseError(error);
     this.#machine.out.truncate();
@@ -296,7 +312,7 @@ export class FrameSender implements BatchSender {
       // Code that the transport calls within `write` may add frames after the current ones.
       for (;;) {
         const controlsWait =
-          this.#machine.waitingPong !== undefined || this.#waits?.controls !== undefined;
+          this.#machine.waitingPong !== undefined || this.#waits?.hasControls === true;
         if (this.#machine.blocked || (frames.bytes === 0 && !controlsWait)) break;
         const inSegments = frames.first !== undefined || controlsWait;
         if (frames.batch !== undefined) this.#writeBatch(frames.takeBatch());
@@ -364,10 +380,8 @@ export class FrameSender implements BatchSender {
     const pong = this.#machine.takePong();
     if (pong !== undefined) this.#writeControl(PongMessage, pong);
     const waits = this.#waits;
-    const controls = waits?.controls;
-    if (controls === undefined) return;
-    waits!.controls = undefined;
-    for (const { opcode, payload } of controls.takeAll()) this.#writeControl(opcode, payload);
+    if (waits?.hasControls !== true) return;
+    for (const { opcode, payload } of waits.takeControls()) this.#writeControl(opcode, payload);
   }
 
   #writeControl(opcode: number, payload: Uint8Array): void {

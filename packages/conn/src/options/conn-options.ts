@@ -44,6 +44,12 @@ export interface ConnSettings {
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /**
+   * Longest payload of a sent frame in bytes, for gateways with a bound of frames. A longer message becomes
+   * several frames in one step, from a copy of its bytes. It does not lift a gateway's bound of messages.
+   * Default: none.
+   */
+  readonly fragmentationThreshold?: number | false | undefined;
+  /**
    * Time in ms that the peer has for its part of the closing handshake. When the peer closes first,
    * your code has half of this time to read the messages before the close frame. Default: 5 s.
    */
@@ -140,6 +146,7 @@ export interface Settings {
 
 type WritingSettings = {
   readonly writeBufferSize: number;
+  readonly fragmentationThreshold: number;
   readonly writeBufferPool: BufferPool | undefined;
   readonly compression: Compression | false;
 };
@@ -159,7 +166,12 @@ function serverDefaults(): Settings {
     maxBufferedAmount: 16 * MIB,
     closeTimeout: 5_000,
     heartbeat: { interval: 20_000, timeout: 20_000 },
-    writing: { writeBufferSize: 4096, writeBufferPool: undefined, compression: false },
+    writing: {
+      writeBufferSize: 4096,
+      fragmentationThreshold: Infinity,
+      writeBufferPool: undefined,
+      compression: false,
+    },
     report: undefined,
   };
 }
@@ -177,6 +189,7 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
   'idleReadTimeout',
   'highWaterMark',
   'maxBufferedAmount',
+  'fragmentationThreshold',
   'closeTimeout',
   'heartbeat',
   'writeBufferSize',
@@ -254,12 +267,16 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
 function resolveWriting(options: ConnSettings): WritingSettings {
   const { writing } = SERVER;
   const { writeBufferSize = writing.writeBufferSize, writeBufferPool: pool } = options;
-  const { compression: compress = false } = options;
-  if (writeBufferSize === writing.writeBufferSize && pool === undefined && compress === false) {
-    return writing;
-  }
+  const { compression: compress = false, fragmentationThreshold } = options;
+  const isDefault =
+    writeBufferSize === writing.writeBufferSize && fragmentationThreshold === undefined;
+  if (isDefault && pool === undefined && compress === false) return writing;
   return {
     writeBufferSize: whole('writeBufferSize', writeBufferSize, 1, 16 * MIB),
+    fragmentationThreshold:
+      fragmentationThreshold === undefined
+        ? Infinity
+        : bound('fragmentationThreshold', fragmentationThreshold),
     writeBufferPool: pool === undefined ? undefined : bufferPool('writeBufferPool', pool),
     compression: checkedCompression(compress),
   };
