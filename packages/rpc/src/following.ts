@@ -81,8 +81,12 @@ function inOrder<M extends Followed>(messages: readonly M[]): M[] {
 export class Follower<M extends Followed> {
   readonly #rules: FollowerRules;
   #state: FollowerState;
-  /** The reader has, or was given, all messages up to here. Undefined if that is unknown. */
-  last: Place | undefined;
+  #last: Place | undefined;
+  /**
+   * {@link last} of the epoch before. Another node may still bring messages of that epoch: the reader has them,
+   * or knows the gap.
+   */
+  #left: Place | undefined;
   /** The newest position that is known to exist. */
   #seen: Place | typeof BEYOND | undefined;
   /** The messages that came before the reader may have them. */
@@ -101,7 +105,28 @@ export class Follower<M extends Followed> {
   constructor(rules: FollowerRules, state: FollowerState, last: Place | undefined) {
     this.#rules = rules;
     this.#state = state;
-    this.last = last;
+    this.#last = last;
+  }
+
+  /** The reader has, or was given, all messages up to here. Undefined if that is unknown. */
+  get last(): Place | undefined {
+    return this.#last;
+  }
+
+  #moveTo(place: Place | undefined): void {
+    if (this.#last !== undefined && place?.epoch !== this.#last.epoch) this.#left = this.#last;
+    this.#last = place;
+  }
+
+  /** The reader has something else: what it had before means nothing. */
+  #restart(place: Place | undefined): void {
+    this.#last = place;
+    this.#left = undefined;
+  }
+
+  /** Whether the reader has a message, or knows that it was lost. */
+  #isKnown({ position }: Followed): boolean {
+    return isUpTo(position, this.#last) || isUpTo(position, this.#left);
   }
 
   get state(): FollowerState {
@@ -166,7 +191,7 @@ export class Follower<M extends Followed> {
       case is.MESSAGE:
         return this.#columnOfMessage(value as M);
       case is.EXCESS:
-        return isUpTo((value as M).position, this.last) ? is.KNOWN : is.EXCESS;
+        return this.#isKnown(value as M) ? is.KNOWN : is.EXCESS;
       case is.PART:
         return this.#columnOfPart(value as LogPart<M>);
       case is.DRAINED:
@@ -186,7 +211,7 @@ export class Follower<M extends Followed> {
   #columnOfMessage(message: M): number {
     const isLost = message.isLost === true && !this.#rules.passes;
     if (message.position === undefined) return isLost ? is.LOST : is.BARE;
-    if (isUpTo(message.position, this.last)) return is.KNOWN;
+    if (this.#isKnown(message)) return is.KNOWN;
     const followsAny = this.#state === is.OPEN || this.#state === is.BLIND;
     if (isFar(message, this.last) && !(isLost && followsAny)) return is.AHEAD;
     if (isLost) return is.LOST;
@@ -270,7 +295,7 @@ export class Follower<M extends Followed> {
         if (this.#state === is.LIVE) this.#state = is.OPEN;
         return;
       case is.DO_SKIP:
-        if (this.#state !== is.BLIND) this.last = (value as M).position ?? this.last;
+        if (this.#state !== is.BLIND) this.#moveTo((value as M).position ?? this.last);
         return;
       case is.DO_PROMISE:
         this.#knows = is.BETWEEN;
@@ -305,7 +330,7 @@ export class Follower<M extends Followed> {
         this.#answered();
         break;
       case is.DO_KEEP:
-        this.last = this.#begins;
+        this.#moveTo(this.#begins);
         this.#answered();
         break;
     }
@@ -368,7 +393,7 @@ export class Follower<M extends Followed> {
 
   #rejoin(since: Place | undefined): void {
     // The reader has all up to its own position, even if that is newer.
-    if (since !== undefined) this.last = since;
+    if (since !== undefined) this.#restart(since);
     this.#knows = is.BEFORE;
     this.#tries = 0;
     this.#isCut = this.#isBehind = false;
@@ -376,7 +401,7 @@ export class Follower<M extends Followed> {
 
   #show(state: { readonly position: Place | undefined }, out: FollowerAct[]): void {
     const { position } = state;
-    this.last = position;
+    this.#restart(position);
     // A state may be older than the join. So the log is read once.
     this.#seen = position === undefined ? undefined : BEYOND;
     this.#isCut = false;
@@ -412,21 +437,21 @@ export class Follower<M extends Followed> {
     this.#forget(position.epoch);
     this.#isBehind = false;
     // The position is of another log, whose numbers have no meaning here.
-    if (!isWhole && this.#isBefore(position)) this.last = ELSEWHERE;
+    if (!isWhole && this.#isBefore(position)) this.#restart(ELSEWHERE);
     const first = inOrder(this.#held).find(
       ({ position: at }) => at?.epoch === position.epoch && !isUpTo(at, this.last),
     );
     if (isStale) {
       this.#gap(out);
-      this.last = before(first!);
+      this.#moveTo(before(first!));
     } else if (this.last === undefined && this.#isVisited(first, part)) {
-      this.last = before(first!);
+      this.#moveTo(before(first!));
     } else {
       const gaps = out.length;
       this.#give(this.#newOf(part), is.DO_PART, !isWhole, out);
       if (!isWhole && !out.slice(gaps).some(([act]) => act === is.DO_GAP)) this.#gap(out);
       this.#held = this.#held.filter((each) => !isUpTo(each.position, position));
-      if (!isWhole || !isUpTo(position, this.last)) this.last = position;
+      if (!isWhole || !isUpTo(position, this.last)) this.#moveTo(position);
     }
     const seen = this.#seen;
     if (seen === BEYOND || end === undefined) return;
@@ -453,7 +478,7 @@ export class Follower<M extends Followed> {
         this.#gap(out);
       }
       if (!isLost) given.push(message);
-      if (this.#state !== is.BLIND) this.last = message.position ?? this.last;
+      if (this.#state !== is.BLIND) this.#moveTo(message.position ?? this.last);
     }
     flush();
   }

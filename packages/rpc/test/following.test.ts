@@ -958,6 +958,27 @@ const CASES: Case[] = [
     'state: drained cut:5@5 state:7 drained part:@7 drained',
     'ask state:- blind state:7 read live',
   ],
+  [
+    'LIVE × KNOWN drops a message of the epoch before, which another node brings',
+    'loop',
+    '17',
+    'cut:@b2 drained 17',
+    'read gap live-after-gap',
+  ],
+  [
+    'LIVE × AHEAD reads for a later message of the epoch before',
+    'loop',
+    '17',
+    'cut:@b2 drained 18',
+    'read gap live-after-gap read',
+  ],
+  [
+    'READING × AHEAD holds a message of the epoch that its reader does not know',
+    'member',
+    '17',
+    'part:@17 drained again:b2 17 failed',
+    'read live read gap give:17 gap live-after-gap',
+  ],
 ];
 
 describe('a follower', () => {
