@@ -1,7 +1,6 @@
 import { formatCloseMessage, ProtocolError, type Role } from '@ws/codec';
 import { failureBy } from '@ws/codec/internal';
 import { describe, expect, it } from 'vitest';
-import * as states from '../../src/endpoint/states.ts';
 import { Driven } from './machines.ts';
 import { STATE_NAMES } from './state-names.ts';
 
