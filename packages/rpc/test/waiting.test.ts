@@ -461,6 +461,39 @@ describe('H4 beside messages that wait', () => {
     },
   );
 
+  it.each(ways)(
+    'a close by this end with `discard` drops them, also after the end, through %s',
+    async (way) => {
+      const all = ['first', 'second', 'third'];
+      for (const [code, discard, handled] of [
+        [4401, true, ['first']],
+        [1000, true, ['first']],
+        [1000, false, all],
+        [1001, false, all],
+      ] as const) {
+        for (const isLater of [false, true]) {
+          const { raw, ours, started, release, job, note } = setUp(way, { concurrency: 1 });
+          job('first');
+          job('second');
+          note('third');
+          await until(() => expect(ours.stats.messagesIn).toBe(3));
+          quietly(ours.close(code, '', { discard }));
+          if (isLater) {
+            quietly(raw.discardReads());
+            await ours.closed;
+          }
+          for (let i = 0; i < handled.length; i++) {
+            await until(() => expect(release.length).toBeGreaterThan(i));
+            release[i]!();
+          }
+          await turns(5);
+          expect({ code, discard, started }).toEqual({ code, discard, started: handled });
+          raw.terminate();
+        }
+      }
+    },
+  );
+
   it('is the end of the connection', async () => {
     for (const way of ways) {
       const { raw, started, aborted, note } = setUp(way);
