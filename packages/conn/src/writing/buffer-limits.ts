@@ -61,9 +61,7 @@ type Budgeted = {
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
   readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
-  readonly rare?:
-    | Readonly<Record<'keptBytes' | 'lastingBytes' | 'freedBytes', number>>
-    | undefined;
+  readonly rare?: Readonly<Record<'keptBytes' | 'lastingBytes' | 'freedBytes', number>> | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
 };
