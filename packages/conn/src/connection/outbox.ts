@@ -26,7 +26,7 @@ import { PendingBytesError } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { ReferencedWrite } from '../writing/referenced-write.ts';
 import { REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
-import { WriteEnd } from '../writing/write-end.ts';
+import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { FrameSender } from './frame-sender.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -432,7 +432,7 @@ export class Outbox {
     // After an expired deadline too: from now on control frames are refused as well, and no new
     // deadline reopens the outbox.
     if (!this.open) return;
-    this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
+    this.writeEnd = { error: this.writeEnd?.error ?? error, expired: false };
     this.#connection.rare?.noteWriteEnd();
   }
 
