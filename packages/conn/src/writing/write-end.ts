@@ -4,7 +4,7 @@ import { kind, onRejection } from '../validate.ts';
 import { PendingBytesError } from './pending-bytes.ts';
 
 /** The reason why a connection accepts no more messages. */
-export interface WriteEnd {
+export type WriteEnd = {
   /** The error of later writes. */
   readonly error: WebSocketError;
   /**
@@ -12,7 +12,7 @@ export interface WriteEnd {
    * move the deadline; otherwise the next message ends the connection.
    */
   readonly expired: boolean;
-}
+};
 
 /**
  * The end of writing after our close frame. The CloseSentError is created on first use: its stack trace
