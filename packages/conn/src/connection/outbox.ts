@@ -138,13 +138,15 @@ export class Outbox {
     const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
     const { queue } = this;
-    const { extension, platform, settings } = this.#connection;
-    if (queue?.mustWait === true) return queue.addOwned(type, utf8(text, platform), compress);
+    const { extension, settings, shared } = this.#connection;
+    if (queue?.mustWait === true) {
+      return queue.addOwned(type, utf8(text, shared.platform), compress);
+    }
     let sent: Promise<void>;
     if (extension !== undefined && wantsText(extension, text, compress)) {
-      sent = encodedText(this, extension, platform, type, text);
+      sent = encodedText(this, extension, shared.platform, type, text);
     } else if (text.length * 3 > settings.writing.fragmentationThreshold) {
-      const bytes = utf8(text, platform);
+      const bytes = utf8(text, shared.platform);
       sent = this.copiedFrame(FIN | type, bytes, 0, bytes.length);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
