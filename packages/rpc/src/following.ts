@@ -106,6 +106,8 @@ export class Follower<M extends Followed> {
     this.#rules = rules;
     this.#state = state;
     this.#last = last;
+    // A reader that is live needs no answer.
+    if (state === is.LIVE) this.#knows = is.ANSWERED;
   }
 
   /** The reader has, or was given, all messages up to here. Undefined if that is unknown. */
@@ -298,7 +300,7 @@ export class Follower<M extends Followed> {
         if (this.#state !== is.BLIND) this.#moveTo((value as M).position ?? this.last);
         return;
       case is.DO_PROMISE:
-        this.#knows = is.BETWEEN;
+        if (this.#knows === is.BEFORE) this.#knows = is.BETWEEN;
         return;
       case is.DO_REJOIN:
         return this.#rejoin(value as Place | undefined);
@@ -359,6 +361,8 @@ export class Follower<M extends Followed> {
   #note(message: M): void {
     const { position } = message;
     if (position === undefined) return this.#miss();
+    // The next read brings the message.
+    if (this.#seen === BEYOND) return;
     let latest = -1;
     for (const [i, { position: at }] of this.#held.entries()) {
       const isLatest = latest < 0 || !isUpTo(at, this.#held[latest]!.position);
@@ -371,7 +375,7 @@ export class Follower<M extends Followed> {
       this.#held = [...this.#held];
       this.#held[latest] = message;
     }
-    if (this.#seen !== BEYOND) this.#seen = dropped.position;
+    this.#seen = dropped.position;
   }
 
   /** Messages without a position are missing here. */

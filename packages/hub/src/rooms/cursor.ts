@@ -3,7 +3,7 @@ import { Deferred } from '@ws/conn/internal';
 import * as is from '@ws/rpc/internal/following';
 import { Follower, type FollowerAct, type LogPart } from '@ws/rpc/internal/following';
 import { prepareResult } from '../arguments.ts';
-import { type Audience, isFor } from '../delivery/audience.ts';
+import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
@@ -73,12 +73,14 @@ export class Cursor<Data> {
   /** Whether the session was a member before the join, and stays one if no state comes. */
   wasMember = false;
 
+  /** @param behind - The message for which the session of a member had no room, see {@link fallBehind}. */
   constructor(
     hub: Sessions<Data>,
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data>,
     sent: MissedCount,
+    behind?: Item<Data>,
   ) {
     this.#sent = sent;
     this.#hub = hub;
@@ -88,9 +90,14 @@ export class Cursor<Data> {
     this.#options = options;
     this.#log = new MemberLog(hub, session, name);
     const asks = hub.rooms.settingsOf(name).state !== undefined;
+    const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
+    if (behind !== undefined) {
+      this.#isAnswered = this.#hasBegun = true;
+      this.#follower = new Follower(rules, is.LIVE, is.before(behind));
+      return;
+    }
     const { since } = options;
     const state = asks && since === undefined ? is.ASKING : is.READING;
-    const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
     this.#follower = new Follower(rules, state, this.#log.exists ? since : undefined);
   }
 
@@ -106,6 +113,21 @@ export class Cursor<Data> {
     if (earlier !== undefined) this.#continue(earlier);
     audience.setCursor(this.#session, this);
     this.#hub.link?.joined(this.#name, this.#session, true);
+  }
+
+  /**
+   * Called for a member that had all messages before `item`, and has no room for this one. When its client
+   * has read what waits, it gets the rest from the history.
+   */
+  async fallBehind(audience: Audience<Data>, item: Item<Data>): Promise<void> {
+    this.#audience = audience;
+    audience.setCursor(this.#session, this);
+    this.#isSending = true;
+    this.#feed(is.FULL);
+    this.take(item);
+    await this.#rooms.sends.untilWritable(this.#session);
+    this.#isSending = false;
+    if (this.#follower.state === is.GIVING) this.#feed(is.DRAINED);
   }
 
   /** Takes what an earlier cursor of the member holds, doubts and owes. */
@@ -152,7 +174,10 @@ export class Cursor<Data> {
     }
     const { messages, bytes } = this.#session.held;
     const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
-    const hasRoom = messages < maxQueuedMessages && bytes + sizeOf(item) <= maxQueuedBytes;
+    // The history has the others. Half of the room is for those that it does not have.
+    const share = item.position === undefined ? 1 : 2;
+    const hasRoom =
+      messages < maxQueuedMessages / share && bytes + sizeOf(item) <= maxQueuedBytes / share;
     if (hasRoom) this.#feed(is.MESSAGE, item);
     else if (item.position !== undefined) this.#feed(is.EXCESS, item);
     else if (isFor(item, this.#session)) this.#session.overflowHeld(1);
@@ -237,8 +262,14 @@ export class Cursor<Data> {
   }
 
   #deliver(item: Item<Data>): void {
-    const { message, key, position } = item;
-    if (message !== undefined && isFor(item, this.#session)) this.#session.deliver(message, key);
+    const { message, position } = item;
+    const audience = this.#audience!;
+    const next = audience.cursorOf(this.#session);
+    // The session had no room for an earlier message.
+    if (next !== undefined && next !== this) return next.take(item);
+    if (message !== undefined && isFor(item, this.#session)) {
+      audience.give(this.#session, item as Publication<Data>);
+    }
     // The session is up to date: from now on it gets its messages directly, as other members do.
     if (position !== undefined && this.#follower.state === is.LIVE) this.#stepAside();
   }

@@ -18,7 +18,7 @@ import type { Position } from '../position.ts';
 import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import type { Cursor } from './cursor.ts';
+import { Cursor } from './cursor.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
@@ -457,10 +457,14 @@ export class Rooms<Data> {
       throw new OverflowError(`the hub has ${this.size} rooms (option maxRooms)`);
     }
     while (this.size >= this.#hub.settings.maxRooms) this.#forgetQuietest();
+    const audience: Audience<Data> = new Audience(this.#hub.fanOut, (member, publication) => {
+      const cursor = new Cursor(this.#hub, member, name, {}, { missed: 0 }, publication);
+      void cursor.fallBehind(audience, publication);
+    });
     const record: RoomRecord<Data> = {
       room: new Room(this, name),
       settings,
-      audience: new Audience(this.#hub.fanOut),
+      audience,
       history: this.#keepsHere(settings)
         ? (this.#histories.take(name) ?? new RoomHistory(settings.history!))
         : undefined,
