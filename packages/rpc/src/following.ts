@@ -362,7 +362,7 @@ export class Follower<M extends Followed> {
     const { position } = message;
     if (position === undefined) return this.#miss();
     // The next read brings the message.
-    if (this.#seen === BEYOND) return;
+    if (this.#state === is.GIVING && this.#seen === BEYOND) return;
     let latest = -1;
     for (const [i, { position: at }] of this.#held.entries()) {
       const isLatest = latest < 0 || !isUpTo(at, this.#held[latest]!.position);
@@ -375,7 +375,7 @@ export class Follower<M extends Followed> {
       this.#held = [...this.#held];
       this.#held[latest] = message;
     }
-    this.#seen = dropped.position;
+    if (this.#seen !== BEYOND) this.#seen = dropped.position;
   }
 
   /** Messages without a position are missing here. */

@@ -24,7 +24,7 @@ async function startSlow(state?: (room: string) => unknown) {
     return items;
   };
   const publish = async (from: number, to: number): Promise<void> => {
-    for (let i = from; i <= to; i++) await hub.room('r').publishJSON([i, 'x'.repeat(1_000)]);
+    for (let i = from; i <= to; i++) await hub.room('r').publishJSON([i, 'x'.repeat(10_000)]);
     await turns();
   };
   await turns();
