@@ -111,7 +111,7 @@ export class FrameSender implements BatchSender {
     const connection = this.#connection;
     if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
     const { endOfTurn, platform } = connection.shared;
-    if (endOfTurn.bytesQueued(platform, this.#turnFrames, progress(connection))) this.pump();
+    if (endOfTurn.bytesQueued(platform, progress(connection))) this.pump();
   }
 
   /** Counts `bytes` that an extension has encoded as work of this turn. */
