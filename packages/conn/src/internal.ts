@@ -10,6 +10,25 @@ export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export { addHabits, type Facts, type Habits, refuseHandlers } from './habits.ts';
+export {
+  AFTER,
+  ASKS,
+  BROKEN,
+  CALL,
+  CANCEL,
+  DISCARD,
+  GIVEN,
+  HANDLES,
+  NONE,
+  OVER,
+  PROMISE,
+  READ,
+  RECEIVE,
+  type Reader,
+  type ReaderEvent,
+  SETTLED,
+  WAITS,
+} from './connection/reader.ts';
 export { joinFor } from './join.ts';
 export {
   type Admissible,
