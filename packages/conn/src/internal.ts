@@ -8,8 +8,6 @@ export { bytesOfView, checked, fromCaller, lengthOf, MAX_CLOSE_REASON } from '@w
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
-export { causeText, errorOf, isError, printable } from './errors.ts';
-export { addHabits, type Facts, type Habits, refuseHandlers } from './habits.ts';
 export {
   AFTER,
   ASKS,
@@ -29,6 +27,8 @@ export {
   SETTLED,
   WAITS,
 } from './connection/reader.ts';
+export { causeText, errorOf, isError, printable } from './errors.ts';
+export { addHabits, type Facts, type Habits, refuseHandlers } from './habits.ts';
 export { joinFor } from './join.ts';
 export {
   type Admissible,

@@ -97,10 +97,10 @@ export class InternalsOfConn<Conn extends Owner> {
    */
   countKept(bytes: number, isLasting: boolean): boolean {
     const { connection } = this;
-    const rare = connection.rareParts();
-    rare.keptBytes += bytes;
-    if (isLasting) rare.lastingBytes += bytes;
-    if (bytes < 0) rare.freedBytes -= bytes;
+    const reads = connection.controlOrNew().readsOrNew();
+    reads.keptBytes += bytes;
+    if (isLasting) reads.lastingBytes += bytes;
+    if (bytes < 0) reads.freedBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }
 
@@ -133,7 +133,7 @@ export class InternalsOfConn<Conn extends Owner> {
 
   /** Number of dropped messages that a reader may have wanted. */
   get messagesLost(): number {
-    return this.connection.rare?.messagesLost ?? 0;
+    return this.connection.control?.reads?.messagesLost ?? 0;
   }
 
   /** Whether a part of the peer's messages has arrived and waits for its reader, or for a rate. */
@@ -197,9 +197,9 @@ export class InternalsOfConn<Conn extends Owner> {
 
   // Writing
 
-  /** See {@link RareParts.observeWrites}. */
+  /** See {@link WriteTerms.observe}. */
   observeWrites(observer: (conn: unknown) => void): void {
-    this.connection.rareParts().observeWrites(observer);
+    this.connection.controlOrNew().writesOrNew().observe(observer);
   }
 
   /** Whether only an open MessageWriter delays writes, and `size` more bytes may wait. */
@@ -242,9 +242,9 @@ export class InternalsOfConn<Conn extends Owner> {
 
   // Close
 
-  /** See {@link RareParts.lastWrite}. */
+  /** See {@link Control.lastWrite}. */
   answerAfter(lastWrite: Promise<void>): void {
-    this.connection.rareParts().lastWrite = lastWrite;
+    this.connection.controlOrNew().lastWrite = lastWrite;
   }
 
   /** Whether `error` is the error of reads or writes after the end of the connection. */

@@ -132,7 +132,7 @@ export class FrameSender implements BatchSender {
     if (this.#machine.blocked && !inOrder) {
       const error = this.#drainWaits().addControl(opcode, payload, ours);
       if (error === undefined) return RESOLVED;
-      return connection.rareParts().refuse(error, 'writeControl');
+      return connection.controlOrNew().writesOrNew().refuse(error, 'writeControl');
     }
     try {
       const { out } = this.#machine;
@@ -154,7 +154,7 @@ export class FrameSender implements BatchSender {
   countControl(opcode: number, size: number): void {
     const connection = this.#connection;
     this.#machine.framesOut++;
-    if (opcode === PingMessage) connection.rareParts().pingsOut++;
+    if (opcode === PingMessage) connection.controlOrNew().pingsOut++;
     this.#machine.bytesOut += size;
   }
 

@@ -200,7 +200,7 @@ export class Inbox extends ReadSide {
    * reader waits, the loop fills the read-ahead, so that control frames are handled.
    */
   continue(): void {
-    this.connection.rare?.checkExpiry();
+    this.connection.control?.checkExpiry();
     this.run(this.takes ? 'reader' : 'read-ahead');
   }
 

@@ -43,7 +43,7 @@ type Writing = {
     countMessage(type: number, size: number): void;
     copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void>;
   };
-  control(type: number, payload: Uint8Array): Promise<void>;
+  sendControl(type: number, payload: Uint8Array): Promise<void>;
   fail(error: unknown, code: number, reason: string): void;
   report(error: unknown, where: string): void;
   reportMistake(error: unknown, where: string): void;
@@ -393,7 +393,7 @@ export class MessageWriter implements AsyncDisposable {
     const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     if (isControlType(this.#type)) {
-      const sent = this.#connection.control(this.#type, viewOf(bytes, start, end));
+      const sent = this.#connection.sendControl(this.#type, viewOf(bytes, start, end));
       this.#complete = fin;
       return sent;
     }

@@ -80,7 +80,7 @@ export class Outbox {
     if (writeEnd !== undefined) return rejectionAtEnd(this.#connection, writeEnd);
     // A UTF-16 unit has at most three bytes. Only a text close to the limit must be measured.
     if (this.flushForRoom(text === undefined ? size : size * 3)) return undefined;
-    return this.#connection.rareParts().refuseMessage(this.charged, size, text);
+    return this.#connection.controlOrNew().writesOrNew().refuseMessage(this.charged, size, text);
   }
 
   /**
@@ -417,7 +417,7 @@ export class Outbox {
   closeFrameSent(end: WriteEnd): void {
     const connection = this.#connection;
     this.writeEnd = end;
-    connection.rare?.noteWriteEnd();
+    connection.control?.writes?.ended();
     this.queue?.rejectAll(end);
     this.sender.flushSoon();
   }
@@ -435,7 +435,7 @@ export class Outbox {
     // deadline reopens the outbox.
     if (!this.open) return;
     this.writeEnd = { error: this.writeEnd?.error ?? error, expired: false };
-    this.#connection.rare?.noteWriteEnd();
+    this.#connection.control?.writes?.ended();
   }
 
   /**

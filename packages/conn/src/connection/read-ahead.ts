@@ -40,7 +40,7 @@ export type Reading = {
   };
   readonly machine: Machine;
   readonly platform: Platform;
-  readonly rare: { readonly pings: { readonly awaited: boolean } | undefined } | undefined;
+  readonly control: { readonly pings: { readonly awaited: boolean } | undefined } | undefined;
   readonly settings: Settings;
   readonly transport: Transport;
   readonly transportClosed: boolean;
@@ -52,8 +52,8 @@ export type Reading = {
 };
 
 /** Bound of the read-ahead in bytes. */
-function limitOf({ rare, settings }: Reading): number {
-  const awaitsPong = rare?.pings?.awaited === true;
+function limitOf({ control, settings }: Reading): number {
+  const awaitsPong = control?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 

@@ -96,7 +96,7 @@ export function writeControl(
     const payload = controlPayload(data, connection.platform, 'writeControl');
     if (type === CloseMessage) checkClosePayload(payload);
     if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
-    return connection.control(type, payload);
+    return connection.sendControl(type, payload);
   } catch (error) {
     return connection.rejected(error, 'writeControl');
   }

@@ -227,8 +227,8 @@ export class WriteQueue implements TimerEntry {
     this.writer = undefined;
     this.#on(ENDED);
     // A ping of the heartbeat may have waited for the end of the message.
-    const { platform, rare } = this.#connection;
-    if (rare?.pingWait !== undefined) sendDelayedPing(this.#connection, platform.now());
+    const { platform, control } = this.#connection;
+    if (control?.pingWait !== undefined) sendDelayedPing(this.#connection, platform.now());
     this.#stopWatch();
     this.#advance();
     this.#watch();
