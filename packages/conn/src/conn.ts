@@ -21,6 +21,7 @@ import {
 import { CONN_FACTS, CONN_HABITS } from './conn-habits.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
+import { sendPrepared } from './connection/messages.ts';
 import { cancelRead, MessageIterator, read } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
@@ -368,7 +369,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     try {
       checkPrepared(message);
       if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
-      return this.#connection.outbox.sendPrepared(message);
+      return sendPrepared(this.#connection, message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
     }

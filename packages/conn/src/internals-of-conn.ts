@@ -2,6 +2,7 @@ import { CloseMessage } from '@ws/codec';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
 import { rememberEvents } from './connection/inbox.ts';
+import { sendAll, sendBacklog, sendPrepared } from './connection/messages.ts';
 import { WILL_READ } from './connection/reader.ts';
 import { askNow } from './control/heartbeat.ts';
 import type { Message } from './message.ts';
@@ -76,7 +77,7 @@ export class InternalsOfConn<Conn extends Owner> {
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply. */
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
-      return this.connection.outbox.sendBacklog(type, data);
+      return sendBacklog(this.connection, type, data);
     } catch (error) {
       return this.connection.rejected(error, 'send');
     }
@@ -221,7 +222,7 @@ export class InternalsOfConn<Conn extends Owner> {
     try {
       const { length } = bytes;
       if (!(waited ? outbox.withinTotal(length) : outbox.flushForRoom(length))) return false;
-      if (type < CloseMessage) void outbox.sendPrepared(message, true);
+      if (type < CloseMessage) void sendPrepared(this.connection, message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
@@ -237,7 +238,7 @@ export class InternalsOfConn<Conn extends Owner> {
    * @returns False when nothing was sent. Send the messages one by one then.
    */
   sendAll(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.outbox.sendAll(messages);
+    return sendAll(this.connection, messages);
   }
 
   // Close

@@ -186,7 +186,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Bytes of accepted writes that the operating system does not have yet. */
   get bufferedAmount(): number {
-    return this.outbox.sender.bufferedAmount + (this.outbox.queue?.bytes ?? 0);
+    return this.outbox.bufferedAmount + (this.outbox.queue?.bytes ?? 0);
   }
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with `error`. */
@@ -220,9 +220,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   drain(): void {
-    const { sender, queue } = this.outbox;
-    sender.drained();
-    queue?.drained();
+    this.outbox.drained();
+    this.outbox.queue?.drained();
     this.ending?.clocks.drained();
   }
 
@@ -255,7 +254,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, outbox } = this;
     inbox.turnEnds();
     if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
-    outbox.sender.flush();
+    outbox.flush();
     if (this.machine.input ?? inbox.readAhead ?? inbox.pieces) inbox.releaseUnused();
   }
 
@@ -290,7 +289,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     switch (event) {
       case PING:
         this.control?.handlers?.handlePing(this.machine.input!);
-        if (this.machine.out.bytes >= LARGEST_SLAB) this.outbox.sender.pump();
+        if (this.machine.out.bytes >= LARGEST_SLAB) this.outbox.pump();
         break;
       case PONG:
         if (this.control !== undefined) pongArrived(this.control, this.machine.input!);

@@ -2,9 +2,7 @@ import { formatCloseMessage } from '@ws/codec';
 import type { ControlHandlers } from '../control/control-handlers.ts';
 import type { Pinged, PingWait } from '../control/heartbeat.ts';
 import type { Pings } from '../control/pings.ts';
-import type { Settings } from '../options/conn-options.ts';
-import type { CloseInfo, ConnState } from '../platform/observer.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { checkExpires } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';
@@ -18,9 +16,6 @@ const LOGIN_EXPIRED = 4401;
 /** The part of a connection that its control uses. */
 type Controlled = ReadTermsOwner &
   WriteTermsOwner & {
-    readonly settings: Settings;
-    readonly platform: Platform;
-    readonly state: ConnState;
     endingOrNew(): { ourClose(payload: Uint8Array, timeout: undefined, discard: boolean): void };
   };
 

@@ -258,9 +258,9 @@ export class Ending implements TurnTask {
 
   /** Our last frame is queued. A peer is slow if the transport is at its high-water mark. */
   #measurePeer(): void {
-    const { sender } = this.#connection.outbox;
+    const { outbox } = this.#connection;
     this.#connection.guardTransport(() => {
-      if (sender.isSlow) this.clocks.measurePeer(sender);
+      if (outbox.isSlow) this.clocks.measurePeer(outbox);
     });
   }
 
@@ -272,7 +272,7 @@ export class Ending implements TurnTask {
     const { machine, outbox, shared } = connection;
     const { endTimeout } = connection.transport;
     if (machine.open) return;
-    if (machine.ends(shared.role)) outbox.sender.end();
+    if (machine.ends(shared.role)) outbox.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
@@ -290,7 +290,7 @@ export class Ending implements TurnTask {
   onTurn(): void {
     if (this.#connection.transportClosed) return;
     this.#connection.guardTransport(() => {
-      if (this.#connection.outbox.sender.bufferedAmount === 0) this.destroyTransport();
+      if (this.#connection.outbox.bufferedAmount === 0) this.destroyTransport();
       else this.clocks.peerIsAwaited();
     });
   }
@@ -322,7 +322,7 @@ export class Ending implements TurnTask {
   #discardUnsent(): void {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return;
-    outbox.sender.discardUnsent(this.reasons.closeFrameEnd.error);
+    outbox.discardUnsent(this.reasons.closeFrameEnd.error);
   }
 
   /** The peer broke a rule, and our close frame is queued. */
@@ -481,7 +481,7 @@ export class Ending implements TurnTask {
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
-    if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
+    if (outbox.bufferedAmount === 0) this.destroyTransport();
     else this.clocks.limitWait(transport.endTimeout);
   }
 
@@ -490,7 +490,7 @@ export class Ending implements TurnTask {
     if (!clocks.hasDeadline) return;
     const { machine, outbox, transport } = this.#connection;
     if (machine.state >= DESTROYED) clocks.slowPeer = undefined;
-    if (!clocks.extend(outbox.sender, transport.inTransit ?? 0)) this.#giveUp();
+    if (!clocks.extend(outbox, transport.inTransit ?? 0)) this.#giveUp();
   }
 
   /** The reader, or the close handler, has used up its time. */
@@ -506,7 +506,7 @@ export class Ending implements TurnTask {
   #giveUp(): void {
     const text = `the peer did not finish the closing handshake within ${this.clocks.timeoutText}`;
     this.reasons.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
-    this.#gaveUpUnsent = this.#connection.outbox.sender.bufferedAmount > 0;
+    this.#gaveUpUnsent = this.#connection.outbox.bufferedAmount > 0;
     this.abort(new TimeoutError(text, { permanent: true }));
   }
 

@@ -37,7 +37,7 @@ type Writing = {
   };
   readonly outbox: {
     readonly open: boolean;
-    readonly sender: { countEncoded(bytes: number): void };
+    countEncoded(bytes: number): void;
     rejectionIfClosed(): Promise<never> | undefined;
     rejectionFor(size: number): Promise<never> | undefined;
     countMessage(type: number, size: number): void;
@@ -440,7 +440,7 @@ export class MessageWriter implements AsyncDisposable {
       this.#endEncoding(true);
       return outbox.copiedFrame(b0, bytes, start, end);
     }
-    outbox.sender.countEncoded(end - start);
+    outbox.countEncoded(end - start);
     const sent = outbox.copiedFrame(
       first ? b0 | outputRsv(extension) : b0,
       extension.output,

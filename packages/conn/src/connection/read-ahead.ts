@@ -24,7 +24,7 @@ export type Reading = {
   readonly conn: object;
   readonly bytesIn: number;
   readonly bufferedAmount: number;
-  readonly outbox: { readonly sender: { stalledSince(now: number): number } };
+  readonly outbox: { stalledSince(now: number): number };
   readonly shared: { readonly timers: Timers };
   readonly inbox: {
     readonly readAhead: ReadAhead | undefined;
@@ -193,7 +193,7 @@ export class ReadAhead implements TimerEntry {
   #checkBlocked(): void {
     const connection = this.#connection;
     const now = connection.platform.now();
-    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
+    const ms = Math.round(now - connection.outbox.stalledSince(now));
     const { bufferedAmount } = connection;
     if (bufferedAmount === 0 || ms < BLOCKED_AFTER)
       return connection.shared.timers.set(this.#blockedCheck!, BLOCKED_AFTER);

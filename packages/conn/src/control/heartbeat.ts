@@ -53,7 +53,7 @@ export type Pinged = {
 type Pinging = Reading &
   TimerEntry & {
     readonly outbox: {
-      readonly sender: { readonly bytesFlushed: number };
+      readonly bytesFlushed: number;
       readonly queue: { readonly writer: { readonly isEncoding: boolean } | undefined } | undefined;
       control(type: number, payload: Uint8Array, ours: boolean): unknown;
     };
@@ -149,8 +149,8 @@ function ping(connection: Pinging, now: number): void {
 function sendPing(connection: Pinging, now: number): void {
   const { machine, transport } = connection;
   const { bytesOut } = machine;
-  const { sender } = connection.outbox;
-  const { bytesFlushed } = sender;
+  const { outbox } = connection;
+  const { bytesFlushed } = outbox;
   const control = connection.controlOrNew();
   control.pingedAt = now;
   control.pingWait = undefined;
@@ -161,7 +161,7 @@ function sendPing(connection: Pinging, now: number): void {
   if (transit !== 0) {
     control.pingWait = {
       ahead: bytesOut,
-      progress: new Progress(now, bytesFlushed, sender.stalledSince(now)),
+      progress: new Progress(now, bytesFlushed, outbox.stalledSince(now)),
       ...(transit !== undefined && { transit }),
     };
   }
@@ -172,7 +172,7 @@ function sendPing(connection: Pinging, now: number): void {
 function updateWait(connection: Pinging, option: HeartbeatOption, now: number): void {
   const control = connection.controlOrNew();
   const { pingWait } = control;
-  const { bytesFlushed } = connection.outbox.sender;
+  const { bytesFlushed } = connection.outbox;
   if (pingWait === UNSENT) {
     // A delayed ping waits for at most its timeout.
     if (now >= dueAt(connection, option)) sendPing(connection, now);

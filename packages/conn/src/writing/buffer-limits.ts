@@ -63,7 +63,7 @@ type Budgeted = {
   readonly platform: { now(): number };
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
-  readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
+  readonly outbox: { readonly charged: number; readonly bytesFlushed: number };
   readonly control?: { readonly reads: Kept | undefined } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
@@ -218,7 +218,7 @@ export class WriteBudget implements TimerEntry {
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;
   connection.guardTransport(() => {
-    flushed = connection.outbox.sender.bytesFlushed + (connection.control?.reads?.freedBytes ?? 0);
+    flushed = connection.outbox.bytesFlushed + (connection.control?.reads?.freedBytes ?? 0);
   });
   return flushed;
 }
