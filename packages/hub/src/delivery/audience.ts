@@ -31,6 +31,12 @@ export function isFor<Data>(
   return except?.has(member) !== true && only?.has(member) !== false;
 }
 
+export type FallBehind<Data> = (
+  audience: Audience<Data>,
+  member: Session<Data>,
+  publication: Publication<Data>,
+) => void;
+
 /** One pass over the members. */
 interface Pass<Data> {
   readonly publications: readonly Publication<Data>[];
@@ -61,9 +67,7 @@ interface Selection<Data> {
 export class Audience<Data> implements DeliverySource {
   readonly members: Set<Session<Data>> = new Set();
   readonly #fanOut: FanOut;
-  readonly #fallBehind:
-    | ((member: Session<Data>, publication: Publication<Data>) => void)
-    | undefined;
+  readonly #fallBehind: FallBehind<Data> | undefined;
   #waiting: Publication<Data>[] = [];
   #waitingBytes = 0;
   /** Resolves at the end of the next pass; undefined while no publication waits. */
@@ -83,10 +87,7 @@ export class Audience<Data> implements DeliverySource {
   #hasRefused = false;
 
   /** @param fallBehind - Called when a member has no room for a message of the history. */
-  constructor(
-    fanOut: FanOut,
-    fallBehind?: (member: Session<Data>, publication: Publication<Data>) => void,
-  ) {
+  constructor(fanOut: FanOut, fallBehind?: FallBehind<Data>) {
     this.#fanOut = fanOut;
     this.#fallBehind = fallBehind;
   }
@@ -233,7 +234,7 @@ export class Audience<Data> implements DeliverySource {
     const { message, key, position } = publication;
     // A session that leaves the room cannot read on.
     if (position === undefined || !this.members.has(member)) member.deliver(message, key);
-    else if (!member.deliverKept(message)) this.#fallBehind?.(member, publication);
+    else if (!member.deliverKept(message)) this.#fallBehind?.(this, member, publication);
   }
 
   #begin(): Pass<Data> {

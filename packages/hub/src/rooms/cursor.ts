@@ -8,20 +8,16 @@ import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { HeldShare } from './held-share.ts';
 import { JoinStates } from './join-states.ts';
-import type { JoinOptions } from './joins.ts';
-import { type Item, MAX_STATES, MemberLog, rulesOf, sizeOf } from './member-log.ts';
+import type { JoinOptions, MissedCount } from './joins.ts';
+import { brokenStep, type Item, MAX_STATES, MemberLog, rulesOf } from './member-log.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Least time between two gaps or states of a live member, and the wait for a late copy, in ms. */
 const WAIT_MS = 1_000;
-
-/** The number of missed messages that a join has sent. `serveRooms` answers with it. */
-export interface MissedCount {
-  missed: number;
-}
 
 /**
  * A member that follows the history of a room: it gets the missed messages at the pace of its connection,
@@ -56,10 +52,7 @@ export class Cursor<Data> {
   /** The events that wait for the end of the acts of another one. */
   #events: (readonly [event: number, value: unknown])[] | undefined;
   #isSending = false;
-  /** The held messages that count for the session. */
-  #counted: readonly Item<Data>[] = [];
-  #count = 0;
-  #bytes = 0;
+  readonly #held: HeldShare<Data>;
   /** When the last gap or state was sent to a live member. */
   #toldAt = -WAIT_MS;
   #cancelWait: (() => void) | undefined;
@@ -89,6 +82,7 @@ export class Cursor<Data> {
     this.#name = name;
     this.#options = options;
     this.#log = new MemberLog(hub, session, name);
+    this.#held = new HeldShare(session);
     const asks = hub.rooms.settingsOf(name).state !== undefined;
     const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
     if (behind !== undefined) {
@@ -139,7 +133,7 @@ export class Cursor<Data> {
     own.step(is.LEAVE);
     earlier.#follower = own;
     earlier.#stop();
-    this.#countHeld();
+    this.#held.update(this.#follower.held);
   }
 
   /** Asks for a state, if the join begins with one. Then call {@link hold} or {@link cancel}. */
@@ -172,12 +166,7 @@ export class Cursor<Data> {
       if (isAhead && !this.#session.isIn(this.#name)) return this.cancel();
       return this.#feed(is.MESSAGE, item);
     }
-    const { messages, bytes } = this.#session.held;
-    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
-    // The history has the others. Half of the room is for those that it does not have.
-    const share = item.position === undefined ? 1 : 2;
-    const hasRoom =
-      messages < maxQueuedMessages / share && bytes + sizeOf(item) <= maxQueuedBytes / share;
+    const hasRoom = this.#held.hasRoomFor(item, this.#hub.settings);
     if (hasRoom) this.#feed(is.MESSAGE, item);
     else if (item.position !== undefined) this.#feed(is.EXCESS, item);
     else if (isFor(item, this.#session)) this.#session.overflowHeld(1);
@@ -191,21 +180,8 @@ export class Cursor<Data> {
 
   #step(event: number, value: unknown): FollowerAct[] {
     const acts = this.#follower.step(event, value);
-    this.#countHeld();
+    this.#held.update(this.#follower.held);
     return acts;
-  }
-
-  #countHeld(): void {
-    const { held } = this.#follower;
-    const { held: counts } = this.#session;
-    let bytes = this.#bytes;
-    if (held !== this.#counted) bytes = held.reduce((sum, each) => sum + sizeOf(each), 0);
-    else for (let i = this.#count; i < held.length; i++) bytes += sizeOf(held[i]!);
-    counts.messages += held.length - this.#count;
-    counts.bytes += bytes - this.#bytes;
-    this.#counted = held;
-    this.#count = held.length;
-    this.#bytes = bytes;
   }
 
   #doAll(acts: readonly FollowerAct[]): void {
@@ -290,7 +266,7 @@ export class Cursor<Data> {
     this.#lacks = false;
     this.#state = state;
     this.#out.push(state.message);
-    this.#told();
+    if (this.#isAnswered) this.#toldAt = this.#hub.platform.now();
   }
 
   /** Reports a gap to a member that was live. Before, the join's answer reports it. */
@@ -303,10 +279,6 @@ export class Cursor<Data> {
     if (gap === undefined) return;
     if (this.#follower.state === is.GIVING) this.#out.push(gap);
     else this.#session.deliver(gap, undefined);
-    this.#told();
-  }
-
-  #told(): void {
     if (this.#isAnswered) this.#toldAt = this.#hub.platform.now();
   }
 
@@ -522,13 +494,12 @@ export class Cursor<Data> {
     this.#endRequests();
     this.#cancelWait?.();
     this.#out = [];
-    this.#countHeld();
+    this.#held.update(this.#follower.held);
   }
 
   /** A fault of the table: the member must come again. */
-  #break([state, column, why]: [number, number, string]): void {
-    const step = `${is.STATE_NAMES[state]} × ${is.COLUMN_NAMES[column]}`;
-    this.#hub.failed(this.#session, new Error(`follower: ${step}: ${why}`));
+  #break(step: [number, number, string]): void {
+    this.#hub.failed(this.#session, brokenStep(step));
     this.#lose();
   }
 }

@@ -19,7 +19,7 @@ import { infoText, MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-import { Cursor, type MissedCount } from './cursor.ts';
+import { Cursor } from './cursor.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -45,6 +45,11 @@ export interface JoinOptions<Data = unknown> {
    * is synchronous. If it throws, `join` rejects with its error and the session is no member.
    */
   readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
+}
+
+/** The number of missed messages that a join has sent. `serveRooms` answers with it. */
+export interface MissedCount {
+  missed: number;
 }
 
 /** A join that waits: for a promise of `mayJoin` or, if the session is a member, for a state. */

@@ -18,7 +18,7 @@ import type { Position } from '../position.ts';
 import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { Cursor } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
@@ -27,6 +27,7 @@ import { PartQueues } from './part-queues.ts';
 import { type Joined, Room } from './room.ts';
 import { RoomReads } from './room-reads.ts';
 import { RoomStates } from './room-states.ts';
+import { slowMembers } from './slow-members.ts';
 
 /** A room with members or history. */
 interface RoomRecord<Data> {
@@ -457,14 +458,10 @@ export class Rooms<Data> {
       throw new OverflowError(`the hub has ${this.size} rooms (option maxRooms)`);
     }
     while (this.size >= this.#hub.settings.maxRooms) this.#forgetQuietest();
-    const audience: Audience<Data> = new Audience(this.#hub.fanOut, (member, publication) => {
-      const cursor = new Cursor(this.#hub, member, name, {}, { missed: 0 }, publication);
-      void cursor.fallBehind(audience, publication);
-    });
     const record: RoomRecord<Data> = {
       room: new Room(this, name),
       settings,
-      audience,
+      audience: new Audience(this.#hub.fanOut, slowMembers(this.#hub, name)),
       history: this.#keepsHere(settings)
         ? (this.#histories.take(name) ?? new RoomHistory(settings.history!))
         : undefined,
