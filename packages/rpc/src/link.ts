@@ -1,12 +1,14 @@
 import {
   type BorrowedMessage,
+  CloseCode,
+  type CloseError,
   type CloseInfo,
   CloseSentError,
   type ConnLike,
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { internalsOf, kind, markHandled } from '@ws/conn/internal';
+import { internalsOf, kind, markHandled, onRejection } from '@ws/conn/internal';
 import { Questions } from './alive.ts';
 import { type CallOptions, Calls } from './calls.ts';
 import {
@@ -19,19 +21,49 @@ import {
   type Way,
 } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
+import {
+  type ContractVersion,
+  HELLO,
+  Hellos,
+  isVersion,
+  listOf,
+  OUTDATED_CODE,
+  OutdatedError,
+  refusalOf,
+  type SeenVersion,
+  type ServerVersion,
+  VERSION,
+  VERSION_REFUSED,
+  WIRE,
+} from './hello.ts';
 import type { Request } from './request.ts';
 import { Requests, type RequestsPlan } from './requests.ts';
-import { INVALID, parse } from './wire.ts';
+import { ErrorCode } from './rpc-error.ts';
+import {
+  errorText,
+  type Id,
+  INVALID,
+  invalidText,
+  isId,
+  parse,
+  resultText,
+  signalText,
+  type WireMessage,
+} from './wire.ts';
 
 /** One end of a connection. */
 export type End = 'server' | 'client';
 
 /** The named definitions of a contract, by the end that handles them. */
-export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
+export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>> & ContractVersion;
 
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
 export interface Binding extends RequestsPlan {
   readonly contract: Names;
+  /** At a server: the highest version that it has seen. */
+  readonly seen: SeenVersion;
+  /** At a client: called once when the server does not serve its version any more. */
+  readonly onOutdated: ((server: ServerVersion) => unknown) | undefined;
   /** Creates the second argument of a handler. */
   contextOf(link: Link, request: Request): unknown;
 }
@@ -53,6 +85,15 @@ export class Link {
   /** What `authenticate` has admitted. */
   auth: unknown;
   session: SessionLike | undefined;
+  /** At a server: the version of the client's contract; undefined before a hello with a version. */
+  version: number | undefined;
+  /** At a client: what it learns from the answers to its hellos. */
+  hellos: Hellos | undefined;
+  /** At a server: whether the client has said hello, and whether the server has refused it. */
+  #hasHello = false;
+  #isRefused = false;
+  /** At a client: the error of all calls after the server has refused its version. */
+  #outdated: OutdatedError | undefined;
   #binding: Binding | undefined;
   #requests: Requests | undefined;
   #calls: Calls | undefined;
@@ -87,6 +128,7 @@ export class Link {
    * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
+    if (this.#isRefused) return undefined;
     // `Requests` is created for the first message, to save the memory of idle connections.
     const requests = (this.#requests ??= this.#createRequests(this.#binding!));
     if (message.type !== TextMessage) return requests.reply(INVALID);
@@ -94,6 +136,14 @@ export class Link {
     const parsed = parse(text);
     if (typeof parsed === 'string') return requests.reply(parsed);
     const { id, method, result, error } = parsed;
+    if (id === HELLO && method === undefined) {
+      this.hellos?.answered(this.carrier.messageConnection, parsed);
+      return undefined;
+    }
+    if (method === HELLO && this.end === 'server' && isId(id)) {
+      return this.#answerHello(id, parsed, requests);
+    }
+    if (method === VERSION) this.hellos?.told(Object(parsed.params) as object);
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
@@ -101,6 +151,61 @@ export class Link {
     if (!isAnswer) return requests.take(parsed, text);
     this.#calls?.answered(parsed);
     return undefined;
+  }
+
+  /** Answers a hello before all that came later. Closes the connection of a client that is refused. */
+  #answerHello(id: Id, { params }: WireMessage, requests: Requests): undefined {
+    const { contract, seen } = this.#binding!;
+    const { wire = WIRE, version } = Object(params) as Record<string, unknown>;
+    const hasVersion = version !== undefined && version !== null;
+    if (this.#hasHello) return requests.reply(invalidText(id));
+    if (!isVersion(wire) || (hasVersion && !isVersion(version))) {
+      return requests.reply(errorText(id, ErrorCode.InvalidParams, 'Invalid params'));
+    }
+    this.#hasHello = true;
+    if (hasVersion) this.version = version as number;
+    const accepts = listOf(contract);
+    const refusal = refusalOf(contract, this.version, (error) =>
+      this.carrier.reportRarely('accepts', () => error),
+    );
+    if (refusal === undefined) {
+      if (this.session !== undefined) seen.clients.add(this);
+      return requests.reply(resultText(id, { wire: WIRE, version: seen.highest, accepts }));
+    }
+    this.#isRefused = true;
+    const data = { version: contract.version, accepts };
+    requests.reply(errorText(id, VERSION_REFUSED, refusal, data));
+    const code = refusal === 'outdated' ? OUTDATED_CODE : CloseCode.TryAgainLater;
+    const { messageConnection: conn } = this.carrier;
+    if (conn !== undefined) void markHandled(conn.close(code, refusal, { discard: true }));
+  }
+
+  /** Tells the client of a session that the server has seen a higher version. */
+  tellVersion(version: number): void {
+    void this.carrier.sendSurely(this.carrier.connection, signalText(VERSION, { version }));
+  }
+
+  /** The server has refused the version of this client for good. Fails all calls. */
+  outdated(server: ServerVersion): OutdatedError {
+    if (this.#outdated !== undefined) return this.#outdated;
+    const error = (this.#outdated = new OutdatedError(server));
+    (this.key as ReconnectingConnLike).fail?.(error);
+    this.calls.end(error);
+    const failed = (fault: unknown): void => this.carrier.report(fault, 'onOutdated');
+    try {
+      onRejection(this.#binding!.onOutdated?.(server), failed);
+    } catch (fault) {
+      failed(fault);
+    }
+    return error;
+  }
+
+  /** The error of the calls on a connection that has ended. */
+  #errorAt(info: CloseInfo, note?: string): CloseError {
+    if (this.end === 'client' && info.code === OUTDATED_CODE) {
+      return this.outdated({ version: undefined, accepts: undefined });
+    }
+    return this.#outdated ?? closeErrorOf(info, note);
   }
 
   /** A separate method: in {@link take}, the closures would cost 48 bytes for each message. */
@@ -133,13 +238,14 @@ export class Link {
   /** A connection of a series has ended. */
   broke(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.#calls?.broke(conn, closeErrorOf(info));
+    this.#calls?.broke(conn, this.#errorAt(info), conn === this.hellos?.refusedOn);
   }
 
   /** The last connection has ended. */
   ended(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.calls.end(closeErrorOf(info), closeErrorOf(info, HAS_ENDED));
+    this.#binding?.seen.clients.delete(this);
+    this.calls.end(this.#errorAt(info), this.#errorAt(info, HAS_ENDED));
   }
 
   /** Resolves when no handler runs; undefined if none runs now. */
@@ -202,8 +308,13 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
   const link = claim(conn, binding, { conn });
   const { closed } = internalsOf(conn);
   void closed.then((info) => link.ended(conn, info));
+  helloOf(link, binding).send(conn);
   read(conn, link);
   return link;
+}
+
+function helloOf(link: Link, { contract: { version } }: Binding): Hellos {
+  return (link.hellos = new Hellos(version, (server) => void link.outdated(server)));
 }
 
 /** Creates the link of a ReconnectingConn, and reads all its connections. */
@@ -211,12 +322,21 @@ export function connectSeries(live: ReconnectingConnLike, binding: Binding): Lin
   const link = claim(live, binding, live);
   const { calls } = link;
   calls.questions = new Questions(live, () => calls.hasOpen);
+  calls.version = binding.contract.version;
+  const hellos = helloOf(link, binding);
+  // The hello precedes the waiting messages of a ReconnectingConn. A class of the application may lack this.
+  const isGreeted = 'greet' in live;
+  if (isGreeted) live.greet = (conn) => hellos.send(conn);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
+    if (!isGreeted) hellos.send(conn);
     link.opened();
   };
   live.on('open', opened);
-  if (live.conn !== undefined) opened(live.conn);
+  if (live.conn !== undefined) {
+    if (isGreeted) hellos.send(live.conn);
+    opened(live.conn);
+  }
   read(live, link);
   void live.closed.then(({ error }) => link.calls.end(error ?? new CloseSentError()));
   return link;

@@ -50,6 +50,8 @@ type Places = {
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface RequestsPlan {
   readonly end: 'server' | 'client';
+  /** The version of the contract, for a caller that knows more methods. */
+  readonly version: number | undefined;
   readonly handlers: ReadonlyMap<string, Handler>;
   /** Bound of the handlers of the application that run at the same time. */
   readonly concurrency: number;
@@ -153,7 +155,9 @@ export class Requests {
     if (handler === undefined || !fits) {
       if (id === undefined) return this.#reportUnknown(method);
       if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
-      return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found'));
+      const { version } = this.#plan;
+      const data = version === undefined ? undefined : { version };
+      return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found', data));
     }
     const request = new Request(id, handler, params, text.length, messageConnection);
     const { definition } = handler;

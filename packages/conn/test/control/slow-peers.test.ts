@@ -182,15 +182,18 @@ describe('the heartbeat', () => {
 describe('101.7 the question after a sleep', () => {
   const heartbeat = HEARTBEATS[0]!;
 
-  it.each([0, 5_000, 30_000])('ends a silent connection within 6 s, asked after %i ms', async (ms) => {
-    const { conn, transport, run } = connected(64 * KB, heartbeat);
-    // After 30 s a ping of the heartbeat waits already.
-    await run(0, ms);
-    internalsOf(conn).wake();
-    const passed = await run(0, 60_000);
-    expect(transport.destroyed).toBe(true);
-    expect([passed >= 5_000, passed <= 6_000]).toEqual([true, true]);
-  });
+  it.each([0, 5_000, 30_000])(
+    'ends a silent connection within 6 s, asked after %i ms',
+    async (ms) => {
+      const { conn, transport, run } = connected(64 * KB, heartbeat);
+      // After 30 s a ping of the heartbeat waits already.
+      await run(0, ms);
+      internalsOf(conn).wake();
+      const passed = await run(0, 60_000);
+      expect(transport.destroyed).toBe(true);
+      expect([passed >= 5_000, passed <= 6_000]).toEqual([true, true]);
+    },
+  );
 
   it('keeps a peer that answers, which then has the usual time again', async () => {
     const { conn, transport, run } = connected(64 * KB, heartbeat);

@@ -58,6 +58,7 @@ export type RoomOfLoop = {
   readonly hasState: boolean | undefined;
   leave(loop: RoomLoop): void;
   rejoin(loop: RoomLoop): void;
+  passes(error: unknown): boolean;
   misfit(loop: RoomLoop, error: unknown): void;
 };
 
@@ -511,20 +512,23 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /**
    * Checks the data of an entry.
    *
-   * @returns Undefined for a message that does not fit: the loop passes over it.
+   * @returns Undefined for a message that does not fit: the loop passes over it. For a state too, if the
+   *   server is newer.
    * @throws (rejects) JSONError for a state that does not fit.
    */
   async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {
-    if (entry.kind === 'state') {
-      const data = await checkedValue(this.#schemas.state, entry.data, 'the state of the room');
-      return { ...entry, data };
-    }
-    if (entry.kind !== 'message') return entry;
-    const { kind, id, from, position } = entry;
+    if (entry.kind === 'gap' || entry.kind === 'live') return entry;
     try {
+      if (entry.kind === 'state') {
+        const data = await checkedValue(this.#schemas.state, entry.data, 'the state of the room');
+        return { ...entry, data };
+      }
+      const { kind, id, from, position } = entry;
       const data = await checkedValue(this.#schemas.message, entry.data, 'a message of the room');
       return { kind, data, id, from, position };
     } catch (error) {
+      if (this.#room.passes(error)) return undefined;
+      if (entry.kind === 'state') throw error;
       this.#room.misfit(this, error);
       return undefined;
     }

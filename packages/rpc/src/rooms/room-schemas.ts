@@ -66,14 +66,19 @@ export function checkSchemas(owner: string, given: StandardSchema | KeySchemas):
   }
 }
 
-/** The schemas of the key `name`, or of the longest prefix of `name`. */
-export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
+/** The key `name`, or the key of the longest prefix of `name`; empty if there is none. */
+export function keyOf(schemas: RoomSchemas, name: string): string {
   let best = hasOwn(schemas, name) ? name : '';
   for (const key of best === name ? [] : Object.keys(schemas)) {
     const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
     if (covers && key.length > best.length) best = key;
   }
-  const found = schemas[best] ?? {};
+  return best;
+}
+
+/** The schemas of {@link keyOf}. */
+export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
+  const found = schemas[keyOf(schemas, name)] ?? {};
   return '~standard' in found ? { message: found } : found;
 }
 
