@@ -38,12 +38,10 @@ import {
 } from './hello.ts';
 import type { Request } from './request.ts';
 import { Requests, type RequestsPlan } from './requests.ts';
-import { ErrorCode } from './rpc-error.ts';
 import {
   errorText,
   type Id,
   INVALID,
-  invalidText,
   isId,
   parse,
   resultText,
@@ -129,21 +127,14 @@ export class Link {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     if (this.#isRefused) return undefined;
-    // `Requests` is created for the first message, to save the memory of idle connections.
+    const text = message.type === TextMessage ? message.text() : '';
+    const parsed = message.type === TextMessage ? parse(text) : INVALID;
+    const isMessage = typeof parsed === 'object';
+    if (isMessage && this.#takeHello(parsed)) return undefined;
+    // `Requests` is created for the first other message, to save the memory of idle connections.
     const requests = (this.#requests ??= this.#createRequests(this.#binding!));
-    if (message.type !== TextMessage) return requests.reply(INVALID);
-    const text = message.text();
-    const parsed = parse(text);
-    if (typeof parsed === 'string') return requests.reply(parsed);
+    if (!isMessage) return requests.reply(parsed);
     const { id, method, result, error } = parsed;
-    if (id === HELLO && method === undefined) {
-      this.hellos?.answered(this.carrier.messageConnection, parsed);
-      return undefined;
-    }
-    if (method === HELLO && this.end === 'server' && isId(id)) {
-      return this.#answerHello(id, parsed, requests);
-    }
-    if (method === VERSION) this.hellos?.told(Object(parsed.params) as object);
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
@@ -153,31 +144,48 @@ export class Link {
     return undefined;
   }
 
-  /** Answers a hello before all that came later. Closes the connection of a client that is refused. */
-  #answerHello(id: Id, { params }: WireMessage, requests: Requests): undefined {
+  /** Takes a message about versions. Returns whether it is the first hello, or the answer to one. */
+  #takeHello(message: WireMessage): boolean {
+    const { id, method, params } = message;
+    if (method === VERSION) this.hellos?.told(Object(params) as object);
+    if (method === HELLO) return this.end === 'server' && isId(id) && this.#answerHello(id, params);
+    if (method !== undefined || id !== HELLO) return false;
+    this.hellos?.answered(this.carrier.messageConnection, message);
+    return true;
+  }
+
+  /**
+   * Answers the first hello, before all that came later. Closes the connection of a client that is refused.
+   *
+   * @returns False for another hello, and for an invalid one.
+   */
+  #answerHello(id: Id, params: unknown): boolean {
     const { contract, seen } = this.#binding!;
-    const { wire = WIRE, version } = Object(params) as Record<string, unknown>;
-    const hasVersion = version !== undefined && version !== null;
-    if (this.#hasHello) return requests.reply(invalidText(id));
-    if (!isVersion(wire) || (hasVersion && !isVersion(version))) {
-      return requests.reply(errorText(id, ErrorCode.InvalidParams, 'Invalid params'));
-    }
+    const { wire = WIRE, version: given } = Object(params) as Record<string, unknown>;
+    // Some languages write null for none.
+    const version = given ?? undefined;
+    const isValid = isVersion(wire) && (version === undefined || isVersion(version));
+    if (this.#hasHello || !isValid) return false;
     this.#hasHello = true;
-    if (hasVersion) this.version = version as number;
+    this.version = version;
     const accepts = listOf(contract);
-    const refusal = refusalOf(contract, this.version, (error) =>
+    const refusal = refusalOf(contract, version, (error) =>
       this.carrier.reportRarely('accepts', () => error),
     );
+    const text =
+      refusal === undefined
+        ? resultText(id, { wire: WIRE, version: seen.highest, accepts })
+        : errorText(id, VERSION_REFUSED, refusal, { version: contract.version, accepts });
+    this.carrier.send(text, () => {}).catch(() => {});
     if (refusal === undefined) {
       if (this.session !== undefined) seen.clients.add(this);
-      return requests.reply(resultText(id, { wire: WIRE, version: seen.highest, accepts }));
+      return true;
     }
     this.#isRefused = true;
-    const data = { version: contract.version, accepts };
-    requests.reply(errorText(id, VERSION_REFUSED, refusal, data));
     const code = refusal === 'outdated' ? OUTDATED_CODE : CloseCode.TryAgainLater;
-    const { messageConnection: conn } = this.carrier;
+    const conn = this.carrier.messageConnection;
     if (conn !== undefined) void markHandled(conn.close(code, refusal, { discard: true }));
+    return true;
   }
 
   /** Tells the client of a session that the server has seen a higher version. */

@@ -5,6 +5,7 @@ import { type Answer, Answers, isRevoked } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
+import { HELLO } from './hello.ts';
 import { type Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { after } from './schema.ts';
@@ -149,6 +150,10 @@ export class Requests {
       return this.reply(method !== undefined && isId(id) ? invalidText(id) : INVALID);
     }
     if (method === ALIVE && id !== undefined) return this.reply(resultText(id, null));
+    // The link answers the first valid one.
+    if (method === HELLO && id !== undefined && this.#plan.end === 'server') {
+      return this.reply(invalidText(id));
+    }
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
