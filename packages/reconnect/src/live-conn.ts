@@ -11,7 +11,6 @@ import {
 import {
   addHabits,
   CallPromise,
-  causeText,
   checked,
   checkReceive,
   Deferred,
@@ -19,7 +18,6 @@ import {
   fromCaller,
   type Habits,
   internalsOf,
-  isThenable,
   markHandled,
   RESOLVED,
   refused,
@@ -32,13 +30,15 @@ import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
 import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
+import { jsonOf } from './json-text.ts';
+import { callOnOpen } from './on-open.ts';
 import type { LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
 import { reportingDial, reportingRetry } from './reporting.ts';
 import { idOf } from './resend.ts';
 import type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './state.ts';
-import { openWithin, untilAborted } from './waits.ts';
+import { untilAborted } from './waits.ts';
 
 const DISCARD = { discard: true } as const;
 /** Time in ms in which a connection that `reconnect` replaces must close. */
@@ -103,7 +103,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
       { ...plan, dial: reportingDial(plan, () => this.#isEndAwaited), retry: reportingRetry(plan) },
-      (conn, signal) => this.#prepare(conn, signal),
+      (conn, signal) => callOnOpen(plan, conn, signal, this.#queue, this.#reportOnce),
     );
     this.closed = this.#settled.promise;
     void this.#run();
@@ -196,18 +196,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *   Nothing is sent then. Otherwise as {@link send}.
    */
   writeJSON(value: unknown): Promise<void> {
-    let text: string | undefined;
-    let fault = `${typeof value} cannot be written as JSON`;
-    let cause: unknown;
     try {
-      text = JSON.stringify(value);
+      return this.send(jsonOf(value));
     } catch (error) {
-      // For a cycle, the first line of the error says enough. What `toJSON` throws may be no Error.
-      fault = `value cannot be written as JSON: ${causeText(error).split('\n', 1)[0]}`;
-      cause = error;
+      return this.#badArgument(error, 'writeJSON');
     }
-    if (text !== undefined) return this.send(text);
-    return this.#badArgument(new TypeError(fault, { cause }), 'writeJSON');
   }
 
   /** Counts a message that was refused. Only then `sent` is a CallPromise. */
@@ -217,12 +210,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /** Reports the first error of each kind from each place. The kind of an error is its name. */
-  #reportOnce(error: unknown, where: string, kindOfFault?: string): void {
+  readonly #reportOnce = (error: unknown, where: string, kindOfFault?: string): void => {
     const fault = `${where} ${kindOfFault ?? (error as Partial<Error> | undefined)?.name}`;
     if (this.#reported.has(fault)) return;
     this.#reported.add(fault);
     this.#plan.report(error, { where });
-  }
+  };
 
   /** Reports the error of a bad argument. Returns a promise that rejects with it. */
   #badArgument(error: unknown, where: string): Promise<never> {
@@ -505,28 +498,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#detached.resolve();
   }
 
-  /**
-   * Calls `onOpen`, and waits for its result within `handshakeTimeout`.
-   *
-   * @throws (also rejects) the error of `onOpen`; TimeoutError.
-   */
-  #prepare(conn: C, signal: AbortSignal): unknown {
-    const failed = (error: unknown): never => {
-      if (!signal.aborted) this.#reportOnce(error, 'onOpen');
-      throw error;
-    };
-    const { last } = this.#queue;
-    try {
-      const work = this.#plan.onOpen?.(conn);
-      if (!isThenable(work)) return undefined;
-      const sendWaits = (): boolean => this.#queue.last !== last;
-      const report = (error: Error): void => this.#reportOnce(error, 'onOpen', 'wait');
-      return openWithin(this.#plan.handshakeTimeout, work, sendWaits, report).catch(failed);
-    } catch (error) {
-      return failed(error);
-    }
-  }
-
   /** Returns the source of messages for the readers: `conn` or, with `resend`, a ReadAhead. */
   #readsOf(conn: C): Reads {
     const { resend } = this.#plan;
@@ -541,19 +512,15 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async #sendBacklog(conn: C): Promise<void> {
     const queue = this.#queue;
     this.#backlogConn = conn;
-    while (
-      conn.state === 'open' &&
-      this.#conn === conn &&
-      queue.next !== undefined &&
-      !this.#isAsleep
-    ) {
+    while (conn.state === 'open' && this.#conn === conn && !this.#isAsleep) {
+      const entry = queue.next;
+      if (entry === undefined) break;
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
         // The message stays in the queue: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
-      const entry = queue.next;
       const { id, message, sent } = entry;
       if (id !== undefined && !queue.window!.hasRoom(message.data.length)) {
         await queue.window!.untilChange();

@@ -1,8 +1,6 @@
-import type { StandardSchema } from '@ws/conn';
 import { Deferred, markHandled } from '@ws/conn/internal';
-import { check, valueOf } from '../schema.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
-import type { KeySchemas } from './room-schemas.ts';
+import { checkedValue, type KeySchemas } from './room-schemas.ts';
 
 /** An item of a loop over a room. */
 export type RoomMessage<Data, State = unknown> =
@@ -517,31 +515,24 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    * @throws (rejects) JSONError for a state that does not fit.
    */
   async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {
-    if (entry.kind === 'gap' || entry.kind === 'live') return entry;
+    const { kind } = entry;
+    if (kind === 'gap' || kind === 'live') return entry;
+    const isState = kind === 'state';
+    const { state, message } = this.#schemas;
+    const what = isState ? 'the state of the room' : 'a message of the room';
     try {
-      if (entry.kind === 'state') {
-        const data = await checkedValue(this.#schemas.state, entry.data, 'the state of the room');
-        return { ...entry, data };
-      }
-      const { kind, id, from, position } = entry;
-      const data = await checkedValue(this.#schemas.message, entry.data, 'a message of the room');
-      return { kind, data, id, from, position };
+      const data = await checkedValue(isState ? state : message, entry.data, what);
+      const { position } = entry;
+      return isState
+        ? { kind, data, position }
+        : { kind, data, id: entry.id, from: entry.from, position };
     } catch (error) {
       if (this.#room.passes(error)) return undefined;
-      if (entry.kind === 'state') throw error;
+      if (isState) throw error;
       this.#room.misfit(this, error);
       return undefined;
     }
   }
-}
-
-/** @throws (rejects) JSONError for a value that does not fit `schema`. */
-async function checkedValue(
-  schema: StandardSchema | undefined,
-  given: unknown,
-  what: string,
-): Promise<unknown> {
-  return schema === undefined ? given : valueOf(await check(schema, given), what);
 }
 
 /** As `findLastIndex`, which Safari 15 lacks. */

@@ -1,6 +1,6 @@
 import type { SchemaOutput, StandardSchema } from '@ws/conn';
 import { checkOptionNames, hasOwn } from '@ws/conn/internal';
-import { checkIsSchema, checkNow } from '../schema.ts';
+import { check, checkIsSchema, checkNow, valueOf } from '../schema.ts';
 import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The schemas of all rooms of one key of {@link RoomSchemas}. */
@@ -108,4 +108,13 @@ export function checkInfos(
     return members && valid;
   };
   return { ...event, members: onlyValid(event.members), shown: onlyValid(event.shown), left };
+}
+
+/** @throws (rejects) JSONError for a value that does not fit `schema`. */
+export async function checkedValue(
+  schema: StandardSchema | undefined,
+  given: unknown,
+  what: string,
+): Promise<unknown> {
+  return schema === undefined ? given : valueOf(await check(schema, given), what);
 }
