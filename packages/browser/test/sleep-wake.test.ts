@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { isPending, openAt, pass, stubPage } from './support.ts';
+import { isPending, openAt, pass, socketAt, stubPage } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -83,7 +83,7 @@ describe('101.7 ReconnectingConn.wake of an app without events of a page', () =>
     const tries: number[] = [];
     const { live, sockets } = app({ retry: (_, next) => void tries.push(next.tries) });
     for (const i of [0, 1, 2]) {
-      sockets[i]!.end();
+      (await socketAt(sockets, i)).end();
       await pass(20_000);
     }
     sockets[3]!.end();
@@ -210,9 +210,10 @@ describe('101.7 ReconnectingConn.sleep', () => {
 
   it('ends with close without a connection, and with reconnect', async () => {
     const { live, sockets } = app();
+    await socketAt(sockets, 0);
     live.sleep();
     const opened = live.reconnect();
-    await openAt(sockets, sockets.length - 1);
+    await openAt(sockets, 1);
     await opened;
     live.sleep();
     sockets.at(-1)!.end();
