@@ -18,6 +18,7 @@ import {
 import type { Questions } from './alive.ts';
 import type { Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
+import { isVersion } from './hello.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
 import { WaitingCalls } from './waiting-calls.ts';
@@ -34,6 +35,8 @@ export const TIMEOUT_MS: number = 30_000;
 const MAX_SENT = 5;
 /** Close codes with which a peer refuses a message. A peer would refuse a repeated message too. */
 export const REFUSALS: readonly number[] = [1007, 1009];
+/** Bound of the calls that wait because an older node does not know them. */
+const MAX_UNKNOWN = 1_000;
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
@@ -85,6 +88,8 @@ export class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Number of connections on which the call was sent. */
   timesSent = 0;
+  /** The answer of an older node that does not know the method, while the call waits for another node. */
+  unknown: RpcError | undefined;
   /** Takes the items of a stream; undefined for a method or an event. */
   readonly take: TakeItems | undefined;
   /** Characters of the unread items of an open stream, as part of {@link OpenStreams.unread}. */
@@ -139,6 +144,10 @@ export class Calls {
   readonly streams: OpenStreams = { count: 0, awaited: 0, unread: 0 };
   /** The number of the last call. */
   #lastNumber = 0;
+  /** The calls that an older node does not know, and that wait for the next connection. */
+  readonly #unknown = new Set<Call>();
+  /** The version of the contract of a client with many connections. */
+  version: number | undefined;
   /** The questions of a page, if the link has many connections. */
   questions: Questions | undefined;
   /** The error of all later calls; undefined until {@link end}. */
@@ -293,8 +302,25 @@ export class Calls {
     }
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
-    else this.#fail(call, errorOf(error, call.definition.name));
+    else {
+      const failure = errorOf(error, call.definition.name);
+      if (this.#mayKnowLater(call, failure)) this.#unknown.add(call);
+      else this.#fail(call, failure);
+    }
     if (this.#waiting !== undefined) this.flush();
+  }
+
+  /** Whether a newer node may know the method of a call, which may be sent once more. */
+  #mayKnowLater(call: Call, failure: Error): boolean {
+    const { version: own = 0 } = this;
+    if (!(failure instanceof RpcError) || failure.code !== ErrorCode.MethodNotFound) return false;
+    const { version } = Object(failure.data) as { readonly version?: unknown };
+    const isOlder = isVersion(version) && version < own;
+    if (!isOlder || !(call.definition as MethodDefinition).retry) return false;
+    if (call.unknown !== undefined || this.#unknown.size >= MAX_UNKNOWN) return false;
+    call.unknown = failure;
+    call.connection = undefined;
+    return true;
   }
 
   /** Fails a call if the peer has sent its text back as a request: the peer is an echo server. */
@@ -330,7 +356,7 @@ export class Calls {
   timedOut(call: Call): void {
     const { name } = call.definition;
     const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
-    this.giveUp(call, this.lateError(what, call.ms));
+    this.giveUp(call, call.unknown ?? this.lateError(what, call.ms));
   }
 
   /** Whether a listener of the contract reads the connection. Otherwise no answer arrives. */
@@ -357,6 +383,7 @@ export class Calls {
 
   #remove(call: Call): void {
     if (call.waiting !== undefined) this.#removeWaiting(call);
+    else if (this.#unknown.delete(call)) return;
     else if (this.#sent.delete(call.number)) {
       if (call.take !== undefined) {
         this.streams.count--;
@@ -399,15 +426,20 @@ export class Calls {
   /**
    * Called when a connection has ended and another one follows. A request with `retry` waits for
    * the next connection, and is sent before later calls.
+   *
+   * @param isUnheard - Whether the peer has handled nothing on this connection. All requests then wait.
+   *   Those of rooms reject, because rooms join again.
    */
-  broke(connection: ConnLike, error: CloseError): void {
+  broke(connection: ConnLike, error: CloseError, isUnheard: boolean): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
-    const again: Call[] = [];
+    const again = [...this.#unknown];
+    this.#unknown.clear();
     for (const call of this.#sent.values()) {
       // The promise of its write settles an event.
       if (call.connection !== connection || !call.isRequest) continue;
-      const { retry } = call.definition as MethodDefinition;
-      if (mayRetry && retry && call.timesSent < MAX_SENT) {
+      const { retry, onArrival } = call.definition as MethodDefinition;
+      if (isUnheard && !onArrival) call.timesSent--;
+      if ((isUnheard && !onArrival) || (mayRetry && retry && call.timesSent < MAX_SENT)) {
         this.#remove(call);
         call.connection = undefined;
         again.push(call);
@@ -426,6 +458,7 @@ export class Calls {
     if (this.#ended !== undefined) return;
     this.#ended = later;
     for (const call of this.#sent.values()) this.#fail(call, error);
+    for (const call of this.#unknown) this.#fail(call, call.unknown);
     let call: Call | undefined;
     while ((call = this.#waiting?.next(true)) !== undefined) this.#fail(call, error);
   }
