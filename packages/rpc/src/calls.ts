@@ -460,7 +460,8 @@ export class Calls {
     for (const call of this.#sent.values()) this.#fail(call, error);
     for (const call of this.#unknown) this.#fail(call, call.unknown);
     let call: Call | undefined;
-    while ((call = this.#waiting?.next(true)) !== undefined) this.#fail(call, error);
+    while ((call = this.#waiting?.next(true)) !== undefined)
+      this.#fail(call, call.unknown ?? error);
   }
 }
 
