@@ -1,5 +1,4 @@
 import { CloseMessage } from '@ws/codec';
-import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
 import { WILL_READ } from './connection/reader.ts';
@@ -15,8 +14,11 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
+/** The part of a `Conn` that its internals call. */
+type Owner = { writePreparedMessage(message: PreparedMessage): Promise<void> };
+
 /** The methods of a `Conn` that only the library calls. Each use creates a new object. */
-export class InternalsOfConn {
+export class InternalsOfConn<Conn extends Owner> {
   readonly #conn: Conn;
   /** @internal Internal, so that the published types need no `Connection`. */
   readonly connection: Connection;
@@ -168,7 +170,7 @@ export class InternalsOfConn {
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbox;
     if (receiveCall === undefined || result !== receiveCall) return false;
-    receiveCall.observe(observer as ReceiveObserver<object>);
+    receiveCall.observe(observer);
     return true;
   }
 

@@ -131,6 +131,10 @@ function logBlocked(conn: object, bytes: number, ms: number): void {
   );
 }
 
+function logBroken(conn: object, events: readonly string[]): void {
+  debug('bug in the library: %s: reader %s', describeConn(conn as Conn), events.join(', '));
+}
+
 /**
  * Publishes to the channels that have subscribers. A class: V8 looks up its getters in 1 ns, in
  * an object literal in 11 ns.
@@ -152,6 +156,10 @@ class Publisher implements Observer {
 
   get blocked(): Observer['blocked'] {
     return debug.enabled ? logBlocked : undefined;
+  }
+
+  get broken(): Observer['broken'] {
+    return debug.enabled ? logBroken : undefined;
   }
 
   get messageIn(): Observer['messageIn'] {

@@ -137,6 +137,32 @@ describe('a release function after a chunk was lost', () => {
   });
 });
 
+describe.each(['first', 'second'] as const)('a flush whose %s chunk is lost', (which) => {
+  it('U3 writes nothing more, also when a release function flushes', () => {
+    const encoder = new FrameEncoder({ role: 'server' });
+    const wire: Uint8Array[] = [];
+    const results: string[] = [];
+    const flushAgain = (): void => {
+      try {
+        written(encoder, wire);
+        results.push('flushed');
+      } catch (error) {
+        results.push((error as Error).message);
+      }
+    };
+    encoder.frame(BinaryMessage, true, 0, bytes(70_000), 0, 70_000, flushAgain);
+    encoder.frame(BinaryMessage, true, 0, bytes(70_000), 0, 70_000, flushAgain);
+    let chunks = 0;
+    expect(() =>
+      encoder.flush(() => {
+        if (++chunks === (which === 'first' ? 1 : 2)) throw new Error('EPIPE');
+      }),
+    ).toThrow('EPIPE');
+    expect(wire).toEqual([]);
+    expect(results).toEqual([LOST, LOST]);
+  });
+});
+
 describe('MessageDecoder with the option buffers', () => {
   it.each([100, 5000, 200_000])('U14 leases a whole message from them: %i bytes', (size) => {
     const buffers = new MessageBuffers({ simd: false });

@@ -1,7 +1,8 @@
 // What the states of the reader mean to the application and to the peer, by events from the beginning.
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { AFTER, BROKEN, CALLED, type Reader, SETTLED } from '../../src/connection/reader.ts';
-import { type Conn, joinMessages } from '../../src/index.ts';
+import { type Conn, joinMessages, type Observer } from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -135,7 +136,13 @@ describe('a handler of serve that has settled', () => {
 
 it('an event that cannot come is reported with its names, and fails the connection', async () => {
   const reports: unknown[] = [];
-  const end = wired('server', { report: (error) => void reports.push(error) });
+  const events: (readonly string[])[] = [];
+  const observer: Observer = { broken: (_, last) => void events.push(last) };
+  const platform = Object.assign(new FakePlatform(), { observer });
+  const settings = { report: (error: unknown): void => void reports.push(error) };
+  const end = wired('server', settings, 0, platform);
+  for (let i = 0; i < 9; i++) await end.deliver(end.frame(1, 'unread'));
+  for (let i = 0; i < 9; i++) await end.conn.readMessage();
   const row = AFTER[CALLED] as Reader[];
   const right = row[SETTLED]!;
   const received = end.conn.receive(() => {});
@@ -147,6 +154,15 @@ it('an event that cannot come is reported with its names, and fails the connecti
   }
   await end.platform.settle();
   expect(reports.map(String)).toEqual(['Error: bug in the library: reader CALLED × SETTLED']);
+  const last = [
+    'AWAY × READ',
+    'WAITS × GIVEN',
+    'AWAY × RECEIVE',
+    'FREE × CALL',
+    'CALLED × SETTLED',
+  ];
+  expect(events.map((each) => each.slice(-5))).toEqual([last]);
+  expect(events[0]).toHaveLength(16);
   expect(end.sent()).toEqual(['close 1011']);
   await expect(received).rejects.toBe(reports[0]);
   end.conn.terminate();
