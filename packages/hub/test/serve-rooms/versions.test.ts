@@ -108,7 +108,6 @@ async function publish(to: Node, data: unknown, room = 'r/1'): Promise<void> {
   await published;
 }
 
-
 describe('101 a page below the version of its server', () => {
   it('passes over what it does not know: no gap, no state, one report a key', async () => {
     const at = node(3);
@@ -158,7 +157,7 @@ describe('101 a page below the version of its server', () => {
     for (let i = 0; i < 50; i++) await publish(at, { kind: 'new' });
     await publish(at, { n: 1 });
     await advance(100_000);
-    expect(items).toEqual(['state {"n":0}', 'live', 'message {"n":1}', 'live']);
+    expect(items.filter((item) => item !== 'live')).toEqual(['state {"n":0}', 'message {"n":1}']);
     expect(at.states.count).toBe(count);
     void live.close();
   });
@@ -239,12 +238,13 @@ describe('101 nodes of two versions', () => {
     await advance(10_000);
     const [client, server] = connPair();
     a.hub.add(server, { data: 'x' });
-    await client.writeJSON({
+    void client.writeJSON({
       jsonrpc: '2.0',
       id: '$/hello',
       method: '$/hello',
       params: { wire: 1, version: 2 },
     });
+    await advance(100);
     expect((await client.readMessage()).json()).toMatchObject({ result: { wire: 1, version: 3 } });
     client.terminate();
   });
@@ -357,7 +357,7 @@ describe('101 hellos in one room', () => {
     expect(items).toEqual([expect.stringContaining('OutdatedError')]);
     expect(await published).toBeInstanceOf(OutdatedError);
     expect([told, at.hub.sessions.size]).toEqual([[{ version: 3, accepts: [3] }], 0]);
-      });
+  });
 
   it('counts for rate', async () => {
     const server = serveRooms(
