@@ -1,6 +1,7 @@
 import { CloseMessage } from '@ws/codec';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
+import { rememberEvents } from './connection/inbox.ts';
 import { WILL_READ } from './connection/reader.ts';
 import { askNow } from './control/heartbeat.ts';
 import type { Message } from './message.ts';
@@ -183,6 +184,14 @@ export class InternalsOfConn<Conn extends Owner> {
     return readers > 0 ? undefined : receiveCall;
   }
 
+  /**
+   * For debugging. Calls `tell` after a bug in this library that has failed the connection with 1011, with
+   * the last 16 events of the reader, each with the state in which it came: `BUSY × CALL`.
+   */
+  rememberEvents(tell: (events: readonly string[]) => void): void {
+    rememberEvents(this.connection, tell);
+  }
+
   // Writing
 
   /** See {@link RareParts.observeWrites}. */
@@ -193,8 +202,7 @@ export class InternalsOfConn<Conn extends Owner> {
   /** Whether only an open MessageWriter delays writes, and `size` more bytes may wait. */
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
-    const { waitingWrites } = outbox;
-    return waitingWrites?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
+    return outbox.queue?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
   }
 
   /**

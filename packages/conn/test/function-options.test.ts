@@ -12,7 +12,6 @@ import {
   type WrongFunction,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { SETTLED } from '../src/connection/reader.ts';
 import {
   type BufferPool,
   broadcast,
@@ -52,10 +51,6 @@ interface Row {
 
 const ignored: Outcome = {};
 const failsWith1011: Outcome = { reported: [mine], sent: ['close 1011'], state: 'closing' };
-const bug: object = expect.objectContaining({
-  message: 'bug in the library: reader NONE × SETTLED',
-});
-const isBug: Outcome = { ...failsWith1011, reported: [bug] };
 const handler = (settles: readonly string[] = [], nonsense = settles): Row['outcomes'] => ({
   throws: failsWith1011,
   rejects: failsWith1011,
@@ -171,17 +166,6 @@ const ROWS: Readonly<Record<Given, Row>> = {
       await platform.advance(5_100);
     },
     outcomes: reportsOnly,
-  },
-  'observer.broken': {
-    observer: (broken) => ({ broken }),
-    // An event that cannot come: a bug of the library.
-    act: ({ conn }) => conn['@ws/internals'].connection.inbox.on(SETTLED),
-    outcomes: {
-      throws: { ...isBug, reported: [bug, mine] },
-      rejects: { ...isBug, reported: [bug, mine] },
-      'never settles': isBug,
-      'returns nonsense': isBug,
-    },
   },
   'ping handler': {
     act: ({ conn, feed, frame }, wrong) => {

@@ -2,6 +2,7 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import { type DebugLogger, debuglog } from 'node:util';
 import { excerpt } from '@ws/codec/internal';
 import type { CloseInfo, Conn, Observer, ReportedConn } from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
 
 /** A message, as the channels of {@link Diagnostics} publish it. */
 export interface MessageSeen {
@@ -100,7 +101,11 @@ function publishOpen(conn: object): void {
   // Asks for the address, for those who get the end of the connection: a closed socket has none.
   void (conn as Conn).remoteAddr;
   open.publish({ conn });
-  if (debug.enabled) debug('open: %s', describeConn(conn as Conn));
+  if (!debug.enabled) return;
+  debug('open: %s', describeConn(conn as Conn));
+  internalsOf(conn as Conn).rememberEvents((events) => {
+    debug('bug in the library: %s: reader %s', describeConn(conn as Conn), events.join(', '));
+  });
 }
 
 function publishClose(conn: object, info: CloseInfo): void {
@@ -131,10 +136,6 @@ function logBlocked(conn: object, bytes: number, ms: number): void {
   );
 }
 
-function logBroken(conn: object, events: readonly string[]): void {
-  debug('bug in the library: %s: reader %s', describeConn(conn as Conn), events.join(', '));
-}
-
 /**
  * Publishes to the channels that have subscribers. A class: V8 looks up its getters in 1 ns, in
  * an object literal in 11 ns.
@@ -156,10 +157,6 @@ class Publisher implements Observer {
 
   get blocked(): Observer['blocked'] {
     return debug.enabled ? logBlocked : undefined;
-  }
-
-  get broken(): Observer['broken'] {
-    return debug.enabled ? logBroken : undefined;
   }
 
   get messageIn(): Observer['messageIn'] {

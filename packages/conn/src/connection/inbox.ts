@@ -101,11 +101,6 @@ export class Inbox extends ReadSide {
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
 
-  constructor(connection: Connection) {
-    super(connection);
-    if (connection.platform.observer?.broken !== undefined) rememberEvents(this, connection);
-  }
-
   /** The only place where the state of the reader changes. */
   on(event: ReaderEvent): void {
     const before = this.reader;
@@ -437,17 +432,17 @@ function observeMessage(connection: Connection, { type, length }: MessageDecoder
   connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
 }
 
-/** Gives the observer the last events of the reader, once one has come that cannot come. */
-function rememberEvents(inbox: Inbox, connection: Connection): void {
+/** See `InternalsOfConn.rememberEvents`. */
+export function rememberEvents(
+  { inbox, platform }: Connection,
+  tell: (events: readonly string[]) => void,
+): void {
   const events: string[] = [];
   inbox.on = (event) => {
     if (inbox.reader === BROKEN) return;
     events.push(cellName(inbox.reader, event));
     if (events.length > REMEMBERED) events.shift();
     Inbox.prototype.on.call(inbox, event);
-    if ((inbox.reader as Reader) !== BROKEN) return;
-    connection.platform.defer(() => {
-      connection.observe((observer) => observer.broken?.(connection.conn, events));
-    });
+    if ((inbox.reader as Reader) === BROKEN) platform.defer(() => tell(events));
   };
 }

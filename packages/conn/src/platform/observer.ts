@@ -56,12 +56,6 @@ export interface Observer {
    * each end waits for the other one to read.
    */
   readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;
-  /**
-   * A bug in this library has failed the connection with 1011. `events` are the last events of its reader, at
-   * most 16, each with the state in which it came: `BUSY × CALL`. Only connections that are created while
-   * the observer has this member remember them.
-   */
-  readonly broken?: ((conn: object, events: readonly string[]) => void) | undefined;
 }
 
 /** The counters of a connection since its creation. */

@@ -117,13 +117,13 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /** Creates no rejected promise until code asks for one, because most callers only observe. */
-  #reject(error: unknown): void {
-    if (this.#result instanceof Deferred) this.#result.reject(error);
-    else this.#result = new Failure(error);
+  #reject(reason: unknown): void {
+    if (this.#result instanceof Deferred) this.#result.reject(reason);
+    else this.#result = new Failure(reason);
     const observer = this.#observer;
     this.#observer = undefined;
     const { conn } = this.#connection;
-    if (observer !== undefined) void RESOLVED.then(() => observer.rejected(conn, error));
+    if (observer !== undefined) void RESOLVED.then(() => observer.rejected(conn, reason));
   }
 
   #promise(): Promise<CloseInfo> {

@@ -1,8 +1,7 @@
 // What the states of the reader mean to the application and to the peer, by events from the beginning.
-import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { AFTER, BROKEN, CALLED, type Reader, SETTLED } from '../../src/connection/reader.ts';
-import { type Conn, joinMessages, type Observer } from '../../src/index.ts';
+import { type Conn, joinMessages } from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -137,10 +136,8 @@ describe('a handler of serve that has settled', () => {
 it('an event that cannot come is reported with its names, and fails the connection', async () => {
   const reports: unknown[] = [];
   const events: (readonly string[])[] = [];
-  const observer: Observer = { broken: (_, last) => void events.push(last) };
-  const platform = Object.assign(new FakePlatform(), { observer });
-  const settings = { report: (error: unknown): void => void reports.push(error) };
-  const end = wired('server', settings, 0, platform);
+  const end = wired('server', { report: (error) => void reports.push(error) });
+  internalsOf(end.conn).rememberEvents((last) => void events.push(last));
   for (let i = 0; i < 9; i++) await end.deliver(end.frame(1, 'unread'));
   for (let i = 0; i < 9; i++) await end.conn.readMessage();
   const row = AFTER[CALLED] as Reader[];
