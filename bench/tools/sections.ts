@@ -82,7 +82,11 @@ export function hasChart(scenario: string): boolean {
 /** The table that the chart of a scenario shows: the first one, or some of its rows. */
 export function chartedTable({ head, tables: [table] }: Recorded): Table | undefined {
   if (table === undefined || !hasChart(head.scenario)) return undefined;
-  const rows = chartedRows(head.scenario, table);
+  return rowsOf(table, chartedRows(head.scenario, table));
+}
+
+/** The table with these rows alone. */
+function rowsOf(table: Table, rows: readonly number[]): Table {
   const labels = rows.map((row) => table.labels[row]!);
   const series = table.series.map((one) => ({
     ...one,
@@ -136,7 +140,7 @@ function allNodes(scenario: string, write: Write): Section {
   };
 }
 
-/** The rows of the chart of a scenario on two versions of Node. */
+/** The rows of the chart of a scenario on another version of Node. */
 function beside(scenario: string, first: ResultSet, other: ResultSet): string[] {
   const [mine, theirs] = [first, other].map(({ results }) => {
     const document = results.get(scenario);
@@ -145,15 +149,12 @@ function beside(scenario: string, first: ResultSet, other: ResultSet): string[] 
   if (mine === undefined || theirs === undefined) return [];
   const columns = mine.series.filter(({ name }) => name !== BUSY_COLUMN);
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const rows = mine.labels.map((label, row) => {
-    const cells = columns.map(({ name, values }) =>
-      [values[row], valueIn(theirs, label, name)].map((one) => figure(one)).join(' / '),
-    );
-    return line([label, ...cells]);
-  });
+  const rows = mine.labels.map((label) =>
+    line([label, ...columns.map(({ name }) => figure(valueIn(theirs, label, name)))]),
+  );
   return [
     [
-      `**${nodeOf(first)} / ${nodeOf(other)}**: ${mine.unit}.`,
+      `**${nodeOf(other)}**: ${mine.unit}.`,
       '',
       line(['', ...columns.map(({ name }) => name)]),
       `|---|${columns.map(() => '---:|').join('')}`,
@@ -185,12 +186,22 @@ function chart(document: Recorded, folder: string, set: ResultSet): string[] {
   ];
 }
 
-/** The table of the public classes of the codec: its rows have no chart. */
+/** The medians of the public classes of the codec: its rows have no chart. */
 function classes(document: Recorded, folder: string, set: ResultSet): string[] {
   const table = document.tables.find(({ title }) => title === CODEC_CLASSES);
   if (table === undefined) return [];
   const tables = `${relative(folder, resultsPage(set.name))}#${document.head.scenario}`;
-  return [markdownOf(table), `[All tables of codec](${tables}). ${originOf(document)}`];
+  const medians = table.series.map((one) => ({
+    ...one,
+    values: one.values.map((value) => medianOf(value) ?? null),
+  }));
+  const rows = [...table.labels.keys()].filter((row) =>
+    medians.some(({ values }) => values[row] !== null),
+  );
+  return [
+    markdownOf(rowsOf({ ...table, series: medians }, rows)),
+    `[All tables of codec, with the spreads](${tables}). ${originOf(document)}`,
+  ];
 }
 
 /** The chart, and who is ahead. */
