@@ -23,7 +23,7 @@ import {
   SurrogatePairs,
   utf8,
 } from '../writing/payload.ts';
-import { PendingBytesError } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import { codeAfterError } from './end-errors.ts';
 
 /** The part of a connection that a writer uses. */
@@ -338,7 +338,7 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
-      if (lengthOf(bytes) < length) return rejected(new PendingBytesError());
+      if (lengthOf(bytes) < length) return rejected(new PendingBytesMistake());
       if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
       if (this.#fill === this.#fragmentSize) {

@@ -22,7 +22,7 @@ import {
 } from '../writing/encoding.ts';
 import { encodeFragments, FIN, RSV } from '../writing/fragments.ts';
 import { utf8 } from '../writing/payload.ts';
-import { PendingBytesError } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { ReferencedWrite } from '../writing/referenced-write.ts';
 import { REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
@@ -175,7 +175,7 @@ export class Outbox {
     let sent: Promise<void>;
     if (extension !== undefined && wantsMessage(extension, size, compress)) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
-      if (end > lengthOf(bytes)) throw new PendingBytesError();
+      if (end > lengthOf(bytes)) throw new PendingBytesMistake();
       sent = this.encodedFrame(extension, type, bytes, start, end);
     } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
     this.countMessage(type, size);
@@ -208,7 +208,7 @@ export class Outbox {
     const { extension } = this.#connection;
     let sent: Promise<void>;
     if (extension !== undefined && wantsMessage(extension, end - start, compress)) {
-      if (end > lengthOf(bytes)) throw new PendingBytesError();
+      if (end > lengthOf(bytes)) throw new PendingBytesMistake();
       sent = this.encodedFrame(extension, type, bytes, start, end);
     } else if (isOwned) sent = this.ownedFrame(FIN | type, bytes, start, end);
     else sent = this.callerFrame(FIN | type, bytes, start, end, undefined);

@@ -5,7 +5,7 @@ import { copyOf } from '../memory/copy.ts';
  * The application has detached bytes of a pending write, or has changed them. Changes are checked only
  * after `debugPools()`. The option `report` gets this error.
  */
-export class PendingBytesError extends TypeError {
+export class PendingBytesMistake extends TypeError {
   readonly #changedAt: number | undefined;
 
   /** @param changedAt - Index of the first changed byte. Default: the bytes were detached. */
@@ -26,7 +26,7 @@ export class PendingBytesError extends TypeError {
 
 /**
  * After `debugPools()`: copies `bytes[start, end)` and returns a check, which throws
- * a {@link PendingBytesError} if the bytes differ from the copy. Undefined otherwise.
+ * a {@link PendingBytesMistake} if the bytes differ from the copy. Undefined otherwise.
  */
 export function watchChanges(
   bytes: Uint8Array,
@@ -38,6 +38,6 @@ export function watchChanges(
   return () => {
     const at = before.findIndex((byte, i) => byte !== bytes[start + i]);
     // Detached bytes have their own error.
-    if (at >= 0 && end <= lengthOf(bytes)) throw new PendingBytesError(at);
+    if (at >= 0 && end <= lengthOf(bytes)) throw new PendingBytesMistake(at);
   };
 }

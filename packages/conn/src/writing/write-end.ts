@@ -1,7 +1,7 @@
 import type { WebSocketError } from '@ws/codec';
 import { CloseSentError, causeText, TransportError } from '../errors.ts';
 import { kind, onRejection } from '../validate.ts';
-import { PendingBytesError } from './pending-bytes.ts';
+import { PendingBytesMistake } from './pending-bytes.ts';
 
 /** The reason why a connection accepts no more messages. */
 export type WriteEnd = {
@@ -36,7 +36,7 @@ export function notWritten(cause: unknown): TransportError {
 
 /** The error of a connection whose transport did not accept bytes because of `cause`. */
 export function writeFailure(cause: unknown): TransportError {
-  if (cause instanceof PendingBytesError) return new TransportError(causeText(cause), { cause });
+  if (cause instanceof PendingBytesMistake) return new TransportError(causeText(cause), { cause });
   return cause instanceof TransportError ? cause : notWritten(cause);
 }
 

@@ -86,16 +86,7 @@ describe('reconnecting', () => {
     expect(conn.state).toBe('open');
     expect(
       errors.map((error) => (error instanceof BadHandshakeError ? error.status : error)),
-    ).toEqual([
-      expect.any(TransportError),
-      503,
-      500,
-      502,
-      429,
-      408,
-      425,
-      0,
-    ]);
+    ).toEqual([expect.any(TransportError), 503, 500, 502, 429, 408, 425, 0]);
   });
 
   it('dials again after a silent server', async () => {
