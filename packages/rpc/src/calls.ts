@@ -35,8 +35,8 @@ export const TIMEOUT_MS: number = 30_000;
 const MAX_SENT = 5;
 /** Close codes with which a peer refuses a message. A peer would refuse a repeated message too. */
 export const REFUSALS: readonly number[] = [1007, 1009];
-/** Bound of the calls that wait because an older node does not know them. */
-const MAX_UNKNOWN = 1_000;
+/** A call may wait for a newer node while fewer requests are open. */
+const MAX_UNKNOWN = MAX_OPEN / 2;
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
@@ -88,7 +88,7 @@ export class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Number of connections on which the call was sent. */
   timesSent = 0;
-  /** The answer of an older node that does not know the method, while the call waits for another node. */
+  /** The answer of an older node that does not know the method. The call is open until another node has it. */
   unknown: RpcError | undefined;
   /** Takes the items of a stream; undefined for a method or an event. */
   readonly take: TakeItems | undefined;
@@ -144,8 +144,6 @@ export class Calls {
   readonly streams: OpenStreams = { count: 0, awaited: 0, unread: 0 };
   /** The number of the last call. */
   #lastNumber = 0;
-  /** The calls that an older node does not know, and that wait for the next connection. */
-  readonly #unknown = new Set<Call>();
   /** The version of the contract of a client with many connections. */
   version: number | undefined;
   /** The questions of a page, if the link has many connections. */
@@ -300,26 +298,25 @@ export class Calls {
       this.questions?.answered(messageConnection, id, result);
       return;
     }
+    const failure = error === undefined || error === null ? undefined : errorOf(error, call);
+    if (failure !== undefined && this.#waitsForNewer(call, failure)) return;
     this.#remove(call);
-    if (error === undefined || error === null) this.#resolve(call, result);
-    else {
-      const failure = errorOf(error, call.definition.name);
-      if (this.#mayKnowLater(call, failure)) this.#unknown.add(call);
-      else this.#fail(call, failure);
-    }
+    if (failure === undefined) this.#resolve(call, result);
+    else this.#fail(call, failure);
     if (this.#waiting !== undefined) this.flush();
   }
 
-  /** Whether a newer node may know the method of a call, which may be sent once more. */
-  #mayKnowLater(call: Call, failure: Error): boolean {
-    const { version: own = 0 } = this;
+  /**
+   * Leaves a call open whose method an older node does not know: if the call may be sent again, the next
+   * connection gets it, once.
+   */
+  #waitsForNewer(call: Call, failure: Error): boolean {
     if (!(failure instanceof RpcError) || failure.code !== ErrorCode.MethodNotFound) return false;
     const { version } = Object(failure.data) as { readonly version?: unknown };
-    const isOlder = isVersion(version) && version < own;
-    if (!isOlder || !(call.definition as MethodDefinition).retry) return false;
-    if (call.unknown !== undefined || this.#unknown.size >= MAX_UNKNOWN) return false;
+    const isOlder = isVersion(version) && version < (this.version ?? 0);
+    const { retry } = call.definition as MethodDefinition;
+    if (!isOlder || !retry || call.unknown !== undefined || this.#open > MAX_UNKNOWN) return false;
     call.unknown = failure;
-    call.connection = undefined;
     return true;
   }
 
@@ -383,7 +380,6 @@ export class Calls {
 
   #remove(call: Call): void {
     if (call.waiting !== undefined) this.#removeWaiting(call);
-    else if (this.#unknown.delete(call)) return;
     else if (this.#sent.delete(call.number)) {
       if (call.take !== undefined) {
         this.streams.count--;
@@ -432,18 +428,18 @@ export class Calls {
    */
   broke(connection: ConnLike, error: CloseError, isUnheard: boolean): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
-    const again = [...this.#unknown];
-    this.#unknown.clear();
+    const again: Call[] = [];
     for (const call of this.#sent.values()) {
       // The promise of its write settles an event.
       if (call.connection !== connection || !call.isRequest) continue;
       const { retry, onArrival } = call.definition as MethodDefinition;
-      if (isUnheard && !onArrival) call.timesSent--;
-      if ((isUnheard && !onArrival) || (mayRetry && retry && call.timesSent < MAX_SENT)) {
+      const waits = isUnheard && !onArrival;
+      if (waits) call.timesSent--;
+      if (waits || (mayRetry && retry && call.timesSent < MAX_SENT)) {
         this.#remove(call);
         call.connection = undefined;
         again.push(call);
-      } else this.#fail(call, error);
+      } else this.#fail(call, call.unknown ?? error);
     }
     if (again.length > 0) (this.#waiting ??= new WaitingCalls<Call>()).addFirst(again);
     this.flush();
@@ -457,16 +453,16 @@ export class Calls {
   end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
     this.#ended = later;
-    for (const call of this.#sent.values()) this.#fail(call, error);
-    for (const call of this.#unknown) this.#fail(call, call.unknown);
+    const failed = (call: Call): void => this.#fail(call, call.unknown ?? error);
+    for (const call of this.#sent.values()) failed(call);
     let call: Call | undefined;
-    while ((call = this.#waiting?.next(true)) !== undefined)
-      this.#fail(call, call.unknown ?? error);
+    while ((call = this.#waiting?.next(true)) !== undefined) failed(call);
   }
 }
 
 /** The error of a call, from the unchecked `error` of its answer. */
-function errorOf(error: unknown, method: string): Error {
+function errorOf(error: unknown, { definition }: Call): Error {
+  const { name: method } = definition;
   const { code, message, data } = Object(error) as Partial<RpcError>;
   if (!Number.isSafeInteger(code) || typeof message !== 'string') {
     return new JSONError('the answer is an error without a code and a message');

@@ -132,8 +132,8 @@ export class Hellos {
   readonly #onOutdated: (error: OutdatedError) => void;
   /** The error of all calls after the server has refused the version for good. */
   #error: OutdatedError | undefined;
-  /** The connection whose hello has no answer. */
-  #askedOn: ConnLike | undefined;
+  /** The connection with the last hello. */
+  #saidOn: ConnLike | undefined;
   /** When the first refusal as newer came after which the server has admitted no hello, in ms. */
   #newerSince: number | undefined;
 
@@ -148,17 +148,17 @@ export class Hellos {
     return this.#version !== undefined && this.#version < (this.serverVersion ?? 0);
   }
 
-  /** Sends the hello. Nothing waits for its answer. */
+  /** Sends the hello of a connection. Nothing waits for its answer. */
   send(conn: ConnLike): void {
-    this.#askedOn = conn;
+    if (conn === this.#saidOn) return;
+    this.#saidOn = conn;
     const params = { wire: WIRE, version: this.#version };
     const text = JSON.stringify({ jsonrpc: '2.0', id: HELLO, method: HELLO, params });
     conn.send(text).catch(() => {});
   }
 
   answered(conn: ConnLike | undefined, { result, error }: WireMessage): void {
-    if (conn === undefined || conn !== this.#askedOn) return;
-    this.#askedOn = undefined;
+    if (conn === undefined || conn !== this.#saidOn) return;
     const { code, message, data } = Object(error) as Record<string, unknown>;
     const isNewer = code === VERSION_REFUSED && message === 'newer';
     if (isNewer) {

@@ -282,19 +282,15 @@ export function connectSeries(live: ReconnectingConnLike, binding: Binding): Lin
   calls.questions = new Questions(live, () => calls.hasOpen);
   calls.version = binding.contract.version;
   const hellos = hellosOf(link, binding);
-  // The hello precedes the waiting messages of a ReconnectingConn. A class of the application may lack this.
-  const isGreeted = 'greet' in live;
-  if (isGreeted) live.greet = (conn) => hellos.send(conn);
+  // A ReconnectingConn calls this before it sends the waiting messages. A class of the application may not.
+  live.greet = (conn) => hellos.send(conn);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
-    if (!isGreeted) hellos.send(conn);
+    hellos.send(conn);
     link.callsIfAny?.flush();
   };
   live.on('open', opened);
-  if (live.conn !== undefined) {
-    if (isGreeted) hellos.send(live.conn);
-    opened(live.conn);
-  }
+  if (live.conn !== undefined) opened(live.conn);
   read(live, link);
   void live.closed.then(({ error }) => link.calls.end(error ?? new CloseSentError()));
   return link;
