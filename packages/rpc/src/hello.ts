@@ -134,6 +134,8 @@ export class Hellos {
   #error: OutdatedError | undefined;
   /** The connection with the last hello. */
   #saidOn: ConnLike | undefined;
+  /** Whether it has no answer. A proxy may replay one. */
+  #isOpen = false;
   /** When the first refusal as newer came after which the server has admitted no hello, in ms. */
   #newerSince: number | undefined;
 
@@ -152,13 +154,15 @@ export class Hellos {
   send(conn: ConnLike): void {
     if (conn === this.#saidOn) return;
     this.#saidOn = conn;
+    this.#isOpen = true;
     const params = { wire: WIRE, version: this.#version };
     const text = JSON.stringify({ jsonrpc: '2.0', id: HELLO, method: HELLO, params });
     conn.send(text).catch(() => {});
   }
 
   answered(conn: ConnLike | undefined, { result, error }: WireMessage): void {
-    if (conn === undefined || conn !== this.#saidOn) return;
+    if (!this.#isOpen || conn !== this.#saidOn) return;
+    this.#isOpen = false;
     const { code, message, data } = Object(error) as Record<string, unknown>;
     const isNewer = code === VERSION_REFUSED && message === 'newer';
     if (isNewer) {
