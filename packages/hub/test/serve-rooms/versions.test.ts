@@ -300,7 +300,7 @@ describe('101 nodes of two versions', () => {
     await advance(10_000);
     expect(words.some((word) => word.includes('beat'))).toBe(true);
     expect(words.filter((word) => word.includes('version'))).toEqual([]);
-    await close(hub as never);
+    await close(hub);
   });
 
   it('a page learns of a newer node by $/version', async () => {
