@@ -119,14 +119,16 @@ export class Link {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     if (this.#hello === 'refused') return undefined;
-    const text = message.type === TextMessage ? message.text() : '';
-    const parsed = message.type === TextMessage ? parse(text) : INVALID;
+    const isText = message.type === TextMessage;
+    const text = isText ? message.text() : '';
+    const parsed = isText ? parse(text) : INVALID;
     const isMessage = typeof parsed === 'object';
-    if (isMessage && this.#takeHello(parsed)) return undefined;
+    const { id, method, result, error }: WireMessage = isMessage ? parsed : {};
+    const isOfVersions = id === HELLO || method === HELLO || method === VERSION;
+    if (isOfVersions && this.#takeHello(parsed as WireMessage)) return undefined;
     // `Requests` is created for the first other message, to save the memory of idle connections.
     const requests = (this.#requests ??= new Requests<Link>(this, this.#binding!));
     if (!isMessage) return requests.reply(parsed);
-    const { id, method, result, error } = parsed;
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
