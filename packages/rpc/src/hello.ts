@@ -38,10 +38,18 @@ export interface ServerVersion {
 /**
  * The server does not serve the version of this client's contract any more: load the application again.
  * `closeCode` is 4426.
+ *
+ * @example
+ * ```ts
+ * import { OutdatedError } from '@ws/rpc';
+ *
+ * const isOutdated = (error: unknown) => error instanceof OutdatedError;
+ * ```
  */
 export class OutdatedError extends CloseError implements ServerVersion {
   /** The version of the server's contract; undefined if the server has not told it. */
   readonly version: number | undefined;
+  /** The versions of clients that the server admits, if it has told a list. */
   readonly accepts: readonly number[] | undefined;
 
   constructor({ version, accepts }: ServerVersion) {
