@@ -33,7 +33,7 @@ export function findViolations(outcome: Outcome): string[] {
 }
 
 /** Violations that one endpoint sees alone. */
-function checkEndpoint(endpoint: Endpoint): string[] {
+export function checkEndpoint(endpoint: Endpoint): string[] {
   const { role, make, end, out, reading, faults } = endpoint;
   const found = faults.map((fault) => `${role}: ${fault}`);
   if (out.pending > 0) found.push(`${role}: ${out.pending} promises have not settled at the end`);

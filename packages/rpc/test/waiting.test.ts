@@ -33,7 +33,7 @@ interface Answer {
 function receiveAnswers(conn: Conn, answers: Answer[]): void {
   const received = conn.receive((message) => {
     const answer = message.json() as Answer;
-    if (answer.id !== undefined) answers.push(answer);
+    if (answer.id !== undefined && answer.id !== '$/hello') answers.push(answer);
   });
   quietly(received);
 }
