@@ -52,7 +52,7 @@ export class Cursor<Data> {
   /** The events that wait for the end of the acts of another one. */
   #events: (readonly [event: number, value: unknown])[] | undefined;
   #isSending = false;
-  readonly #held: HeldShare<Data>;
+  readonly #held: HeldShare;
   /** When the last gap or state was sent to a live member. */
   #toldAt = -WAIT_MS;
   #cancelWait: (() => void) | undefined;

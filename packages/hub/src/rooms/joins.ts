@@ -11,6 +11,7 @@ import {
   whole,
 } from '@ws/conn/internal';
 import { checkFunction, checkText } from '../arguments.ts';
+import type { FallBehind } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { observe } from '../observe.ts';
 import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
@@ -413,4 +414,12 @@ function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> {
   if (limit !== undefined && limit !== 0) whole('limit', limit);
   checkFunction('first', first);
   return { since: start, limit, first };
+}
+
+/** Lets the members of a room whose sessions have no room for a message read on from the history. */
+export function slowMembers<Data>(hub: Sessions<Data>, name: string): FallBehind<Data> {
+  return (audience, session, item) => {
+    const cursor = new Cursor(hub, session, name, {}, { missed: 0 }, item);
+    void cursor.fallBehind(audience, item);
+  };
 }

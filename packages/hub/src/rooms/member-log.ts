@@ -160,10 +160,6 @@ export function rulesOf(asks: boolean, reportsGaps: boolean): FollowerRules {
   };
 }
 
-export function sizeOf<Data>({ message }: Item<Data>): number {
-  return message?.bytes.length ?? 0;
-}
-
 /** The error for a fault of the table. */
 export function brokenStep([state, column, why]: [number, number, string]): Error {
   return new Error(`follower: ${STATE_NAMES[state]} × ${COLUMN_NAMES[column]}: ${why}`);

@@ -19,7 +19,7 @@ import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Cursor } from './cursor.ts';
-import { Joins } from './joins.ts';
+import { Joins, slowMembers } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
 import { MissedSends } from './missed-sends.ts';
@@ -27,7 +27,6 @@ import { PartQueues } from './part-queues.ts';
 import { type Joined, Room } from './room.ts';
 import { RoomReads } from './room-reads.ts';
 import { RoomStates } from './room-states.ts';
-import { slowMembers } from './slow-members.ts';
 
 /** A room with members or history. */
 interface RoomRecord<Data> {
