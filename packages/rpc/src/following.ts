@@ -425,6 +425,14 @@ export class Follower<M extends Followed> {
     );
   }
 
+  /** The messages of a part. A reader that has nothing yet learns of a gap before all of them. */
+  #afterGap(part: LogPart<M>): M[] {
+    const messages = this.#newOf(part);
+    const [first] = part.messages;
+    if (part.isWhole || this.#knows !== is.BEFORE || first === undefined) return messages;
+    return messages.slice(messages.findIndex(({ position }) => isUpTo(first.position, position)));
+  }
+
   /** Drops what came before the read, of another epoch: it is older. */
   #forget(epoch: string): void {
     this.#held = this.#held.filter(
@@ -452,7 +460,7 @@ export class Follower<M extends Followed> {
       this.#moveTo(before(first!));
     } else {
       const gaps = out.length;
-      this.#give(this.#newOf(part), is.DO_PART, !isWhole, out);
+      this.#give(this.#afterGap(part), is.DO_PART, !isWhole, out);
       if (!isWhole && !out.slice(gaps).some(([act]) => act === is.DO_GAP)) this.#gap(out);
       this.#held = this.#held.filter((each) => !isUpTo(each.position, position));
       if (!isWhole || !isUpTo(position, this.last)) this.#moveTo(position);

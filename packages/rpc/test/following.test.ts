@@ -581,6 +581,13 @@ const CASES: Case[] = [
     'read part:6 read lose',
   ],
   [
+    'READING × CUT drops what is held before the part: the gap comes before all',
+    'member',
+    '7',
+    '8 cut:34,35@35 drained',
+    'read gap part:34,35 live-after-gap',
+  ],
+  [
     'GIVING × PROMISED changes nothing after the answer',
     'slow member',
     '5',
