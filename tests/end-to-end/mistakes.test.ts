@@ -116,7 +116,7 @@ const wrongArguments: Mistakes = {
   ],
   'the handler of reconnecting as its options': [
     () => reconnecting('ws://127.0.0.1:9', nothing as Any),
-    'reconnecting: expected an object of options, got function; write reconnecting(url, {}, handler)',
+    'reconnecting: the handler comes last; write reconnecting(url, {}, handler)',
   ],
   'a header of the handshake': [
     () => dial('ws://127.0.0.1:9', { headers: { 'Sec-WebSocket-Key': 'x' } }),

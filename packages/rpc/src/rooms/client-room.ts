@@ -163,7 +163,11 @@ export class ClientRoom {
     this.#position = position;
     // Each loop needs a copy, because the application changes the state with each message.
     const copies = this.#loops.size > 1;
-    for (const loop of this.#loops) loop.takeState(copies ? copyOf(data) : data, position);
+    for (const loop of this.#loops) {
+      loop.takeState(copies ? copyOf(data) : data, position);
+      // A slow member gets it in place of messages. No answer follows, and nothing is missing after it.
+      if (!this.#isJoining && position !== undefined) loop.addLive();
+    }
   }
 
   takeGap({ position, joining }: WireGap): void {

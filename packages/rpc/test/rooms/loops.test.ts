@@ -369,3 +369,13 @@ describe('M4 a gap before the first answer', () => {
     expect(got).toEqual(expected);
   });
 });
+
+describe('a state that a live loop has not requested', () => {
+  it('is followed by live at once: no answer comes', async () => {
+    const { one, messages, state } = await startLive();
+    await state('table 9', at('a', 9));
+    await messages('a', 10);
+    await turns();
+    expect(one).toEqual(['live', 'state table 9', 'live', 'a10']);
+  });
+});
