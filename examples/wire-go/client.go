@@ -29,7 +29,7 @@ type client struct {
 	url           string
 	show          func(string, obj) // gets the kind of each item, and of the end
 	conn          *websocket.Conn
-	rooms         map[string]*room
+	rooms         map[any]*room
 	waiting       map[any]*request
 	unsent        []*request
 	lastID, delay float64   // delay of the next dial, in s
@@ -108,7 +108,7 @@ func (c *client) again(answer obj, delay float64, act func()) bool { // after de
 	time.AfterFunc(half(math.Min(delay, 30)), func() { c.Lock(); act(); c.Unlock() })
 	return true
 }
-func (c *client) join(name string, r *room, delay float64) {
+func (c *client) join(name any, r *room, delay float64) {
 	if c.conn == nil || c.rooms[name] != r {
 		return
 	}
@@ -145,8 +145,7 @@ func (c *client) publish(params obj, delay float64, done func(obj)) {
 func (c *client) take(m obj) {
 	id, hasID := m["id"]
 	params, answered := sub(m, "params"), c.waiting[id]
-	name, _ := params["room"].(string)
-	switch method, r := m["method"], c.rooms[name]; {
+	switch method, r := m["method"], c.rooms[params["room"]]; {
 	case method == nil && id == "$/hello":
 		if c.isNewer = sub(m, "error")["message"] == "newer"; !c.isNewer {
 			c.servedAt = time.Now()
@@ -171,7 +170,7 @@ func (c *client) take(m obj) {
 		}
 		c.show(method.(string)[5:], params)
 	case method == "room.gap" && r != nil:
-		c.join(name, r, 1)
+		c.join(params["room"], r, 1)
 	case method == "room.members" && r != nil:
 		all := sub(params, "members")
 		if all == nil {
@@ -192,11 +191,10 @@ func (c *client) message(r *room, m obj) {
 	}
 	id, _ := m["id"].(string)
 	data, _ := json.Marshal(m["data"])
-	isKnown := id != "" && (r.seen[id] == string(data) || r.older[id] == string(data))
+	if r.gotMessage = true; id == "" || r.seen[id] != string(data) && r.older[id] != string(data) {
+		c.show("message", m)
+	}
 	if r.seen[id] = string(data); len(r.seen) > 1000 {
 		r.seen, r.older = map[string]string{}, r.seen
-	}
-	if r.gotMessage = true; !isKnown {
-		c.show("message", m)
 	}
 }

@@ -19,7 +19,7 @@ func main() {
 		}
 		out.Encode(line)
 	}
-	c := &client{url: os.Args[len(os.Args)-1], show: show, rooms: map[string]*room{}, servedAt: time.Now()}
+	c := &client{url: os.Args[len(os.Args)-1], show: show, rooms: map[any]*room{}, servedAt: time.Now()}
 	go func() {
 		in, streams := json.NewDecoder(os.Stdin), map[any]*request{}
 		for {
@@ -36,7 +36,7 @@ func main() {
 }
 
 func (c *client) step(s obj, streams map[any]*request) {
-	name, _ := s["room"].(string)
+	name := s["room"]
 	method, _ := s["method"].(string)
 	done := func(kind string) func(obj) {
 		return func(answer obj) {
