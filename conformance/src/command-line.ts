@@ -32,6 +32,7 @@ import { junitReport } from './report/junit.ts';
 import { failsRun } from './report/outcome.ts';
 import { summaryReport } from './report/summary.ts';
 import { caseText, textReport } from './report/text.ts';
+import { runRooms } from './rooms-command.ts';
 import { NotAskedError } from './run/client-command.ts';
 import { probeServer } from './run/probe.ts';
 import { clientSuiteCases, runClientSuite } from './run/run-client.ts';
@@ -54,6 +55,7 @@ export async function main(args: readonly string[], output: Output): Promise<num
 }
 
 async function run(args: readonly string[], output: Output): Promise<number> {
+  if (args[0] === 'rooms') return runRooms(args.slice(1), output);
   const { values: given, role: word, rest } = parse(args);
   if (given.help === true || args.length === 0) {
     output.out(HELP);

@@ -12,12 +12,14 @@ usage: ws-conform server ws://… [options]
        ws-conform client [options] -- command…
        ws-conform client --listen HOST:PORT [options]
        ws-conform matrix [NAME=]report.json… [--html FILE] [--only GLOB] [--exclude GLOB] [--verbose]
+       ws-conform rooms --help
 
 server   tests the server at the URL; the server must echo each message with the same type and bytes
 client   starts the command with a URL, which replaces {url} or is appended; the client reads the number
          of cases from URL/getCaseCount, connects to URL/runCase?case=N for N from 1, and echoes each message
 matrix   shows reports of --json side by side: groups and cases by target, the differing cases first;
          --verbose prints the other cases too
+rooms    tests a server or a client of calls and rooms
 
 cases
   --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable

@@ -33,23 +33,34 @@ export class ClientCommand {
   ended: NodeJS.Signals | number | undefined;
   readonly #child: ChildProcess;
   #printed = '';
+  #line = '';
   #end = '';
 
   /**
    * Starts the command.
    *
    * @param command - Program and arguments. `url` replaces `{url}`, or is appended.
+   * @param onLine - Receives each line that the command prints. It then has an input: {@link write}.
    */
-  constructor(command: readonly string[], url: string) {
+  constructor(command: readonly string[], url: string, onLine?: (line: string) => void) {
     const placed = command.some((word) => word.includes('{url}'));
     const [program = '', ...args] = command.map((word) => word.replaceAll('{url}', url));
     if (!placed) args.push(url);
-    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: GROUPED });
+    const input = onLine === undefined ? 'ignore' : 'pipe';
+    this.#child = spawn(program, args, { stdio: [input, 'pipe', 'pipe'], detached: GROUPED });
+    // The command may end before it has read all.
+    this.#child.stdin?.on('error', () => {});
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      if (onLine === undefined) return;
+      const lines = (this.#line + text).split('\n');
+      this.#line = lines.pop()!;
+      for (const line of lines) onLine(line);
+    });
     process.once('exit', this.#onExit);
     for (const signal of SIGNALS) process.once(signal, this.#onSignal);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        this.#printed = (this.#printed + chunk.toString('utf8')).slice(-MAX_OUTPUT);
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#printed = (this.#printed + text).slice(-MAX_OUTPUT);
       });
     }
     this.exited = new Promise((done) => {
@@ -69,6 +80,11 @@ export class ClientCommand {
         end(`the command exited with ${signal ?? `code ${code}`}`);
       });
     });
+  }
+
+  /** Gives the command a line to read. */
+  write(line: string): void {
+    this.#child.stdin?.write(`${line}\n`);
   }
 
   /** Waits up to `ms` for the exit, then describes it, with the end of the output. */
