@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { isError, kind, onRejection } from '@ws/conn/internal';
 import { loneHubs } from '../lone-hubs.ts';
@@ -10,6 +11,7 @@ import {
   actOf,
   type ClusterCloseOptions,
   type Control,
+  type DrainOptions,
   longestClose,
   TIMEOUT_MS,
 } from './wire.ts';
@@ -44,8 +46,8 @@ export class RunningApp<App extends ClusterApp> {
    * Closes the application. A later call can only shorten the close. Sets the exit code 1 if the close fails
    * or takes too long.
    */
-  close(options: ClusterCloseOptions = {}): Promise<void> {
-    const ms = longestClose(options);
+  close({ drain = 0, ...options }: DrainOptions = {}): Promise<void> {
+    const ms = longestClose({ drain, ...options });
     const at = performance.now() + ms;
     if (at < this.#exitAt) {
       clearTimeout(this.#exitTimer);
@@ -56,10 +58,14 @@ export class RunningApp<App extends ClusterApp> {
         onRejection(this.#closeApp({ timeout: TIMEOUT_MS, over: 0, ...options }), () => {});
       }
     }
-    return (this.#closing ??= this.#close(options));
+    return (this.#closing ??= this.#close(drain, options));
   }
 
-  async #close(options: ClusterCloseOptions): Promise<void> {
+  async #close(drain: number, options: ClusterCloseOptions): Promise<void> {
+    // Read by the servers of @ws/node-server. Children inherit it, and have another pid.
+    const draining = `WS_DRAINING_${process.pid}`;
+    process.env[draining] = '1';
+    if (drain > 0) await sleep(drain);
     try {
       await this.#closeApp(options);
       const open = acceptedConnections();
@@ -73,6 +79,7 @@ export class RunningApp<App extends ClusterApp> {
       console.error(error);
       process.exitCode = 1;
     }
+    delete process.env[draining];
     clearTimeout(this.#exitTimer);
   }
 
@@ -92,10 +99,10 @@ function acceptedConnections(): number {
 /** Runs the application in a worker of a primary that has called `runCluster`. */
 export async function runWorker<App extends ClusterApp>(
   start: () => App | PromiseLike<App>,
-  signals: boolean,
+  signals: false | DrainOptions,
 ): Promise<App> {
   const app = new RunningApp<App>();
-  const close = (options?: ClusterCloseOptions): unknown =>
+  const close = (options?: DrainOptions): unknown =>
     app.close(options).then(() => process.exit());
   // Runs before Node's own listener, which would end the process with exit code 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
@@ -105,7 +112,7 @@ export async function runWorker<App extends ClusterApp>(
     if (act[2]) refuseConnections();
     void close(act[1]);
   });
-  if (signals) process.on('SIGTERM', () => void close());
+  if (signals) process.on('SIGTERM', () => void close(signals));
   // A terminal sends these signals to all processes. The worker ignores them: the primary acts.
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {

@@ -115,8 +115,8 @@ describe('a refusal', () => {
     client.stream.destroy();
   });
 
-  it('by maxConnectionsPerAddress has the address', async () => {
-    const { port, seen } = await watched({ maxConnectionsPerAddress: 1 });
+  it('by limits has the address', async () => {
+    const { port, seen } = await watched({ limits: [{ by: 'address', connections: 1 }] });
     const client = await connectRaw(port);
     await client.upgrade();
     const { body } = await exchange(port, request());

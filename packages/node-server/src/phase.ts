@@ -1,0 +1,100 @@
+import { channel } from 'node:diagnostics_channel';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import process from 'node:process';
+import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
+import type { Pace } from './policies/pace.ts';
+import type { Diagnostics } from './responder/refusals.ts';
+
+/**
+ * What a server does: it serves (`'ready'`); it serves, and is late (`'busy'`); it still serves, and will
+ * close (`'draining'`); it refuses new requests (`'closed'`).
+ */
+export type ServerPhase = 'ready' | 'busy' | 'draining' | 'closed';
+
+/** A message of the channel `@ws:phase` of `node:diagnostics_channel`. */
+export interface PhaseChange {
+  readonly phase: ServerPhase;
+  /** The server, an Upgrader or a RawUpgrader. */
+  readonly server: object;
+}
+
+const RESOLUTION_MS = 50;
+/** A turn of the event loop is late by more than that, in ns of the monitor, which counts its own interval. */
+const LATE_NS = (200 + RESOLUTION_MS) * 1e6;
+/** Ms between two late turns of a busy server. */
+const SECOND = 1_000;
+/** Ms without a late turn and without a handshake that waits, after which a server is ready again. */
+const CALM_MS = 5_000;
+/** Ms between two looks. Two late turns are further apart. */
+const LOOK_MS = 200;
+
+const phases = channel('@ws:phase' satisfies keyof Diagnostics);
+
+/** Knows the phase of one server. It looks from the first connection to the last. */
+export class Phase implements TimerEntry {
+  /** Maintained by the timers of the process. */
+  slot: number | undefined = undefined;
+  /** For the channel. */
+  server: object = this;
+  readonly #connections: ReadonlySet<object>;
+  readonly #paces: readonly Pace[];
+  #ends: 'draining' | 'closed' | undefined;
+  #monitor: IntervalHistogram | undefined;
+  /** When the last late turn was seen, by `performance.now()`. */
+  #lateAt = -Infinity;
+  #busyUntil = -Infinity;
+  #told: ServerPhase = 'ready';
+
+  /** @param paces - More may be added later. */
+  constructor(connections: ReadonlySet<object>, paces: readonly Pace[]) {
+    this.#connections = connections;
+    this.#paces = paces;
+  }
+
+  get now(): ServerPhase {
+    if (this.#ends !== undefined) return this.#ends;
+    // `runCluster` of @ws/hub/cluster sets it.
+    if (process.env[`WS_DRAINING_${process.pid}`] !== undefined) return 'draining';
+    const now = performance.now();
+    const waits = this.#paces.some(({ waiting, waitedAt }) => waiting > 0 || now < waitedAt + CALM_MS);
+    return waits || now < this.#busyUntil ? 'busy' : 'ready';
+  }
+
+  /** There is a connection, or a handshake that waits. */
+  watch(): void {
+    if (this.#monitor !== undefined) return;
+    this.#monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+    this.#monitor.enable();
+    schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
+  }
+
+  /** The server closes: now, or after it has served for a while. */
+  end(phase: 'draining' | 'closed'): void {
+    this.#ends = phase;
+    this.#tell();
+  }
+
+  fire(): void {
+    const monitor = this.#monitor!;
+    const now = performance.now();
+    if (monitor.max > LATE_NS) {
+      if (now - this.#lateAt <= SECOND) this.#busyUntil = now + CALM_MS;
+      this.#lateAt = now;
+    }
+    monitor.reset();
+    this.#tell();
+    if (this.#connections.size > 0 || this.now === 'busy') {
+      return schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
+    }
+    monitor.disable();
+    this.#monitor = undefined;
+  }
+
+  #tell(): void {
+    const phase = this.now;
+    if (phase === this.#told) return;
+    this.#told = phase;
+    phases.publish({ phase, server: this.server } satisfies PhaseChange);
+  }
+}

@@ -1,0 +1,125 @@
+import { Bucket, type BucketPlan, RateTokens } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
+import { type HandshakeError, quoted, tryLater } from '../errors.ts';
+import type { LimitPlan } from './limit-options.ts';
+
+/** Most keys without a connection that an entry keeps. */
+const MAX_SPENT = 100_000;
+/** Of these, as many are looked at when a key is taken. */
+const LOOKS = 8;
+
+/** One key of an entry of `limits`: a user, or an address. Its tokens are those of `handshakes`. */
+export class Key extends Bucket {
+  declare readonly plan: LimitedKeys;
+  readonly id: string | number;
+  /** Open connections and pending handshakes. */
+  connections = 0;
+  /** With `over: 'oldest'`: its open connections, the oldest first. */
+  readonly open: Set<object> | undefined;
+  #rate: RateTokens | undefined = undefined;
+
+  constructor(keys: LimitedKeys, id: string | number, now: number) {
+    super(keys, now);
+    this.id = id;
+    this.open = keys.limit.closesOldest ? new Set() : undefined;
+  }
+
+  /** The tokens of all its connections. Only for an entry with `rate`. */
+  get rate(): RateTokens {
+    this.#rate ??= new RateTokens(this.plan.limit.rate!, nodePlatform.now(), true);
+    return this.#rate;
+  }
+
+  /** Ms until nothing is spent. */
+  msUntilFull(now: number): number {
+    const buckets = [this, ...(this.#rate === undefined ? [] : [this.#rate.messages, this.#rate.bytes])];
+    return Math.max(
+      ...buckets.map((bucket) => {
+        bucket.refill(now);
+        return bucket.msUntil(bucket.plan.size);
+      }),
+    );
+  }
+}
+
+/** The keys of one entry of `limits`. */
+export class LimitedKeys implements BucketPlan {
+  readonly limit: LimitPlan;
+  readonly perMs: number;
+  readonly size: number;
+  /** With connections or pending handshakes. */
+  readonly #used = new Map<string | number, Key>();
+  /** Without, while something of theirs is spent. */
+  readonly #spent = new Map<string | number, Key>();
+  readonly #closeOldest: (connection: object) => void;
+
+  constructor(limit: LimitPlan, closeOldest: (connection: object) => void) {
+    this.limit = limit;
+    this.perMs = limit.perMs;
+    this.size = limit.size;
+    this.#closeOldest = closeOldest;
+  }
+
+  /**
+   * Counts a handshake.
+   *
+   * @throws HandshakeError 429 when the key has too many.
+   */
+  take(id: string | number): Key {
+    const now = nodePlatform.now();
+    const key = this.#used.get(id) ?? this.#spent.get(id) ?? new Key(this, id, now);
+    this.#forgetFull(now);
+    key.refill(now);
+    if (!key.has(1)) throw this.#tooMany('handshakes', key);
+    const isFull = key.connections >= this.limit.connections;
+    if (isFull && !this.#closesOldest(key)) throw this.#tooMany('connections', key);
+    key.tokens--;
+    key.connections++;
+    this.#spent.delete(id);
+    this.#used.set(id, key);
+    return key;
+  }
+
+  /** @param connection - Undefined for a handshake that has failed. */
+  release(key: Key, connection: object | undefined): void {
+    // It was closed as the oldest one: another has its place.
+    if (connection !== undefined && key.open?.delete(connection) === false) return;
+    if (--key.connections > 0) return;
+    this.#used.delete(key.id);
+    if (key.msUntilFull(nodePlatform.now()) > 0) this.#spent.set(key.id, key);
+  }
+
+  /** @returns false when none of its connections is open. */
+  #closesOldest(key: Key): boolean {
+    const [oldest] = key.open ?? [];
+    if (oldest === undefined) return false;
+    this.release(key, oldest);
+    this.#closeOldest(oldest);
+    return true;
+  }
+
+  #tooMany(what: 'connections' | 'handshakes', { id }: Key): HandshakeError {
+    const { by, connections } = this.limit;
+    const most = what === 'connections' ? `${connections} is the most` : `${this.perMs * 1_000} a second`;
+    const hint = by === 'address' ? ', or set trustProxy behind a proxy' : '';
+    const who = by === 'address' ? 'from' : 'of the key';
+    const message = `too many ${what} ${who} ${quoted(String(id))}: ${most}; raise ${what} of limits${hint}`;
+    const body = `too many ${what}${by === 'address' ? ' from this address' : ''}\n`;
+    return tryLater(429, message, { body });
+  }
+
+  /** Forgets some keys that would be equal to new ones, and above the bound the fullest of some. */
+  #forgetFull(now: number): void {
+    let looks = LOOKS;
+    let fullest: { key: Key; ms: number } | undefined;
+    for (const [id, key] of this.#spent) {
+      if (looks-- === 0) break;
+      this.#spent.delete(id);
+      const ms = key.msUntilFull(now);
+      if (ms === 0) continue;
+      this.#spent.set(id, key);
+      if (fullest === undefined || ms < fullest.ms) fullest = { key, ms };
+    }
+    if (this.#spent.size > MAX_SPENT) this.#spent.delete(fullest!.key.id);
+  }
+}
