@@ -1,5 +1,4 @@
 import type { Duplex, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, formatCloseMessage, type Observer, type Platform } from '@ws/conn';
 import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
@@ -92,12 +91,9 @@ export class Acceptor {
     if (plan.readBuffer) void prepareReadBuffer();
     this.plan = plan;
     this.#options = pickUpgraderOptions(options);
-    this.#platform = platformOfServer(
-      (conn) => {
-        if (this.work.removeConn(conn as Conn)) this.#limits.closed(conn);
-      },
-      plan.maxTotalBufferedAmount,
-    );
+    this.#platform = platformOfServer((conn) => {
+      if (this.work.removeConn(conn as Conn)) this.#limits.closed(conn);
+    }, plan.maxTotalBufferedAmount);
     this.#limits = new Limits(plan.limits, closeOldest);
     if (this.#limits.pace !== undefined) this.#addPace(this.#limits.pace);
     this.phase = new Phase(this.work.connections, this.#paces);
@@ -158,7 +154,7 @@ export class Acceptor {
     run: (plan: ClosePlan) => Promise<CloseResult>,
   ): Promise<CloseResult> {
     this.phase.end('draining');
-    if (plan.drain > 0) await sleep(plan.drain);
+    if (plan.drain > 0) await new Promise((over) => setTimeout(over, plan.drain));
     for (const pace of this.#paces) pace.end(isClosing());
     const result = await run(plan);
     this.phase.end('closed');

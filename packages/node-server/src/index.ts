@@ -92,10 +92,10 @@ export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './e
 export type { HeadersInput, HeadersOption } from './headers.ts';
 export type { Http2Options, StreamListener } from './http2/http2-server.ts';
 export type { UpgraderOptions } from './options.ts';
+export type { PhaseChange, ServerPhase } from './phase.ts';
 export type { AdmitOrRefuse, AuthOf, Refusal } from './policies/authenticate.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
 export type { ErrorAnswer } from './policies/error-hook.ts';
-export type { PhaseChange, ServerPhase } from './phase.ts';
 export type { MaxLifetime } from './policies/lifetime.ts';
 export type { Limit, LimitedClient } from './policies/limit-options.ts';
 export type { CheckOrigin } from './policies/origin.ts';

@@ -4,7 +4,6 @@ import process from 'node:process';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import type { Pace } from './policies/pace.ts';
-import type { Diagnostics } from './responder/refusals.ts';
 
 /**
  * What a server does: it serves (`'ready'`); it serves, and is late (`'busy'`); it still serves, and will
@@ -29,7 +28,9 @@ const CALM_MS = 5_000;
 /** Ms between two looks. Two late turns are further apart. */
 const LOOK_MS = 200;
 
-const phases = channel('@ws:phase' satisfies keyof Diagnostics);
+type Monitor = Pick<IntervalHistogram, 'max' | 'enable' | 'disable' | 'reset'>;
+
+const phases = channel('@ws:phase');
 
 /** Knows the phase of one server. It looks from the first connection to the last. */
 export class Phase implements TimerEntry {
@@ -39,17 +40,26 @@ export class Phase implements TimerEntry {
   server: object = this;
   readonly #connections: ReadonlySet<object>;
   readonly #paces: readonly Pace[];
+  readonly #monitorOf: () => Monitor;
   #ends: 'draining' | 'closed' | undefined;
-  #monitor: IntervalHistogram | undefined;
+  #monitor: Monitor | undefined;
   /** When the last late turn was seen, by `performance.now()`. */
   #lateAt = -Infinity;
   #busyUntil = -Infinity;
   #told: ServerPhase = 'ready';
 
-  /** @param paces - More may be added later. */
-  constructor(connections: ReadonlySet<object>, paces: readonly Pace[]) {
+  /**
+   * @param paces - More may be added later.
+   * @param monitorOf - Makes a monitor that is not enabled.
+   */
+  constructor(
+    connections: ReadonlySet<object>,
+    paces: readonly Pace[],
+    monitorOf: () => Monitor = () => monitorEventLoopDelay({ resolution: RESOLUTION_MS }),
+  ) {
     this.#connections = connections;
     this.#paces = paces;
+    this.#monitorOf = monitorOf;
   }
 
   get now(): ServerPhase {
@@ -57,14 +67,16 @@ export class Phase implements TimerEntry {
     // `runCluster` of @ws/hub/cluster sets it.
     if (process.env[`WS_DRAINING_${process.pid}`] !== undefined) return 'draining';
     const now = performance.now();
-    const waits = this.#paces.some(({ waiting, waitedAt }) => waiting > 0 || now < waitedAt + CALM_MS);
+    const waits = this.#paces.some(
+      ({ waiting, waitedAt }) => waiting > 0 || now < waitedAt + CALM_MS,
+    );
     return waits || now < this.#busyUntil ? 'busy' : 'ready';
   }
 
   /** There is a connection, or a handshake that waits. */
   watch(): void {
     if (this.#monitor !== undefined) return;
-    this.#monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+    this.#monitor = this.#monitorOf();
     this.#monitor.enable();
     schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
   }

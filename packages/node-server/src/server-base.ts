@@ -69,10 +69,7 @@ export interface RunningServer<Auth = any>
 
 /** The options that both servers read. */
 export type BaseOptions = ListenAddress &
-  Pick<
-    UpgraderOptions,
-    'clientAddress' | 'trustProxy' | 'maxConnections' | 'maxHandshakes'
-  >;
+  Pick<UpgraderOptions, 'clientAddress' | 'trustProxy' | 'maxConnections' | 'maxHandshakes'>;
 
 /**
  * The common part of `serve` and `serveRaw`: the sockets and their limits, listening,

@@ -44,6 +44,8 @@ describe('silent connections', () => {
 
   it('are not bounded per address behind a proxy', async () => {
     const clientAddress = (): string => 'ada';
-    expect(await keptOf(200, 200, { limits: [{ by: 'address', connections: 2 }], clientAddress })).toBe(200);
+    expect(
+      await keptOf(200, 200, { limits: [{ by: 'address', connections: 2 }], clientAddress }),
+    ).toBe(200);
   });
 });

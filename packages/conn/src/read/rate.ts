@@ -66,11 +66,18 @@ export class RateTokens implements TimerEntry {
     return this.messages.has(count) && this.bytes.has(count);
   }
 
+  /** Ms until there are as many as at first. */
+  msUntilFull(now: number): number {
+    this.refill(now);
+    const { messages, bytes } = this.plan;
+    return Math.max(this.messages.msUntil(messages.size), this.bytes.msUntil(bytes.size));
+  }
+
   /** Serves `rate` after those that wait already. */
   wait(rate: Rate, timers: Timers): void {
     this.#waiting.add(rate);
     this.#timers = timers;
-    if (this.slot === undefined) this.#schedule();
+    this.#schedule();
   }
 
   /** `rate` no longer waits. */
@@ -189,7 +196,8 @@ export class Rate {
     }
     if (isReady) return;
     this.refill();
-    if (!this.empty && this.#waits()) this.#connection.inbox.gate();
+    // Also while it waits already: a debt moves the end of the wait.
+    if (this.#waits()) this.#connection.inbox.gate();
   }
 
   /** @returns whether a token is missing. Then readers wait for the next one. */

@@ -90,7 +90,8 @@ export function runCluster<App extends ClusterApp>(
 ): Promise<RunningCluster | App> {
   const { workers, signals, close } = checked(() => checkOptions(options, start), runCluster);
   isRunning = true;
-  if (process.env[workersVariable(process.ppid)] !== undefined) return runWorker(start, signals && close);
+  if (process.env[workersVariable(process.ppid)] !== undefined)
+    return runWorker(start, signals && close);
   // A worker of another primary, such as PM2, runs here: its hub reports that it has no broker.
   return cluster.isWorker || workers === 1
     ? runHere(start, signals && close)

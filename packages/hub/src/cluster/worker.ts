@@ -102,8 +102,7 @@ export async function runWorker<App extends ClusterApp>(
   signals: false | DrainOptions,
 ): Promise<App> {
   const app = new RunningApp<App>();
-  const close = (options?: DrainOptions): unknown =>
-    app.close(options).then(() => process.exit());
+  const close = (options?: DrainOptions): unknown => app.close(options).then(() => process.exit());
   // Runs before Node's own listener, which would end the process with exit code 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {

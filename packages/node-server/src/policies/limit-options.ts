@@ -48,7 +48,9 @@ const UNBOUNDED: BucketPlan = { perMs: Infinity, size: Infinity };
 /** @throws TypeError or RangeError that names the option. */
 export function checkLimits(value: unknown = []): readonly LimitPlan[] {
   if (Array.isArray(value)) return value.map(checkLimit);
-  throw new TypeError(`limits: expected a list such as [{ by: 'address', connections: 100 }], got ${kind(value)}`);
+  throw new TypeError(
+    `limits: expected a list such as [{ by: 'address', connections: 100 }], got ${kind(value)}`,
+  );
 }
 
 function checkLimit(value: Limit): LimitPlan {
@@ -67,7 +69,7 @@ function checkLimit(value: Limit): LimitPlan {
     throw new TypeError('limits.over: it is for connections; set both');
   }
   return {
-    by: by as LimitPlan['by'],
+    by,
     connections: connections === undefined ? Infinity : whole('limits.connections', connections),
     closesOldest: over === 'oldest',
     rate: rate === undefined ? undefined : checkRate(rate),

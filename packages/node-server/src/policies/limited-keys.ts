@@ -32,13 +32,9 @@ export class Key extends Bucket {
 
   /** Ms until nothing is spent. */
   msUntilFull(now: number): number {
-    const buckets = [this, ...(this.#rate === undefined ? [] : [this.#rate.messages, this.#rate.bytes])];
-    return Math.max(
-      ...buckets.map((bucket) => {
-        bucket.refill(now);
-        return bucket.msUntil(bucket.plan.size);
-      }),
-    );
+    this.refill(now);
+    const own = this.msUntil(this.plan.size);
+    return this.#rate === undefined ? own : Math.max(own, this.#rate.msUntilFull(now));
   }
 }
 
@@ -51,6 +47,8 @@ export class LimitedKeys implements BucketPlan {
   readonly #used = new Map<string | number, Key>();
   /** Without, while something of theirs is spent. */
   readonly #spent = new Map<string | number, Key>();
+  /** Goes round in {@link #spent}. */
+  #hand: MapIterator<Key> = this.#spent.values();
   readonly #closeOldest: (connection: object) => void;
 
   constructor(limit: LimitPlan, closeOldest: (connection: object) => void) {
@@ -100,7 +98,8 @@ export class LimitedKeys implements BucketPlan {
 
   #tooMany(what: 'connections' | 'handshakes', { id }: Key): HandshakeError {
     const { by, connections } = this.limit;
-    const most = what === 'connections' ? `${connections} is the most` : `${this.perMs * 1_000} a second`;
+    const most =
+      what === 'connections' ? `${connections} is the most` : `${this.perMs * 1_000} a second`;
     const hint = by === 'address' ? ', or set trustProxy behind a proxy' : '';
     const who = by === 'address' ? 'from' : 'of the key';
     const message = `too many ${what} ${who} ${quoted(String(id))}: ${most}; raise ${what} of limits${hint}`;
@@ -110,16 +109,19 @@ export class LimitedKeys implements BucketPlan {
 
   /** Forgets some keys that would be equal to new ones, and above the bound the fullest of some. */
   #forgetFull(now: number): void {
-    let looks = LOOKS;
-    let fullest: { key: Key; ms: number } | undefined;
-    for (const [id, key] of this.#spent) {
-      if (looks-- === 0) break;
-      this.#spent.delete(id);
+    let fullest: Key | undefined;
+    let least = Infinity;
+    for (let looks = 0; looks < LOOKS; looks++) {
+      const { value: key, done } = this.#hand.next();
+      if (done) {
+        this.#hand = this.#spent.values();
+        break;
+      }
       const ms = key.msUntilFull(now);
-      if (ms === 0) continue;
-      this.#spent.set(id, key);
-      if (fullest === undefined || ms < fullest.ms) fullest = { key, ms };
+      if (ms === 0) this.#spent.delete(key.id);
+      else if (ms < least) [fullest, least] = [key, ms];
     }
-    if (this.#spent.size > MAX_SPENT) this.#spent.delete(fullest!.key.id);
+    const isAbove = this.#spent.size > MAX_SPENT;
+    if (isAbove && fullest !== undefined) this.#spent.delete(fullest.id);
   }
 }

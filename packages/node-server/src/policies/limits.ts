@@ -198,10 +198,7 @@ export class Reservation {
 }
 
 /** @throws HandshakeError 500 when `by` throws, and for a result that is no key. */
-function keyOf(
-  by: (client: object) => unknown,
-  client: Client,
-): string | number | false {
+function keyOf(by: (client: object) => unknown, client: Client): string | number | false {
   try {
     const { req: request, context } = client;
     const id = by({ auth: context?.auth, address: client.address, request });

@@ -32,6 +32,8 @@ export interface PacePlan extends BucketPlan {
 }
 
 const MAX_WAIT_MS = 10_000;
+/** No client is asked to wait for longer. */
+const MAX_RETRY_MS = 60_000;
 /** Ms by which a busy server may begin a handshake after its `wait`. */
 const LATE_MS = 100;
 /** Handshakes that begin in one turn of the event loop. The next ones follow after other work. */
@@ -190,7 +192,8 @@ export class Pace implements TimerEntry {
 
   /** The refusal for a client that has no place: it may return after all that were refused before. */
   #full(now: number): HandshakeError {
-    this.#mark = Math.max(this.#mark, now + this.#untilEnd) + 1 / this.#plan.perMs;
+    const mark = Math.max(this.#mark, now + this.#untilEnd) + 1 / this.#plan.perMs;
+    this.#mark = Math.min(mark, now + MAX_RETRY_MS);
     return this.#refusal(this.#mark - now);
   }
 

@@ -111,7 +111,13 @@ describe('the address of the peer', () => {
   it.each([
     { options: {}, asks: false },
     { options: { maxConnections: 10 }, asks: false },
-    { options: { clientAddress: () => 'ada', limits: [{ by: 'address' as const, connections: 10 }] }, asks: false },
+    {
+      options: {
+        clientAddress: () => 'ada',
+        limits: [{ by: 'address' as const, connections: 10 }],
+      },
+      asks: false,
+    },
     { options: { limits: [{ by: 'address' as const, connections: 10 }] }, asks: true },
     { options: { trustProxy: 1 }, asks: true },
   ])('is asked for: $asks, with $options', async ({ options, asks }) => {

@@ -25,12 +25,14 @@ describe('Limits', () => {
   const limits = (max: Partial<ConstructorParameters<typeof Limits>[0]>): Limits =>
     new Limits(
       {
-      maxHandshakes: Infinity,
-      maxConnections: Infinity,
-      pace: undefined,
-      entries: [],
-      ...max,
-    }, () => {});
+        maxHandshakes: Infinity,
+        maxConnections: Infinity,
+        pace: undefined,
+        entries: [],
+        ...max,
+      },
+      () => {},
+    );
   const refusal = (take: () => unknown): unknown => {
     try {
       take();

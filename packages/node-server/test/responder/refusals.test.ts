@@ -110,6 +110,9 @@ describe('a refusal', () => {
       open: 1,
       handshakesPending: 0,
       handlersPending: 1,
+      handshakesWaiting: 0,
+      paced: 0,
+      limited: 0,
       refused: { 503: 2 },
     });
     client.stream.destroy();
@@ -122,7 +125,9 @@ describe('a refusal', () => {
     const { body } = await exchange(port, request());
     expect(body).toBe('too many connections from this address\n');
     expect(seen[0]).toMatchObject({ status: 429, address: '127.0.0.1' });
-    expect(seen[0]!.error.message).toContain('from 127.0.0.1: 1 is the most; raise maxConn');
+    expect(seen[0]!.error.message).toContain(
+      'from 127.0.0.1: 1 is the most; raise connections of limits',
+    );
     client.stream.destroy();
   });
 });

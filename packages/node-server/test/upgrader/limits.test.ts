@@ -129,7 +129,11 @@ class SlowApplication {
 describe('a client that disconnects while authenticate runs', () => {
   it.each([
     { limits: { maxHandshakes: 10 }, most: 10, status: 503 },
-    { limits: { maxHandshakes: 10, limits: [{ by: 'address' as const, connections: 5 }] }, most: 5, status: 429 },
+    {
+      limits: { maxHandshakes: 10, limits: [{ by: 'address' as const, connections: 5 }] },
+      most: 5,
+      status: 429,
+    },
     { limits: { maxConnections: 7 }, most: 7, status: 503 },
   ])('keeps its place, with $limits', async ({ limits, most, status }) => {
     const application = new SlowApplication();

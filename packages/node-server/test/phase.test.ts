@@ -1,0 +1,108 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import process from 'node:process';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Phase } from '../src/phase.ts';
+import { checkPace, Pace } from '../src/policies/pace.ts';
+import { stopClock } from './clock.ts';
+
+function watched(paces: readonly Pace[] = []) {
+  const clock = stopClock();
+  const connections = new Set<object>([{}]);
+  const monitor = {
+    max: 0,
+    isEnabled: false,
+    enable: () => (monitor.isEnabled = true),
+    disable: () => !(monitor.isEnabled = false),
+    reset: () => void (monitor.max = 0),
+  };
+  const phase = new Phase(connections, paces, () => monitor);
+  phase.server = { name: 'mine' };
+  const told: unknown[] = [];
+  const tell = (event: unknown): void => {
+    const { phase: now, server } = event as { phase: string; server: object };
+    if (server === phase.server) told.push(now);
+  };
+  subscribe('@ws:phase', tell);
+  onTestFinished(() => void unsubscribe('@ws:phase', tell));
+  /** A look, after `ms`, at a turn that was late by `late`. */
+  const look = (ms: number, late = 0): string => {
+    clock.advance(ms);
+    monitor.max = (50 + late) * 1e6;
+    phase.fire();
+    return phase.now;
+  };
+  return { clock, connections, monitor, phase, told, look };
+}
+
+describe('102 a phase', () => {
+  it('is busy after two late turns within a second, until 5 s without', () => {
+    const { phase, told, look } = watched();
+    phase.watch();
+    expect([look(200), look(300, 250), look(800, 250)]).toEqual(['ready', 'ready', 'busy']);
+    expect([look(4_900), look(101)]).toEqual(['busy', 'ready']);
+    expect(told).toEqual(['busy', 'ready']);
+    phase.end('closed');
+  });
+
+  it('is ready after one late turn, after two that are further apart, and after short ones', () => {
+    const { phase, told, look } = watched();
+    phase.watch();
+    expect([look(300, 900), look(1_100, 900), look(200, 190), look(200, 190)]).toEqual(
+      Array(4).fill('ready'),
+    );
+    expect(told).toEqual([]);
+    phase.end('closed');
+  });
+
+  it('is busy while a handshake waits, and for 5 s more', () => {
+    stopClock();
+    const pace = new Pace(checkPace({ perSecond: 1, burst: 1 }, 1, 100));
+    const { clock, phase, told, look } = watched([pace]);
+    phase.watch();
+    pace.enter(undefined);
+    expect(phase.now).toBe('ready');
+    const place = pace.enter(undefined)!;
+    expect(phase.now).toBe('busy');
+    clock.advance(10_000);
+    expect(phase.now).toBe('busy');
+    pace.leave(place);
+    clock.advance(4_999);
+    expect(look(0)).toBe('busy');
+    expect(look(1)).toBe('ready');
+    expect(told).toEqual(['busy', 'ready']);
+    phase.end('closed');
+  });
+
+  it('looks from the first connection to the last, and longer while it is busy', () => {
+    const { connections, monitor, phase, look } = watched();
+    expect(monitor.isEnabled).toBe(false);
+    phase.watch();
+    look(200, 300);
+    look(200, 300);
+    connections.clear();
+    look(200);
+    expect(monitor.isEnabled).toBe(true);
+    look(5_000);
+    expect(monitor.isEnabled).toBe(false);
+    phase.watch();
+    expect(monitor.isEnabled).toBe(true);
+    look(200);
+    expect(monitor.isEnabled).toBe(false);
+  });
+
+  it('is draining, then closed, also when it was busy; and draining with its process', () => {
+    const { phase, told, look } = watched();
+    phase.watch();
+    const name = `WS_DRAINING_${process.pid}`;
+    process.env[name] = '1';
+    onTestFinished(() => void delete process.env[name]);
+    expect(look(200, 300)).toBe('draining');
+    delete process.env[name];
+    look(200, 300);
+    phase.end('draining');
+    expect(phase.now).toBe('draining');
+    phase.end('closed');
+    expect([phase.now, told]).toEqual(['closed', ['draining', 'busy', 'draining', 'closed']]);
+    look(200);
+  });
+});
