@@ -15,7 +15,7 @@ export const ISOLATED = [
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/reconnect/test/{left-loops,poison,restart}.test.ts',
   'packages/hub/test/{cluster/unawaited-close,leftovers,lost-waits,old-node/rolling,serve-rooms/misfits,uncounted}.test.ts',
-  'packages/rpc/test/{flood-memory,idle}.test.ts',
+  'packages/rpc/test/{cancel-work,flood-memory,idle}.test.ts',
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/contracts/two-copies.test.ts',

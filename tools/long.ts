@@ -132,6 +132,11 @@ const LONG: Rows = {
     what: 'how many of our functions an echo, an upgrade, a join, a call and other steps call, beside ws, against their bounds (CI): --list echo',
     commands: [source('tools/calls.ts')],
   },
+  reproducible: {
+    time: '4 min',
+    what: 'packs the last commit twice, in other folders, with another time zone, locale, umask and day: the same bytes',
+    commands: [source('tools/check/reproducible.ts')],
+  },
   random: {
     time: '20 min',
     what: 'the laws and the random tests of the packages with more runs: RUNS=10000',

@@ -1,5 +1,5 @@
-// `pnpm pack-all`, after the build: a tarball of each published package in `.out/pack`, with an installer for other
-// projects. It tests nothing.
+// `pnpm pack-all`, after the build: a tarball of each published package in `.out/pack`, with its bill of materials, and
+// an installer for other projects. It tests nothing.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -7,6 +7,7 @@ import process from 'node:process';
 import { absoluteLinks, llmsText } from './pack-texts.ts';
 import { publishedPackages, tarballOf } from './published.ts';
 import { pnpm } from './run.ts';
+import { sbomOf, sbomText } from './sbom.ts';
 import { withFiles } from './tarball.ts';
 
 const OUT = '.out/pack';
@@ -30,22 +31,28 @@ if (status !== 0) {
   process.exit(1);
 }
 
+const manifests = new Map(published.map(({ manifest }) => [manifest.name, manifest]));
 for (const one of published) {
   const file = join(OUT, tarballOf(one.manifest));
   const readme = absoluteLinks(readFileSync(join(one.folder, 'README.md'), 'utf8'), one);
   const files = { 'package/README.md': readme, 'package/llms.txt': llmsText(one, readme) };
-  writeFileSync(file, withFiles(readFileSync(file), files));
+  const tarball = withFiles(readFileSync(file), files);
+  writeFileSync(file, tarball);
+  writeFileSync(join(OUT, sbomOf(one.manifest)), sbomText(one.manifest, tarball, manifests));
 }
 
-const names = new Set(published.map(({ manifest }) => manifest.name));
 const known = published.map(({ manifest }) => {
-  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((name) => names.has(name));
+  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((name) =>
+    manifests.has(name),
+  );
   return [manifest.name, { file: tarballOf(manifest), dependencies }];
 });
 writeFileSync(join(OUT, 'packages.json'), JSON.stringify(Object.fromEntries(known), undefined, 2));
 copyFileSync('tools/install.mjs', join(OUT, 'install.mjs'));
 
-console.log(`${names.size} tarballs. Install some of them in your project, for example:`);
+console.log(
+  `${manifests.size} tarballs, each with its bill of materials (CycloneDX). Install some of them in your project, for example:`,
+);
 console.log(`node ${resolve(OUT, 'install.mjs')} @ws/node-server`);
 if (!published.some(({ folder }) => folder === 'bench')) {
   console.log('@ws/bench is not among them: pnpm bench --help installs what it needs');

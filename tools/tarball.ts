@@ -29,12 +29,16 @@ export function filesOf(tarball: Uint8Array): Map<string, Buffer> {
   return new Map([...entriesOf(tarball)].map(({ name, content }) => [name, content]));
 }
 
-/** The `.tgz` with these files, which replace those of the same names. */
+/**
+ * The `.tgz` with these files, which replace those of the same names. Its files are in the order of their code units:
+ * the packer sorts by the locale of the machine.
+ */
 export function withFiles(tarball: Uint8Array, files: Readonly<Record<string, string>>): Buffer {
-  const kept = [...entriesOf(tarball)].filter(({ name }) => !Object.hasOwn(files, name));
-  const added = Object.entries(files).map(([name, text]) => entry(name, Buffer.from(text)));
+  const all = new Map([...entriesOf(tarball)].map(({ name, bytes }) => [name, bytes]));
+  for (const [name, text] of Object.entries(files)) all.set(name, entry(name, Buffer.from(text)));
+  const sorted = [...all.keys()].toSorted((a, b) => (a < b ? -1 : 1));
   // Two empty blocks end an archive.
-  const archive = [...kept.map(({ bytes }) => bytes), ...added, Buffer.alloc(2 * BLOCK)];
+  const archive = [...sorted.map((name) => all.get(name)!), Buffer.alloc(2 * BLOCK)];
   return gzipSync(Buffer.concat(archive), { level: 9 });
 }
 

@@ -23,7 +23,7 @@ Runs all scenarios, or those that are named, one after the other with their defa
 minutes of each on two quiet cores:
 ${minutesOf(RECORDED.map(({ name }) => name))}
 When all of them have succeeded, their results replace those of this Node, in ${RESULTS}/node-*.
-All results there are of one commit. It needs a checkout without changes. A run after a failure
+Each names its commit, so it needs a checkout without changes. A run after a failure
 measures only what is missing, on the same commit and Node.
 
 A row whose base has medians of processes more than 1.5 apart is no result. Such rows, and those whose
@@ -69,7 +69,7 @@ export function preview(root: string, names: readonly string[], measure: Measure
  * there.
  *
  * @returns The exit code.
- * @throws UsageError for a checkout with changes, or for results that would be of two commits.
+ * @throws UsageError for a checkout with changes.
  */
 export async function record(
   root: string,
@@ -80,16 +80,6 @@ export async function record(
   const set = currentSet();
   const isOurs = ({ head }: Recorded): boolean =>
     head.commit === commit && head.versions['node'] === process.versions.node;
-  const kept = [...readSet(root, RESULTS, set).results].filter(([name]) => !names.includes(name));
-  const isAll = names.length === RECORDED.length;
-  const old = kept.filter(([, document]) => !isOurs(document));
-  if (!isAll && old.length > 0) {
-    const { commit: other, versions } = old[0]![1].head;
-    throw new UsageError(
-      `${RESULTS}/${set} has results of ${other} on Node ${versions['node']}: ${old.map(([name]) => name).join(', ')}; ` +
-        `this is ${commit} on Node ${process.versions.node}. Name these scenarios too, or none for all`,
-    );
-  }
   // A page with a wrong marker fails now instead of after the measurement.
   await outdated(root);
   const folder = `${UNFINISHED}/${set}`;
@@ -126,7 +116,7 @@ export async function record(
     return 1;
   }
   const target = join(root, RESULTS, set);
-  for (const [name] of isAll ? kept : []) rmSync(join(target, `${name}.json`));
+  if (names.length === RECORDED.length) rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   for (const name of names) {
     renameSync(join(root, folder, `${name}.json`), join(target, `${name}.json`));

@@ -42,6 +42,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       page('Rooms for clients', '/client-rooms'),
       page('Who is there', '/presence'),
       page('Requests and answers', '/rpc'),
+      page('The wire', '/wire'),
       page('Log in', '/login'),
       page('Frameworks', '/frameworks'),
       page('Deploy', '/deployment'),

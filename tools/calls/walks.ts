@@ -56,7 +56,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   'for await': {
     what: 'the same, by a loop over the connection',
-    bound: 150,
+    bound: 142,
     ours: () =>
       echo(
         ours(async (conn) => {

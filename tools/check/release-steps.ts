@@ -9,6 +9,8 @@ export interface State {
   readonly changesets: readonly string[];
   /** In an order in which each one comes after those that it depends on. */
   readonly tarballs: readonly string[];
+  /** Whether MAINTAINERS.md and security.txt name somebody. */
+  readonly isFilledIn: boolean;
 }
 
 /** A step, and why the release has to wait for it. */
@@ -20,7 +22,7 @@ export interface Step {
 }
 
 /** The steps of the first release. Later ones start at the changesets. */
-export function stepsOf({ scope, repository, changesets, tarballs }: State): Step[] {
+export function stepsOf({ scope, repository, changesets, tarballs, isFilledIn }: State): Step[] {
   return [
     {
       title: `Own the npm scope ${scope}, or choose another.`,
@@ -83,6 +85,23 @@ export function stepsOf({ scope, repository, changesets, tarballs }: State): Ste
         'On npmjs.com, for each package, Settings, Trusted publisher: GitHub Actions, the repository,',
         'workflow release.yml, environment npm. Then "Require two-factor authentication and disallow tokens".',
       ],
+    },
+    {
+      title: 'Sign the tags, after each release: no key is stored in the workflow.',
+      lines: [
+        'git verify-commit HEAD, then for each tarball of .out/pack:',
+        "  git tag -s -m '' @ws/conn@0.1.0 && git push origin @ws/conn@0.1.0".replaceAll(
+          '@ws',
+          scope,
+        ),
+      ],
+    },
+    {
+      title: 'Fill in who answers.',
+      lines: [
+        'Names and addresses in MAINTAINERS.md, and Contact in docs/public/.well-known/security.txt.',
+      ],
+      open: isFilledIn ? undefined : 'MAINTAINERS.md or security.txt names nobody',
     },
     {
       title: 'Say where to get it.',

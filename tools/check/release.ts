@@ -43,6 +43,9 @@ async function release(isDry: boolean): Promise<number> {
     repository: packages[0]!.manifest.repository?.url,
     changesets: readdirSync('.changeset').filter((name) => /^(?!README).*\.md$/.test(name)),
     tarballs: inOrder(packages).map(({ manifest }) => tarballOf(manifest)),
+    isFilledIn: ['MAINTAINERS.md', 'docs/public/.well-known/security.txt'].every(
+      (file) => !readFileSync(file, 'utf8').includes('FILL IN'),
+    ),
   });
   const open = isDry
     ? []

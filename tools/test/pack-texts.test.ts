@@ -47,14 +47,25 @@ describe('llmsText', () => {
 });
 
 describe('withFiles', () => {
+  const empty = gzipSync(Buffer.alloc(1024));
+
   it('adds and replaces files', () => {
-    const first = withFiles(gzipSync(Buffer.alloc(1024)), { a: 'one', b: 'x'.repeat(600) });
+    const first = withFiles(empty, { a: 'one', b: 'x'.repeat(600) });
     const second = withFiles(first, { a: 'two', c: '' });
     const texts = [...filesOf(second)].map(([name, content]) => [name, String(content)]);
     expect(texts).toEqual([
-      ['b', 'x'.repeat(600)],
       ['a', 'two'],
+      ['b', 'x'.repeat(600)],
       ['c', ''],
+    ]);
+  });
+
+  it('sorts by code units: packers sort by the locale, in which I may come after i', () => {
+    const files = { 'chunk-iA.js': '', 'chunk-IA.js': '', 'chunk-HA.js': '' };
+    expect([...filesOf(withFiles(empty, files)).keys()]).toEqual([
+      'chunk-HA.js',
+      'chunk-IA.js',
+      'chunk-iA.js',
     ]);
   });
 });

@@ -48,6 +48,9 @@ export class Alive {
   #left = 0;
   #unsent = 0;
   #isLost = false;
+  #isAsleep = false;
+  /** Whether no message has come since {@link wake}. */
+  #hasWoken = false;
 
   /**
    * @param sent - Returns the bytes that the application has sent.
@@ -64,7 +67,9 @@ export class Alive {
     this.#bytesSent = sent;
     this.#onLost = lost;
     this.#interval = Math.min(plan.timeout, LATE_MS);
-    this.#removeWake = onPageWake(() => this.#wake());
+    this.#removeWake = onPageWake(() => {
+      if (!this.#isAsleep) this.#pageWoke();
+    });
     this.#lastMessageAt = performance.now();
     this.#checkIn(plan.after);
   }
@@ -84,10 +89,26 @@ export class Alive {
     if (this.#socket.readyState === 1) this.#send();
   }
 
+  /** Asks no question until {@link wake}. A pending question no longer counts. */
+  sleep(): void {
+    this.#isAsleep = true;
+    this.#questions = this.#waitsUntil = 0;
+    clearTimeout(this.#timer);
+  }
+
+  /** Asks now: the app was in the background, and timers may not have run. */
+  wake(): void {
+    this.#isAsleep = false;
+    this.#hasWoken = true;
+    this.#pageWoke();
+  }
+
   /** Called when the connection has ended. */
   stop(code: number, wasClean: boolean): void {
     this.#removeWake();
     clearTimeout(this.#timer);
+    // A connection that has died in the background had no long message on the way.
+    if (this.#isLost && this.#hasWoken) return;
     if (this.#isLost) this.#plan.lost?.();
     else this.#plan.closed?.(wasClean && this.#mayRefuse(code) ? code : undefined);
   }
@@ -98,7 +119,7 @@ export class Alive {
     if (this.#questions > 0) this.#plan.answered?.();
     this.#questions = 0;
     this.#wasAnswered ||= this.#isAsked;
-    this.#isAsked = false;
+    this.#isAsked = this.#hasWoken = false;
     if (this.#waitsUntil > 0) this.#checkIn(this.#plan.after);
     this.#waitsUntil = 0;
     try {
@@ -122,7 +143,7 @@ export class Alive {
     return now - this.#due > this.#interval;
   }
 
-  #wake(): void {
+  #pageWoke(): void {
     if (this.#socket.readyState !== 1) return;
     const now = performance.now();
     if (this.#waitsUntil > 0) return this.#check();

@@ -25,6 +25,8 @@ import type { PageSocket, WebSocketLike } from './web-types.ts';
 export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   readonly #socket: PageSocket;
   #alive: Alive | undefined;
+  /** Whether the app is in the background, also before {@link keepAlive}. */
+  #isAsleep = false;
 
   /** @internal */
   constructor(socket: PageSocket, settings: BrowserConnSettings) {
@@ -41,6 +43,7 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
       (error) => this.lose(error),
     );
     this.#alive = alive;
+    if (this.#isAsleep) alive.sleep();
     void this.closed.then(({ code, wasClean, error }) =>
       alive.stop(code, wasClean && error === undefined && !this.hasClosed),
     );
@@ -99,6 +102,14 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
       failure,
       closeTimeout: CLOSE_TIMEOUT,
       closed,
+      sleep: () => {
+        this.#isAsleep = true;
+        this.#alive?.sleep();
+      },
+      wake: () => {
+        this.#isAsleep = false;
+        this.#alive?.wake();
+      },
       async sendWaiting(message) {
         const data = message.isText ? message.text() : message;
         return writes.send(payloadOf('', message.type, data), true);

@@ -1,3 +1,4 @@
+import { Fifo } from '@ws/conn/internal';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
 import { endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
@@ -122,8 +123,8 @@ async function sendAfterAnswers(
 class Answers {
   readonly #output: OutputBuffer;
   readonly #wait: number;
-  #expected: Recorded[] = [];
-  #came: WholeMessage[] = [];
+  readonly #expected = new Fifo<Recorded>();
+  readonly #came = new Fifo<WholeMessage>();
   #cameBytes = 0;
   #onCompared = (): void => {};
   expected = 0;
@@ -137,7 +138,7 @@ class Answers {
 
   get view(): View {
     const whole = (type: DataType, bytes: Uint8Array): undefined => {
-      this.#came.push({ type, bytes });
+      this.#came.add({ type, bytes });
       this.#cameBytes += bytes.length + ANSWER_COST;
       this.#compare();
       if (this.#cameBytes > MAX_EARLY) {
@@ -149,7 +150,7 @@ class Answers {
 
   expect(message: Recorded): void {
     this.expected++;
-    this.#expected.push(message);
+    this.#expected.add(message);
     this.#compare();
   }
 
@@ -161,7 +162,7 @@ class Answers {
     };
     this.#onCompared();
     await delay(this.#wait, AbortSignal.any([ended, over.signal]));
-    for (const missing of this.#expected.splice(0)) {
+    for (let missing = this.#expected.shift(); missing; missing = this.#expected.shift()) {
       this.#differ(missing, 'got no answer');
     }
   }
@@ -179,8 +180,8 @@ class Answers {
 
   /** The connection has ended: answers that the recording does not have differ. */
   async end(): Promise<void> {
-    for (const { type, bytes } of this.#came.splice(0)) {
-      this.#differ(undefined, `got ${shortened(type, bytes)}`);
+    for (let answer = this.#came.shift(); answer; answer = this.#came.shift()) {
+      this.#differ(undefined, `got ${shortened(answer.type, answer.bytes)}`);
     }
     await this.#output.finish();
   }

@@ -81,7 +81,11 @@ type Common =
   | 'sendWaiting';
 
 /** The calls of the library to a {@link ConnLike}. Only a `Conn` has all of them. */
-export type ConnInternals = Pick<InternalsOfConn, Common> & Partial<InternalsOfConn>;
+export type ConnInternals = Pick<InternalsOfConn<Conn>, Common> &
+  Partial<InternalsOfConn<Conn>> & {
+    /** Only in a page: until `wake`, the option `alive` asks no question. */
+    sleep?(): void;
+  };
 
 /**
  * The internals under a name that no user chooses by accident. Each class has the name as a literal,
@@ -96,7 +100,7 @@ const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
 /** Returns the internals of `conn`. Those of an application's ConnLike call its public methods. */
-export function internalsOf(conn: Conn): InternalsOfConn;
+export function internalsOf(conn: Conn): InternalsOfConn<Conn>;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {
   return (conn as WithInternals)['@ws/internals'] ?? publicInternals(conn);

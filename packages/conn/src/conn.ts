@@ -678,7 +678,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /** @internal See `internalsOf`. */
-  get '@ws/internals'(): InternalsOfConn {
+  get '@ws/internals'(): InternalsOfConn<Conn> {
     return new InternalsOfConn(this, this.#connection);
   }
 }

@@ -1,8 +1,9 @@
 import { CloseMessage } from '@ws/codec';
-import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
+import { rememberEvents } from './connection/inbox.ts';
 import { WILL_READ } from './connection/reader.ts';
+import { askNow } from './control/heartbeat.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
@@ -14,8 +15,11 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
+/** The part of a `Conn` that its internals call. */
+type Owner = { writePreparedMessage(message: PreparedMessage): Promise<void> };
+
 /** The methods of a `Conn` that only the library calls. Each use creates a new object. */
-export class InternalsOfConn {
+export class InternalsOfConn<Conn extends Owner> {
   readonly #conn: Conn;
   /** @internal Internal, so that the published types need no `Connection`. */
   readonly connection: Connection;
@@ -35,6 +39,11 @@ export class InternalsOfConn {
   get peerClose(): Pick<CloseInfo, 'code' | 'reason'> | undefined {
     const { ending, machine } = this.connection;
     return ending?.isAnswered === true ? undefined : machine.received;
+  }
+
+  /** Finds out whether the peer lives: the process may have slept. See {@link askNow}. */
+  wake(): void {
+    askNow(this.connection);
   }
 
   /** The longest time of a closing handshake, in ms. */
@@ -162,7 +171,7 @@ export class InternalsOfConn {
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbox;
     if (receiveCall === undefined || result !== receiveCall) return false;
-    receiveCall.observe(observer as ReceiveObserver<object>);
+    receiveCall.observe(observer);
     return true;
   }
 
@@ -173,6 +182,14 @@ export class InternalsOfConn {
   get unfinishedReceive(): Promise<unknown> | undefined {
     const { readers, receiveCall } = this.connection.inbox;
     return readers > 0 ? undefined : receiveCall;
+  }
+
+  /**
+   * For debugging. Calls `tell` after a bug in this library that has failed the connection with 1011, with
+   * the last 16 events of the reader, each with the state in which it came: `BUSY × CALL`.
+   */
+  rememberEvents(tell: (events: readonly string[]) => void): void {
+    rememberEvents(this.connection, tell);
   }
 
   // Writing

@@ -36,11 +36,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
-  const loop = new Loop(conn);
-  return iteratorOf(
-    join((options) => conn.nextReader(options), utf8(term), loop),
-    loop,
-  );
+  return joined(conn, (options) => conn.nextReader(options), utf8(term));
 }
 
 /**
@@ -63,8 +59,7 @@ export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedB
       rare.readsOwner = owner;
     }
   };
-  const loop = new Loop(conn);
-  return iteratorOf(join(nextReader, utf8(''), loop), loop);
+  return joined(conn, nextReader, utf8(''));
 }
 
 function checkConn(conn: unknown, name: string): void {
@@ -74,14 +69,26 @@ function checkConn(conn: unknown, name: string): void {
   }
 }
 
-function iteratorOf(
-  pieces: AsyncGenerator<OwnedBytes, undefined>,
-  loop: Loop,
+type NextReader = (options: WaitOptions) => Promise<MessageReader>;
+
+function joined(
+  conn: Conn,
+  nextReader: NextReader,
+  term: Uint8Array,
 ): AsyncIterableIterator<OwnedBytes> {
+  const { inbox } = conn['@ws/internals'].connection;
+  const left = new AbortController();
+  const leave = (): void => {
+    if (left.signal.aborted) return;
+    left.abort();
+    inbox.readerLeft();
+  };
+  inbox.streamCreated();
+  const pieces = join(nextReader, term, left.signal, leave);
   return {
     next: () => markHandled(pieces.next()),
     return() {
-      loop.leave();
+      leave();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -90,52 +97,33 @@ function iteratorOf(
   };
 }
 
-/** A loop over joined messages. */
-class Loop {
-  readonly #left = new AbortController();
-  readonly #inbox: { streamCreated(): void; readerLeft(): void };
-
-  constructor(conn: Conn) {
-    this.#inbox = conn['@ws/internals'].connection.inbox;
-    this.#inbox.streamCreated();
-  }
-
-  /** Aborts when the loop is left, or has failed. */
-  get signal(): AbortSignal {
-    return this.#left.signal;
-  }
-
-  leave(): void {
-    if (this.signal.aborted) return;
-    this.#left.abort();
-    this.#inbox.readerLeft();
-  }
-}
-
-/** @param loop - When the loop is left, a pending `next` consumes no message. */
+/**
+ * @param left - Aborts when the loop is left. A pending `next` then consumes no message.
+ * @param leave - Called when the loop has failed.
+ */
 async function* join(
-  nextReader: (options: WaitOptions) => Promise<MessageReader>,
+  nextReader: NextReader,
   term: Uint8Array,
-  loop: Loop,
+  left: AbortSignal,
+  leave: () => void,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
-  const { signal: left } = loop;
   try {
     for (;;) {
       const reader = await nextReader({ signal: left });
       const pieces = reader[Symbol.asyncIterator]();
-      const leave = (): void => void pieces.return?.();
-      left.addEventListener('abort', leave);
+      const leavePieces = (): void => void pieces.return?.();
+      left.addEventListener('abort', leavePieces);
       try {
         yield* pieces;
       } finally {
-        left.removeEventListener('abort', leave);
+        left.removeEventListener('abort', leavePieces);
       }
       if (left.aborted) return undefined;
       if (term.length > 0) yield term.slice();
     }
   } catch (error) {
     if (left.aborted) return undefined;
-    loop.leave();
+    leave();
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import { type DebugLogger, debuglog } from 'node:util';
 import { excerpt } from '@ws/codec/internal';
 import type { CloseInfo, Conn, Observer, ReportedConn } from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
 
 /** A message, as the channels of {@link Diagnostics} publish it. */
 export interface MessageSeen {
@@ -100,7 +101,11 @@ function publishOpen(conn: object): void {
   // Asks for the address, for those who get the end of the connection: a closed socket has none.
   void (conn as Conn).remoteAddr;
   open.publish({ conn });
-  if (debug.enabled) debug('open: %s', describeConn(conn as Conn));
+  if (!debug.enabled) return;
+  debug('open: %s', describeConn(conn as Conn));
+  internalsOf(conn as Conn).rememberEvents((events) => {
+    debug('bug in the library: %s: reader %s', describeConn(conn as Conn), events.join(', '));
+  });
 }
 
 function publishClose(conn: object, info: CloseInfo): void {

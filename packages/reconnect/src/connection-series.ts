@@ -20,6 +20,8 @@ import { onPageWake, sleep, untilAborted } from './waits.ts';
  * of its connection after the wake: in Chromium 7 ms after a return from the back/forward cache.
  */
 const WAKE_MS = 1_000;
+/** The same after {@link ConnectionSeries.wake}: a question of 5 s may find that the connection is dead. */
+const WOKEN_MS = 6_000;
 /** Age in ms from which `reconnect` or a wake of the page gives up a dial. */
 const OLD_DIAL_MS = 2_000;
 /** Possible codes of a connection that this end closes with 1000, or terminates. */
@@ -50,8 +52,8 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   #dialing = new AbortController();
   /** When the current dial began, by `performance.now()`; Infinity without one. */
   #dialedAt = Infinity;
-  /** Whether the current dial has opened a connection, which is being prepared. */
-  #isPreparing = false;
+  /** The connection that the current dial has opened, and that is being prepared. */
+  #preparing: C | undefined;
   /** Whether a connection was delivered. */
   #wasOpen = false;
   /** The last delivered connection; undefined after `reconnect` has replaced it. */
@@ -68,8 +70,10 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   #waits = 0;
   /** Milliseconds to wait before the next dial. */
   #delay = 0;
-  /** When the page woke, by `performance.now()`; -Infinity after the next wait. */
-  #wokeAt = -Infinity;
+  /** Until this time, by `performance.now()`, the next dial does not wait for its delay. */
+  #noDelayUntil = -Infinity;
+  /** Resolves at {@link wake}; undefined unless asleep. */
+  #awake: Deferred<void> | undefined;
   #removeWake: (() => void) | undefined;
   /** Whether the next dial waits for nothing. */
   #dialsNow = false;
@@ -121,6 +125,31 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     this.#endWait();
   }
 
+  /** Until {@link wake} there is no dial. The open connection stays, and so does one that is prepared. */
+  sleep(): void {
+    if (this.#awake !== undefined || this.#ended.signal.aborted) return;
+    this.#awake = new Deferred();
+    if (this.#preparing === undefined) this.#dialing.abort();
+    this.#endWait();
+    for (const conn of this.#openConns()) internalsOf(conn).sleep?.();
+  }
+
+  /** Asks whether the open connection lives. Ends a wait. The waits start from `minDelay` again. */
+  wake(): void {
+    this.#tries = this.#waits = 0;
+    this.#dialsNow ||= this.phase === 'waiting';
+    if (this.#preparing === undefined) this.#dialsNow ||= this.#giveUpOldDial();
+    this.#endWait();
+    this.#noDelayUntil = performance.now() + WOKEN_MS;
+    this.#awake?.resolve();
+    this.#awake = undefined;
+    for (const conn of this.#openConns()) internalsOf(conn).wake?.();
+  }
+
+  #openConns(): C[] {
+    return [this.#preparing, this.#conn].filter((conn): conn is C => conn?.state === 'open');
+  }
+
   async *#run(): AsyncGenerator<C, undefined> {
     const { signal } = this.#ended;
     try {
@@ -128,7 +157,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
         await this.#wait();
         const conn = signal.aborted ? undefined : await this.#dialOnce();
         this.#dialedAt = Infinity;
-        this.#isPreparing = false;
+        this.#preparing = undefined;
         if (conn === undefined) continue;
         try {
           yield conn;
@@ -158,7 +187,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     try {
       conn = await this.#dial(signal);
       if (conn === undefined) return undefined;
-      this.#isPreparing = true;
+      this.#preparing = conn;
       ({ closed } = internalsOf(conn));
       await this.#prepareConn(conn, closed, signal);
       // Waits for the end of the connection that this one replaces.
@@ -212,16 +241,21 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   async #wait(): Promise<void> {
-    const justWoke = performance.now() - this.#wokeAt < WAKE_MS;
-    if (this.#delay > 0 && !justWoke && !this.#dialsNow) {
+    const { signal } = this.#ended;
+    const justWoke = performance.now() < this.#noDelayUntil;
+    if (this.#delay > 0 && !justWoke && !this.#dialsNow && this.#awake === undefined) {
       this.phase = 'waiting';
-      await sleep(this.#delay, this.#ended.signal, (wake) => {
+      await sleep(this.#delay, signal, (wake) => {
         this.#endWait = wake;
       });
     }
+    while (this.#awake !== undefined && !signal.aborted) {
+      this.phase = 'waiting';
+      await untilAborted(signal, this.#awake.promise);
+    }
     if (this.#dialsNow) this.#tries = this.#waits = 0;
     this.#dialsNow = false;
-    this.#wokeAt = -Infinity;
+    this.#noDelayUntil = -Infinity;
     this.phase = 'connecting';
   }
 
@@ -270,9 +304,9 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     const { signal } = this.#plan;
     if (this.#ended.signal.aborted) return;
     this.#removeWake ??= onPageWake(() => {
-      this.#wokeAt = performance.now();
+      this.#noDelayUntil = Math.max(this.#noDelayUntil, performance.now() + WAKE_MS);
       // The option `alive` of a page checks an open connection.
-      if (!this.#isPreparing) this.#giveUpOldDial();
+      if (this.#preparing === undefined) this.#giveUpOldDial();
     });
     if (signal === undefined) return;
     if (signal.aborted) this.#onAbort();

@@ -11,7 +11,6 @@ import {
 import {
   addHabits,
   CallPromise,
-  causeText,
   checked,
   checkReceive,
   Deferred,
@@ -19,7 +18,6 @@ import {
   fromCaller,
   type Habits,
   internalsOf,
-  isThenable,
   markHandled,
   RESOLVED,
   refused,
@@ -32,13 +30,15 @@ import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
 import { LIVE_FACTS, LIVE_HABITS } from './habits.ts';
+import { jsonOf } from './json-text.ts';
+import { callOnOpen } from './on-open.ts';
 import type { LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
 import { reportingDial, reportingRetry } from './reporting.ts';
 import { idOf } from './resend.ts';
 import type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './state.ts';
-import { openWithin, untilAborted } from './waits.ts';
+import { untilAborted } from './waits.ts';
 
 const DISCARD = { discard: true } as const;
 /** Time in ms in which a connection that `reconnect` replaces must close. */
@@ -78,6 +78,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #backlogSent: Promise<void> = RESOLVED;
   /** Resolves when that connection is no longer in use. */
   #detached = new Deferred<void>();
+  /** Whether `sleep` was called, and `wake` was not called since. */
+  #isAsleep = false;
   /** Settles the promises of `reconnect`. */
   #reconnected: Deferred<C> | undefined;
   /** Number of messages that `send` has refused. */
@@ -99,7 +101,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries(
       { ...plan, dial: reportingDial(plan, () => this.#isEndAwaited), retry: reportingRetry(plan) },
-      (conn, signal) => this.#prepare(conn, signal),
+      (conn, signal) => callOnOpen(plan, conn, signal, this.#queue, this.#reportOnce),
     );
     this.closed = this.#settled.promise;
     void this.#run();
@@ -166,7 +168,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         return rejected(this.#endReason(), this);
       }
       const { conn } = this;
-      const isDirect = conn !== undefined && this.#backlogConn !== conn;
+      const isDirect = conn !== undefined && this.#backlogConn !== conn && !this.#isAsleep;
       if (isDirect && id === undefined) return this.#counted(conn.send(data));
       const entry = this.#queue.add(data, id);
       if (this.#conn === undefined) this.#chain.want(false);
@@ -192,18 +194,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *   Nothing is sent then. Otherwise as {@link send}.
    */
   writeJSON(value: unknown): Promise<void> {
-    let text: string | undefined;
-    let fault = `${typeof value} cannot be written as JSON`;
-    let cause: unknown;
     try {
-      text = JSON.stringify(value);
+      return this.send(jsonOf(value));
     } catch (error) {
-      // For a cycle, the first line of the error says enough. What `toJSON` throws may be no Error.
-      fault = `value cannot be written as JSON: ${causeText(error).split('\n', 1)[0]}`;
-      cause = error;
+      return this.#badArgument(error, 'writeJSON');
     }
-    if (text !== undefined) return this.send(text);
-    return this.#badArgument(new TypeError(fault, { cause }), 'writeJSON');
   }
 
   /** Counts a message that was refused. Only then `sent` is a CallPromise. */
@@ -213,12 +208,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /** Reports the first error of each kind from each place. The kind of an error is its name. */
-  #reportOnce(error: unknown, where: string, kindOfFault?: string): void {
+  readonly #reportOnce = (error: unknown, where: string, kindOfFault?: string): void => {
     const fault = `${where} ${kindOfFault ?? (error as Partial<Error> | undefined)?.name}`;
     if (this.#reported.has(fault)) return;
     this.#reported.add(fault);
     this.#plan.report(error, { where });
-  }
+  };
 
   /** Reports the error of a bad argument. Returns a promise that rejects with it. */
   #badArgument(error: unknown, where: string): Promise<never> {
@@ -359,6 +354,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#ended !== undefined || this.#isClosing) {
       return rejected(this.#noReconnect(), this);
     }
+    if (this.#isAsleep) this.wake();
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();
     if (conn !== undefined) this.#detach();
@@ -366,6 +362,34 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#series.dialNow(conn !== undefined);
     if (conn !== undefined) closeReplaced(conn);
     return this.#reconnected.promise;
+  }
+
+  /**
+   * Call it when the app goes to the background. Until {@link wake} this object does not dial, the
+   * option `alive` of a page asks no question, and what `send` gets waits. A dial that runs is given up.
+   * The open connection stays, and readers get its messages. `reconnect` and `close` wake this object.
+   */
+  sleep(): void {
+    if (this.#ended !== undefined || this.#isClosing) return;
+    this.#isAsleep = true;
+    this.#series.sleep();
+  }
+
+  /**
+   * Call it when the app comes to the foreground: React Native has none of the events of a page that
+   * wakes. Dials at once instead of a wait, and `tries` begins at 1. An open connection may be dead: a
+   * page asks at once by the option `alive`, a `Conn` by a ping of its `heartbeat` and 5 s for the
+   * answer. Without an answer the connection ends with 1006, and the next dial follows at once. No
+   * effect on a connection without that option.
+   */
+  wake(): void {
+    if (this.#ended !== undefined) return;
+    this.#isAsleep = false;
+    this.#series.wake();
+    const { conn } = this;
+    if (conn !== undefined && this.#backlogConn !== conn) {
+      this.#backlogSent = this.#sendBacklog(conn);
+    }
   }
 
   /**
@@ -395,6 +419,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       if (this.#isDiscarding && conn?.state === 'closing') void conn.close(code, '', DISCARD);
       return this.#ended === undefined ? this.closed : resolvedAt(this.#ended, () => this.closed);
     }
+    if (this.#isAsleep) this.wake();
     this.#isClosing = true;
     if (conn === undefined) this.#finish({});
     else void this.#closeConn(conn, code, reason);
@@ -438,6 +463,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#reconnected = undefined;
     const { closed } = internalsOf(conn);
     // The backlog precedes messages that a reader sends as soon as it gets the connection.
+    this.#queue.opened();
     this.#backlogSent = this.#sendBacklog(conn);
     this.#chain.opened(conn, this.#readsOf(conn), closed);
     const detached = new Deferred<void>();
@@ -469,28 +495,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#detached.resolve();
   }
 
-  /**
-   * Calls `onOpen`, and waits for its result within `handshakeTimeout`.
-   *
-   * @throws (also rejects) the error of `onOpen`; TimeoutError.
-   */
-  #prepare(conn: C, signal: AbortSignal): unknown {
-    const failed = (error: unknown): never => {
-      if (!signal.aborted) this.#reportOnce(error, 'onOpen');
-      throw error;
-    };
-    const { last } = this.#queue;
-    try {
-      const work = this.#plan.onOpen?.(conn);
-      if (!isThenable(work)) return undefined;
-      const sendWaits = (): boolean => this.#queue.last !== last;
-      const report = (error: Error): void => this.#reportOnce(error, 'onOpen', 'wait');
-      return openWithin(this.#plan.handshakeTimeout, work, sendWaits, report).catch(failed);
-    } catch (error) {
-      return failed(error);
-    }
-  }
-
   /** Returns the source of messages for the readers: `conn` or, with `resend`, a ReadAhead. */
   #readsOf(conn: C): Reads {
     const { resend } = this.#plan;
@@ -505,15 +509,15 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async #sendBacklog(conn: C): Promise<void> {
     const queue = this.#queue;
     this.#backlogConn = conn;
-    queue.opened();
-    while (conn.state === 'open' && this.#conn === conn && queue.next !== undefined) {
+    while (conn.state === 'open' && this.#conn === conn && !this.#isAsleep) {
+      const entry = queue.next;
+      if (entry === undefined) break;
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
         // The message stays in the queue: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
-      const entry = queue.next;
       const { id, message, sent } = entry;
       if (id !== undefined && !queue.window!.hasRoom(message.data.length)) {
         await queue.window!.untilChange();

@@ -47,17 +47,17 @@ export class SignsOfLife implements TimerEntry {
     if (connection?.state !== 'open') return;
     const waits =
       this.#hasPaused || this.#isPaused() || internalsOf(connection).inputWaits === true;
-    if (waits) this.#send(connection);
+    if (waits) this.#send();
     if (waits || this.hasTaken) this.setTimer();
     this.hasTaken = false;
     this.#hasPaused = false;
   }
 
   /** While messages wait for the peer, these show that this end lives. */
-  #send(connection: ConnLike): void {
+  #send(): void {
     const carrier = this.#carrier;
-    if (carrier.untilWritable(connection) !== undefined) return;
-    carrier.send(SIGN_OF_LIFE, () => {}).catch(() => {});
+    if (carrier.untilWritable() !== undefined) return;
+    carrier.send(SIGN_OF_LIFE, () => {})?.catch(() => {});
   }
 }
 

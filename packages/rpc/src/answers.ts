@@ -1,11 +1,13 @@
-import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
-import { internalsOf, RESOLVED } from '@ws/conn/internal';
-import { ACCEPTED, type Carrier, type Dropped } from './carrier.ts';
-import type { StreamDefinition } from './definitions.ts';
-import type { Handler, Request } from './request.ts';
-import { ErrorCode, isRpcError, isTrue, RpcError } from './rpc-error.ts';
+import { BackpressureError, type ConnLike } from '@ws/conn';
+import { internalsOf, isThenable } from '@ws/conn/internal';
+import type { Carrier, Dropped } from './carrier.ts';
+import type { MethodDefinition } from './definitions.ts';
+import type { Handler, Plan, Request } from './request.ts';
+import { ErrorCode, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
-import { errorText, type Id, resultText } from './wire.ts';
+import type { ServedStreams } from './served-streams.ts';
+import type { StreamCode } from './stream.ts';
+import { type Id, resultText } from './wire.ts';
 
 /** Bounds of the answers that wait to be written while a handler may start: number and characters. */
 const MAX_WAITING = 64;
@@ -14,17 +16,16 @@ const MAX_WAITING_SIZE = 1024 * 1024;
 const MAX_REPLIES = 1024 * 1024;
 
 /** The text of an answer; undefined if none is sent. */
-export type Answer = string | undefined | Promise<string | undefined>;
-
-/** Serves the stream that `handle` returns. */
-type Serve = (request: Request, definition: StreamDefinition, handle: () => unknown) => Answer;
+type Answer = string | undefined | Promise<string | undefined>;
 
 /** Calls the handlers of the peer's requests and events, and sends their answers. */
-export class Answers {
+export class Answers<Link extends { readonly carrier: Carrier }> {
+  readonly #link: Link;
   readonly #carrier: Carrier;
-  readonly #contextOf: (request: Request) => unknown;
-  readonly #serve: Serve;
-  readonly #onWritten: () => void;
+  readonly #plan: Plan<Link>;
+  readonly #onProgress: () => void;
+  /** The streams that this end serves. Created for the first one. */
+  streams: ServedStreams | undefined;
   /** Number of the answers that wait to be written, and their characters. */
   #waiting = 0;
   #size = 0;
@@ -37,20 +38,12 @@ export class Answers {
     this.#countUntil(carrier.sendSurely(carrier.connection, text, this.#dropped), text);
   };
 
-  /**
-   * @param contextOf - Creates the second argument of a handler.
-   * @param onWritten - Called when an answer that had to wait was written.
-   */
-  constructor(
-    carrier: Carrier,
-    contextOf: (request: Request) => unknown,
-    serve: Serve,
-    onWritten: () => void,
-  ) {
-    this.#carrier = carrier;
-    this.#contextOf = contextOf;
-    this.#serve = serve;
-    this.#onWritten = onWritten;
+  /** @param onProgress - Called when an answer that had to wait was written, or a stream has ended. */
+  constructor(link: Link, plan: Plan<Link>, onProgress: () => void) {
+    this.#link = link;
+    this.#carrier = link.carrier;
+    this.#plan = plan;
+    this.#onProgress = onProgress;
   }
 
   /** Whether so many answers wait for the peer that no further handler may start. */
@@ -59,40 +52,30 @@ export class Answers {
   }
 
   /**
-   * Calls the handler of a request or an event, and sends its answer.
+   * Checks the input of a request or an event, calls its handler, checks the result of the handler, and
+   * sends the answer.
    *
    * @returns Undefined when the handler has settled, else a promise that never rejects.
    */
   run(request: Request): Promise<void> | undefined {
     try {
-      const answer = this.#answerTo(request);
+      const { handler, params } = request;
+      const { input } = handler.definition;
+      const isWrapped = Array.isArray(params) && params.length === 1;
+      // The peer's `paramsText` may have wrapped a value as `[value]`.
+      const checked = isWrapped ? checkEither(input, params[0], params) : check(input, params);
+      const answer =
+        checked instanceof Promise
+          ? checked.then((result) => this.#callLater(request, handler, result))
+          : this.#call(request, handler, checked);
       if (!(answer instanceof Promise)) return this.#send(request, answer);
       return answer.then(
         (text) => this.#send(request, text),
-        (error: unknown) => this.#send(request, this.errorText(request, error)),
+        (error: unknown) => this.#send(request, request.errorText(error, this.#carrier)),
       );
     } catch (error) {
-      return this.#send(request, this.errorText(request, error));
+      return this.#send(request, request.errorText(error, this.#carrier));
     }
-  }
-
-  /**
-   * Checks the input, calls the handler, and checks the result of the handler.
-   *
-   * @returns The text of the answer; undefined for an event.
-   * @throws (or rejects with) the error of the handler or of a schema.
-   */
-  #answerTo(request: Request): Answer {
-    const { handler, params } = request;
-    const { input } = handler.definition;
-    const isWrapped = Array.isArray(params) && params.length === 1;
-    // The peer's `paramsText` may have wrapped a value as `[value]`.
-    const checked = isWrapped
-      ? checkEither(input, params[0], { value: params })
-      : check(input, params);
-    return checked instanceof Promise
-      ? checked.then((result) => this.#callLater(request, handler, result))
-      : this.#call(request, handler, checked);
   }
 
   /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
@@ -115,38 +98,17 @@ export class Answers {
       this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
+    const { streams, contextOf } = this.#plan;
     if (definition.kind === 'stream') {
-      return this.#serve(request, definition, () => run(value, this.#contextOf(request)));
+      const { ServedStreams } = definition.code as StreamCode;
+      this.streams ??= new ServedStreams(this.#carrier, streams, this.#onProgress);
+      return this.streams.start(request, () => run(value, contextOf(this.#link, request)));
     }
-    const result = run(value, this.#contextOf(request));
-    return after(result, (answer) => {
-      if (id === undefined || definition.kind === 'event') return undefined;
-      return after(check(definition.output, answer), ({ value: result, issues: faults }) => {
-        if (faults === undefined) return resultText(id, result);
-        checkNoGenerator(definition.name, answer);
-        throw misfit(`the answer of ${definition.name} does not fit its schema`, faults);
-      });
-    });
-  }
-
-  /** The answer for an error. Reports an error that is no RpcError, and hides it from the caller. */
-  errorText(request: Request, error: unknown): string | undefined {
-    const { id, name, connection } = request;
-    if (isRpcError(error) && id !== undefined) {
-      try {
-        // Checks the fields: a handler may have changed them.
-        const { code, message, data } = new RpcError(error.code, error.message, error.data);
-        return errorText(id, code, message, data);
-      } catch (fault) {
-        error = fault;
-      }
-    }
-    // For example, the connection ended while the handler called the peer.
-    const isEnd = connection?.state !== 'open' && isTrue(() => error instanceof CloseError);
-    // For example, the handler passed its signal to `fetch`.
-    const isAbort = request.isCancelled && isTrue(() => (error as Error).name === 'AbortError');
-    if (!isEnd && !isAbort) this.#carrier.report(error, name);
-    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
+    const result = run(value, contextOf(this.#link, request));
+    if (id === undefined || definition.kind === 'event') return after(result, () => undefined);
+    return isThenable(result)
+      ? Promise.resolve(result).then((answer) => textOf(id, definition, answer))
+      : textOf(id, definition, result);
   }
 
   /**
@@ -166,8 +128,8 @@ export class Answers {
   }
 
   /**
-   * Sends the answer of a handler, unless the connection has ended. If the connection refuses the
-   * answer, sends an error for the request `id`. If a hub drops the answer later, sends it again.
+   * Sends the answer of a handler, unless the connection has ended. If a hub drops the answer later,
+   * sends it again.
    */
   #send({ connection, id }: Request, text: string | undefined): undefined {
     if (text === undefined) return;
@@ -182,7 +144,7 @@ export class Answers {
     void written.then(() => {
       this.#waiting--;
       this.#size -= text.length;
-      this.#onWritten();
+      this.#onProgress();
     });
   }
 
@@ -190,16 +152,14 @@ export class Answers {
   #write(connection: ConnLike | undefined, text: string, id?: Id): Promise<unknown> | undefined {
     const carrier = this.#carrier;
     // On a new connection the ids mean other calls. The calls of the old connection were rejected.
-    if (connection !== carrier.connection || connection?.state !== 'open') return undefined;
+    if (!carrier.isOpen(connection)) return undefined;
     const sent = carrier.send(text, this.#dropped);
-    if (sent === RESOLVED) return undefined;
-    if (sent === ACCEPTED) return carrier.untilWritable(connection)?.catch(() => {});
+    // A message that a hub has accepted may wait.
+    if (sent === undefined) return carrier.session && carrier.untilWritable()?.catch(() => {});
     return sent.catch((error: unknown) => {
-      if (connection.state !== 'open') return undefined;
-      carrier.reportRarely('unsent', () => error);
-      const substitute =
-        id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      return carrier.sendSurely(connection, substitute);
+      if (!carrier.isOpen(connection)) return undefined;
+      if (id !== undefined) return carrier.refused(connection, id, error);
+      return carrier.sendSurely(connection, text);
     });
   }
 }
@@ -211,6 +171,27 @@ export class Answers {
 export function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';
+}
+
+/**
+ * The text of the answer.
+ *
+ * @throws (or rejects with) JSONError when the answer does not fit its schema, or JSON; the error of
+ *   the schema.
+ */
+function textOf(
+  id: Id,
+  definition: MethodDefinition,
+  answer: unknown,
+  checked: Checked | Promise<Checked> = check(definition.output, answer),
+): Answer {
+  if (checked instanceof Promise) {
+    return checked.then((result) => textOf(id, definition, answer, result));
+  }
+  const { value, issues } = checked;
+  if (issues === undefined) return resultText(id, value);
+  checkNoGenerator(definition.name, answer);
+  throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
 }
 
 /** @throws TypeError for a generator as the answer of a method. */

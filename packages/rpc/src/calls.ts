@@ -11,13 +11,12 @@ import {
   checkOptionNames,
   duration,
   type Fifo,
-  RESOLVED,
   removeAbortListener,
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
 import type { Questions } from './alive.ts';
-import { ACCEPTED, type Carrier } from './carrier.ts';
+import type { Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
@@ -75,9 +74,9 @@ export class Call implements TimerEntry {
   /** Whether the call is no event. */
   readonly isRequest: boolean;
   readonly outcome: CallPromise = new CallPromise();
-  /** The listener for the abort of {@link signal}. */
-  readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
+  /** The listener for the abort of {@link signal}. */
+  readonly aborted: (() => void) | undefined;
   /** The option `timeout` in ms; Infinity for no bound. */
   readonly ms: number;
   /** The timers that have the timeout of the call. A later connection may have other timers. */
@@ -102,6 +101,7 @@ export class Call implements TimerEntry {
     input: unknown,
     number: number,
     { signal, timeout }: CallOptions,
+    timers: Scheduler['timers'],
     take?: TakeItems,
   ) {
     this.#calls = calls;
@@ -113,8 +113,9 @@ export class Call implements TimerEntry {
     const fallback = kind === 'method' ? TIMEOUT_MS : Infinity;
     this.ms = kind === 'event' ? Infinity : duration('timeout', timeout, fallback, true);
     this.take = take;
-    this.timers = calls.timers;
+    this.timers = timers;
     this.signal = signal;
+    this.aborted = signal && (() => calls.giveUp(this, signal.reason));
     this.number = number;
     this.text = callText(definition.name, input, isRequest ? number : undefined, definition.input);
   }
@@ -143,14 +144,10 @@ export class Calls {
   /** The error of all later calls; undefined until {@link end}. */
   #ended: unknown;
 
-  /** @param onWait - Called when a reader begins to wait for an item of a stream. */
+  /** @param onWait - Called when this end begins to wait for an answer or an item: it must read on. */
   constructor(carrier: Carrier, onWait: () => void) {
     this.#carrier = carrier;
     this.#onWait = onWait;
-  }
-
-  get timers(): Scheduler['timers'] {
-    return schedulerOf(this.#carrier.platform).timers;
   }
 
   /** Whether this end waits for an answer, for an item of a stream, or for room for an event. */
@@ -177,7 +174,7 @@ export class Calls {
     let call: Call | undefined;
     try {
       call = this.open(definition, input, options);
-      if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
+      if (call.aborted !== undefined) addAbortListener(call.signal!, call.aborted);
     } catch (error) {
       if (call !== undefined) this.#remove(call);
       const failed = new CallPromise();
@@ -186,6 +183,7 @@ export class Calls {
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
     this.start(call);
+    this.#onWait();
     return call.outcome;
   }
 
@@ -200,7 +198,8 @@ export class Calls {
   open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     if (options.signal !== undefined) checkSignal(options.signal);
-    const call = new Call(this, definition, input, ++this.#lastNumber, options, take);
+    const { timers } = schedulerOf(this.#carrier.platform);
+    const call = new Call(this, definition, input, ++this.#lastNumber, options, timers, take);
     // The encoding of the input calls its getters, which may abort the signal.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
@@ -226,19 +225,16 @@ export class Calls {
       this.#fail(call, error);
       this.flush();
     };
+    const accepted = isRequest ? undefined : () => this.#finish(call).resolve(undefined);
     const sent = this.#carrier.send(call.text, failed);
-    if (isRequest) {
-      if (sent === RESOLVED || sent === ACCEPTED) return;
-      sent.catch((error: unknown) => {
-        // After the end of the connection, `broke` or `end` settles the request, or sends it again.
-        const hasEnded = call.connection !== connection || connection?.state !== 'open';
-        if (!hasEnded) failed(error);
+    if (sent === undefined) accepted?.();
+    else {
+      sent.then(accepted, (error: unknown) => {
+        // After the end of the connection, `broke` or `end` settles a request, or sends it again.
+        const isOpen = call.connection === connection && this.#carrier.isOpen(connection);
+        if (!isRequest || isOpen) failed(error);
       });
-      return;
     }
-    const accepted = (): void => this.#settle(call, () => call.outcome.resolve(undefined));
-    if (sent === RESOLVED || sent === ACCEPTED) accepted();
-    else sent.then(accepted, failed);
   }
 
   /** Takes a message with items. Ignores the message unless the stream `id` is open. */
@@ -320,15 +316,13 @@ export class Calls {
   /** Settles a request with the result, if the result fits the schema of the answer. */
   #resolve(call: Call, result: unknown): void {
     if (call.take !== undefined) {
-      if (result === null || result === undefined) {
-        return this.#settle(call, () => call.outcome.resolve(undefined));
-      }
+      if (result === null || result === undefined) return this.#finish(call).resolve(undefined);
       const what = `${call.definition.name} is no stream at the other end: it has answered with a result`;
       return this.#fail(call, new JSONError(`${what}; has the other end another contract?`));
     }
     const { output, name } = call.definition as MethodDefinition;
     void checkArrived(output, result, `the answer to ${name}`, (error, value) => {
-      if (error === undefined) this.#settle(call, () => call.outcome.resolve(value));
+      if (error === undefined) this.#finish(call).resolve(value);
       else this.#fail(call, error);
     });
   }
@@ -372,7 +366,7 @@ export class Calls {
   }
 
   #fail(call: Call, error: unknown): void {
-    this.#settle(call, () => this.reject(call.outcome, call.definition, error, call));
+    this.reject(this.#finish(call), call.definition, error, call);
   }
 
   /**
@@ -394,11 +388,12 @@ export class Calls {
     }
   }
 
-  #settle(call: Call, settle: () => void): void {
+  /** Removes a call whose result is known. Returns its promise. */
+  #finish(call: Call): CallPromise {
     this.#remove(call);
     if (call.ms !== Infinity) call.timers.clear(call);
-    settle();
-    if (call.signal !== undefined) removeAbortListener(call.signal, call.aborted);
+    if (call.aborted !== undefined) removeAbortListener(call.signal!, call.aborted);
+    return call.outcome;
   }
 
   /**

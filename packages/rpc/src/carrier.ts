@@ -10,14 +10,14 @@ import {
   portablePlatform,
 } from '@ws/conn';
 import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
+import { ErrorCode } from './rpc-error.ts';
+import { errorText, type Id } from './wire.ts';
 
 /** Called with the text of a message that a hub has accepted, and drops for a later one. */
 export type Dropped = (error: BackpressureError, text: string) => void;
 
 /** The close code of a page with too many waiting messages, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;
-/** The result of a send that a hub has accepted. The message may still wait for the connection. */
-export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
@@ -33,7 +33,7 @@ export type Way = Pick<ReconnectingConnLike, 'conn' | 'reading'>;
  */
 export class Carrier {
   readonly #way: Way;
-  readonly #session: SessionLike | undefined;
+  readonly session: SessionLike | undefined;
   /** Whether a listener of the contract reads the peer's messages. Otherwise no answer arrives. */
   hasReader = false;
   /** The time of the last report of each kind, in ms of the platform's clock. */
@@ -41,7 +41,7 @@ export class Carrier {
 
   constructor(way: Way, session?: SessionLike) {
     this.#way = way;
-    this.#session = session;
+    this.session = session;
   }
 
   /** The connection on which messages are sent; undefined while there is none. */
@@ -59,25 +59,35 @@ export class Carrier {
     return (connection && internalsOf(connection).platform) ?? portablePlatform;
   }
 
-  /**
-   * Sends a message. The carrier must have a connection. Rejects when the message is not sent.
-   *
-   * @param dropped - Called when a hub drops the message later.
-   */
-  send(text: string, dropped: Dropped): Promise<void> {
-    const session = this.#session;
-    return session === undefined ? this.#way.conn!.send(text) : sendIn(session, text, dropped);
+  /** Whether `connection` is open, and the one on which messages are sent. */
+  isOpen(connection: ConnLike | undefined): boolean {
+    return connection === this.connection && connection?.state === 'open';
   }
 
   /**
-   * Resolves when an open connection may have room for a message. May reject.
+   * Sends a message. The carrier must have a connection.
    *
-   * @returns Undefined when the connection has room now.
+   * @param dropped - Called when a hub drops the message later.
+   * @returns Undefined when the connection, or a hub, has accepted the message. Else a promise that
+   *   rejects when the message is not sent.
    */
-  untilWritable(connection: ConnLike): Promise<void> | undefined {
-    const session = this.#session;
+  send(text: string, dropped: Dropped): Promise<void> | undefined {
+    const { session } = this;
+    if (session !== undefined) return sendIn(session, text, dropped);
+    const sent = this.#way.conn!.send(text);
+    return sent === RESOLVED ? undefined : sent;
+  }
+
+  /**
+   * Resolves when the connection may have room for a message. May reject.
+   *
+   * @returns Undefined when there is room now, or no connection.
+   */
+  untilWritable(): Promise<void> | undefined {
+    const { session } = this;
     if (session?.untilWritable !== undefined) return session.untilWritable();
-    return internalsOf(connection).untilWritable();
+    const { connection } = this;
+    return connection && internalsOf(connection).untilWritable();
   }
 
   /**
@@ -92,23 +102,28 @@ export class Carrier {
     text: string,
     dropped: Dropped = () => void this.sendSurely(connection, text),
   ): Promise<unknown> {
-    while (connection === this.connection && connection?.state === 'open') {
-      const writable = this.untilWritable(connection);
+    while (this.isOpen(connection)) {
+      const writable = this.untilWritable();
       if (writable !== undefined) {
         await writable.catch(() => {});
         continue;
       }
       try {
         const sent = this.send(text, dropped);
-        if (sent !== RESOLVED) await sent;
+        if (sent !== undefined) await sent;
         return undefined;
       } catch (error) {
         // If another message has taken the room, tries again.
-        if (connection.state === 'open' && this.untilWritable(connection) === undefined)
-          return error;
+        if (this.isOpen(connection) && this.untilWritable() === undefined) return error;
       }
     }
     return undefined;
+  }
+
+  /** Reports that the connection has refused the answer to the request `id`. Sends an error instead. */
+  refused(connection: ConnLike | undefined, id: Id, refusal: unknown): Promise<unknown> {
+    this.reportRarely('unsent', () => refusal);
+    return this.sendSurely(connection, errorText(id, ErrorCode.InternalError, 'Internal error'));
   }
 
   /** Reports an error that no caller gets. */
@@ -140,17 +155,12 @@ export class Carrier {
       .catch(() => connection.close(PAGE_OVERLOAD, why, { discard: true }))
       .catch(() => {});
   }
-
-  /** Called when a handler starts. `work` resolves at its end, and never rejects. */
-  runs(work: Promise<unknown>): void {
-    this.#session?.counts?.(work);
-  }
 }
 
-function sendIn(session: SessionLike, text: string, dropped: Dropped): Promise<void> {
+function sendIn(session: SessionLike, text: string, dropped: Dropped): Promise<void> | undefined {
   const isAccepted =
     session.sendWatched?.(text, () => dropped(droppedByHub(), text)) ?? session.send(text);
-  if (isAccepted) return ACCEPTED;
+  if (isAccepted) return undefined;
   const { conn } = session;
   if (conn.state === 'open') return rejected(droppedByHub());
   return internalsOf(conn).closed.then((info) => rejected(closeErrorOf(info, HAS_ENDED)));

@@ -393,7 +393,8 @@ class Context {
   }
 
   constructor(contract: NamedContract, link: Link, request: Request) {
-    const { session, auth } = link;
+    const { auth } = link;
+    const { session } = link.carrier;
     this.auth = session === undefined ? auth : session.data;
     this.session = session;
     this.#contract = contract;
@@ -419,7 +420,7 @@ function callOf(
   }
   return (input, options) => {
     try {
-      return link().call(definition, input, options);
+      return link().calls.call(definition, input, options);
     } catch (error) {
       // No contract reads the connection.
       const { kind, name } = definition;

@@ -8,7 +8,7 @@ import {
 } from '@ws/conn';
 import { internalsOf, kind, markHandled } from '@ws/conn/internal';
 import { Questions } from './alive.ts';
-import { type CallOptions, Calls } from './calls.ts';
+import { Calls } from './calls.ts';
 import {
   Carrier,
   closeErrorOf,
@@ -18,9 +18,9 @@ import {
   type SessionLike,
   type Way,
 } from './carrier.ts';
-import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
-import type { Request } from './request.ts';
-import { Requests, type RequestsPlan } from './requests.ts';
+import type { Definition } from './definitions.ts';
+import type { Plan } from './request.ts';
+import { Requests } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
 
 /** One end of a connection. */
@@ -30,10 +30,8 @@ export type End = 'server' | 'client';
 export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
 
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
-export interface Binding extends RequestsPlan {
+export interface Binding extends Plan<Link> {
   readonly contract: Names;
-  /** Creates the second argument of a handler. */
-  contextOf(link: Link, request: Request): unknown;
 }
 
 /** Close codes after which the messages that have arrived are still handled. */
@@ -52,10 +50,9 @@ export class Link {
   contract: Names;
   /** What `authenticate` has admitted. */
   auth: unknown;
-  session: SessionLike | undefined;
   #binding: Binding | undefined;
-  #requests: Requests | undefined;
-  #calls: Calls | undefined;
+  #requests: Requests<Link> | undefined;
+  callsIfAny: Calls | undefined;
 
   constructor(key: object, carrier: Carrier, end: End, contract: Names) {
     this.key = key;
@@ -66,8 +63,8 @@ export class Link {
 
   /** The calls of this end. Created for the first one. */
   get calls(): Calls {
-    this.#calls ??= new Calls(this.carrier, () => this.#requests?.readOn());
-    return this.#calls;
+    this.callsIfAny ??= new Calls(this.carrier, () => this.#requests?.readOn());
+    return this.callsIfAny;
   }
 
   /** @throws TypeError when the link has the handlers of another call. */
@@ -88,7 +85,7 @@ export class Link {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     // `Requests` is created for the first message, to save the memory of idle connections.
-    const requests = (this.#requests ??= this.#createRequests(this.#binding!));
+    const requests = (this.#requests ??= new Requests<Link>(this, this.#binding!));
     if (message.type !== TextMessage) return requests.reply(INVALID);
     const text = message.text();
     const parsed = parse(text);
@@ -97,43 +94,16 @@ export class Link {
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
-      (result !== undefined || error !== undefined || this.#calls?.awaits(id) === true);
+      (result !== undefined || error !== undefined || this.callsIfAny?.awaits(id) === true);
     if (!isAnswer) return requests.take(parsed, text);
-    this.#calls?.answered(parsed);
+    this.callsIfAny?.answered(parsed);
     return undefined;
-  }
-
-  /** A separate method: in {@link take}, the closures would cost 48 bytes for each message. */
-  #createRequests(binding: Binding): Requests {
-    return new Requests(
-      this.carrier,
-      binding,
-      () => this.#calls,
-      (request) => binding.contextOf(this, request),
-    );
-  }
-
-  /** Calls a method of the peer, or sends an event to the peer. */
-  call(
-    definition: MethodDefinition | EventDefinition,
-    input: unknown,
-    options?: CallOptions,
-  ): Promise<unknown> {
-    const outcome = this.calls.call(definition, input, options);
-    // While a call waits for its answer, reading must not pause.
-    this.#requests?.readOn();
-    return outcome;
-  }
-
-  /** A connection of a series has opened. */
-  opened(): void {
-    this.#calls?.flush();
   }
 
   /** A connection of a series has ended. */
   broke(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.#calls?.broke(conn, closeErrorOf(info));
+    this.callsIfAny?.broke(conn, closeErrorOf(info));
   }
 
   /** The last connection has ended. */
@@ -191,7 +161,6 @@ export function linkOfSession(session: SessionLike, end: End, contract: Names): 
     );
   }
   const link = new Link(conn, new Carrier(session, session), end, contract);
-  link.session = session;
   links.set(conn, link);
   void internalsOf(conn).closed.then((info) => link.ended(conn, info));
   return link;
@@ -213,7 +182,7 @@ export function connectSeries(live: ReconnectingConnLike, binding: Binding): Lin
   calls.questions = new Questions(live, () => calls.hasOpen);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
-    link.opened();
+    calls.flush();
   };
   live.on('open', opened);
   if (live.conn !== undefined) opened(live.conn);

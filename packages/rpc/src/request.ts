@@ -1,12 +1,27 @@
-import type { ConnLike } from '@ws/conn';
+import { CloseError, type ConnLike } from '@ws/conn';
+import type { Carrier } from './carrier.ts';
 import type { Definition } from './definitions.ts';
-import { ErrorCode, RpcError } from './rpc-error.ts';
-import type { Id } from './wire.ts';
+import { ErrorCode, isRpcError, isTrue, RpcError } from './rpc-error.ts';
+import { errorText, type Id } from './wire.ts';
 
 /** A handler of the application, with the definition of its method, event or stream. */
 export interface Handler {
   readonly definition: Definition;
   readonly run: (input: unknown, context: unknown) => unknown;
+}
+
+/** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
+export interface Plan<Link> {
+  readonly end: 'server' | 'client';
+  readonly handlers: ReadonlyMap<string, Handler>;
+  /** Bound of the handlers of the application that run at the same time. */
+  readonly concurrency: number;
+  /** Bound of the streams that this end serves to one connection at the same time. */
+  readonly streams: number;
+  /** Reported names of events without a handler. */
+  readonly unknownEvents: Set<string>;
+  /** Creates the second argument of a handler. */
+  readonly contextOf: (link: Link, request: Request) => unknown;
 }
 
 /** A request or an event of the peer whose handler runs. */
@@ -69,5 +84,28 @@ export class Request {
     this.#cancelled = { reason };
     this.#control?.abort(reason);
     this.onCancel?.();
+  }
+
+  /**
+   * The answer for an error of the handler; undefined for an event. Reports an error that is no RpcError,
+   * and hides it from the caller.
+   */
+  errorText(error: unknown, carrier: Carrier): string | undefined {
+    const { id, name, connection } = this;
+    if (isRpcError(error) && id !== undefined) {
+      try {
+        // Checks the fields: a handler may have changed them.
+        const { code, message, data } = new RpcError(error.code, error.message, error.data);
+        return errorText(id, code, message, data);
+      } catch (fault) {
+        error = fault;
+      }
+    }
+    // For example, the connection ended while the handler called the peer.
+    const isEnd = connection?.state !== 'open' && isTrue(() => error instanceof CloseError);
+    // For example, the handler passed its signal to `fetch`.
+    const isAbort = this.isCancelled && isTrue(() => (error as Error).name === 'AbortError');
+    if (!isEnd && !isAbort) carrier.report(error, name);
+    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 }

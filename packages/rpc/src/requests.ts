@@ -1,16 +1,12 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf } from '@ws/conn/internal';
 import { ALIVE, SignsOfLife } from './alive.ts';
-import { type Answer, Answers, isRevoked } from './answers.ts';
+import { Answers, isRevoked } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
-import type { StreamDefinition } from './definitions.ts';
-import { type Handler, Request } from './request.ts';
+import { type Plan, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
-import { after } from './schema.ts';
-import type { ServedStreams } from './served-streams.ts';
 import { Stall } from './stall.ts';
-import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   CANCEL,
@@ -47,31 +43,25 @@ type Places = {
   size: number;
 };
 
-/** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
-export interface RequestsPlan {
-  readonly end: 'server' | 'client';
-  readonly handlers: ReadonlyMap<string, Handler>;
-  /** Bound of the handlers of the application that run at the same time. */
-  readonly concurrency: number;
-  /** Bound of the streams that this end serves to one connection at the same time. */
-  readonly streams: number;
-  /** Reported names of events without a handler. */
-  readonly unknownEvents: Set<string>;
-}
+/** The link of the requests. */
+export type LinkOfRequests = {
+  readonly carrier: Carrier;
+  /** The calls of this end; undefined before the first one. */
+  readonly callsIfAny: Calls | undefined;
+};
 
 /**
  * Receives the peer's requests and events on one link, and starts their handlers in the order of
  * arrival. A message waits while all places of handlers are taken. Requests of rooms have other places,
  * so they wait for no handler.
  */
-export class Requests {
+export class Requests<Link extends LinkOfRequests> {
+  readonly #link: Link;
   readonly #carrier: Carrier;
-  /** Returns the calls of this end; undefined before the first call. */
-  readonly #calls: () => Calls | undefined;
-  readonly #answers: Answers;
+  readonly #answers: Answers<Link>;
   /** Only at a server: pages may be at the other end. */
   readonly #signsOfLife: SignsOfLife | undefined;
-  readonly #plan: RequestsPlan;
+  readonly #plan: Plan<Link>;
   readonly #places: Places;
   readonly #placesOfRooms: Places = {
     max: MAX_OF_ROOMS,
@@ -79,40 +69,26 @@ export class Requests {
     count: 0,
     size: 0,
   };
-  /** Created for the first stream. */
-  #streams: ServedStreams | undefined;
   /** Undefined while no message waits. */
   #waiting: WaitingRequests | undefined;
-  /** Requests with a running handler. */
+  /** Requests whose handler has returned a promise that is pending. */
   readonly #running = new Set<Request>();
+  /** Requests whose handler is being called. With both ends in one process there may be several. */
+  readonly #starting: Request[] = [];
   readonly #stall: Stall;
-  /** Whether no handler has settled for so long that reading no longer waits for them. */
-  #isStalled = false;
   #hasReportedStall = false;
   /** Resolves at the end of a pause of reading; undefined while reading does not pause. */
   #pause: Deferred<void> | undefined;
   /** The connection that {@link #watch} observes: its end ends a pause. */
   #watchedConn: ConnLike | undefined;
-  /** Whether {@link #startNext} continues in a later turn. */
-  #willContinue = false;
   /** The promise of {@link untilIdle}. */
   #idle: Deferred<void> | undefined;
 
-  /** @param contextOf - Creates the second argument of a handler. */
-  constructor(
-    carrier: Carrier,
-    plan: RequestsPlan,
-    calls: () => Calls | undefined,
-    contextOf: (request: Request) => unknown,
-  ) {
+  constructor(link: Link, plan: Plan<Link>) {
+    const { carrier } = link;
+    this.#link = link;
     this.#carrier = carrier;
-    this.#calls = calls;
-    this.#answers = new Answers(
-      carrier,
-      contextOf,
-      (request, definition, handle) => this.#serve(request, definition, handle),
-      () => this.#startNext(),
-    );
+    this.#answers = new Answers(link, plan, () => this.#startNext());
     if (plan.end === 'server') {
       this.#signsOfLife = new SignsOfLife(carrier, () => this.#pause !== undefined);
     }
@@ -120,7 +96,7 @@ export class Requests {
     this.#places = { max: plan.concurrency, maxSize: MAX_SIZE, count: 0, size: 0 };
     this.#stall = new Stall(
       () => carrier.platform,
-      (hasLasted) => this.#stalled(hasLasted),
+      () => this.#stalled(),
     );
   }
 
@@ -152,7 +128,7 @@ export class Requests {
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler === undefined || !fits) {
       if (id === undefined) return this.#reportUnknown(method);
-      if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
+      if (this.#link.callsIfAny?.returned({ id, method }, text) === true) return undefined;
       return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found'));
     }
     const request = new Request(id, handler, params, text.length, messageConnection);
@@ -200,7 +176,8 @@ export class Requests {
   /** Adds a message to the queue. Returns the promise of a pause of reading, if reading must pause. */
   #wait({ id, handler, connection }: Request, text: string): Promise<void> | undefined {
     if (this.#waiting === undefined) this.#stall.restart();
-    const waiting = (this.#waiting ??= new WaitingRequests());
+    const { platform } = this.#carrier;
+    const waiting = (this.#waiting ??= new WaitingRequests(platform, () => this.#startNext()));
     if (id !== undefined && waiting.isFullFor(connection)) return this.#refuseBusy(id);
     waiting.add({ id, handler, text, connection });
     if (!this.#mustPause || connection?.state === 'closed') return undefined;
@@ -223,7 +200,7 @@ export class Requests {
     if (waiting === undefined) return false;
     const { messageConnection } = this.#carrier;
     if (waiting.isOverfull(messageConnection)) return true;
-    if (this.#isStalled || this.#calls()?.waits === true) return false;
+    if (this.#stall.hasLasted || this.#link.callsIfAny?.waits === true) return false;
     return waiting.isLong(messageConnection);
   }
 
@@ -244,15 +221,13 @@ export class Requests {
     this.#pause = undefined;
   }
 
-  /** Called when messages wait and no handler has settled for 5 s, or with `hasLasted`, for 10 s. */
-  #stalled(hasLasted: boolean): void {
+  /** Called when messages wait and no handler has settled for 5 s, and then each 5 s. */
+  #stalled(): void {
     const carrier = this.#carrier;
     const waiting = this.#waiting!;
-    // Another connection may have left room.
-    this.readOn();
     const isOverfull = this.#pause !== undefined && waiting.isOverfull(carrier.messageConnection);
     // The answers of a peer that does not read wait. More messages would not change that.
-    if (this.#answers.isBehind && !isOverfull) return this.#stall.restart();
+    if (this.#answers.isBehind && !isOverfull) this.#stall.restart();
     const names = [...new Set(Array.from(this.#running, ({ name }) => name))];
     const [first = 'rpc'] = names;
     const running = names.slice(0, MAX_REPORTED).join(', ');
@@ -262,101 +237,67 @@ export class Requests {
       const cure = 'raise concurrency, or end handlers by their signal';
       carrier.report(new Error(`${what}; ${cure}`), first);
     }
-    if (!hasLasted) return;
-    this.#isStalled = true;
-    if (isOverfull) {
+    if (this.#stall.hasLasted && isOverfull) {
       const why = `no handler has settled for 10 s, and the events behind ${running || 'unread answers'} are at the bound of maxBufferedAmount`;
       carrier.report(new BackpressureError(`the connection ends with 1013: ${why}`), first);
       carrier.overloaded();
-      this.#endPause();
-    } else this.readOn();
+      return this.#endPause();
+    }
+    // Another connection may have left room.
+    this.readOn();
   }
 
   /** Starts waiting requests while there are places. */
   #startNext(): void {
-    for (let waiting = this.#waiting; waiting !== undefined; waiting = this.#waiting) {
-      const next = waiting.peek();
+    while (this.#waiting?.mayShift === true) {
+      const next = this.#waiting.peek();
       if (next === undefined) {
         this.#waiting = undefined;
         this.#stall.stop();
         this.#hasReportedStall = false;
-        this.#checkIdle();
         break;
       }
       if (this.#answers.isBehind || !hasRoom(this.#places, next.text.length)) break;
-      if (!waiting.mayShift) {
-        this.#continueLater(waiting);
-        break;
-      }
-      const { id, handler, text, connection } = waiting.shift();
+      const { id, handler, text, connection } = this.#waiting.shift();
       if (isRevoked(connection)) continue;
       const { params } = parse(text) as WireMessage;
       this.#start(new Request(id, handler, params, text.length, connection), this.#places);
     }
     this.readOn();
-  }
-
-  /** Continues {@link #startNext} in a later turn, so that other connections are served first. */
-  #continueLater(waiting: WaitingRequests): void {
-    if (this.#willContinue) return;
-    this.#willContinue = true;
-    this.#carrier.platform.yield(() => {
-      this.#willContinue = false;
-      waiting.nextTurn();
-      this.#startNext();
-    });
+    if (this.#idle !== undefined && this.#isIdle) this.#idle.resolve();
   }
 
   #start(request: Request, places: Places): void {
     places.count++;
     places.size += request.size;
-    this.#running.add(request);
+    this.#starting.push(request);
     const done = this.#answers.run(request);
-    if (done === undefined) {
-      this.#release(request, places);
-      return;
-    }
+    this.#starting.pop();
+    if (done === undefined) return this.#release(request, places);
+    this.#running.add(request);
     // A handler may only listen for the event `abort`, so the abort comes after its call.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#carrier.runs(done);
+    this.#carrier.session?.counts?.(done);
     void done.then(() => this.#settled(request, places));
   }
 
   #settled(request: Request, places: Places): void {
+    this.#running.delete(request);
     this.#release(request, places);
-    if (places === this.#places) {
-      this.#isStalled = false;
-      if (this.#waiting !== undefined) {
-        this.#stall.restart();
-        return this.#startNext();
-      }
-    }
-    if (this.#idle !== undefined) this.#checkIdle();
+    if (this.#waiting !== undefined && places === this.#places) this.#stall.restart();
+    if (this.#waiting !== undefined || this.#idle !== undefined) this.#startNext();
   }
 
   #release(request: Request, places: Places): void {
-    this.#running.delete(request);
     places.count--;
     places.size -= request.size;
-  }
-
-  /** Serves a stream. Its handler takes no place of `concurrency` while items are sent. */
-  #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
-    const code = definition.code as StreamCode;
-    const streams = (this.#streams ??= new code.ServedStreams(
-      this.#carrier,
-      this.#plan.streams,
-      () => this.#checkIdle(),
-    ));
-    const answerTo = (error: unknown): string => this.#answers.errorText(request, error)!;
-    return after(streams.untilRoom(), () => streams.start(request, handle, answerTo));
   }
 
   /** Takes an event `$/…` of this library. Unknown ones are ignored, as in LSP. */
   #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
     const { messageConnection } = this.#carrier;
-    if (method === ITEM) this.#calls()?.arrived(id, items, size);
-    else if (method === MORE) this.#streams?.taken(id, n, messageConnection);
+    if (method === ITEM) this.#link.callsIfAny?.arrived(id, items, size);
+    else if (method === MORE) this.#answers.streams?.taken(id, n, messageConnection);
     else if (method === CANCEL) this.#cancel(id, messageConnection);
   }
 
@@ -375,8 +316,9 @@ export class Requests {
 
   /** The requests with a running handler, and those of streams. */
   *#open(): Generator<Request> {
+    yield* this.#starting;
     yield* this.#running;
-    if (this.#streams !== undefined) yield* this.#streams.requests;
+    if (this.#answers.streams !== undefined) yield* this.#answers.streams.requests;
   }
 
   /**
@@ -396,12 +338,9 @@ export class Requests {
   }
 
   get #isIdle(): boolean {
-    const serves = this.#streams?.isEmpty === false;
-    return !serves && this.#running.size === 0 && this.#waiting === undefined;
-  }
-
-  #checkIdle(): void {
-    if (this.#idle !== undefined && this.#isIdle) this.#idle.resolve();
+    const serves = this.#answers.streams?.isEmpty === false;
+    const runs = this.#places.count > 0 || this.#placesOfRooms.count > 0;
+    return !serves && !runs && this.#waiting === undefined;
   }
 
   /** Resolves when no handler runs and no request waits. Undefined if there are none now. */

@@ -53,22 +53,22 @@ export function after<T, R>(
  * @throws (or rejects with) the error of the schema; TypeError when the schema returns no result.
  */
 export function check(schema: StandardSchema, value: unknown): Checked | Promise<Checked> {
-  return after<unknown, Checked>(schema['~standard'].validate(value), checkedOf);
+  const result: unknown = schema['~standard'].validate(value);
+  return isThenable(result) ? Promise.resolve(result).then(checkedOf) : checkedOf(result);
 }
 
 /**
- * Checks `value`. If the schema refuses `value` or throws, checks the value of `other`, if given.
+ * Checks `value`. If the schema refuses `value` or throws, checks `other`.
  *
  * @throws As {@link check}.
  */
 export function checkEither(
   schema: StandardSchema,
   value: unknown,
-  other: { readonly value: unknown } | undefined,
+  other: unknown,
 ): Checked | Promise<Checked> {
-  if (other === undefined) return check(schema, value);
   return after(attempt(schema, value), (result) =>
-    result === undefined || result.issues !== undefined ? check(schema, other.value) : result,
+    result === undefined || result.issues !== undefined ? check(schema, other) : result,
   );
 }
 
@@ -87,12 +87,11 @@ export function checkArrived(
 ): void | Promise<void> {
   const failed = (cause: unknown): void =>
     use(new JSONError(`the schema of ${what} failed after JSON`, [], { cause }));
-  const other = value === null ? { value: undefined } : undefined;
+  const settle = ({ value, issues }: Checked): void =>
+    use(issues && misfit(`${what} does not fit its schema after JSON`, issues), value);
   try {
-    const done = after(checkEither(schema, value, other), ({ value, issues }) =>
-      use(issues && misfit(`${what} does not fit its schema after JSON`, issues), value),
-    );
-    return done instanceof Promise ? done.catch(failed) : done;
+    const checked = value === null ? checkEither(schema, null, undefined) : check(schema, value);
+    return checked instanceof Promise ? checked.then(settle).catch(failed) : settle(checked);
   } catch (cause) {
     failed(cause);
   }

@@ -1,6 +1,6 @@
 import type { BackpressureError } from '@ws/conn';
-import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import { ACCEPTED, type Carrier, type Dropped } from './carrier.ts';
+import { Deferred, schedulerOf, type TimerEntry } from '@ws/conn/internal';
+import type { Carrier, Dropped } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
@@ -23,8 +23,6 @@ export class ServedStream implements TimerEntry {
   readonly window: StreamWindow;
   readonly #carrier: Carrier;
   readonly #iterator: ItemSource;
-  /** Returns the answer for an error. Reports an error that the peer must not see. */
-  readonly #answerTo: (error: unknown) => string;
   /** Resolves when the request is cancelled: to an answer if an item failed, else to undefined. */
   readonly #cancelled = new Deferred<string | undefined>();
   /** The result of the last `next()`. */
@@ -40,13 +38,11 @@ export class ServedStream implements TimerEntry {
     { carrier, windowTotals }: { readonly carrier: Carrier; readonly windowTotals: WindowTotals },
     request: Request,
     iterator: ItemSource,
-    answerTo: (error: unknown) => string,
   ) {
     this.request = request;
     this.window = new StreamWindow(windowTotals);
     this.#carrier = carrier;
     this.#iterator = iterator;
-    this.#answerTo = answerTo;
     request.onCancel = () => this.#cancelled.resolve(undefined);
   }
 
@@ -58,9 +54,17 @@ export class ServedStream implements TimerEntry {
   async run(): Promise<void> {
     const answer = await Promise.race([this.#sendItems(), this.#cancelled.promise]);
     this.window.close();
-    const sent = answer === undefined ? undefined : this.#sendAnswer(answer);
+    const sent = answer === undefined ? undefined : this.#answer(answer);
     if (!this.#hasEnded) await this.#endIterator();
-    await (sent ?? this.#send(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
+    await (sent ?? this.#answer(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
+  }
+
+  /** Sends the answer after the items. */
+  async #answer(answer: string): Promise<void> {
+    const { connection, id } = this.request;
+    while (this.#sending !== undefined) await this.#sending;
+    const refusal = await this.#carrier.sendSurely(connection, answer);
+    if (refusal !== undefined) await this.#carrier.refused(connection, id!, refusal);
   }
 
   /** @returns The answer when the iterator has ended; undefined after a cancel. */
@@ -85,7 +89,7 @@ export class ServedStream implements TimerEntry {
         if (request.isCancelled) return undefined;
         this.window.add(text.length);
         const sent = this.#carrier.send(text, this.#dropped);
-        if (sent !== RESOLVED && sent !== ACCEPTED) {
+        if (sent !== undefined) {
           await sent.catch((error: BackpressureError) => this.#dropped(error, text));
         }
       }
@@ -94,25 +98,20 @@ export class ServedStream implements TimerEntry {
     } catch (error) {
       this.#hasEnded = this.#awaitsItem;
       if (!this.#hasEnded) this.#fail(error);
-      else if (!request.isCancelled) return this.#answerTo(error);
+      else if (!request.isCancelled) return request.errorText(error, this.#carrier);
       else this.#report(error);
       return undefined;
     }
   }
 
   get #isConnected(): boolean {
-    const { connection } = this.request;
-    return connection === this.#carrier.connection && connection?.state === 'open';
+    return this.#carrier.isOpen(this.request.connection);
   }
 
   /** Whether an item of `size` characters may be sent now. */
   #maySend(size: number): boolean {
     const hasRoom = this.#isConnected && this.#sending === undefined && this.window.hasRoom(size);
-    return hasRoom && this.#untilWritable() === undefined;
-  }
-
-  #untilWritable(): Promise<void> | undefined {
-    return this.#carrier.untilWritable(this.request.connection!);
+    return hasRoom && this.#carrier.untilWritable() === undefined;
   }
 
   /** Waits until an item of `size` characters may be sent, or until the request is cancelled. */
@@ -121,7 +120,7 @@ export class ServedStream implements TimerEntry {
       if (!this.#isConnected) this.request.cancel(CLOSING);
       else if (this.#sending !== undefined) await this.#sending;
       else if (!this.window.hasRoom(size)) await this.window.untilTaken();
-      else await this.#untilWritable()?.catch(() => {});
+      else await this.#carrier.untilWritable()?.catch(() => {});
     }
   }
 
@@ -145,7 +144,7 @@ export class ServedStream implements TimerEntry {
   readonly #fail = (error: unknown): void => {
     if (this.#hasEnded || this.request.isCancelled) return;
     if (!this.#isConnected) return this.request.cancel(CLOSING);
-    this.#cancelled.resolve(this.#answerTo(error));
+    this.#cancelled.resolve(this.request.errorText(error, this.#carrier));
     this.request.cancel(error);
   };
 
@@ -169,22 +168,7 @@ export class ServedStream implements TimerEntry {
     this.#carrier.report(new Error(`${what}; end it by its signal`), name);
   }
 
-  /** Sends the answer after the items. */
-  async #sendAnswer(answer: string): Promise<void> {
-    while (this.#sending !== undefined) await this.#sending;
-    await this.#send(answer);
-  }
-
-  async #send(answer: string): Promise<void> {
-    const { connection, id } = this.request;
-    const refusal = await this.#carrier.sendSurely(connection, answer);
-    if (refusal === undefined) return;
-    this.#carrier.reportRarely('unsent', () => refusal);
-    const short = errorText(id!, ErrorCode.InternalError, 'Internal error');
-    await this.#carrier.sendSurely(connection, short);
-  }
-
   #report(error: unknown): void {
-    if (error !== this.request.signal.reason) this.#answerTo(error);
+    if (error !== this.request.signal.reason) this.request.errorText(error, this.#carrier);
   }
 }

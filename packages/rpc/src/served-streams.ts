@@ -36,16 +36,6 @@ export class ServedStreams {
     this.#onEnd = onEnd;
   }
 
-  /**
-   * At the limit, returns a promise that resolves in a later turn. A caller may cancel a stream and
-   * open another one at once. Within the turn, the cancelled generator can end and make room.
-   */
-  untilRoom(): Promise<void> | undefined {
-    return this.#isFull
-      ? new Promise((resolve) => this.carrier.platform.yield(resolve))
-      : undefined;
-  }
-
   get #isFull(): boolean {
     return this.#streams.size >= this.#limit;
   }
@@ -60,18 +50,21 @@ export class ServedStreams {
   }
 
   /**
-   * Calls a handler, and serves its result.
+   * Calls a handler, and serves its result. At the limit, in a later turn: a caller may cancel a stream
+   * and open another one at once. Within the turn, the cancelled generator can end and make room.
    *
-   * @param answerTo - Returns the answer for an error. Reports an error that is not for the caller.
-   * @returns A promise if the handler returns a promise of its result: resolves when the stream begins.
+   * @returns A promise if the handler was not called yet, or returns a promise of its result: resolves
+   *   when the stream begins.
    * @throws (or rejects with) RpcError when too many streams are open; TypeError when the result is no
    *   AsyncIterable; the error of the handler.
    */
-  start(
-    request: Request,
-    handle: () => unknown,
-    answerTo: (error: unknown) => string,
-  ): undefined | Promise<undefined> {
+  start(request: Request, handle: () => unknown): undefined | Promise<undefined> {
+    if (!this.#isFull) return this.#start(request, handle);
+    const later = new Promise<void>((resolve) => this.carrier.platform.yield(resolve));
+    return later.then(() => this.#start(request, handle));
+  }
+
+  #start(request: Request, handle: () => unknown): undefined | Promise<undefined> {
     const { connection } = request;
     // Once this end has closed the connection, no item can be sent.
     if (connection?.state !== 'open') return undefined;
@@ -80,7 +73,7 @@ export class ServedStreams {
     this.#streams.set(request, undefined);
     this.#watch(connection);
     try {
-      const begun = after(handle(), (result) => this.#begin(request, result, answerTo));
+      const begun = after(handle(), (result) => this.#begin(request, result));
       return begun?.catch((error: unknown) => {
         this.#ended(request);
         throw error;
@@ -91,11 +84,11 @@ export class ServedStreams {
     }
   }
 
-  #begin(request: Request, result: unknown, answerTo: (error: unknown) => string): undefined {
-    const stream = new ServedStream(this, request, iteratorOf(request, result), answerTo);
+  #begin(request: Request, result: unknown): undefined {
+    const stream = new ServedStream(this, request, iteratorOf(request, result));
     this.#streams.set(request, stream);
     const ended = stream.run().then(() => this.#ended(request));
-    this.carrier.runs(ended);
+    this.carrier.session?.counts?.(ended);
     return undefined;
   }
 

@@ -8,22 +8,27 @@ const STALL_MS = 5_000;
 export class Stall implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly #platform: () => Platform;
-  readonly #onTime: (hasLasted: boolean) => void;
+  readonly #onTime: () => void;
   #timers: ReturnType<typeof schedulerOf>['timers'] | undefined;
-  #isFirst = true;
+  /** How often the time has run out since the last {@link restart}. */
+  #times = 0;
   /** How often the time was stopped. */
   #stops = 0;
 
-  /** @param onTime - Called after 5 s, and then after each further 5 s with `hasLasted`. */
-  constructor(platform: () => Platform, onTime: (hasLasted: boolean) => void) {
+  /** @param onTime - Called after each 5 s. */
+  constructor(platform: () => Platform, onTime: () => void) {
     this.#platform = platform;
     this.#onTime = onTime;
+  }
+
+  /** Whether the time was not stopped or started again for 10 s. */
+  get hasLasted(): boolean {
+    return this.#times > 1;
   }
 
   /** Starts the time again. */
   restart(): void {
     this.stop();
-    this.#isFirst = true;
     // A later connection may have other timers.
     this.#timers = schedulerOf(this.#platform()).timers;
     this.#timers.set(this, STALL_MS);
@@ -31,6 +36,7 @@ export class Stall implements TimerEntry {
 
   stop(): void {
     this.#stops++;
+    this.#times = 0;
     this.#timers?.clear(this);
   }
 
@@ -43,9 +49,8 @@ export class Stall implements TimerEntry {
     this.#timers!.set(this, STALL_MS);
     this.#platform().yield(() => {
       if (stops !== this.#stops) return;
-      const hasLasted = !this.#isFirst;
-      this.#isFirst = false;
-      this.#onTime(hasLasted);
+      this.#times++;
+      this.#onTime();
     });
   }
 }

@@ -1,4 +1,4 @@
-import type { ConnLike } from '@ws/conn';
+import type { ConnLike, Platform } from '@ws/conn';
 import { Fifo, internalsOf } from '@ws/conn/internal';
 import type { Handler } from './request.ts';
 import type { Id } from './wire.ts';
@@ -9,8 +9,6 @@ const MAX_REQUESTS = 10_000;
 const MAX_SIZE = 16 * 1024 * 1024;
 /** Bytes that a message costs here beside its text. */
 const COST = 192;
-/** Number of messages that leave the queue in one turn. */
-const PER_TURN = 256;
 
 /** A request or an event that waits for a place. Parsed params would need more memory than the text. */
 export type WaitingRequest = {
@@ -21,6 +19,9 @@ export type WaitingRequest = {
   readonly connection: ConnLike | undefined;
 };
 
+/** Number of messages that leave the queue in one turn, so that other connections are served too. */
+const PER_TURN = 256;
+
 type Entry = ReturnType<Fifo<WaitingRequest>['add']>;
 
 /** The requests and events of a link that wait for a place, in the order of their arrival. */
@@ -28,11 +29,18 @@ export class WaitingRequests {
   #queue = new Fifo<WaitingRequest>();
   /** The last request with each id. A peer may use an id twice. */
   readonly #byId = new Map<Id, Entry>();
-  #requests = 0;
   /** Sum of {@link costOf}. */
   #size = 0;
   /** Number of the messages that may still leave the queue in this turn. */
   #turnLeft = PER_TURN;
+  readonly #platform: Platform;
+  readonly #onTurn: () => void;
+
+  /** @param onTurn - Called in the next turn, if {@link mayShift} has become false. */
+  constructor(platform: Platform, onTurn: () => void) {
+    this.#platform = platform;
+    this.#onTurn = onTurn;
+  }
 
   get length(): number {
     return this.#queue.length;
@@ -40,7 +48,7 @@ export class WaitingRequests {
 
   /** Whether a request that arrives now is refused. */
   isFullFor(connection: ConnLike | undefined): boolean {
-    return this.#requests >= MAX_REQUESTS || this.#isAtBound(connection);
+    return this.#byId.size >= MAX_REQUESTS || this.#isAtBound(connection);
   }
 
   /** Whether an event was added at the bound of the size. Then no further event may arrive. */
@@ -63,10 +71,7 @@ export class WaitingRequests {
 
   add(request: WaitingRequest): void {
     const entry = this.#queue.add(request);
-    if (request.id !== undefined) {
-      this.#byId.set(request.id, entry);
-      this.#requests++;
-    }
+    if (request.id !== undefined) this.#byId.set(request.id, entry);
     this.#count(request, 1);
   }
 
@@ -74,20 +79,20 @@ export class WaitingRequests {
     return this.#queue.peek();
   }
 
-  /** Whether {@link shift} may be called in this turn. If not, `nextTurn` must come first. */
+  /** Whether {@link shift} may be called in this turn. */
   get mayShift(): boolean {
     return this.#turnLeft > 0;
   }
 
-  /** Called in a later turn, so that other connections were served meanwhile. */
-  nextTurn(): void {
-    this.#turnLeft = PER_TURN;
-  }
-
   /** Removes the first message. The queue must have one. */
   shift(): WaitingRequest {
+    if (--this.#turnLeft === 0) {
+      this.#platform.yield(() => {
+        this.#turnLeft = PER_TURN;
+        this.#onTurn();
+      });
+    }
     const request = this.#queue.shift()!;
-    this.#turnLeft--;
     this.#removed(request);
     return request;
   }
@@ -113,10 +118,7 @@ export class WaitingRequests {
 
   #removed(request: WaitingRequest): void {
     const { id } = request;
-    if (id !== undefined) {
-      this.#requests--;
-      if (this.#byId.get(id)?.queued === false) this.#byId.delete(id);
-    }
+    if (id !== undefined && this.#byId.get(id)?.queued === false) this.#byId.delete(id);
     this.#count(request, -1);
   }
 

@@ -178,4 +178,19 @@ describe('two ends that pass their messages at once', () => {
       expect(await peer.down(0)).toBe(0);
     },
   );
+
+  it('cancel a handler that is being called', async () => {
+    const [a, b] = syncPair();
+    const control = new AbortController();
+    const aborted: boolean[] = [];
+    const down: Handlers['down'] = (n, { peer, signal }) => {
+      void peer.note(n);
+      aborted.push(signal.aborted);
+      return n;
+    };
+    quietly(both.serve({ ...notes, down })(b));
+    const peer = both.connect(a, { down: never, note: () => control.abort('enough') });
+    expect(await failure(peer.down(1, { signal: control.signal }))).toBe('enough');
+    expect(aborted).toEqual([true]);
+  });
 });

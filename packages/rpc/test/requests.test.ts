@@ -82,6 +82,26 @@ describe('handlers', () => {
     expect(reports).toHaveLength(1);
   });
 
+  it('are no stall when they settle in the turn after 5 s: the process may have had no CPU', async () => {
+    const { waiting, say } = manual();
+    const { peer, clientConn, reports } = setUp({ server: { say } });
+    const calls = ['first', 'second', 'third'].map((text) => peer.say({ text }));
+    await settled(clientConn);
+    // The timer of the stall fires in the next turn. In this one, the input that waited for CPU is read.
+    vi.advanceTimersByTime(5_100);
+    await new Promise((turn) => setImmediate(turn));
+    waiting[0]!();
+    await calls[0];
+    expect(reports).toEqual([]);
+    await until(() => expect(waiting).toHaveLength(2));
+    vi.advanceTimersByTime(5_100);
+    await until(() => expect(reports).toHaveLength(1));
+    for (const each of [1, 2]) {
+      await until(() => waiting[each]!());
+      await calls[each];
+    }
+  });
+
   it('may ask the other end', async () => {
     const { peer } = setUp({
       server: {

@@ -1,4 +1,5 @@
 // Requests and events that wait for a place: their order, their bounds, and what goes on beside them.
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { fromWebSocket } from '@ws/browser';
 import { type Conn, connPair } from '@ws/conn';
 import { type Session } from '@ws/hub';
@@ -88,6 +89,27 @@ async function overTcp(handlers: Partial<Handlers>, options = {}, settings = {})
   void conn.receive((message) => void answers.push(message.json() as Answer)).catch(() => {});
   const close = async (): Promise<void> => void (await server.close());
   return { server, conn, answers, [Symbol.asyncDispose]: close };
+}
+
+/** A server that passes the bytes of its clients on to `url`, 1 KiB a turn, and back. */
+async function slowWayTo(url: string): Promise<{ url: string; close: () => void }> {
+  const { port, hostname } = new URL(url);
+  const pass = async (from: Socket, to: Socket): Promise<void> => {
+    for await (const chunk of from as AsyncIterable<Buffer>) {
+      for (let i = 0; i < chunk.length; i += KIB) {
+        to.write(chunk.subarray(i, i + KIB));
+        await turns(1);
+      }
+    }
+    to.end();
+  };
+  const relay = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const one of [pass(near, far), pass(far, near)]) one.catch(() => {});
+  });
+  await new Promise<void>((resolve) => relay.listen(0, hostname, resolve));
+  const own = (relay.address() as AddressInfo).port;
+  return { url: `ws://${hostname}:${own}/`, close: () => relay.close() };
 }
 
 describe('H1 handlers of requests and events', () => {
@@ -208,6 +230,17 @@ describe('H2 requests that wait', () => {
       expect(await Promise.all(sent.map((n) => peer.job([n, pad])))).toEqual(sent);
     },
   );
+
+  it('are all answered by Promise.all over a slow connection: 1,000 of 1 kB', async () => {
+    const job = ([n, pad]: [number, string]): [number, string] => [n, pad];
+    await using tcp = await overTcp({ job });
+    const way = await slowWayTo(tcp.server.url);
+    const peer = jobs.connect(await dial(way.url), { job, note: never, ask: never });
+    const sent = Array.from({ length: 1_000 }, (_, n) => [n, 'x'.repeat(900)]);
+    const answers = await Promise.all(sent.map((one) => peer.job(one, { timeout: false })));
+    expect(answers).toEqual(sent);
+    way.close();
+  });
 
   it.each([10_064, 10_065])('are at most 10,000: %i in one chunk', async (count) => {
     let release = (): void => {};

@@ -78,7 +78,8 @@ export class FrameQueue {
    * Adds a frame with a copy of `bytes[start, end)`. Returns its size in bytes.
    *
    * @param b0 - The first byte: FIN, RSV bits and opcode.
-   * @param release - Called when the bytes are copied. The frame is not added when it throws.
+   * @param release - Called when the frame is added: it may add the next one. The frame is removed when
+   *   it throws.
    */
   addCopy(
     b0: number,
@@ -97,12 +98,12 @@ export class FrameQueue {
     return size;
   }
 
-  /** Adds a frame with a text. Returns its size in bytes. */
-  addText(b0: number, text: string): number {
+  /** Adds a frame with a text. Returns its size in bytes. `release`: as of {@link addCopy}. */
+  addText(b0: number, text: string, release?: () => void): number {
     if (this.batch !== undefined) this.#copyBatch(this.batch);
     const { coding } = this;
     const key = coding.masks ? coding.nextKey() : 0;
-    if (3 * text.length > SLAB_PAYLOAD) return this.#addLongText(b0, text, key);
+    if (3 * text.length > SLAB_PAYLOAD) return this.#addLongText(b0, text, key, release);
     const { slab } = this;
     const out = slab.reserve(this, coding, 3 * text.length);
     const { pos } = out;
@@ -111,6 +112,7 @@ export class FrameQueue {
     if (!out.shortText(b0, text, key)) slab.text(this, b0, text, key);
     const size = out.pos - pos;
     this.bytes += size;
+    if (release !== undefined) this.#released(release, size);
     return size;
   }
 
@@ -154,15 +156,18 @@ export class FrameQueue {
     return frame.length;
   }
 
-  /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
+  /** Calls `release` after the last frame, of `size` bytes. */
   #released(release: () => void, size: number): void {
-    const { slab, bytes } = this;
+    const { slab, bytes, last } = this;
     const { flushes } = slab;
+    const isInSlab = slab.hasFramesOf(this);
     try {
       callRelease(release);
     } catch (error) {
       // The frame stays when `release` has sent it, or has added frames after it.
-      if (slab.flushes === flushes && this.bytes === bytes) {
+      const isLast = this.bytes === bytes && this.last === last && slab.flushes === flushes;
+      if (isLast && !isInSlab) this.#removeLast();
+      else if (isLast) {
         this.bytes -= size;
         slab.out.pos -= size;
         if (!slab.hasFramesOf(this)) slab.removeFrames(this);
@@ -182,16 +187,15 @@ export class FrameQueue {
     const memory = this.slab.takeLarge(end - start);
     try {
       copyRange(memory.bytes, bytes, start, end, 0);
-      if (release !== undefined) callRelease(release);
     } catch (error) {
       memory.release();
       throw error;
     }
-    return this.#addLarge(b0, memory, end - start, key);
+    return this.#addLarge(b0, memory, end - start, key, release);
   }
 
   /** Adds the frame of a text, encoded in memory that grows when the text is not ASCII. */
-  #addLongText(b0: number, text: string, key: number): number {
+  #addLongText(b0: number, text: string, key: number, release: (() => void) | undefined): number {
     const { slab } = this;
     // Counting the bytes takes 35 times as long as writing them.
     let memory = slab.takeLarge(text.length + 2 * LONGEST_PIECE);
@@ -212,15 +216,27 @@ export class FrameQueue {
       memory.release();
       throw error;
     }
-    return this.#addLarge(b0, memory, end, key);
+    return this.#addLarge(b0, memory, end, key, release);
   }
 
-  /** Adds a frame with the payload `bytes[0, length)`, and masks it on a client. */
-  #addLarge(b0: number, { bytes, release }: Slab, length: number, key: number): number {
+  /**
+   * Adds a frame with the payload `memory.bytes[0, length)`, and masks it on a client. `release`: as of
+   * {@link addCopy}.
+   */
+  #addLarge(
+    b0: number,
+    memory: Slab,
+    length: number,
+    key: number,
+    release: (() => void) | undefined,
+  ): number {
     const { masks } = this.coding;
+    const { bytes } = memory;
     // The SIMD memory is not created for it: a pool may not want that.
     if (masks) xorWith(existingSimd(), bytes, 0, length, swap(key));
-    return this.addPinned(b0, bytes, length, release, masks ? key : undefined);
+    const size = this.addPinned(b0, bytes, length, memory.release, masks ? key : undefined);
+    if (release !== undefined) this.#released(release, size);
+    return size;
   }
 
   // Frames that other queues send too
@@ -368,12 +384,14 @@ export class FrameQueue {
    * frames, and accepts none until {@link discard}.
    */
   lose(): void {
+    const dropped = this.#takeAll();
+    // First: a release function may add frames.
+    this.batch = LOST;
     try {
-      this.discard();
+      releaseAll(dropped);
     } catch {
       // The caller reports the error that lost the bytes.
     }
-    this.batch = LOST;
   }
 
   /** Moves the frames out of pooled and of referenced memory. A missing payload loses them. */
@@ -428,18 +446,38 @@ export class FrameQueue {
    */
   discard(): void {
     if (this.lost) this.batch = undefined;
-    const dropped: Segment[] = [];
-    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) dropped.push(chunk);
-    let failure: { error: unknown } | undefined;
-    for (const { release = noRelease } of dropped) {
-      try {
-        callRelease(release);
-      } catch (error) {
-        failure ??= { error };
-      }
-    }
-    if (failure !== undefined) throw failure.error;
+    releaseAll(this.#takeAll());
   }
+
+  #takeAll(): Segment[] {
+    const all: Segment[] = [];
+    for (let segment = this.take(); segment !== undefined; segment = this.take()) all.push(segment);
+    return all;
+  }
+
+  /** Removes the last segment and releases its memory. */
+  #removeLast(): void {
+    const all = this.#takeAll();
+    const removed = all.pop()!;
+    for (const { bytes, start, end, startsFrame, release, grows } of all) {
+      this.#push(bytes, start, end, startsFrame, release, grows);
+      this.bytes += end - start;
+    }
+    callRelease(removed.release ?? noRelease);
+  }
+}
+
+/** @throws The first error of a release function, after all of them were called. */
+function releaseAll(segments: readonly Segment[]): void {
+  let failure: { error: unknown } | undefined;
+  for (const { release = noRelease } of segments) {
+    try {
+      callRelease(release);
+    } catch (error) {
+      failure ??= { error };
+    }
+  }
+  if (failure !== undefined) throw failure.error;
 }
 
 /**

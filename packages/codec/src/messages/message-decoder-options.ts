@@ -15,7 +15,7 @@ export interface MessageDecoderOptions {
   readonly memory?: PayloadMemory;
   /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
   readonly pool?: SlabSource;
-  /** Source of the memory in which messages are joined. Default: the thread's shared buffers. */
+  /** Source of the memory of messages that are joined or LEASED. Default: the thread's shared buffers. */
   readonly buffers?: MessageBuffers;
   /**
    * Whether {@link readLimit} also bounds the payload of a message on the wire. Default false: a

@@ -459,7 +459,7 @@ export class MessageDecoder {
     if (this.memory === OWNED && this.#message.use === DELIVERED) {
       return this.#allocator.allocate(length, this.#frames.unread);
     }
-    const lease = Lease.acquire(length);
+    const lease = this.#message.memory.leases.acquire(length);
     this.#lease = lease;
     return lease.bytes;
   }

@@ -46,6 +46,7 @@ import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
+import { LastReads } from './read-ahead.ts';
 import { KEPT } from './reader.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
@@ -221,7 +222,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { sender, waitingWrites } = this.outbox;
     sender.drained();
     waitingWrites?.drained();
-    this.ending?.clocks.slowPeer?.drained(this.platform.now());
+    this.ending?.clocks.drained();
   }
 
   end(): void {
@@ -229,7 +230,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   writesFailed(): void {
-    if (!this.transportClosed) this.rareParts().readLast();
+    if (!this.transportClosed) this.rareParts().lastReads ??= new LastReads(this);
   }
 
   close(error?: Error): void {
@@ -254,7 +255,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     inbox.turnEnds();
     if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
     outbox.sender.flush();
-    inbox.turnEnded();
+    if (this.machine.input ?? inbox.readAhead ?? inbox.pieces) inbox.releaseUnused();
   }
 
   /** A frame was accepted: sends it at the end of the pass of {@link Inbox}, else of the turn. */
@@ -371,6 +372,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.endingOrNew().abort(error);
   }
 
+  /** See {@link Ending.handlerFailed}. */
+  handlerFailed(error: unknown, where: string): void {
+    this.endingOrNew().handlerFailed(error, where);
+  }
+
   /** Fails the connection with a close frame of `code` (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
     this.endingOrNew().fail(error, code, reason);
@@ -429,7 +435,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 // Functions, not methods: a method with a closure costs each call an object.
 
 function handlersOf(connection: Connection): ControlHandlers {
-  return new ControlHandlers((error, name) => connection.endingOrNew().handlerFailed(error, name));
+  return new ControlHandlers((error, name) => connection.handlerFailed(error, name));
 }
 
 function pingsOf(connection: Connection): Pings {

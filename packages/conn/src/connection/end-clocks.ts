@@ -1,11 +1,24 @@
 import type { Settings } from '../options/conn-options.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
+import { Progress } from './progress.ts';
 import type { ConnShared } from './shared.ts';
-import type { SlowPeer } from './slow-peer.ts';
 
 /** The least time in ms that a reader gets for progress. */
 const SHORTEST_STALL = 10;
+
+/** In each `closeTimeout`, a slow peer must take this part of the bytes that were unsent at our close. */
+const LEAST_PROGRESS = 0.1;
+/** A slow peer gets at most this many times `closeTimeout`, from our close frame on. */
+const MAX_TIMEOUTS = 10;
+
+/** The part of a FrameSender that the clocks use. */
+type Unsent = {
+  /** Bytes that the operating system has. */
+  readonly bytesFlushed: number;
+  /** Bytes that it does not have yet. */
+  readonly bufferedAmount: number;
+};
 
 /**
  * The clocks of the end of a connection, which share its alarm:
@@ -16,8 +29,12 @@ const SHORTEST_STALL = 10;
  * - a slow peer gets more time, as long as it takes the accepted messages.
  */
 export class EndClocks {
-  /** Moves the deadline as long as a slow peer takes the accepted messages. */
-  slowPeer: SlowPeer | undefined;
+  /** How a slow peer takes the bytes that were unsent at our close. Undefined for any other peer. */
+  slowPeer: Progress | undefined;
+  /** Bytes that the slow peer must take before each deadline. */
+  #least = 0;
+  /** When the transport last drained since the deadline was set; undefined if it did not. */
+  #drainedAt: number | undefined;
   /** Longest time in ms without progress of a reader after our close frame. */
   longestStall: number = Infinity;
   /** The reader's progress when the wait for it began. */
@@ -135,9 +152,36 @@ export class EndClocks {
     return this.#deadline !== Infinity;
   }
 
-  /** Called at the deadline: gives the peer `ms` more, or no more time if 0. */
-  extend(ms: number): void {
-    this.#deadline = this.#platform.now() + ms;
+  /** We have closed, and the peer is slow: it gets more time, as long as it takes the unsent bytes. */
+  measurePeer({ bytesFlushed, bufferedAmount }: Unsent): void {
+    if (this.slowPeer !== undefined) return;
+    this.slowPeer = new Progress(this.#platform.now(), bytesFlushed);
+    this.#least = Math.ceil(bufferedAmount * LEAST_PROGRESS);
+  }
+
+  /** The transport has drained. */
+  drained(): void {
+    if (this.slowPeer !== undefined) this.#drainedAt = this.#platform.now();
+  }
+
+  /**
+   * Called at the deadline: moves it for a slow peer that has taken enough bytes since the last one.
+   *
+   * @param inTransit - Bound of the flushed bytes that the peer has not read.
+   * @returns False to give up the peer.
+   */
+  extend({ bytesFlushed, bufferedAmount }: Unsent, inTransit: number): boolean {
+    const now = (this.#deadline = this.#platform.now());
+    const peer = this.slowPeer;
+    const taken = peer?.look(now, bytesFlushed) ?? 0;
+    if (taken === 0 || (bufferedAmount > 0 && taken < this.#least)) return false;
+    const start = this.#drainedAt ?? now;
+    this.#drainedAt = undefined;
+    const transit = bufferedAmount === 0 ? peer!.timeFor(inTransit, now) : 0;
+    const last = peer!.at + MAX_TIMEOUTS * this.#closeTimeout;
+    this.#deadline = Math.min(start + this.#closeTimeout + transit, last);
+    const ms = this.#deadline - now;
     if (ms > 0) this.#timers.set(this.#alarm, ms);
+    return ms > 0;
   }
 }

@@ -23,7 +23,6 @@ import {
 import { EndReasons } from './end-reasons.ts';
 import { pauseOrResume, progress, readAheadHasRoom, readAheadIsFull } from './read-ahead.ts';
 import { CALLED, DISCARDS, hasHandled, NONE, UNWANTED } from './reader.ts';
-import { SlowPeer } from './slow-peer.ts';
 
 /**
  * Ends a connection. The machine of the codec has the states of the protocol. This class adds time
@@ -117,7 +116,7 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     const { inbox, settings } = this.#connection;
     if (timeout === undefined) {
-      clocks.slowPeer = slowPeerOf(this.#connection);
+      this.#measurePeer();
       clocks.destroyWithin();
     } else clocks.shorten(timeout);
     // A handler of messages that calls `close` often awaits it, and takes no message until then.
@@ -252,8 +251,16 @@ export class Ending implements TurnTask {
       outbox.stopAccepting(this.reasons.readEnd!.reason as WebSocketError);
       outbox.rejectWaiting();
     }
-    this.clocks.slowPeer ??= slowPeerOf(this.#connection);
+    this.#measurePeer();
     this.#endOurSide();
+  }
+
+  /** Our last frame is queued. A peer is slow if the transport is at its high-water mark. */
+  #measurePeer(): void {
+    const { sender } = this.#connection.outbox;
+    this.#connection.guardTransport(() => {
+      if (sender.isSlow) this.clocks.measurePeer(sender);
+    });
   }
 
   // After our last frame
@@ -480,13 +487,9 @@ export class Ending implements TurnTask {
   #deadlineCame(): void {
     const { clocks } = this;
     if (!clocks.hasDeadline) return;
-    const { machine, outbox, platform, transport } = this.#connection;
-    const { bytesFlushed, bufferedAmount } = outbox.sender;
-    const slowPeer = machine.state < DESTROYED ? clocks.slowPeer : undefined;
-    const inTransit = transport.inTransit ?? 0;
-    const left = slowPeer?.extend(platform.now(), bytesFlushed, bufferedAmount, inTransit) ?? 0;
-    clocks.extend(left);
-    if (left === 0) this.#giveUp();
+    const { machine, outbox, transport } = this.#connection;
+    if (machine.state >= DESTROYED) clocks.slowPeer = undefined;
+    if (!clocks.extend(outbox.sender, transport.inTransit ?? 0)) this.#giveUp();
   }
 
   /** The reader, or the close handler, has used up its time. */
@@ -534,16 +537,4 @@ export class Ending implements TurnTask {
       return false;
     }
   }
-}
-
-/** Called when we close: creates a {@link SlowPeer} if the transport is at its high-water mark. */
-function slowPeerOf(connection: Connection): SlowPeer | undefined {
-  const { settings, outbox, platform } = connection;
-  let peer: SlowPeer | undefined;
-  connection.guardTransport(() => {
-    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
-    if (!isSlow) return;
-    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
-  });
-  return peer;
 }

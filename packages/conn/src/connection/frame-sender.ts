@@ -15,6 +15,7 @@ import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts'
 import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
 import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
+import { Progress } from './progress.ts';
 import { LEND_FROM } from './shared.ts';
 
 /** Encoding a byte, for example with compression, takes as long as writing up to this many bytes. */
@@ -43,6 +44,8 @@ export class FrameSender implements BatchSender {
   readonly #machine: Machine<FrameQueue>;
   /** The writes that wait for the transport or for a later turn. Created on first use. */
   #waits: DrainWaits | undefined;
+  /** How the peer takes bytes since the transport was last blocked. */
+  #blocked: Progress | undefined;
   /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
@@ -69,14 +72,11 @@ export class FrameSender implements BatchSender {
     return this.#machine.blocked || this.bufferedAmount >= this.#connection.settings.highWaterMark;
   }
 
-  /**
-   * The time since when the transport is blocked and has sent nothing, in ms of the platform's clock.
-   * `now` if the transport is not blocked, or has sent bytes since it was blocked.
-   */
+  /** Since when the transport is blocked and has sent nothing, in ms of the platform's clock. Else `now`. */
   stalledSince(now: number): number {
-    const waits = this.#waits;
-    if (!this.#machine.blocked || waits === undefined) return now;
-    return this.bytesFlushed === waits.flushedWhenBlocked ? waits.blockedAt : now;
+    const blocked = this.#machine.blocked ? this.#blocked : undefined;
+    blocked?.look(now, this.bytesFlushed);
+    return blocked?.grownAt ?? now;
   }
 
   // Accepted frames
@@ -391,9 +391,7 @@ export class FrameSender implements BatchSender {
     // The transport has reported a drain within its `write`.
     if ((this.#writing as number) === DRAINED) return;
     this.#machine.blocked = true;
-    const waits = this.#drainWaits();
-    waits.blockedAt = connection.platform.now();
-    waits.flushedWhenBlocked = this.bytesFlushed;
+    this.#blocked = new Progress(connection.platform.now(), this.bytesFlushed);
     connection.platform.writeBudget?.count(connection);
   }
 

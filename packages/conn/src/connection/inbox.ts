@@ -15,12 +15,24 @@ import {
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
+import { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
-import { addPiece, beginPieces, readerOf } from '../read/message-reader.ts';
 import type { Connection } from './connection.ts';
-import { messageOf, pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
+import { pauseOrResume, readAheadHasRoom } from './read-ahead.ts';
 import { ReadSide } from './read-side.ts';
-import { DISCARDS, FREE, HAS_MESSAGE, KEPT } from './reader.ts';
+import {
+  AFTER,
+  ASKS,
+  BROKEN,
+  cellName,
+  DISCARDS,
+  FREE,
+  HAS_MESSAGE,
+  KEPT,
+  NONE,
+  type Reader,
+  type ReaderEvent,
+} from './reader.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four functions give whole messages to a reader. `#nextEvent` gives nearly all of them.
@@ -58,6 +70,9 @@ const CONTINUES_LATER = 2;
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
+/** Number of events that a program for debugging gets. */
+const REMEMBERED = 16;
+
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
@@ -77,10 +92,35 @@ type NoEvent = typeof NEED_MORE | typeof STEP;
  * frames are sent at the end of the turn, together with frames that the reader writes until then.
  */
 export class Inbox extends ReadSide {
+  reader: Reader = NONE;
+  held = false;
+  /** Whether the next message or piece of the input goes to the reader, not to the read-ahead. */
+  takes = false;
   inPass = false;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   /** Bits of this turn's quota: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
+
+  /** The only place where the state of the reader changes. */
+  on(event: ReaderEvent): void {
+    const before = this.reader;
+    const reader = AFTER[before][event]!;
+    this.reader = reader;
+    this.takes = (reader & ASKS) !== 0 && !this.held;
+    if (reader === BROKEN && before !== BROKEN) this.#broken(before, event);
+  }
+
+  #broken(reader: Reader, event: ReaderEvent): void {
+    const connection = this.connection;
+    const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
+    // Later: the caller is within a read, or within the loop.
+    connection.platform.defer(() => connection.handlerFailed(error, 'receive'));
+  }
+
+  gate(): void {
+    this.held = this.rate?.empty === true || this.readAhead?.isHeld === true;
+    this.takes = (this.reader & ASKS) !== 0 && !this.held;
+  }
 
   /** Whether the inbox can use more input although the read-ahead is full. */
   get wantsInput(): boolean {
@@ -119,7 +159,7 @@ export class Inbox extends ReadSide {
   }
 
   /** Releases an empty queue, pieces that were read to the end, and a decoder without input. */
-  #releaseUnused(): void {
+  releaseUnused(): void {
     if (this.readAhead?.isUnused === true) this.readAhead = undefined;
     if (this.pieces?.isReadToEnd === true) this.pieces = undefined;
     const decoder = this.connection.machine.input;
@@ -170,11 +210,6 @@ export class Inbox extends ReadSide {
     this.inPass = true;
     this.#run(true);
     this.inPass = false;
-  }
-
-  /** Called when the connection has sent the frames of this turn. */
-  turnEnded(): void {
-    if (this.connection.machine.input ?? this.readAhead ?? this.pieces) this.#releaseUnused();
   }
 
   /**
@@ -231,7 +266,7 @@ export class Inbox extends ReadSide {
     const mayGet = hasUnread && (input?.pending === true || !this.nothingUnread);
     if (endIsDue || mayWrite || mayGet) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
-    if (hasUnread) this.#releaseUnused();
+    if (hasUnread) this.releaseUnused();
   }
 
   #loop(readsAhead: boolean): void {
@@ -264,20 +299,20 @@ export class Inbox extends ReadSide {
   handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
-        this.#messageArrived(decoder);
+        this.#deliver(decoder);
         break;
       // The observer comes last: it may write, and the peer's next chunk may then overwrite this piece.
       case MESSAGE_BEGIN:
         // Since the message began, the application may have cancelled its read.
         if (this.pull?.streams === true) {
-          const reader = beginPieces(this.connection, decoder);
+          const reader = this.beginPieces(decoder);
           // In `beginPieces`, the rate may have ended the connection and the read.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
-        } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
+        } else if (decoder.becomeWhole()) this.#deliver(decoder);
         break;
       case MESSAGE_DATA:
-        addPiece(this.connection, decoder, 0);
+        this.addPiece(decoder, 0);
         if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
@@ -336,7 +371,9 @@ export class Inbox extends ReadSide {
   /** A message has arrived: the rate counts the message, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     if (!this.drops) this.rate?.arrived(decoder.length);
-    if (this.#isObserved()) observeMessage(this.connection, decoder);
+    // Not by `#isObserved`, which would be a call for each message.
+    const { observer } = this.connection.shared.platform;
+    if (observer?.messageIn !== undefined) observeMessage(this.connection, decoder);
   }
 
   /** This turn's quota of frames is used up. The loop continues in the next turn. */
@@ -354,15 +391,11 @@ export class Inbox extends ReadSide {
 
   // Messages
 
-  /** Handles a whole message that `#nextEvent` has not given to the handler. */
-  #messageArrived(decoder: MessageDecoder): void {
-    this.#observe(decoder);
-    // The observer or the rate may have ended the connection. No message is delivered after that.
-    if (!this.connection.machine.inputEnded) this.#deliver(decoder);
-  }
-
   /** Gives a whole message to the reader, or queues the message. */
   #deliver(decoder: MessageDecoder): void {
+    this.#observe(decoder);
+    // The observer or the rate may have ended the connection. No message is delivered after that.
+    if (this.connection.machine.inputEnded) return;
     if (this.use !== KEPT) {
       if (this.drops) this.countDropped(1);
       return;
@@ -373,8 +406,9 @@ export class Inbox extends ReadSide {
       if (reader === FREE) return this.receiveCall!.take(decoder);
       if (reader === DISCARDS) return;
     }
-    const message = messageOf(decoder, this.connection.platform);
-    if (takes) return this.give(pull!.streams ? readerOf(this.connection, message) : message);
+    const message = new Message(decoder.type, decoder.data(), this.connection.shared.platform);
+    decoder.release();
+    if (takes) return this.give(pull!.streams ? this.readerOf(message) : message);
     const readAhead = this.readAheadOrNew();
     readAhead.push(message);
     if (readAhead.isHeld) this.gate();
@@ -396,4 +430,19 @@ export class Inbox extends ReadSide {
 // A separate function: within `#observe`, the closure would cost an object even without an observer.
 function observeMessage(connection: Connection, { type, length }: MessageDecoder): void {
   connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
+}
+
+/** See `InternalsOfConn.rememberEvents`. */
+export function rememberEvents(
+  { inbox, platform }: Connection,
+  tell: (events: readonly string[]) => void,
+): void {
+  const events: string[] = [];
+  inbox.on = (event) => {
+    if (inbox.reader === BROKEN) return;
+    events.push(cellName(inbox.reader, event));
+    if (events.length > REMEMBERED) events.shift();
+    Inbox.prototype.on.call(inbox, event);
+    if ((inbox.reader as Reader) === BROKEN) platform.defer(() => tell(events));
+  };
 }

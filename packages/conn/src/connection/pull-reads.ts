@@ -1,11 +1,11 @@
 import { MESSAGE, NEED_MORE, OWNED, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
-import type { ReadResult } from '../read/message-reader.ts';
-import { PullRead, resultOf } from '../read/pull-read.ts';
+import { PullRead } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import type { Inbox } from './inbox.ts';
 import { pauseOrResume } from './read-ahead.ts';
+import type { ReadResult } from './read-side.ts';
 import { CANCEL, READ, TAKEN } from './reader.ts';
 
 // Pull reads: `readMessage`, `nextReader` and `for await`. Each read takes one message.
@@ -34,21 +34,25 @@ function readAlone<Result>(
   const { inbox } = connection;
   const mayTake = connection.machine.input !== undefined && name !== 'nextReader';
   const next = mayTake ? takeNext(connection, name, iterator) : undefined;
-  if (next instanceof Message) {
-    // Two calls, each for one shape of value: V8 need not look for `then`.
-    if (iterator === undefined) return Promise.resolve(next as Result);
-    return Promise.resolve({ done: false, value: next } as Result);
-  }
+  if (next instanceof Message) return settled(next, iterator);
   const pull = beginRead(connection, next ?? new PullRead(name, iterator));
-  if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
-  if (!inbox.atEnd) {
+  if (pull.taken !== undefined) return settled(pull.taken, iterator);
+  // While the read-ahead holds messages back, reading has not ended.
+  if (inbox.ended === undefined || inbox.held) {
     const promise = pull.wait() as Promise<Result>;
     if (inbox.readAhead !== undefined) pauseOrResume(connection);
     return promise;
   }
-  const ended = inbox.ended!;
+  const { ended } = inbox;
   if (iterator === undefined || !ended.normally) return rejected(ended.reason);
   return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
+}
+
+/** The promise of a read that has its message. */
+function settled<Result>(taken: ReadResult, iterator: object | undefined): Promise<Result> {
+  // Two calls, each for one shape of value: V8 need not look for `then`.
+  if (iterator === undefined) return Promise.resolve(taken as Result);
+  return Promise.resolve({ done: false, value: taken } as Result);
 }
 
 /** Makes `pull` the pending read, and gives it a queued message or the next one of the input. */
@@ -61,7 +65,7 @@ function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead
   inbox.pull = pull;
   inbox.on(READ);
   if (inbox.readAhead !== undefined || pull.streams) inbox.serve();
-  if (inbox.atEnd && pull.taken === undefined) cancel(inbox);
+  if (inbox.ended !== undefined && !inbox.held && pull.taken === undefined) cancel(inbox);
   else {
     const { machine, ending } = connection;
     const unread = machine.input ?? inbox.readAhead ?? pull.taken;

@@ -1,10 +1,10 @@
 import { formatCloseMessage } from '@ws/codec';
-import { utf8Length } from '@ws/codec/internal';
+import { type FrameQueue, type Machine, utf8Length } from '@ws/codec/internal';
 import type { ControlHandlers } from '../control/control-handlers.ts';
-import type { PingWait } from '../control/heartbeat.ts';
+import type { Pinged, PingWait } from '../control/heartbeat.ts';
 import type { Pings } from '../control/pings.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
-import type { CloseInfo } from '../platform/observer.ts';
+import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import type { ReportedConn } from '../report/report-text.ts';
 import type { CallPromise } from '../time/call-promise.ts';
 import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
@@ -12,19 +12,36 @@ import { Expiry } from '../time/expiry.ts';
 import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
-import type { Connection } from './connection.ts';
 import { lossError } from './end-errors.ts';
-import { LastReads } from './last-reads.ts';
-import { progress } from './read-ahead.ts';
+import type { LastReads, Reading } from './read-ahead.ts';
 
 /** The close code for a login that is missing or has expired. Applications use the same code. */
 const LOGIN_EXPIRED = 4401;
+
+/** The part of a connection that its rare parts use. */
+type Rare = Reading & {
+  readonly conn: ReportedConn;
+  readonly machine: Machine<FrameQueue>;
+  readonly state: ConnState;
+  readonly outbox: Reading['outbox'] & {
+    readonly open: boolean;
+    writeEnd: WriteEnd | undefined;
+    withinTotal(size: number): boolean;
+  };
+  readonly inbox: Reading['inbox'] & {
+    dropAll(): void;
+    finishReading(cause: unknown, isEnd: boolean): void;
+    run(upTo: 'reader'): void;
+  };
+  endingOrNew(): { ourClose(payload: Uint8Array, timeout: undefined, discard: boolean): void };
+  report(error: unknown, where: string): void;
+};
 
 /**
  * Parts that few connections need. The object and each part are created on first use. An idle
  * connection usually has none.
  */
-export class RareParts {
+export class RareParts implements Pinged {
   /** The application's handlers of control frames. */
   handlers: ControlHandlers | undefined;
   /**
@@ -41,14 +58,10 @@ export class RareParts {
   readLimit: number | undefined;
   /** Name of the function that made the stream which reads. Other reads reject. */
   readsOwner: string | undefined;
-  /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  /**
-   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
-   * since the first of the two.
-   */
-  bytesSent: { previous: number; last: number } | undefined;
+  isAsked = false;
+  bytesSent: Pinged['bytesSent'];
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */
@@ -58,7 +71,7 @@ export class RareParts {
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;
-  readonly #connection: Connection;
+  readonly #connection: Rare;
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
   #expiry: Expiry | undefined;
@@ -67,7 +80,7 @@ export class RareParts {
   /** The promise of the last refused message. See {@link refuseMessage}. */
   #refused: CallPromise<never> | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Rare) {
     this.#connection = connection;
   }
 
@@ -108,20 +121,6 @@ export class RareParts {
   get loss(): TimeoutError | undefined {
     const lost = this.messagesLost;
     return lost === 0 ? undefined : untraced(() => lossError(lost));
-  }
-
-  /** The transport can send nothing more. Only reads continue. */
-  readLast(): void {
-    const connection = this.#connection;
-    this.lastReads ??= new LastReads({
-      timers: connection.shared.timers,
-      timeout: connection.settings.closeTimeout,
-      bytesIn: () => connection.bytesIn,
-      progress: () => progress(connection),
-      isHeld: () => connection.inbox.held,
-      // Not as an error of this connection: the transport reports its own.
-      giveUp: () => connection.guardTransport(() => connection.transport.destroy()),
-    });
   }
 
   setReadDeadline(at: Date | number | null): void {
@@ -170,7 +169,7 @@ export class RareParts {
     this.#expiry?.check();
   }
 
-  #createExpiry(connection: Connection): Expiry {
+  #createExpiry(connection: Rare): Expiry {
     const { platform } = connection;
     const { heartbeat } = connection.settings;
     const expired = (): void => {

@@ -1,47 +1,82 @@
-import type { MessageDecoder } from '@ws/codec';
-import { CLOSED } from '@ws/codec/internal';
+import type { WebSocketError } from '@ws/codec';
+import { CLOSED, type Machine } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
-import { Message, type MessagePlatform } from '../message.ts';
-import type { TimerEntry } from '../scheduler/timers.ts';
-import type { Connection } from './connection.ts';
+import type { Message } from '../message.ts';
+import type { Settings } from '../options/conn-options.ts';
+import type { Observer } from '../platform/observer.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
+import type { Transport } from '../transport.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 /** Bytes charged for each message in addition to its data. The objects of a message have 290 bytes. */
 const MESSAGE_COST = 320;
 
-/** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
-const PONG_ROOM = 1_048_576;
-
 /** Ms without a read and without a written byte, after which the observer is informed. */
 const BLOCKED_AFTER = 5_000;
 
+/** Bytes that a call of `ping` adds to the read-ahead: its pong may come after many messages. */
+const PONG_ROOM = 1_048_576;
+
+/** The part of a connection that the read-ahead uses. */
+export type Reading = {
+  readonly conn: object;
+  readonly bytesIn: number;
+  readonly bufferedAmount: number;
+  readonly outbox: { readonly sender: { stalledSince(now: number): number } };
+  readonly shared: { readonly timers: Timers };
+  readonly inbox: {
+    readonly readAhead: ReadAhead | undefined;
+    readonly pieces: { readonly cost: number } | undefined;
+    readonly receiveCall: object | undefined;
+    readonly wantsInput: boolean;
+    readonly drops: boolean;
+    readonly held: boolean;
+    readAheadOrNew(): ReadAhead;
+    gate(): void;
+    serve(): void;
+    continue(): void;
+  };
+  readonly machine: Machine;
+  readonly platform: Platform;
+  readonly rare: { readonly pings: { readonly awaited: boolean } | undefined } | undefined;
+  readonly settings: Settings;
+  readonly transport: Transport;
+  readonly transportClosed: boolean;
+  readonly paused: boolean;
+  abort(error: WebSocketError): void;
+  guardTransport(callback: () => void): void;
+  observe(event: (observer: Observer) => unknown): void;
+  watchTransport(method: keyof Transport, result: unknown): void;
+};
+
 /** Bound of the read-ahead in bytes. */
-function limitOf({ rare, settings }: Connection): number {
+function limitOf({ rare, settings }: Reading): number {
   const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
 /** Bytes of messages that are unread or incomplete, plus a cost for each message. */
-function costOf({ inbox, machine }: Connection): number {
+function costOf({ inbox, machine }: Reading): number {
   const { readAhead, pieces } = inbox;
   return (readAhead?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
 /** Whether unread messages leave room for more messages. Unparsed input does not count. */
-export function readAheadHasRoom(connection: Connection): boolean {
+export function readAheadHasRoom(connection: Reading): boolean {
   return costOf(connection) <= limitOf(connection);
 }
 
 /** Whether input stays unparsed, because the read-ahead is full and no reader waits. */
-export function readAheadIsFull(connection: Connection): boolean {
+export function readAheadIsFull(connection: Reading): boolean {
   const { paused, inbox, machine } = connection;
   if (machine.inputEnded || inbox.drops) return false;
   return paused || (!readAheadHasRoom(connection) && !inbox.wantsInput);
 }
 
 /** A number that changes when a reader takes a message or a piece. */
-export function progress({ inbox, machine }: Connection): number {
+export function progress({ inbox, machine }: Reading): number {
   const { readAhead, pieces } = inbox;
   return machine.messagesIn - (readAhead?.length ?? 0) - (pieces?.cost ?? 0);
 }
@@ -50,7 +85,7 @@ export function progress({ inbox, machine }: Connection): number {
  * Pauses the transport when the read-ahead is full and no reader waits. Resumes the transport when a
  * reader waits, or half of the read-ahead is free.
  */
-export function pauseOrResume(connection: Connection): void {
+export function pauseOrResume(connection: Reading): void {
   const { inbox, machine } = connection;
   const { readAhead, pieces } = inbox;
   // A closed transport delivers nothing.
@@ -61,37 +96,6 @@ export function pauseOrResume(connection: Connection): void {
   if (readAhead?.paused === true) {
     if (inbox.wantsInput || cost <= limit / 2) readAhead.resume();
   } else if (cost > limit && !inbox.wantsInput) inbox.readAheadOrNew().pause();
-}
-
-/** Informs the observer if a paused connection has also written no byte for {@link BLOCKED_AFTER}. */
-class BlockedCheck implements TimerEntry {
-  slot: number | undefined;
-  readonly #connection: Connection;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  schedule(): void {
-    this.#connection.shared.timers.set(this, BLOCKED_AFTER);
-  }
-
-  stop(): void {
-    this.#connection.shared.timers.clear(this);
-  }
-
-  fire(): void {
-    this.#connection.guardTransport(() => this.#check());
-  }
-
-  #check(): void {
-    const connection = this.#connection;
-    const now = connection.platform.now();
-    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
-    const { bufferedAmount } = connection;
-    if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.schedule();
-    connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
-  }
 }
 
 /**
@@ -107,14 +111,14 @@ export class ReadAhead implements TimerEntry {
   paused = false;
   /** Whether a pass has run in this turn, so that the timeout restarts once at the end of the turn. */
   renewalDue = false;
-  readonly #connection: Connection;
+  readonly #connection: Reading;
   #messages: Fifo<Message> | undefined;
   /** Messages that readers may still get before a later turn. */
   #left = FRAMES_PER_TURN;
   /** Present while the transport is paused and a program observes blocked connections. */
-  #blockedCheck: BlockedCheck | undefined;
+  #blockedCheck: TimerEntry | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Reading) {
     this.#connection = connection;
   }
 
@@ -177,10 +181,23 @@ export class ReadAhead implements TimerEntry {
     if (this.#connection.transportClosed) return;
     // The timer also runs while a message is inflated, because its reader may cancel the read. Each step
     // of inflating restarts the timer.
-    if (!this.#isReceiving()) this.#startTimeout();
+    // No timeout applies while `receive` is pending, even to a slow handler.
+    if (this.#connection.inbox.receiveCall === undefined) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked === undefined) return;
-    this.#blockedCheck = new BlockedCheck(this.#connection);
-    this.#blockedCheck.schedule();
+    const fire = (): void => this.#connection.guardTransport(() => this.#checkBlocked());
+    this.#blockedCheck = { slot: undefined, fire };
+    this.#connection.shared.timers.set(this.#blockedCheck, BLOCKED_AFTER);
+  }
+
+  /** Informs the observer if this paused connection has also written no byte for {@link BLOCKED_AFTER}. */
+  #checkBlocked(): void {
+    const connection = this.#connection;
+    const now = connection.platform.now();
+    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
+    const { bufferedAmount } = connection;
+    if (bufferedAmount === 0 || ms < BLOCKED_AFTER)
+      return connection.shared.timers.set(this.#blockedCheck!, BLOCKED_AFTER);
+    connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
   }
 
   resume(): void {
@@ -202,23 +219,15 @@ export class ReadAhead implements TimerEntry {
   /** Restarts the timeout, or stops it while `receive` is pending. */
   renewTimeout(): void {
     this.renewalDue = false;
-    if (this.#isReceiving()) this.#stopTimeout();
+    if (this.#connection.inbox.receiveCall !== undefined)
+      this.#connection.shared.timers.clear(this);
     else if (this.slot !== undefined) this.#startTimeout();
-  }
-
-  #stopTimeout(): void {
-    this.#connection.shared.timers.clear(this);
-  }
-
-  /** Whether `receive` or `discardReads` is pending. No timeout applies then, even to a slow handler. */
-  #isReceiving(): boolean {
-    return this.#connection.inbox.receiveCall !== undefined;
   }
 
   /** Stops the timers. */
   stop(): void {
-    this.#stopTimeout();
-    this.#blockedCheck?.stop();
+    this.#connection.shared.timers.clear(this);
+    if (this.#blockedCheck !== undefined) this.#connection.shared.timers.clear(this.#blockedCheck);
     this.#blockedCheck = undefined;
   }
 
@@ -245,9 +254,38 @@ export class ReadAhead implements TimerEntry {
   }
 }
 
-/** Returns the complete message of a decoder, after its event MESSAGE. */
-export function messageOf(decoder: MessageDecoder, platform: MessagePlatform): Message {
-  const message = new Message(decoder.type, decoder.data(), platform);
-  decoder.release();
-  return message;
+/**
+ * Bounds the reads of a connection whose transport can send nothing more, instead of the heartbeat: destroys
+ * the transport after `closeTimeout` in which no byte arrived and no reader took a message.
+ */
+export class LastReads implements TimerEntry {
+  slot: number | undefined;
+  readonly #connection: Reading;
+  /** The bytes that had arrived, and the reader's progress, at the last look. */
+  #bytesIn = 0;
+  #progress = 0;
+
+  constructor(connection: Reading) {
+    this.#connection = connection;
+    this.#watch();
+  }
+
+  #watch(): void {
+    const connection = this.#connection;
+    this.#bytesIn = connection.bytesIn;
+    this.#progress = progress(connection);
+    connection.shared.timers.set(this, connection.settings.closeTimeout);
+  }
+
+  fire(): void {
+    const connection = this.#connection;
+    const isRead = progress(connection) !== this.#progress || connection.inbox.held;
+    if (isRead || connection.bytesIn !== this.#bytesIn) return this.#watch();
+    // Not as an error of this connection: the transport reports its own.
+    connection.guardTransport(() => connection.transport.destroy());
+  }
+
+  stop(): void {
+    this.#connection.shared.timers.clear(this);
+  }
 }

@@ -1,8 +1,15 @@
-import { CHECKED_ONLY, DELIVERED, IGNORED, type PayloadUse } from '@ws/codec';
+import {
+  CHECKED_ONLY,
+  type DataType,
+  DELIVERED,
+  IGNORED,
+  type MessageDecoder,
+  type PayloadUse,
+} from '@ws/codec';
 import { isNormalEnd, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
-import { type ReadResult, readyReader } from '../read/message-reader.ts';
-import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
+import { MessageReader } from '../read/message-reader.ts';
+import { PieceQueue, restDropped } from '../read/piece-queue.ts';
 import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
@@ -10,19 +17,13 @@ import type { Connection } from './connection.ts';
 import { endWithLoss } from './end-errors.ts';
 import { ReadAhead } from './read-ahead.ts';
 import {
-  AFTER,
-  ASKS,
-  BROKEN,
   CANCEL,
   CHECKED,
-  cellName,
   DISCARDS,
   DONE,
   GIVEN,
-  HANDLES,
   KEPT,
   LOST,
-  NONE,
   type Reader,
   type ReaderEvent,
   UNWANTED,
@@ -30,6 +31,9 @@ import {
   WAITS,
   WILL_READ,
 } from './reader.ts';
+
+/** The result of a pull read. */
+export type ReadResult = Message | MessageReader;
 
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
 type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
@@ -39,7 +43,7 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
  * handler of `receive`, `discardReads`, a {@link PullRead}, or a MessageReader, which reads a message in
  * pieces. {@link Inbox} adds the loop that parses.
  */
-export class ReadSide {
+export abstract class ReadSide {
   receiveCall: ReceiveCall | undefined;
   /** The pending call of `readMessage`, of `nextReader`, or of an iterator's `next`. */
   pull: PullRead<ReadResult> | undefined;
@@ -51,15 +55,13 @@ export class ReadSide {
   rate: Rate | undefined;
   /** Set once no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
-  /** The state of the reader. Only {@link on} changes it. */
-  reader: Reader = NONE;
-  /** Whether the next message or piece of the input goes to the reader, not to the read-ahead. */
-  takes = false;
+  /** The state of the reader. */
+  abstract readonly reader: Reader;
   /**
    * Whether readers get nothing for now, so that input goes to the read-ahead: the rate has no token,
    * or the read-ahead has given so many messages that the rest waits for a later turn.
    */
-  held = false;
+  abstract readonly held: boolean;
   /** What happens to the messages of the input. */
   use: Use = KEPT;
   /**
@@ -73,27 +75,10 @@ export class ReadSide {
     this.connection = connection;
   }
 
-  /** The only place where the state of the reader changes. */
-  on(event: ReaderEvent): void {
-    const before = this.reader;
-    const reader = AFTER[before][event]!;
-    this.reader = reader;
-    this.takes = (reader & ASKS) !== 0 && !this.held;
-    if (reader === BROKEN && before !== BROKEN) this.#broken(before, event);
-  }
-
-  #broken(reader: Reader, event: ReaderEvent): void {
-    const connection = this.connection;
-    const error = new Error(`bug in the library: reader ${cellName(reader, event)}`);
-    // Later: the caller is within a read, or within the loop.
-    connection.platform.defer(() => connection.endingOrNew().handlerFailed(error, 'receive'));
-  }
-
+  /** Changes the state of the reader. */
+  abstract on(event: ReaderEvent): void;
   /** The rate or the read-ahead may now hold readers back, or let them continue. */
-  gate(): void {
-    this.held = this.rate?.empty === true || this.readAhead?.isHeld === true;
-    this.takes = (this.reader & ASKS) !== 0 && !this.held;
-  }
+  abstract gate(): void;
 
   /** A MessageReader that waits has got bytes, or the end of its message. */
   gotPiece(): void {
@@ -120,11 +105,6 @@ export class ReadSide {
     return this.readAhead?.empty !== false && this.pieces?.empty !== false;
   }
 
-  /** Whether readers have got every parsed message, and no handler is busy with one. */
-  get allRead(): boolean {
-    return this.nothingUnread && (this.reader & HANDLES) === 0;
-  }
-
   /** How the decoder treats messages: see {@link MessageDecoder.setPayloadUse}. */
   get payloadUse(): PayloadUse {
     if (this.use === KEPT) return DELIVERED;
@@ -140,11 +120,6 @@ export class ReadSide {
     }
     const pending = this.receiveCall?.name ?? this.pull?.name ?? this.pieces?.pending ?? '';
     return pending === '' ? undefined : new ReadPendingError(name, pending);
-  }
-
-  /** Whether reading has ended, and no message of the read-ahead waits for a later turn. */
-  get atEnd(): boolean {
-    return this.ended !== undefined && !this.held;
   }
 
   /** Whether the inbox drops all messages from now on, unchecked. */
@@ -249,10 +224,66 @@ export class ReadSide {
   serve(): void {
     const { pull, receiveCall } = this;
     if (pull !== undefined) {
-      const ready = pull.streams ? readyReader(this.connection) : this.shiftQueued();
+      const ready = pull.streams ? this.#readyReader() : this.shiftQueued();
       if (ready !== undefined) this.give(ready);
     } else if (this.reader === DISCARDS) while (this.shiftQueued() !== undefined);
     else receiveCall?.serve();
+  }
+
+  // A message in pieces
+
+  #newReader(type: DataType): MessageReader {
+    const pieces = new PieceQueue();
+    this.pieces = pieces;
+    return new MessageReader(type, pieces, this.connection);
+  }
+
+  /** Returns the reader of a message whose first piece is in the decoder. */
+  beginPieces(decoder: MessageDecoder): MessageReader {
+    const reader = this.#newReader(decoder.type);
+    this.addPiece(decoder, 1);
+    return reader;
+  }
+
+  /**
+   * Gives the piece in the decoder to the reader of its message.
+   *
+   * @param messages - 1 for the first piece of a message, else 0.
+   */
+  addPiece(decoder: MessageDecoder, messages: 0 | 1): void {
+    const { bytes, start, end, fin } = decoder;
+    const { pieces, rate } = this;
+    const size = end - start;
+    if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
+    pieces?.pushCopy(bytes, start, end);
+    if (fin) pieces?.finish();
+    if (pieces?.hasEnough === true) this.gotPiece();
+    decoder.release();
+    rate?.take(messages, size);
+    rate?.pieceArrived(size);
+  }
+
+  /** Returns a reader of a whole message. */
+  readerOf({ type, data }: Message): MessageReader {
+    const reader = this.#newReader(type);
+    this.pieces!.push(data);
+    this.pieces!.finish();
+    return reader;
+  }
+
+  /** Returns a reader of the first queued message; if there is none, of the message that is arriving. */
+  #readyReader(): MessageReader | undefined {
+    const message = this.shiftQueued();
+    if (message !== undefined) return this.readerOf(message);
+    // Messages that the rate holds come before the arriving message.
+    const { input } = this.connection.machine;
+    const begun = this.ended === undefined && !this.held ? input?.becomePieces() : undefined;
+    if (begun === undefined) return undefined;
+    const reader = this.#newReader(input!.type);
+    this.pieces!.push(begun);
+    this.rate?.take(1, begun.length);
+    this.rate?.pieceArrived(begun.length);
+    return reader;
   }
 
   /**
@@ -301,7 +332,9 @@ export class ReadSide {
     this.pull = undefined;
     if (pull !== undefined) {
       this.on(CANCEL);
-      pull.finish(reason, normally);
+      // After a normal end, an iteration is done and throws no error.
+      if (normally && pull.iterator !== undefined) pull.leave();
+      else pull.reject(reason);
     }
     if (this.pieces !== undefined) {
       this.pieces.finish(this.ended);

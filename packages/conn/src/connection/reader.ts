@@ -87,8 +87,6 @@ export const ASKS: number = WAITS | FREE | DISCARDS;
 export const HAS_MESSAGE: number = AWAY | CALLED | BUSY;
 /** No code handles a message. */
 const NOBODY: number = NONE | BROKEN;
-/** The handler of `receive` has a message. */
-export const HANDLES: number = CALLED | BUSY;
 
 /**
  * The pull rule: whether the application has handled every message. This is so when it asks for the

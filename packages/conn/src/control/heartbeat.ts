@@ -1,12 +1,18 @@
 import { PingMessage } from '@ws/codec';
-import type { Connection } from '../connection/connection.ts';
+import { Progress } from '../connection/progress.ts';
+import type { Reading } from '../connection/read-ahead.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
+import type { Pings } from './pings.ts';
 
 /** Assumed speed of a peer that was not measured, in bytes per ms: 16 KiB/s. */
 const ASSUMED_SPEED = 16.384;
 /** {@link noteBytes} ignores connections that sent fewer bytes: a peer reads so few in a second. */
 const NOTE_FROM = 16_384;
+
+/** The longest timeout in ms of a ping of {@link askNow}. */
+const ASKED_MS = 5_000;
 
 /** State of a ping that waits for the end of a compressed message of several frames. */
 const UNSENT = 'unsent';
@@ -17,28 +23,45 @@ const UNSENT = 'unsent';
  */
 export type PingWait = typeof UNSENT | BytesAhead;
 
-/** Progress of the bytes that the peer has to read before a ping. Times are in ms. */
+/** The bytes that the peer has to read before a ping. */
 type BytesAhead = {
   /** `bytesOut` at the ping: all bytes up to this number come before the ping. */
   readonly ahead: number;
-  /** `bytesFlushed` of the sender at its last growth, and the time of that growth. */
-  flushed: number;
-  progressAt: number;
-  /** `bytesFlushed` and the time at the ping, to measure the speed of the peer. */
-  readonly flushedAtPing: number;
-  readonly sentAt: number;
+  /** How the peer takes them since the ping. */
+  readonly progress: Progress;
   /** Time in ms added to the timeout. Set once the ping has left this process. */
   transit?: number;
 };
 
-/** Time in ms in which the peer reads `inTransit` bytes at its speed so far; 0 without progress. */
-function transitTime(
-  { flushed, progressAt, flushedAtPing, sentAt }: BytesAhead,
-  inTransit: number,
-): number {
-  const bytes = flushed - flushedAtPing;
-  return bytes === 0 ? 0 : Math.ceil(((progressAt - sentAt) * inTransit) / bytes);
-}
+/** What the heartbeat knows of a connection that it has pinged, or that sends much. */
+export type Pinged = {
+  /** When the heartbeat sent the ping that the peer has not answered; undefined without one. */
+  pingedAt: number | undefined;
+  pingWait: PingWait | undefined;
+  /** Whether the unanswered ping has the shorter timeout of {@link askNow}. */
+  isAsked: boolean;
+  /**
+   * `bytesOut` at the last two alarms that found no unanswered ping. The peer has sent bytes
+   * since the first of the two.
+   */
+  bytesSent: { readonly previous: number; readonly last: number } | undefined;
+  /** Present once the transport can send nothing more. */
+  readonly lastReads: object | undefined;
+};
+
+/** The part of a connection that the heartbeat uses. */
+type Pinging = Reading &
+  TimerEntry & {
+    readonly outbox: {
+      readonly sender: { readonly bytesFlushed: number };
+      readonly waitingWrites: { readonly streamsEncoded: boolean } | undefined;
+      control(type: number, payload: Uint8Array, ours: boolean): unknown;
+    };
+    readonly rare: Pinged | undefined;
+    lastByteAt: number;
+    rareParts(): Pinged;
+    pings(): Pings;
+  };
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers, and ends connections without an answer.
 // Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.lastByteAt`.
@@ -50,13 +73,13 @@ function transitTime(
 // has left this process, the timeout starts, plus the time in which the peer reads those bytes.
 
 /** Sets the first timer of `connection`. */
-export function startHeartbeat(connection: Connection): void {
+export function startHeartbeat(connection: Pinging): void {
   const { settings, shared } = connection;
   if (settings.heartbeat !== false) shared.timers.set(connection, settings.heartbeat.interval);
 }
 
 /** Called when the timer of `connection` fires, at `now` in ms. */
-export function checkHeartbeat(connection: Connection, now: number): void {
+export function checkHeartbeat(connection: Pinging, now: number): void {
   const { settings, shared } = connection;
   // After `writesFailed`, no ping leaves, and another clock bounds the reads.
   if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
@@ -67,7 +90,10 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   const { rare } = connection;
   const pingedAt = rare?.pingedAt;
   if (pingedAt === undefined || connection.lastByteAt >= pingedAt) {
-    if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
+    if (rare !== undefined) {
+      rare.pingedAt = rare.pingWait = undefined;
+      rare.isAsked = false;
+    }
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
     if (connection.rare?.pingWait !== UNSENT) noteBytes(connection);
@@ -80,26 +106,39 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
 }
 
+/**
+ * Pings at once, because the peer may be gone. The answer has {@link ASKED_MS}, if that is less than
+ * the timeout. No effect without a heartbeat.
+ */
+export function askNow(connection: Pinging): void {
+  const { platform, settings, shared } = connection;
+  if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
+  const now = platform.now();
+  connection.rareParts().isAsked = true;
+  ping(connection, now);
+  shared.timers.set(connection, Math.max(0, dueAt(connection, settings.heartbeat) - now));
+}
+
 /** Called when a compressed message of several frames has ended. Sends the ping that waits for it. */
-export function sendDelayedPing(connection: Connection, now: number): void {
+export function sendDelayedPing(connection: Pinging, now: number): void {
   const rare = connection.rareParts();
   if (rare.pingWait !== UNSENT) return;
   if (connection.lastByteAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
 
-function expire(connection: Connection, { interval, timeout }: HeartbeatOption, now: number): void {
+function expire(connection: Pinging, { interval, timeout }: HeartbeatOption, now: number): void {
   const { paused, lastByteAt, rare } = connection;
   const wait = rare?.pingWait;
   // Nothing of a paused connection shows whether the peer sends.
   const isStalled = paused && typeof wait === 'object';
   const what = isStalled ? 'the peer has taken no bytes' : 'no data from the peer';
-  const ms = Math.round(now - (isStalled ? wait.progressAt : lastByteAt));
+  const ms = Math.round(now - (isStalled ? wait.progress.grownAt : lastByteAt));
   const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
   connection.abort(new TimeoutError(`${what} for ${ms} ms (${option})`, { permanent: true }));
 }
 
-function ping(connection: Connection, now: number): void {
+function ping(connection: Pinging, now: number): void {
   // A ping between the frames of a compressed message makes some peers lose data.
   if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
@@ -107,7 +146,7 @@ function ping(connection: Connection, now: number): void {
   rare.pingWait = UNSENT;
 }
 
-function sendPing(connection: Connection, now: number): void {
+function sendPing(connection: Pinging, now: number): void {
   const { machine, transport } = connection;
   const { bytesOut } = machine;
   const { sender } = connection.outbox;
@@ -122,10 +161,7 @@ function sendPing(connection: Connection, now: number): void {
   if (transit !== 0) {
     rare.pingWait = {
       ahead: bytesOut,
-      flushed: bytesFlushed,
-      progressAt: sender.stalledSince(now),
-      flushedAtPing: bytesFlushed,
-      sentAt: now,
+      progress: new Progress(now, bytesFlushed, sender.stalledSince(now)),
       ...(transit !== undefined && { transit }),
     };
   }
@@ -133,7 +169,7 @@ function sendPing(connection: Connection, now: number): void {
   void connection.outbox.control(PingMessage, connection.pings().heartbeatPayload(), true);
 }
 
-function updateWait(connection: Connection, option: HeartbeatOption, now: number): void {
+function updateWait(connection: Pinging, option: HeartbeatOption, now: number): void {
   const rare = connection.rareParts();
   const { pingWait } = rare;
   const { bytesFlushed } = connection.outbox.sender;
@@ -143,35 +179,32 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
     return;
   }
   if (pingWait === undefined || pingWait.transit !== undefined) return;
-  if (bytesFlushed <= pingWait.flushed) return;
-  pingWait.flushed = bytesFlushed;
-  pingWait.progressAt = now;
-  if (bytesFlushed < pingWait.ahead) return;
+  if (pingWait.progress.look(now, bytesFlushed) === 0 || bytesFlushed < pingWait.ahead) return;
   rare.pingedAt = now;
-  pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
+  pingWait.transit = pingWait.progress.timeFor(connection.transport.inTransit ?? 0);
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
-function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
+function dueAt(connection: Pinging, option: HeartbeatOption): number {
   const { transport, paused } = connection;
-  const { pingedAt, pingWait } = connection.rareParts();
+  const { pingedAt, pingWait, isAsked } = connection.rareParts();
+  const { interval } = option;
+  const timeout = isAsked ? Math.min(option.timeout, ASKED_MS) : option.timeout;
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-  const maxStall = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
-  const stalledAt = pingWait.progressAt + maxStall;
+  const maxStall = Math.max(
+    interval + timeout,
+    pingWait.progress.timeFor(transport.inTransit ?? 0),
+  );
+  const stalledAt = pingWait.progress.grownAt + maxStall;
   // A peer that reads nothing may still send, for example pings. A paused connection does not see them.
   return paused ? stalledAt : Math.max(stalledAt, pingedAt! + timeout);
 }
 
 /** Stores the number of sent bytes. A later ping estimates from it what the peer still has to read. */
-function noteBytes(connection: Connection): void {
-  const { machine, rare } = connection;
-  const { bytesOut } = machine;
-  const sent = rare?.bytesSent;
-  if (sent !== undefined) {
-    sent.previous = sent.last;
-    sent.last = bytesOut;
-  } else if (bytesOut >= NOTE_FROM) {
-    connection.rareParts().bytesSent = { previous: 0, last: bytesOut };
-  }
+function noteBytes(connection: Pinging): void {
+  const { bytesOut } = connection.machine;
+  const sent = connection.rare?.bytesSent;
+  if (sent === undefined && bytesOut < NOTE_FROM) return;
+  connection.rareParts().bytesSent = { previous: sent?.last ?? 0, last: bytesOut };
 }

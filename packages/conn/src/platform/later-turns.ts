@@ -28,23 +28,35 @@ export function inLaterTurn(callback: () => void): void {
 
 /**
  * Notices fake timers. A test tool that replaces or restores the runtime's timers drops waiting
- * callbacks. So their owner calls {@link check} whenever it gets new work, and `onReplaced` schedules
- * the callbacks again. A callback that runs twice is harmless.
+ * callbacks. So their owner calls {@link check} whenever it gets new work, and schedules the callbacks
+ * again: those of timers when `setTimeout` was replaced, and those of turns when `setImmediate` was.
  */
 export class RuntimeTimers {
-  readonly #onReplaced: () => void;
-  #current: unknown = setTimeout;
+  readonly #onTimers: () => void;
+  readonly #onTurns: () => void;
+  #timeout: unknown = setTimeout;
+  #immediate: unknown = typeof setImmediate === 'function' ? setImmediate : setTimeout;
 
-  /** @param onReplaced - Schedules all waiting callbacks again. */
-  constructor(onReplaced: () => void) {
-    this.#onReplaced = onReplaced;
+  /**
+   * @param onTimers - Schedules all waiting timers again.
+   * @param onTurns - Schedules all waiting callbacks of later turns again.
+   */
+  constructor(onTimers: () => void, onTurns: () => void) {
+    this.#onTimers = onTimers;
+    this.#onTurns = onTurns;
   }
 
-  /** Calls `onReplaced` if the timers were replaced since the last call. */
+  /** Calls the functions whose timers were replaced since the last call. */
   check(): void {
-    if (this.#current === setTimeout) return;
-    this.#current = setTimeout;
-    this.#onReplaced();
+    if (this.#timeout !== setTimeout) {
+      this.#timeout = setTimeout;
+      this.#onTimers();
+    }
+    const immediate = typeof setImmediate === 'function' ? setImmediate : setTimeout;
+    if (this.#immediate !== immediate) {
+      this.#immediate = immediate;
+      this.#onTurns();
+    }
   }
 }
 
@@ -57,7 +69,10 @@ export class YieldQueue {
   /** @param post - Calls `run` in a later turn. Uses the current timer functions, even fake ones. */
   constructor(post: (run: () => void) => void) {
     this.#post = post;
-    this.#runtimeTimers = new RuntimeTimers(() => this.#postAgain());
+    this.#runtimeTimers = new RuntimeTimers(
+      () => {},
+      () => this.#postAgain(),
+    );
   }
 
   add(callback: () => void): void {

@@ -1,13 +1,12 @@
-import type { DataType, MessageDecoder, OwnedBytes } from '@ws/codec';
+import type { DataType, OwnedBytes } from '@ws/codec';
 import { fromCaller, isBytes, isMistake, lengthOf } from '@ws/codec/internal';
-import type { Connection } from '../connection/connection.ts';
 import { READ } from '../connection/reader.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
-import type { Message } from '../message.ts';
 import { markHandled, rejected } from '../time/promises.ts';
 import { kind } from '../validate.ts';
-import { PieceQueue, restDropped } from './piece-queue.ts';
+import { type PieceQueue, restDropped } from './piece-queue.ts';
+import type { Source } from './source.ts';
 
 /**
  * A message as a stream: its first bytes can be read before its last bytes have arrived. The
@@ -35,12 +34,12 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
   readonly #pieces: PieceQueue;
-  readonly #connection: Connection;
+  readonly #connection: Source;
   /** Whether `bytes`, `text` or `json` has read the rest. */
   #hasRest = false;
 
   /** @internal */
-  constructor(type: DataType, pieces: PieceQueue, connection: Connection) {
+  constructor(type: DataType, pieces: PieceQueue, connection: Source) {
     this.type = type;
     this.#pieces = pieces;
     this.#connection = connection;
@@ -235,7 +234,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     this.#parseMore();
     // Calls itself after the wait: a close may drop the piece before the callback runs.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, atEnd));
-    return pieces.empty ? this.#resultAtEnd(atEnd) : this.#take(take);
+    if (!pieces.empty) return this.#take(take);
+    return this.#rejectionIfFailed<T>() ?? Promise.resolve(atEnd);
   }
 
   /** Makes the connection parse more input, unless a piece has arrived. */
@@ -270,73 +270,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected(error);
   }
 
-  #resultAtEnd<T>(atEnd: T): Promise<T> {
-    const { failure } = this.#pieces;
-    return failure === undefined ? Promise.resolve(atEnd) : rejected<T>(failure.reason);
-  }
-
   #rejectClash<T>(): Promise<T> {
     return rejected<T>(new ReadPendingError('a read of the message', 'another'), this);
   }
-}
-
-/** The result of a pull read. */
-export type ReadResult = Message | MessageReader;
-
-// Calls of the connection, which gives the pieces of a message to the reader.
-
-/** Returns the reader of a message whose first piece is in the decoder. */
-export function beginPieces(connection: Connection, decoder: MessageDecoder): MessageReader {
-  const reader = newReader(connection, decoder.type);
-  addPiece(connection, decoder, 1);
-  return reader;
-}
-
-/**
- * Gives the piece in the decoder to the reader of its message.
- *
- * @param messages - 1 for the first piece of a message, else 0.
- */
-export function addPiece({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
-  const { bytes, start, end, fin } = decoder;
-  const { pieces, rate } = inbox;
-  const size = end - start;
-  if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
-  pieces?.pushCopy(bytes, start, end);
-  if (fin) pieces?.finish();
-  if (pieces?.hasEnough === true) inbox.gotPiece();
-  decoder.release();
-  rate?.take(messages, size);
-  rate?.pieceArrived(size);
-}
-
-/** Returns a reader of a whole message. */
-export function readerOf(connection: Connection, { type, data }: Message): MessageReader {
-  const reader = newReader(connection, type);
-  const pieces = connection.inbox.pieces!;
-  pieces.push(data);
-  pieces.finish();
-  return reader;
-}
-
-/** Returns a reader of the first queued message; if there is none, of the message that is arriving. */
-export function readyReader(connection: Connection): MessageReader | undefined {
-  const { inbox, machine } = connection;
-  const message = inbox.shiftQueued();
-  if (message !== undefined) return readerOf(connection, message);
-  // Messages that the rate holds come before the arriving message.
-  const canStart = inbox.ended === undefined && !inbox.held;
-  const begun = canStart ? machine.input?.becomePieces() : undefined;
-  if (begun === undefined) return undefined;
-  const reader = newReader(connection, machine.input!.type);
-  inbox.pieces!.push(begun);
-  inbox.rate?.take(1, begun.length);
-  inbox.rate?.pieceArrived(begun.length);
-  return reader;
-}
-
-function newReader(connection: Connection, type: DataType): MessageReader {
-  const pieces = new PieceQueue();
-  connection.inbox.pieces = pieces;
-  return new MessageReader(type, pieces, connection);
 }

@@ -35,13 +35,7 @@ export class PullRead<Result> {
 
   give(taken: Result): void {
     if (this.promise === undefined) this.taken = taken;
-    else this.#resolve(resultOf(taken, this.iterator));
-  }
-
-  /** Reading has ended with `error`. After a normal end, an iteration is done and throws no error. */
-  finish(error: unknown, isNormal: boolean): void {
-    if (isNormal && this.iterator !== undefined) this.leave();
-    else this.reject(error);
+    else this.#resolve(this.iterator === undefined ? taken : { done: false, value: taken });
   }
 
   /** Ends the iteration: its pending `next` resolves to `done`. */
@@ -54,9 +48,4 @@ export class PullRead<Result> {
     void markHandled(this.promise);
     this.#reject(reason);
   }
-}
-
-/** The value with which a read settles: `taken`, or the result of an iterator. */
-export function resultOf(taken: unknown, iterator: object | undefined): unknown {
-  return iterator === undefined ? taken : { done: false, value: taken };
 }

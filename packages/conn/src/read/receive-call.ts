@@ -1,6 +1,5 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
-import type { Connection } from '../connection/connection.ts';
 import {
   BUSY,
   CALL,
@@ -17,6 +16,7 @@ import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts'
 import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, markHandled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
 import { checkReceive } from '../validate.ts';
+import type { Source } from './source.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -70,7 +70,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  readonly #connection: Connection;
+  readonly #connection: Source;
   readonly #end: ReceiveEnd<object> | undefined;
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
@@ -79,11 +79,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** The first observer. Further ones need a promise, see {@link observe}. */
   #observer: ReceiveObserver<object> | undefined;
 
-  constructor(
-    handler: MessageHandler | undefined,
-    connection: Connection,
-    end?: ReceiveEnd<object>,
-  ) {
+  constructor(handler: MessageHandler | undefined, connection: Source, end?: ReceiveEnd<object>) {
     super(neverSettle);
     this.handler = handler;
     this.#end = end;
@@ -92,12 +88,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   get name(): string {
-    return this.discards ? 'discardReads' : 'receive';
-  }
-
-  /** Whether the call drops all messages. */
-  get discards(): boolean {
-    return this.handler === undefined;
+    return this.handler === undefined ? 'discardReads' : 'receive';
   }
 
   /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
@@ -126,17 +117,13 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /** Creates no rejected promise until code asks for one, because most callers only observe. */
-  #reject(error: unknown): void {
-    if (this.#result instanceof Deferred) this.#result.reject(error);
-    else this.#result = new Failure(error);
+  #reject(reason: unknown): void {
+    if (this.#result instanceof Deferred) this.#result.reject(reason);
+    else this.#result = new Failure(reason);
     const observer = this.#observer;
     this.#observer = undefined;
-    if (observer !== undefined) this.#notifyRejected(observer, error);
-  }
-
-  #notifyRejected(observer: ReceiveObserver<object>, error: unknown): void {
     const { conn } = this.#connection;
-    void RESOLVED.then(() => observer.rejected(conn, error));
+    if (observer !== undefined) void RESOLVED.then(() => observer.rejected(conn, reason));
   }
 
   #promise(): Promise<CloseInfo> {
@@ -260,7 +247,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   #fail(error: unknown): void {
     this.thrown = { error };
-    this.#connection.endingOrNew().handlerFailed(error, 'receive');
+    this.#connection.handlerFailed(error, 'receive');
     this.settleAtEnd();
   }
 
@@ -311,7 +298,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
 /** See {@link Conn.receive}. `more` are arguments that it does not take. */
 export function receive(
-  connection: Connection,
+  connection: Source,
   handler: MessageHandler,
   more: readonly unknown[],
 ): Promise<CloseInfo> {
@@ -328,21 +315,26 @@ export function receive(
  * closed after a normal end of reading.
  */
 export function startReceive(
-  connection: Connection,
+  connection: Source,
   handler: MessageHandler | undefined,
   end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
   const { inbox } = connection;
-  if (end === undefined && inbox.ended?.normally === true && inbox.allRead) {
+  if (
+    end === undefined &&
+    inbox.ended?.normally === true &&
+    inbox.nothingUnread &&
+    inbox.receiveCall === undefined
+  ) {
     return resolvedAt(inbox.ended, () => connection.closedPromise());
   }
   const call = new ReceiveCall(handler, connection, end);
   const clash = inbox.clash(call.name);
   if (clash !== undefined) return rejected(clash, inbox);
   inbox.dropPieces(`${call.name} began`);
-  if (call.discards) inbox.checkOnly();
+  if (handler === undefined) inbox.checkOnly();
   inbox.receiveCall = call;
-  inbox.on(call.discards ? DISCARD : RECEIVE);
+  inbox.on(handler === undefined ? DISCARD : RECEIVE);
   call.takeQueued();
   inbox.run('reader');
   call.settleAtEnd();
@@ -351,7 +343,7 @@ export function startReceive(
 
 /** See `InternalsOfConn.receiveThen`. */
 export function receiveThen(
-  connection: Connection,
+  connection: Source,
   handler: MessageHandler,
   end: ReceiveEnd<object>,
 ): Promise<void> {

@@ -17,11 +17,13 @@ export class Scheduler {
   readonly timers: Timers;
 
   constructor(platform: Platform) {
-    const runtimeTimers = new RuntimeTimers(() => {
-      this.endOfTurn.reschedule();
-      this.laterTurn.reschedule();
-      this.timers.reschedule();
-    });
+    const runtimeTimers = new RuntimeTimers(
+      () => this.timers.reschedule(),
+      () => {
+        this.endOfTurn.reschedule();
+        this.laterTurn.reschedule();
+      },
+    );
     this.endOfTurn = new TaskQueue((run) => platform.defer(run), runtimeTimers);
     this.laterTurn = new TaskQueue((run) => platform.yield(run), runtimeTimers);
     this.timers = new Timers(platform, this.endOfTurn, runtimeTimers);

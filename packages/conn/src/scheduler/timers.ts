@@ -120,7 +120,9 @@ export class Timers implements TurnTask {
     this.#platform.yield(() => this.#fireUntil(now));
   };
 
-  #fireUntil(now: number): void {
+  #fireUntil(wokenAt: number): void {
+    // A test may have set the clock back since the wake.
+    const now = Math.min(wokenAt, this.#platform.now());
     this.#next = Infinity;
     this.#cancel?.();
     this.#cancel = undefined;

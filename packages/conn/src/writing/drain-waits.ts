@@ -20,10 +20,6 @@ export function isTurnFull(bytes: number, frames: number): boolean {
  * FrameSender creates this object for the first wait.
  */
 export class DrainWaits {
-  /** When the transport was last blocked, in ms of the platform's clock. */
-  blockedAt = 0;
-  /** Bytes that the operating system had accepted at {@link blockedAt}. */
-  flushedWhenBlocked = 0;
   /** Pings and pongs that wait for a blocked transport. */
   controls: ControlQueue | undefined;
   /** One promise for all writes above the high-water mark. One drain settles all of them. */

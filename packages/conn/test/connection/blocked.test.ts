@@ -1,6 +1,7 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type ConnSettings, connPair, type Observer } from '../../src/index.ts';
+import { wired } from '../wired.ts';
 
 /** Two ends that write without reading, until both have to wait. */
 function bothWrite(observer: Observer, settings: ConnSettings = {}) {
@@ -24,6 +25,28 @@ describe('two ends that wait for each other', () => {
       expect(bytes).toBeGreaterThan(800_000);
       expect(ms).toBeGreaterThanOrEqual(5_000);
     }
+  });
+
+  it('are named 5 s after the last byte that the system took, without a drain', async () => {
+    const seen: [bytes: number, ms: number][] = [];
+    const observer: Observer = { blocked: (_, bytes, ms) => void seen.push([bytes, ms]) };
+    const platform = Object.assign(new FakePlatform(), { observer });
+    const { conn, feed, frame, transport } = wired('server', { readAhead: 1 }, 0, platform);
+    await platform.settle();
+    transport.block();
+    void conn.send(new Uint8Array(100_000));
+    feed(frame(1, 'in'), frame(1, 'in'));
+    await platform.advance(4_000);
+    // The system takes a part, and the transport stays above its high-water mark.
+    const { bufferedAmount } = transport;
+    Object.defineProperty(transport, 'bufferedAmount', { get: () => bufferedAmount - 1_000 });
+    await platform.advance(5_500);
+    expect(seen).toEqual([]);
+    await platform.advance(5_000);
+    expect(seen).toEqual([[expect.any(Number), expect.any(Number)]]);
+    expect(seen[0]![1]).toBeGreaterThanOrEqual(5_000);
+    expect(seen[0]![1]).toBeLessThan(5_500);
+    conn.terminate();
   });
 
   it('end with an error that says what to do', async () => {

@@ -3,6 +3,7 @@ import { BinaryMessage, encodeFrame, PingMessage, PongMessage } from '@ws/codec'
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type Heartbeat } from '../../src/index.ts';
+import { internalsOf } from '../../src/internal.ts';
 import type { Transport, TransportSink } from '../../src/transport.ts';
 
 const KB = 1_000;
@@ -78,7 +79,7 @@ class KernelTransport implements Transport {
   }
 }
 
-function connected(kernel: number, heartbeat: Heartbeat) {
+function connected(kernel: number, heartbeat: Heartbeat | false) {
   const platform = new FakePlatform();
   const transport = new KernelTransport(kernel);
   const conn = new Conn(transport, {
@@ -175,5 +176,51 @@ describe('the heartbeat', () => {
     const passed = await run(0, 1_000_000);
     expect(transport.destroyed).toBe(true);
     expect(passed).toBeLessThanOrEqual(interval + timeout + 1_000);
+  });
+});
+
+describe('101.7 the question after a sleep', () => {
+  const heartbeat = HEARTBEATS[0]!;
+
+  it.each([100, 5_000, 30_000])(
+    'ends a silent connection within 6 s, asked after %i ms',
+    async (ms) => {
+      const { conn, transport, run } = connected(64 * KB, heartbeat);
+      // After 30 s a ping of the heartbeat waits already.
+      await run(0, ms);
+      internalsOf(conn).wake();
+      const passed = await run(0, 60_000);
+      expect(transport.destroyed).toBe(true);
+      expect([passed >= 5_000, passed <= 6_000]).toEqual([true, true]);
+    },
+  );
+
+  it('keeps a peer that answers, which then has the usual time again', async () => {
+    const { conn, transport, run } = connected(64 * KB, heartbeat);
+    internalsOf(conn).wake();
+    await run(MB, 10_000);
+    expect([conn.state, conn.stats.pingsOut]).toEqual(['open', 1]);
+    const passed = await run(0, 60_000);
+    expect(transport.destroyed).toBe(true);
+    expect(passed).toBeGreaterThan(25_000);
+  });
+
+  it.each(LIVING.filter(({ interval }) => interval === 20_000))(
+    'keeps a peer that reads $size bytes at $speed B/s from a kernel of $kernel',
+    async ({ interval, timeout, kernel, speed, size }) => {
+      const { conn, transport, run } = connected(kernel, { interval, timeout });
+      void conn.send(new Uint8Array(size)).catch(() => {});
+      await run(speed, 1_000);
+      internalsOf(conn).wake();
+      await run(speed, Infinity, size);
+      expect([transport.read >= size, conn.state]).toEqual([true, 'open']);
+    },
+  );
+
+  it('is not asked without a heartbeat', async () => {
+    const { conn, run } = connected(64 * KB, false);
+    internalsOf(conn).wake();
+    await run(0, 60_000);
+    expect([conn.state, conn.stats.pingsOut]).toEqual(['open', 0]);
   });
 });

@@ -135,7 +135,11 @@ describe('a handler of serve that has settled', () => {
 
 it('an event that cannot come is reported with its names, and fails the connection', async () => {
   const reports: unknown[] = [];
+  const events: (readonly string[])[] = [];
   const end = wired('server', { report: (error) => void reports.push(error) });
+  internalsOf(end.conn).rememberEvents((last) => void events.push(last));
+  for (let i = 0; i < 9; i++) await end.deliver(end.frame(1, 'unread'));
+  for (let i = 0; i < 9; i++) await end.conn.readMessage();
   const row = AFTER[CALLED] as Reader[];
   const right = row[SETTLED]!;
   const received = end.conn.receive(() => {});
@@ -147,6 +151,15 @@ it('an event that cannot come is reported with its names, and fails the connecti
   }
   await end.platform.settle();
   expect(reports.map(String)).toEqual(['Error: bug in the library: reader CALLED × SETTLED']);
+  const last = [
+    'AWAY × READ',
+    'WAITS × GIVEN',
+    'AWAY × RECEIVE',
+    'FREE × CALL',
+    'CALLED × SETTLED',
+  ];
+  expect(events.map((each) => each.slice(-5))).toEqual([last]);
+  expect(events[0]).toHaveLength(16);
   expect(end.sent()).toEqual(['close 1011']);
   await expect(received).rejects.toBe(reports[0]);
   end.conn.terminate();

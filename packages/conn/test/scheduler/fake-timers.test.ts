@@ -7,6 +7,8 @@ import {
   portablePlatform,
   TimeoutError,
 } from '../../src/index.ts';
+import { schedulerOf } from '../../src/scheduler/scheduler.ts';
+import { TurnCallback } from '../../src/scheduler/task-queue.ts';
 
 /** Some of the functions of the runtime, replaced by those of a clock that a test controls. */
 type Faked = Parameters<typeof vi.useFakeTimers>[0];
@@ -75,6 +77,32 @@ async function advanceUntilDone<T>(work: Promise<T>): Promise<T> {
 
 afterEach(() => {
   vi.useRealTimers();
+});
+
+describe.each(PLATFORMS)('later turns with $name', ({ platform }) => {
+  it('stay turns of their own when only the timers are replaced', async () => {
+    const order: string[] = [];
+    const chain = (...names: string[]): void => {
+      platform.yield(() => {
+        order.push(names[0]!);
+        if (names.length > 1) chain(...names.slice(1));
+      });
+    };
+    const { laterTurn } = schedulerOf(platform);
+    const second = new TurnCallback(() => order.push('second task'));
+    const first = new TurnCallback(() => {
+      order.push('first task');
+      laterTurn.add(second);
+    });
+    chain('a', 'b', 'c');
+    laterTurn.add(first);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    chain('d');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(order).toEqual(['a', 'first task', 'd']);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(order.slice(3)).toEqual(['b', 'second task']);
+  });
 });
 
 describe.each(PLATFORMS)('connPair with $name', ({ platform }) => {

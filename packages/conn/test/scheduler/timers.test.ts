@@ -173,6 +173,32 @@ describe('Timers', () => {
     expect(platform.timers).toBe(0);
   });
 
+  it('fire at their times when a test sets the clock back within a wake-up', async () => {
+    const platform = new FakePlatform({ automatic: false, now: 300_000 });
+    const timers = schedulerOf(platform).timers;
+    const rung: string[] = [];
+    timers.set(
+      alarm(() => rung.push('of the earlier clock')),
+      10,
+    );
+    const yields: (() => void)[] = [];
+    platform.yield = (callback) => void yields.push(callback);
+    await platform.advance(10);
+    expect(yields).toHaveLength(1);
+    let now = 0;
+    platform.now = () => now;
+    timers.set(
+      alarm(() => rung.push('of the new clock')),
+      5_000,
+    );
+    yields.shift()!();
+    expect(rung).toEqual([]);
+    now = 5_056;
+    await platform.advance(5_056);
+    yields.shift()!();
+    expect(rung).toEqual(['of the new clock']);
+  });
+
   it('fire in the next wake-up when they are reset with no delay', async () => {
     const platform = new FakePlatform();
     const timers = schedulerOf(platform).timers;

@@ -5,7 +5,7 @@ import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { internalsOfHub } from '../../src/hub.ts';
-import { read, startClient, startNode, turns } from './setup.ts';
+import { nextOf, read, startClient, startNode, turns } from './setup.ts';
 
 function heapNow(): number {
   collectGarbage();
@@ -232,5 +232,58 @@ describe('publish', () => {
     await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'BackpressureError' });
     await live.close();
     for (const result of await Promise.allSettled(many)) expect(result.status).toBe('rejected');
+  });
+});
+
+describe('101.5 publish with an id of the application', () => {
+  const id = '0123456789abcdef0123456789abcdef';
+
+  it('reaches no member twice when a page repeats it after a reload', async () => {
+    const { node } = startNode();
+    const bob = startClient(node);
+    const watcher = bob.rooms.join('chat/main');
+    await watcher.next();
+    for (const text of ['1', '2']) {
+      const page = startClient(node);
+      const loop = page.rooms.join('chat/main');
+      expect(await page.rooms.publish('chat/main', { text: '1' }, { id })).toBeUndefined();
+      await page.rooms.publish('chat/main', { text: `after ${text}` });
+      await loop.return?.();
+      await page.live.close();
+    }
+    expect(await read(watcher, 3)).toEqual(['1', 'after 1', 'after 2']);
+  });
+
+  it('is the id that members see', async () => {
+    const { node } = startNode();
+    const { rooms } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' }, { id: 'A-Za-z0-9_-A-Za-z0-9_-' });
+    expect(await nextOf(loop)).toMatchObject({ id: 'A-Za-z0-9_-A-Za-z0-9_-' });
+  });
+
+  it('drops no other message with the same id', async () => {
+    const { node } = startNode();
+    const { rooms } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' }, { id });
+    await rooms.publish('chat/main', { text: '2' }, { id });
+    expect(await read(loop, 2)).toEqual(['1', '2']);
+  });
+
+  it.each([
+    ['short', '"short"'],
+    ['x'.repeat(37), `"${'x'.repeat(37)}"`],
+    [`${'x'.repeat(22)} `, `"${'x'.repeat(22)} "`],
+    ['', '""'],
+    [7, 'number'],
+    [null, 'null'],
+  ])('is refused: %j', async (wrong, got) => {
+    const { node } = startNode();
+    const { rooms } = startClient(node);
+    rooms.join('chat/main');
+    await expect(
+      rooms.publish('chat/main', { text: '1' }, { id: wrong as string }),
+    ).rejects.toThrow(`id: expected 22 to 36 random characters of A-Z a-z 0-9 _ -, got ${got}`);
   });
 });

@@ -8,6 +8,7 @@ export type { MembersChange, RoomMembers } from './room-members.ts';
 export type { KeySchemas, RoomSchemas } from './room-schemas.ts';
 export {
   type ContractRoomsOptions,
+  type PublishOptions,
   Rooms,
   type RoomsOptions,
   roomsOf,

@@ -157,7 +157,8 @@ export function isLast(value: unknown): value is number {
 /** The id of a publication: at least 128 bits in base64url or hexadecimal, with hyphens or without. */
 const ID = /^[\w-]{22,36}$/;
 
-const isId: Fits = (value) => isText(value) && ID.test(value as string);
+/** Whether `value` is the id of a publication. */
+export const isId: Fits = (value) => isText(value) && ID.test(value as string);
 
 const nothing: Typed<undefined | null> = /* @__PURE__ */ schema('nothing', {});
 

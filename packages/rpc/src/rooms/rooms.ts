@@ -39,6 +39,7 @@ import { ClientRooms, type MembersListener } from './client-rooms.ts';
 import { Delays, maySucceedLater } from './delays.ts';
 import { ROOMS_HABITS } from './habits.ts';
 import {
+  isId,
   isLast,
   isPosition,
   type JoinOptions,
@@ -79,6 +80,17 @@ export interface ContractRoomsOptions<
    * `client`.
    */
   readonly contract: Contract<S, C>;
+}
+
+/** The options of `Rooms.publish`. */
+export interface PublishOptions extends CallOptions {
+  /**
+   * The id of the message: 22 to 36 random characters of `A-Z a-z 0-9 _ -`, such as those of
+   * `crypto.randomUUID()`. Store it with the message, and publish both again after the page was loaded
+   * again: loops that have the message drop the repetition, if its `data` is the same and it is one of
+   * their last 1,000. Default: a random id.
+   */
+  readonly id?: string | undefined;
 }
 
 /** Longest name of a room, in bytes. */
@@ -158,11 +170,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * Publishes in a room that a loop of this client has joined. The message has a random id. If the
    * connection ends before the answer, the message is sent again on the next connection, with the same
    * id. While the server cannot serve the room, for example because the backplane is away, the message
-   * is sent again every 1 to 30 s. Loops drop the repetitions. But a second call of `publish` has another
-   * id, so loops do not drop its message: call again only if a second copy does no harm.
+   * is sent again every 1 to 30 s. Loops drop the repetitions. A second call of `publish` has another id,
+   * so loops do not drop its message, unless you pass the same {@link PublishOptions.id | id}.
    *
    * @param data - A value that JSON can express. It is serialized during the call.
-   * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
+   * @param options - As for a call of a method, and `id`. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses the message, -32602 when
    *   `data` does not fit the schema of the server. TimeoutError, the reason of `signal`, the error
@@ -173,7 +185,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   publish<Name extends string>(
     room: Name,
     data: SchemaInput<MessageOf<T, Name>>,
-    options: CallOptions = {},
+    options: PublishOptions = {},
   ): Promise<void> {
     const outcome = new CallPromise();
     const failed = (error: unknown): void => {
@@ -184,14 +196,19 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     return outcome as Promise<unknown> as Promise<void>;
   }
 
-  async #publish(name: string, data: unknown, options: CallOptions): Promise<void> {
+  async #publish(name: string, data: unknown, options: PublishOptions): Promise<void> {
     checkName('publish', name);
-    checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
+    checkOptionNames('publish', options, ['id', 'signal', 'timeout'], 'ignore');
+    const { id = randomId() } = options;
+    if (!isId(id)) {
+      const got = typeof id === 'string' ? JSON.stringify(id) : kind(id);
+      throw new TypeError(`id: expected 22 to 36 random characters of A-Z a-z 0-9 _ -, got ${got}`);
+    }
     const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
     // Copies the data, so that each repetition has the same bytes.
     const text = formatJSON(data);
     checkNoMaps('publish', data, text);
-    const message = { room: name, id: randomId(), data: JSON.parse(text) as unknown };
+    const message = { room: name, id, data: JSON.parse(text) as unknown };
     if (this.#publications >= MAX_PUBLICATIONS) {
       throw new BackpressureError(
         `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,

@@ -241,9 +241,9 @@ export function flush(
         write(viewOfSegment(segment), release);
       }
     } catch (error) {
-      // The chunk may not have been written.
-      revoke(release);
+      // The chunk may not have been written. `release` may be of the application, and may flush.
       queue.lose();
+      revoke(release);
       throw error;
     }
   }

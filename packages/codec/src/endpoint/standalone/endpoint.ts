@@ -18,13 +18,7 @@ import { FIN } from '../../frames/rules.ts';
 import { checkedKeys, MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
 import { MessageBuffers } from '../../memory/message-buffers.ts';
-import {
-  callRelease,
-  NO_BYTES,
-  type OwnedBytes,
-  once,
-  type SlabSource,
-} from '../../memory/slab.ts';
+import { NO_BYTES, type OwnedBytes, once, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
 import {
@@ -342,14 +336,14 @@ export class Endpoint {
    * @returns False when it was not sent: the connection is closing or closed. Messages before the
    *   peer's close frame can be answered until the next `output()`.
    * @throws {@link BackpressureError} when more than `maxBufferedAmount` bytes would wait; TypeError
-   *   for other data; Error after an `output()` that has lost a chunk.
+   *   for other data; Error after an `output()` that has lost a chunk; what `release` throws within
+   *   this call. Nothing is sent then.
    */
   send(data: EndpointData, release?: () => void): boolean {
     if (release !== undefined) checkFunction('release', release);
     if (typeof data === 'string') {
       if (!this.#maySend(data, undefined)) return false;
-      this.#frames.addText(FIN | TextMessage, data);
-      if (release !== undefined) callRelease(release);
+      this.#frames.addText(FIN | TextMessage, data, release);
       return true;
     }
     const bytes = this.#bytesOf(data);
