@@ -99,6 +99,7 @@ export class Phase implements TimerEntry {
     if (this.#connections.size > 0 || this.now === 'busy') {
       return schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
     }
+    schedulerOf(nodePlatform).timers.clear(this);
     monitor.disable();
     this.#monitor = undefined;
   }

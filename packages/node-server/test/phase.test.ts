@@ -8,6 +8,8 @@ import { stopClock } from './clock.ts';
 function watched(paces: readonly Pace[] = []) {
   const clock = stopClock();
   const connections = new Set<object>([{}]);
+  // It looks until then.
+  onTestFinished(() => connections.clear());
   const monitor = {
     max: 0,
     isEnabled: false,
