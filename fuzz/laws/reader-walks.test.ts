@@ -4,20 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { type ReaderPlan, readerPlanOf } from '../walks/reader-plan.ts';
 import { type ReaderBuild, ReaderWalk } from '../walks/reader-walk.ts';
 import { longTimeout, runBudget } from './check.ts';
+import { difference } from './difference.ts';
 
 /** The product. Without a build, a walk runs on the small connection. */
 const product: ReaderBuild = { Conn, limitRate };
 
 async function walk(plan: ReaderPlan, build: ReaderBuild | undefined): Promise<string> {
   return (await new ReaderWalk(plan, build).run()).join('\n');
-}
-
-/** The lines up to the first one that differs, with both versions of it. */
-function difference(expected: string, got: string): string {
-  if (expected === got) return '';
-  const [before, after] = [expected.split('\n'), got.split('\n')];
-  const at = before.findIndex((line, i) => line !== after[i]);
-  return [...before.slice(0, at), `expected ${before[at]}`, `got      ${after[at]}`].join('\n');
 }
 
 describe('the reader of a Conn on a random walk', () => {

@@ -74,7 +74,7 @@ const NONE = {
   MessageQueue: 0,
   RareParts: 0,
   Set: 0,
-  WaitingWrites: 0,
+  WriteQueue: 0,
   DrainWaits: 0,
   // A dictionary instead of the fields of an object.
   '(object properties)': 0,

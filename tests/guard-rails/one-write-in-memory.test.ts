@@ -8,7 +8,14 @@ import {
 } from '@ws/conn';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { FakePlatform, naiveDecode, naiveEncode, TestTransport, turn } from '../kit/index.ts';
+import {
+  FakePlatform,
+  naiveDecode,
+  naiveEncode,
+  stoppedClock,
+  TestTransport,
+  turn,
+} from '../kit/index.ts';
 import { answering, MESSAGES, microtasks, payloads } from './answering.ts';
 
 const ROLES = ['server', 'client'] as const;
@@ -70,6 +77,8 @@ async function until(transport: TestTransport, role: Role, frames: number): Prom
 }
 
 describe.each(ROLES)('on a %s, with the platform of', (role) => {
+  stoppedClock();
+
   describe.each(PLATFORMS)('$named, one write holds', ({ platform }) => {
     it.each(answering)('the answers to one chunk ($says)', async ({ run }) => {
       const { conn, transport, feed } = wired(role, platform());

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { BinaryMessage, type Conn, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { turn } from '../kit/index.ts';
+import { stoppedClock, turn } from '../kit/index.ts';
 import { nothingLeft, type RawPeer, TRANSPORTS } from '../peers/index.ts';
 import { answering, payloads } from './answering.ts';
 import { dialed, served } from './sockets.ts';
@@ -50,6 +50,7 @@ async function exchange(conn: Conn, peer: RawPeer, opcode: number): Promise<obje
 
 describe.each(TRANSPORTS)('small messages of one read over %s', (_, secure) => {
   nothingLeft();
+  stoppedClock();
 
   for (const { says, run } of answering) {
     it.each(KINDS)(`are answered by a server in one write ($kind; ${says})`, async ({ opcode }) => {
@@ -66,6 +67,7 @@ describe.each(TRANSPORTS)('small messages of one read over %s', (_, secure) => {
 
 describe.each(TRANSPORTS)('messages of one turn, sent by a server over %s,', (_, secure) => {
   nothingLeft();
+  stoppedClock();
 
   it('leave in one write, even in several slabs', async () => {
     const { conn, peer } = await served(secure);

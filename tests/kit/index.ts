@@ -32,6 +32,7 @@ export * from './retry.ts';
 export * from './rounds.ts';
 export * from './self-signed.ts';
 export * from './stepped-transport.ts';
+export * from './stopped-clock.ts';
 export * from './sync-deflate.ts';
 export * from './test-transport.ts';
 export * from './toy-extension.ts';

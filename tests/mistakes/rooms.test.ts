@@ -363,7 +363,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'publish(a,x,{to})',
     () => rooms().publish('a', 1, { to: 'x' }),
-    'publish: unknown option to; known options: signal, timeout',
+    'publish: unknown option to; known options: id, signal, timeout',
   ],
   [
     'publish(a,x,cb)',

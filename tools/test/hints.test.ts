@@ -15,7 +15,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 /** Packages of the registry that texts may name, with what they are for. */
-const KNOWN = ['zod', '@types/node', 'pnpm', 'esbuild', 'tsx', 'tsc', 'vitest'];
+const KNOWN = ['node', 'zod', '@types/node', 'pnpm', 'esbuild', 'tsx', 'tsc', 'vitest'];
 /** `npm install NAME`, `npx NAME`, without options and versions. */
 const COMMAND =
   /(?:\b(?:npm (?:install|i)|pnpm add|yarn add)|(?:^|`)npx)((?: +-{1,2}[\w-]+)*) +([@\w][\w@/.-]*)/gm;

@@ -11,7 +11,13 @@ import {
   lengthOf,
   Pool,
 } from '@ws/codec/internal';
-import { bytesOfBatch, schedulerOf, sharedFrames, TurnCallback } from '@ws/conn/internal';
+import {
+  bytesOfBatch,
+  LONG_TURN,
+  schedulerOf,
+  sharedFrames,
+  TurnCallback,
+} from '@ws/conn/internal';
 import { bufferOver, copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
 import { maskKeys } from './frame-list.ts';
@@ -47,10 +53,11 @@ const MASKED: FrameCoding = {
 const PLAIN: FrameCoding = { ...MASKED, masks: false };
 
 /**
- * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
- * all answers to one chunk of input, leave as one write. {@link flush} writes them at once. A socket
- * that had one frame in each of its last turns, or had no turn with more, gets the first frame of a
- * turn without delay: a wait for the end of the turn would cost more than it saves.
+ * The frames of one socket that are not written yet. All answers to one chunk of input leave as one
+ * write, unless they take long. The first frame of another turn of the event loop waits for its end, or for
+ * the second frame: that one and all later ones are written at once. {@link flush} writes all frames. A
+ * socket that had one frame in each of its last turns, or had no turn with more, gets the first frame of
+ * a turn without delay: a wait for the end of the turn would cost more than it saves.
  */
 export class OutgoingFrames {
   /** @internal */
@@ -97,6 +104,7 @@ export class OutgoingFrames {
   release(): void {
     this.#held = false;
     this.flush();
+    endOfTurn.bytesWritten();
   }
 
   add(
@@ -118,9 +126,10 @@ export class OutgoingFrames {
     // The application may change referenced bytes once `send` has returned, as with ws.
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
     if (length > most || queue.bytes >= LARGEST_SLAB) this.flush();
-    else if (this.#held) return;
-    else if (this.#leavesAtOnce() && !this.compressed) this.flush();
-    else endOfTurn.add(this);
+    else if (!this.#held && this.#leavesAtOnce() && !this.compressed) this.flush();
+    // Code that computes between its messages would delay all of them.
+    else if (endOfTurn.bytesQueued(platform)) this.flush();
+    else if (!this.#held) endOfTurn.add(this);
   }
 
   /**
@@ -137,6 +146,7 @@ export class OutgoingFrames {
     if (before === undefined) frames.flushAtEndOfTurn(this);
     // Without a context: it would cost a sixth of the speed of a room.
     if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
+    if (endOfTurn.bytesAt === LONG_TURN) this.flushBatch();
   }
 
   /** Writes all frames to the socket. */
@@ -200,7 +210,7 @@ export class OutgoingFrames {
       this.#count = 0;
       countTurn();
     }
-    return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
+    return ++this.#count > 1 || this.#singles >= MIN_SINGLES;
   }
 
   #give(

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
-import { describe, expect, test } from 'vitest';
+import { stoppedClock } from '@ws/tests';
+import { describe, expect, test, vi } from 'vitest';
 import WebSocket, { PerMessageDeflate, Receiver, Sender, WebSocketServer } from '../src/index.ts';
 import { implementations, masked, Scene, sameTrace } from './trace.ts';
 
@@ -48,17 +49,23 @@ async function sendSeveral({ server, client }: Pair): Promise<void> {
 }
 
 describe('coalescing', () => {
-  alone('writes all messages of a turn at once', async (scene) => {
-    const pair = await scene.pair();
-    const { server, client } = pair;
-    await sendSeveral(pair);
-    const writes = written(insides(server)._socket);
-    for (let i = 2; i < 10; i++) server.send(`message ${i}`);
-    server.ping('and a ping');
-    await once(client, 'ping');
-    expect(writes.length).toBe(1);
-    expect(scene.trace['client']?.filter((line) => line.includes('message'))).toHaveLength(10);
-  });
+  stoppedClock();
+
+  alone(
+    'writes the first two messages of a turn together, and each later one at once',
+    async (scene) => {
+      const pair = await scene.pair();
+      const { server, client } = pair;
+      await sendSeveral(pair);
+      const writes = written(insides(server)._socket);
+      for (let i = 2; i < 10; i++) server.send(`message ${i}`);
+      server.ping('and a ping');
+      expect(writes.length).toBe(8);
+      await once(client, 'ping');
+      expect(writes.length).toBe(8);
+      expect(scene.trace['client']?.filter((line) => line.includes('message'))).toHaveLength(10);
+    },
+  );
 
   alone(
     'writes the first message of a turn at once until a turn has more, and again after three of one',
@@ -74,16 +81,16 @@ describe('coalescing', () => {
         turns.push(`${messages} messages: ${atOnce} of ${writes.length - before} writes at once`);
       }
       expect(turns).toEqual([
-        '2 messages: 1 of 2 writes at once',
+        '2 messages: 2 of 2 writes at once',
         '1 messages: 0 of 1 writes at once',
         '1 messages: 0 of 1 writes at once',
         '1 messages: 0 of 1 writes at once',
         '1 messages: 1 of 1 writes at once',
-        '3 messages: 1 of 2 writes at once',
-        '3 messages: 0 of 1 writes at once',
+        '3 messages: 3 of 3 writes at once',
+        '3 messages: 2 of 2 writes at once',
         '1 messages: 0 of 1 writes at once',
         '1 messages: 0 of 1 writes at once',
-        '3 messages: 0 of 1 writes at once',
+        '3 messages: 2 of 2 writes at once',
       ]);
     },
   );
@@ -108,6 +115,23 @@ describe('coalescing', () => {
     socket.write(Buffer.concat(Array.from({ length: 10 }, (_, i) => masked(0x81, `${i}`))));
     await once(socket, 'data');
     expect(writes.length).toBe(1);
+  });
+
+  alone('writes answers at once when a handler computes between them', async (scene) => {
+    const { server, socket } = await scene.rawClient();
+    const atOnce: number[] = [];
+    const writes = written(insides(server)._socket);
+    const clock = vi.mocked(performance.now);
+    server.on('message', () => {
+      for (let i = 0; i < 4; i++) {
+        server.send(`${i}`);
+        atOnce.push(writes.length);
+        clock.mockReturnValue(performance.now() + 150);
+      }
+    });
+    socket.write(masked(0x81, 'go'));
+    await once(socket, 'data');
+    expect(atOnce).toEqual([0, 1, 2, 3]);
   });
 
   alone('keeps the order with bytes that a program writes to the socket', async (scene) => {
@@ -233,6 +257,8 @@ describe('Sender', () => {
 });
 
 describe('a frame for many sockets', () => {
+  stoppedClock();
+
   alone('is encoded once: the same bytes are written to all of them', async (scene) => {
     const wss = await scene.serve();
     const servers: unknown[] = [];

@@ -279,7 +279,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sends a message as one frame of any size.
+   * Sends a message as one frame of any size, or in several above `fragmentationThreshold`.
    *
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
@@ -290,7 +290,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   as U+FFFD. Bytes that you send as text must be valid UTF-8, which is not checked.
    * @param options - An abort of `signal` cancels the message while it waits for the transport or for
    *   an open MessageWriter. Once the transport has the message, the abort has no effect.
-   * @returns A promise that resolves at once, although the bytes are sent at the end of the turn.
+   * @returns A promise that resolves at once, although the bytes are sent at the end of the turn, or
+   *   at once when the first bytes of the turn have waited for 10 ms.
    *   Above the high-water mark it resolves when the transport has drained; after 1 MiB or 1,000
    *   frames in this turn, in the next turn; for referenced data, when the transport has released
    *   the bytes. Await the promise, so that a slow peer slows you down.
@@ -330,8 +331,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     try {
       checkWriterOptions(type, options);
-      const writes = this.#connection.outbox.waitingWritesOrNew();
-      return writes.nextWriter(type, options.queue === true, options.compress);
+      const queue = this.#connection.outbox.queueOrNew();
+      return queue.nextWriter(type, options.queue === true, options.compress);
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
     }

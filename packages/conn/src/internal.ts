@@ -41,7 +41,7 @@ export { chunkError, closeConfirmed, streamsOf } from './read/message-streams.ts
 export { limitRate, RateTokens } from './read/rate.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
-export { TurnCallback } from './scheduler/task-queue.ts';
+export { LONG_TURN, TurnCallback } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { CallPromise } from './time/call-promise.ts';

@@ -202,8 +202,7 @@ export class InternalsOfConn<Conn extends Owner> {
   /** Whether only an open MessageWriter delays writes, and `size` more bytes may wait. */
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
-    const { waitingWrites } = outbox;
-    return waitingWrites?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
+    return outbox.queue?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
   }
 
   /**

@@ -28,7 +28,12 @@ describe('new Conn', () => {
     expect(transport.sink).toBeUndefined();
   });
 
-  const bounds = ['readLimit', 'idleReadTimeout', 'maxBufferedAmount'] as const;
+  const bounds = [
+    'readLimit',
+    'idleReadTimeout',
+    'maxBufferedAmount',
+    'fragmentationThreshold',
+  ] as const;
   const numbers = [
     ...bounds,
     'readAhead',

@@ -153,7 +153,7 @@ describe('C3 a ReconnectingConn without a reader', () => {
     expect(got).toBeGreaterThanOrEqual(4 * before);
   });
 
-  it('rejects no promise for a late connection whose close fails: C14', async () => {
+  it('C14 rejects no promise for a late connection whose close fails', async () => {
     const unhandled: unknown[] = [];
     const onUnhandled = (error: unknown): void => void unhandled.push(error);
     process.on('unhandledRejection', onUnhandled);

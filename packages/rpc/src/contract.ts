@@ -331,12 +331,12 @@ class NamedContract implements Plain, Names {
 
   /** The peer of `target`: a function for each name that the peer's end handles. `end` is that end. */
   peerOf(target: object, end: End, link: () => Link): Peer<Definitions> {
+    const names = Object.entries(this[end]);
+    if (names.length === 0) return NO_PEER;
     const known = this.#peers[end].get(target);
     if (known !== undefined) return known;
     const peer: Record<string, unknown> = Object.create(null);
-    for (const [name, definition] of Object.entries(this[end])) {
-      peer[name] = callOf(definition, target, link);
-    }
+    for (const [name, definition] of names) peer[name] = callOf(definition, target, link);
     this.#peers[end].set(target, Object.freeze(peer) as Peer<Definitions>);
     return peer as Peer<Definitions>;
   }
@@ -355,6 +355,7 @@ class NamedContract implements Plain, Names {
     checkOptionNames(owner, options, ['concurrency', 'streams'], 'ignore');
     const concurrency = whole('concurrency', options.concurrency ?? MAX_HANDLERS);
     const streams = whole('streams', options.streams ?? MAX_STREAMS);
+    const hasPeer = Object.keys(this[end === 'server' ? 'client' : 'server']).length > 0;
     return {
       contract: this,
       end,
@@ -362,7 +363,7 @@ class NamedContract implements Plain, Names {
       concurrency,
       streams,
       unknownEvents: new Set(),
-      contextOf: (link, request) => new Context(this, link, request),
+      contextOf: (link, request) => new Context(this, link, request, hasPeer),
     };
   }
 }
@@ -373,8 +374,14 @@ const MAX_HANDLERS = 64;
 /** Default of the option `streams`. */
 const MAX_STREAMS = 16;
 
+/** The peer of an end that handles nothing. */
+const NO_PEER = /* @__PURE__ */ Object.freeze(
+  /* @__PURE__ */ Object.create(null),
+) as Peer<Definitions>;
+
 /** The second argument of a handler. Its properties are own ones, so that a handler may spread it. */
 class Context {
+  declare readonly peer: Peer<Definitions>;
   readonly auth: unknown;
   readonly session: SessionLike | undefined;
   readonly #contract: NamedContract;
@@ -392,7 +399,8 @@ class Context {
     return this.#contract.peerOf(link.key, end, () => link);
   }
 
-  constructor(contract: NamedContract, link: Link, request: Request) {
+  /** @param hasPeer - Whether the peer handles anything. */
+  constructor(contract: NamedContract, link: Link, request: Request, hasPeer: boolean) {
     const { auth } = link;
     const { session } = link.carrier;
     this.auth = session === undefined ? auth : session.data;
@@ -400,11 +408,13 @@ class Context {
     this.#contract = contract;
     this.#link = link;
     this.#request = request;
+    // A getter of each object costs a fiftieth of a call.
+    if (!hasPeer) this.peer = NO_PEER;
     // Takes half the time of Object.defineProperty.
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
     this.__defineGetter__('signal', Context.#signal);
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
-    this.__defineGetter__('peer', Context.#peer);
+    if (hasPeer) this.__defineGetter__('peer', Context.#peer);
   }
 }
 

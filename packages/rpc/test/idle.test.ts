@@ -21,11 +21,13 @@ const median = (readings: readonly number[]): number =>
 async function bytesOf(read: (conn: Conn) => unknown): Promise<number> {
   const kept: Conn[] = [];
   const open = async (count: number): Promise<void> => {
+    let observed = 0;
     for (let i = 0; i < count; i++) {
       const pair = connPair();
       kept.push(...pair);
-      expect(internalsOf(pair[1]).observeReceive(read(pair[1]), observer)).toBe(true);
+      if (internalsOf(pair[1]).observeReceive(read(pair[1]), observer)) observed++;
     }
+    expect(observed).toBe(count);
     for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
     collectGarbage();
   };

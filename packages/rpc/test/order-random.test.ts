@@ -65,6 +65,8 @@ class Program {
   steps = 0;
   /** Whether the connection has ended, on purpose or by 1013. */
   isBroken = false;
+  /** Whether so many calls are made that requests wait at their caller. Events overtake those. */
+  isBurst = false;
   /** Whether a call of 20 s has timed out without a start of its handler, while no handler settled. */
   hasStarved = false;
 
@@ -88,6 +90,9 @@ class End {
   running = 0;
   most = 0;
   streams = 0;
+  begunStreams = 0;
+  /** The highest number of a message of each kind whose handler has started. */
+  readonly last = { ask: -1, note: -1, items: -1 };
   readonly #program: Program;
   #sent = 0;
 
@@ -96,14 +101,20 @@ class End {
   }
 
   get handlers(): Handlers {
-    const begin = (plan: Plan): void => {
-      const last = this.started.at(-1) ?? -1;
-      if (plan.n <= last) this.#program.faults.push(`${plan.n} started after ${last}`);
+    const begin = (plan: Plan, kind: keyof typeof this.last): void => {
+      const { ask, note, items } = this.last;
+      const last = this.#program.isBurst ? this.last[kind] : Math.max(ask, note, items);
+      // Beyond 16 streams, the next one starts in a later turn if there is room by then.
+      const mayBeLate = kind === 'items' && this.begunStreams++ >= 16;
+      if (plan.n <= last && !mayBeLate) {
+        this.#program.faults.push(`${plan.n} started after ${last}`);
+      }
+      this.last[kind] = Math.max(this.last[kind], plan.n);
       this.started.push(plan.n);
       this.#program.steps++;
     };
-    const run = (plan: Plan, ctx: Ctx): unknown => {
-      begin(plan);
+    const run = (plan: Plan, ctx: Ctx, kind: 'ask' | 'note'): unknown => {
+      begin(plan, kind);
       this.most = Math.max(this.most, ++this.running);
       const done = this.#act(plan, ctx);
       const settled = (): void => {
@@ -117,12 +128,12 @@ class End {
     const items = this.#items.bind(this);
     return {
       ask: (plan, ctx) => {
-        const done = run(plan, ctx);
+        const done = run(plan, ctx, 'ask');
         return done === undefined ? plan.n : (done as Promise<unknown>).then(() => plan.n);
       },
-      note: run,
+      note: (plan, ctx) => run(plan, ctx, 'note'),
       items: (plan, { signal }) => {
-        begin(plan);
+        begin(plan, 'items');
         this.settledAt.push(performance.now());
         return items(plan, signal);
       },
@@ -228,7 +239,7 @@ class End {
   }
 
   /** A call and a stream. */
-  async last(plan: Plan): Promise<number> {
+  async askLast(plan: Plan): Promise<number> {
     const answer = await this.peer.ask(plan, { timeout: 60_000 });
     const items = this.peer.items(this.lastPlan(), { timeout: 60_000 });
     for await (const item of items) this.#program.faults.push(`item ${item} of none`);
@@ -324,6 +335,7 @@ async function run(seed: number): Promise<Program> {
   const calls: Promise<void>[] = [];
   // More calls than the 256 that may be open.
   const isBurst = program.chance(1);
+  program.isBurst = isBurst;
   const count = isBurst
     ? 300 + program.random(200)
     : 1 + program.random(program.chance(5) ? 120 : 25);
@@ -366,7 +378,7 @@ async function checkEnd(program: Program, near: End, far: End, concurrency: numb
     if (program.isBroken || end.other.running > 0) continue;
     const plan = end.lastPlan();
     let answer: number | string | undefined;
-    const asked = end.last(plan).catch(String);
+    const asked = end.askLast(plan).catch(String);
     void asked.then((one) => (answer = one));
     // An event of another handler may hang, and keep the places from now on.
     await settle(program, () => answer !== undefined || end.other.running >= concurrency);

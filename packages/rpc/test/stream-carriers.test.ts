@@ -70,7 +70,7 @@ describe('a stream of a session', () => {
   );
 
   it.each(['at once', 'later'])(
-    'has no hole, and is told, when the hub drops an item %s',
+    'M2 L4 has no hole, and is told, when the hub drops an item %s',
     async (when) => {
       const [client, conn] = connPair();
       const log = new Log();

@@ -91,11 +91,12 @@ export class FrameQueue {
   ): number {
     if (this.batch !== undefined) this.#copyBatch(this.batch);
     const length = end - start;
-    if (length > SLAB_PAYLOAD) return this.#addLargeCopy(b0, bytes, start, end, key, release);
+    if (length > SLAB_PAYLOAD) {
+      return this.#released(release, this.#addLargeCopy(b0, bytes, start, end, key));
+    }
     const size = this.slab.reserve(this, this.coding, length).frame(b0, bytes, start, end, key);
     this.bytes += size;
-    if (release !== undefined) this.#released(release, size);
-    return size;
+    return release === undefined ? size : this.#released(release, size);
   }
 
   /** Adds a frame with a text. Returns its size in bytes. `release`: as of {@link addCopy}. */
@@ -103,7 +104,8 @@ export class FrameQueue {
     if (this.batch !== undefined) this.#copyBatch(this.batch);
     const { coding } = this;
     const key = coding.masks ? coding.nextKey() : 0;
-    if (3 * text.length > SLAB_PAYLOAD) return this.#addLongText(b0, text, key, release);
+    if (3 * text.length > SLAB_PAYLOAD)
+      return this.#released(release, this.#addLongText(b0, text, key));
     const { slab } = this;
     const out = slab.reserve(this, coding, 3 * text.length);
     const { pos } = out;
@@ -112,8 +114,7 @@ export class FrameQueue {
     if (!out.shortText(b0, text, key)) slab.text(this, b0, text, key);
     const size = out.pos - pos;
     this.bytes += size;
-    if (release !== undefined) this.#released(release, size);
-    return size;
+    return release === undefined ? size : this.#released(release, size);
   }
 
   /**
@@ -156,8 +157,16 @@ export class FrameQueue {
     return frame.length;
   }
 
-  /** Calls `release` after the last frame, of `size` bytes. */
-  #released(release: () => void, size: number): void {
+  /** Adds an encoded frame without a copy. No code may change its bytes. Returns its size in bytes. */
+  addEncoded(frame: Uint8Array): number {
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
+    this.#append(frame, 0, frame.length, true, undefined);
+    return frame.length;
+  }
+
+  /** Calls `release` after the last frame, of `size` bytes. Returns `size`. */
+  #released(release: (() => void) | undefined, size: number): number {
+    if (release === undefined) return size;
     const { slab, bytes, last } = this;
     const { flushes } = slab;
     const isInSlab = slab.hasFramesOf(this);
@@ -174,16 +183,10 @@ export class FrameQueue {
       }
       throw error;
     }
+    return size;
   }
 
-  #addLargeCopy(
-    b0: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    key: number,
-    release: (() => void) | undefined,
-  ): number {
+  #addLargeCopy(b0: number, bytes: Uint8Array, start: number, end: number, key: number): number {
     const memory = this.slab.takeLarge(end - start);
     try {
       copyRange(memory.bytes, bytes, start, end, 0);
@@ -191,11 +194,11 @@ export class FrameQueue {
       memory.release();
       throw error;
     }
-    return this.#addLarge(b0, memory, end - start, key, release);
+    return this.#addLarge(b0, memory, end - start, key);
   }
 
   /** Adds the frame of a text, encoded in memory that grows when the text is not ASCII. */
-  #addLongText(b0: number, text: string, key: number, release: (() => void) | undefined): number {
+  #addLongText(b0: number, text: string, key: number): number {
     const { slab } = this;
     // Counting the bytes takes 35 times as long as writing them.
     let memory = slab.takeLarge(text.length + 2 * LONGEST_PIECE);
@@ -216,27 +219,15 @@ export class FrameQueue {
       memory.release();
       throw error;
     }
-    return this.#addLarge(b0, memory, end, key, release);
+    return this.#addLarge(b0, memory, end, key);
   }
 
-  /**
-   * Adds a frame with the payload `memory.bytes[0, length)`, and masks it on a client. `release`: as of
-   * {@link addCopy}.
-   */
-  #addLarge(
-    b0: number,
-    memory: Slab,
-    length: number,
-    key: number,
-    release: (() => void) | undefined,
-  ): number {
+  /** Adds a frame with the payload `bytes[0, length)`, and masks it on a client. */
+  #addLarge(b0: number, { bytes, release }: Slab, length: number, key: number): number {
     const { masks } = this.coding;
-    const { bytes } = memory;
     // The SIMD memory is not created for it: a pool may not want that.
     if (masks) xorWith(existingSimd(), bytes, 0, length, swap(key));
-    const size = this.addPinned(b0, bytes, length, memory.release, masks ? key : undefined);
-    if (release !== undefined) this.#released(release, size);
-    return size;
+    return this.addPinned(b0, bytes, length, release, masks ? key : undefined);
   }
 
   // Frames that other queues send too

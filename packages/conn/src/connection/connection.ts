@@ -185,7 +185,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Bytes of accepted writes that the operating system does not have yet. */
   get bufferedAmount(): number {
-    return this.outbox.sender.bufferedAmount + (this.outbox.waitingWrites?.bytes ?? 0);
+    return this.outbox.sender.bufferedAmount + (this.outbox.queue?.bytes ?? 0);
   }
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with `error`. */
@@ -219,9 +219,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   drain(): void {
-    const { sender, waitingWrites } = this.outbox;
+    const { sender, queue } = this.outbox;
     sender.drained();
-    waitingWrites?.drained();
+    queue?.drained();
     this.ending?.clocks.drained();
   }
 
@@ -256,11 +256,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
     outbox.sender.flush();
     if (this.machine.input ?? inbox.readAhead ?? inbox.pieces) inbox.releaseUnused();
-  }
-
-  /** A frame was accepted: sends it at the end of the pass of {@link Inbox}, else of the turn. */
-  scheduleFlush(): void {
-    if (!this.inbox.inPass) this.scheduleEndOfTurn();
   }
 
   // The calls of the machine

@@ -95,7 +95,7 @@ export class Ending implements TurnTask {
     if (machine.state >= DESTROYED) return;
     const isFirst = machine.open;
     if (isFirst) {
-      outbox.waitingWrites?.sendAccepted();
+      outbox.queue?.sendAccepted();
       // A transport may report its close within `write`.
       if (!this.#sendLastFrame(() => machine.close(payload))) return;
       this.#ours = payload;
@@ -243,7 +243,7 @@ export class Ending implements TurnTask {
 
   #sendAnswer(): void {
     const { machine, outbox, shared } = this.#connection;
-    outbox.waitingWrites?.sendAccepted();
+    outbox.queue?.sendAccepted();
     if (!this.#sendLastFrame(() => machine.answer())) return;
     if (!machine.sent) {
       // The peer ended its stream without a close frame, and gets none. No heartbeat may follow.

@@ -8,11 +8,12 @@ import {
   revoke,
 } from '@ws/codec/internal';
 import { viewOf } from '../platform/platform.ts';
+import { LONG_TURN } from '../scheduler/task-queue.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
+import { FIN } from '../writing/fragments.ts';
 import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
-import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
+import { type BatchSender, bytesOfBatch } from '../writing/shared-frames.ts';
 import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { Progress } from './progress.ts';
@@ -49,6 +50,8 @@ export class FrameSender implements BatchSender {
   /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
+  /** {@link Machine.messagesIn} at the last frame that was queued in a pass. */
+  #answered = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
   #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
@@ -90,11 +93,36 @@ export class FrameSender implements BatchSender {
     this.#turnFrames += count;
     this.#turnBytes += size;
     if (frames.bytes >= LARGEST_SLAB) this.pump();
-    else if (!this.#machine.blocked && frames.batch === undefined) connection.scheduleFlush();
+    else if (!this.#machine.blocked) {
+      if (frames.batch === undefined) this.flushSoon();
+      // The batch is written at the end of the turn anyway. It has noted the time.
+      else if (connection.shared.endOfTurn.bytesAt === LONG_TURN) this.pump();
+    }
     if (this.#machine.blocked && this.#writesAwaitDrain()) return this.#drainWaits().forDrain();
     // Repeats `turnFull`, because a call would cost each frame.
     const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
     return isFull ? this.#nextTurn() : RESOLVED;
+  }
+
+  /**
+   * Writes the queued frames at the end of the pass of the inbox, else of the turn. Writes them at once in
+   * a long turn: code that computes between its messages would delay all of them.
+   */
+  flushSoon(): void {
+    const connection = this.#connection;
+    const { endOfTurn, platform } = connection.shared;
+    if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
+    else if (endOfTurn.bytesAt !== LONG_TURN) {
+      // A look at the clock for each message of a pass would cost a tenth. So of the first answers to
+      // messages, only numbers 1, 2, 4, 8 … of the pass look at it, and all further answers do.
+      const { messagesIn } = this.#machine;
+      const isFurther = messagesIn === this.#answered;
+      this.#answered = messagesIn;
+      const frames = this.#turnFrames;
+      if (!isFurther && (frames & (frames - 1)) !== 0) return;
+    }
+    const isLong = endOfTurn.bytesAt === LONG_TURN || endOfTurn.bytesQueued(platform);
+    if (isLong) this.pump();
   }
 
   /** Counts `bytes` that an extension has encoded as work of this turn. */
@@ -113,9 +141,7 @@ export class FrameSender implements BatchSender {
   control(opcode: number, payload: Uint8Array, ours: boolean, inOrder: boolean): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !inOrder) {
-      const waits = this.#drainWaits();
-      waits.controls ??= new ControlQueue();
-      const error = waits.controls.add(opcode, payload, ours);
+      const error = this.#drainWaits().addControl(opcode, payload, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
@@ -129,7 +155,7 @@ export class FrameSender implements BatchSender {
       return rejected(error, connection);
     }
     if (this.#machine.out.bytes >= LARGEST_SLAB) this.pump();
-    else connection.scheduleFlush();
+    else this.flushSoon();
     if (ours) return RESOLVED;
     this.#turnFrames++;
     return this.turnFull ? this.#nextTurn() : RESOLVED;
@@ -238,6 +264,7 @@ export class FrameSender implements BatchSender {
   passEnded(): void {
     if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
+    this.#connection.shared.endOfTurn.bytesWritten();
   }
 
   /** The transport is below its high-water mark again. */
@@ -265,7 +292,7 @@ export class FrameSender implements BatchSender {
   discardUnsent(error: WebSocketError): void {
     this.pump();
     const waits = this.#waits;
-    if (waits !== undefined) waits.controls = undefined;
+    waits?.takeControls();
     this.#machine.takePong();
     const before = waits?.setReleaseError(error);
     this.#machine.out.truncate();
@@ -296,7 +323,7 @@ export class FrameSender implements BatchSender {
       // Code that the transport calls within `write` may add frames after the current ones.
       for (;;) {
         const controlsWait =
-          this.#machine.waitingPong !== undefined || this.#waits?.controls !== undefined;
+          this.#machine.waitingPong !== undefined || this.#waits?.hasControls === true;
         if (this.#machine.blocked || (frames.bytes === 0 && !controlsWait)) break;
         const inSegments = frames.first !== undefined || controlsWait;
         if (frames.batch !== undefined) this.#writeBatch(frames.takeBatch());
@@ -364,10 +391,8 @@ export class FrameSender implements BatchSender {
     const pong = this.#machine.takePong();
     if (pong !== undefined) this.#writeControl(PongMessage, pong);
     const waits = this.#waits;
-    const controls = waits?.controls;
-    if (controls === undefined) return;
-    waits!.controls = undefined;
-    for (const { opcode, payload } of controls.takeAll()) this.#writeControl(opcode, payload);
+    if (waits?.hasControls !== true) return;
+    for (const { opcode, payload } of waits.takeControls()) this.#writeControl(opcode, payload);
   }
 
   #writeControl(opcode: number, payload: Uint8Array): void {

@@ -10,8 +10,12 @@ import {
 } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import type { Settings } from '../options/conn-options.ts';
+import type { Platform } from '../platform/platform.ts';
 import { CallPromise } from '../time/call-promise.ts';
 import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
+import { FIN } from '../writing/fragments.ts';
+import type { MessageEncoder } from '../writing/message-encoder.ts';
 import {
   bytesOf,
   isControlType,
@@ -20,9 +24,37 @@ import {
   utf8,
 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
-import type { Connection } from './connection.ts';
 import { codeAfterError } from './end-errors.ts';
-import type { WaitingWrites } from './waiting-writes.ts';
+
+/** The part of a connection that a writer uses. */
+type Writing = {
+  readonly settings: Settings;
+  readonly platform: Platform;
+  readonly machine: { readonly bytesOut: number };
+  readonly shared: {
+    writeMemory(settings: Settings): { readonly slabs: { take(size: number): Slab } };
+  };
+  readonly outbox: {
+    readonly encoder: MessageEncoder | undefined;
+    readonly open: boolean;
+    readonly sender: { countEncoded(bytes: number): void };
+    rejectionIfClosed(): Promise<never> | undefined;
+    rejectionFor(size: number): Promise<never> | undefined;
+    countMessage(type: number, size: number): void;
+    copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void>;
+  };
+  control(type: number, payload: Uint8Array): Promise<void>;
+  fail(error: unknown, code: number, reason: string): void;
+  report(error: unknown, where: string): void;
+  reportMistake(error: unknown, where: string): void;
+};
+
+/** The part of a queue of writes that its open writer uses. */
+type WriterQueue = {
+  encodedEnd: number;
+  countUntil(written: Promise<void>, bytes: number): void;
+  writerDone(writer: MessageWriter): void;
+};
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
@@ -42,8 +74,10 @@ import type { WaitingWrites } from './waiting-writes.ts';
  * ```
  */
 export class MessageWriter implements AsyncDisposable {
-  readonly #connection: Connection;
-  readonly #waitingWrites: WaitingWrites;
+  readonly #connection: Writing;
+  readonly #queue: WriterQueue;
+  /** The option of the caller. */
+  readonly #compress: boolean | undefined;
   readonly #fragmentSize: number;
   readonly #type: number;
   #opcode: number;
@@ -53,6 +87,8 @@ export class MessageWriter implements AsyncDisposable {
   #fill = 0;
   /** @internal Number of calls of {@link write}. */
   calls = 0;
+  /** @internal Whether the extension encodes the message. */
+  isEncoding = false;
   readonly #pairs = new SurrogatePairs();
   #fragmentSent = false;
   /** Whether the last fragment was sent. */
@@ -68,14 +104,22 @@ export class MessageWriter implements AsyncDisposable {
   #stream: { error(reason: unknown): void } | undefined;
 
   /** @internal */
-  constructor(type: number, connection: Connection, waitingWrites: WaitingWrites) {
-    const { writeBufferSize } = connection.settings.writing;
+  constructor(
+    type: number,
+    compress: boolean | undefined,
+    connection: Writing,
+    queue: WriterQueue,
+  ) {
+    const { fragmentationThreshold, writing } = connection.settings;
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
-    this.#waitingWrites = waitingWrites;
+    this.#queue = queue;
+    this.#compress = compress;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#fragmentSize = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
+    this.#fragmentSize = isControlType(type)
+      ? MAX_CONTROL_PAYLOAD
+      : Math.min(writing.writeBufferSize, fragmentationThreshold);
   }
 
   /**
@@ -111,7 +155,7 @@ export class MessageWriter implements AsyncDisposable {
       if (waits && units === 0) bytes = ownedIfShort(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
-      if (waits) this.#waitingWrites.countUntil(written, length);
+      if (waits) this.#queue.countUntil(written, length);
       pinUntil(bytes, written);
       return this.#abortOnFailure(written);
     } catch (error) {
@@ -202,10 +246,12 @@ export class MessageWriter implements AsyncDisposable {
   /** @internal Ends the writer: the connection accepts no further message. */
   fail(error: unknown): void {
     this.#releaseSlab();
-    if (this.#endReason !== undefined) return;
-    this.#endReason = error;
-    // Without a pending call, only its controller can end the stream.
-    this.#stream?.error(error);
+    if (this.#endReason === undefined) {
+      this.#endReason = error;
+      // Without a pending call, only its controller can end the stream.
+      this.#stream?.error(error);
+    }
+    this.#endEncoding(false);
   }
 
   #rejectionIfClosed(): Promise<void> | undefined {
@@ -346,9 +392,13 @@ export class MessageWriter implements AsyncDisposable {
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
+    if (isControlType(this.#type)) {
+      const sent = this.#connection.control(this.#type, viewOf(bytes, start, end));
+      this.#complete = fin;
+      return sent;
+    }
+    const sent = this.#send(fin, bytes, start, end);
     this.#complete = fin;
-    if (isControlType(this.#type)) return sent;
     this.#opcode = ContinuationFrame;
     this.#fragmentSent = true;
     this.#bytesSent += end - start;
@@ -356,11 +406,66 @@ export class MessageWriter implements AsyncDisposable {
     return sent;
   }
 
+  /** Sends a fragment. Copies the bytes: the buffer is used again at once. */
+  #send(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const { outbox } = this.#connection;
+    const first = this.#opcode !== ContinuationFrame;
+    if (first) {
+      // The size of the message is unknown, unless the first fragment is the last one.
+      const size = fin ? end - start : Infinity;
+      this.isEncoding = outbox.encoder?.wantsFragments(size, this.#compress) === true;
+    }
+    const b0 = (fin ? FIN : 0) | this.#opcode;
+    if (!this.isEncoding) return outbox.copiedFrame(b0, bytes, start, end);
+    try {
+      return this.#sendEncoded(b0, first, bytes, start, end);
+    } catch (error) {
+      this.#endEncoding(false);
+      throw error;
+    }
+  }
+
+  #sendEncoded(
+    b0: number,
+    first: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Promise<void> {
+    const { machine, outbox } = this.#connection;
+    const encoder = outbox.encoder!;
+    const fin = b0 >= FIN;
+    const size = encoder.encode(bytes, start, end, first, fin);
+    if (size < 0) {
+      this.#endEncoding(true);
+      return outbox.copiedFrame(b0, bytes, start, end);
+    }
+    const { extension, outputRsv } = encoder;
+    outbox.sender.countEncoded(end - start);
+    const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, extension.output, 0, size);
+    this.#queue.encodedEnd = machine.bytesOut;
+    if (fin) this.#endEncoding(true);
+    return sent;
+  }
+
+  /** @param sent - Whether the whole message was sent. Otherwise the message was aborted. */
+  #endEncoding(sent: boolean): void {
+    if (!this.isEncoding) return;
+    this.isEncoding = false;
+    try {
+      this.#connection.outbox.encoder!.extension.endOutput(sent);
+    } catch (error) {
+      // The connection may be about to end.
+      this.#connection.report(error, 'extension');
+    }
+  }
+
   #reportDone(): void {
     if (this.#reportedDone) return;
     this.#reportedDone = true;
     this.#releaseSlab();
-    this.#waitingWrites.writerDone(this);
+    this.#endEncoding(false);
+    this.#queue.writerDone(this);
   }
 
   #releaseSlab(): void {

@@ -6,22 +6,23 @@ import {
   lengthOf,
   noRelease,
   utf8Length,
+  viewOf,
 } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
+import { encodeFragments, FIN, RSV } from '../writing/fragments.ts';
 import { MessageEncoder } from '../writing/message-encoder.ts';
 import { utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { ReferencedWrite } from '../writing/referenced-write.ts';
-import { FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
+import { REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { FrameSender } from './frame-sender.ts';
-import { WaitForRoom, WaitingMessage } from './waiting-write.ts';
-import { WaitingWrites } from './waiting-writes.ts';
+import { WriteQueue } from './write-queue.ts';
 
 /**
  * Sends for one connection: accepts the messages of callers, checks the limits and keeps the order. A
@@ -34,8 +35,8 @@ export class Outbox {
   readonly sender: FrameSender;
   /** Absent without an extension. */
   readonly encoder: MessageEncoder | undefined;
-  /** The writes that wait for an earlier message. Created on first use. */
-  waitingWrites: WaitingWrites | undefined;
+  /** The calls that wait for an earlier message. Created on first use. */
+  queue: WriteQueue | undefined;
   /** If set, messages reject with its error. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
@@ -48,14 +49,14 @@ export class Outbox {
     this.encoder = extension === undefined ? undefined : new MessageEncoder(extension);
   }
 
-  waitingWritesOrNew(): WaitingWrites {
-    this.waitingWrites ??= new WaitingWrites(this.#connection, this);
-    return this.waitingWrites;
+  queueOrNew(): WriteQueue {
+    this.queue ??= new WriteQueue(this.#connection);
+    return this.queue;
   }
 
   /** Bytes that count against the limits: the buffered bytes, and a cost for each waiting write. */
   get charged(): number {
-    return this.sender.bufferedAmount + (this.waitingWrites?.cost ?? 0);
+    return this.sender.bufferedAmount + (this.queue?.cost ?? 0);
   }
 
   // Limits
@@ -86,9 +87,9 @@ export class Outbox {
    */
   flushForRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
-    const { waitingWrites, sender } = this;
+    const { queue, sender } = this;
     const { machine, settings } = this.#connection;
-    const cost = waitingWrites === undefined ? 0 : waitingWrites.cost;
+    const cost = queue === undefined ? 0 : queue.cost;
     const buffered = size + cost + this.frames.bytes;
     const isFull = machine.blocked || buffered > settings.maxBufferedAmount;
     // Repeats a check of `withinTotal`, because a call would cost each message.
@@ -105,7 +106,7 @@ export class Outbox {
   withinTotal(size: number): boolean {
     const connection = this.#connection;
     const { settings, shared } = connection;
-    const cost = this.waitingWrites?.cost ?? 0;
+    const cost = this.queue?.cost ?? 0;
     const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
     // The total does not count so few bytes: the transport takes them at the end of the turn.
     if (!connection.machine.blocked && isLittle) return true;
@@ -119,7 +120,7 @@ export class Outbox {
    * the connection ends.
    */
   untilWritable(): Promise<void> | undefined {
-    if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());
+    if (this.queue?.mustWait === true) return this.queue.untilRoom();
     return this.sender.untilDrained();
   }
 
@@ -133,14 +134,16 @@ export class Outbox {
   sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
     const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    const { waitingWrites, encoder } = this;
-    if (waitingWrites?.mustWait === true) {
-      const bytes = utf8(text, this.#connection.platform);
-      return waitingWrites.add(WaitingMessage.owning(type, bytes, compress));
+    const { queue, encoder } = this;
+    if (queue?.mustWait === true) {
+      return queue.addOwned(type, utf8(text, this.#connection.platform), compress);
     }
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
       sent = encodedText(this.#connection, type, text);
+    } else if (text.length * 3 > this.#connection.settings.fragmentationThreshold) {
+      const bytes = utf8(text, this.#connection.platform);
+      sent = this.copiedFrame(FIN | type, bytes, 0, bytes.length);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
     return sent;
@@ -162,12 +165,8 @@ export class Outbox {
     const size = end - start;
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    const { waitingWrites, encoder } = this;
-    // A client copies the caller's bytes anyway, because it masks them.
-    const { masks } = this.#connection.shared.coding;
-    if (waitingWrites?.mustWait === true) {
-      return waitingWrites.add(WaitingMessage.of(type, bytes, start, end, compress, masks));
-    }
+    const { queue, encoder } = this;
+    if (queue?.mustWait === true) return queue.addBytes(type, bytes, start, end, compress);
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
@@ -182,9 +181,33 @@ export class Outbox {
   sendBacklog(type: DataType, bytes: Uint8Array): Promise<void> {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    const write = WaitingMessage.owning(type, bytes, undefined);
-    const waitingWrites = this.waitingWritesOrNew();
-    return waitingWrites.mustWait ? waitingWrites.add(write) : waitingWrites.send(write);
+    if (this.queue?.mustWait === true) return this.queue.addOwned(type, bytes, undefined);
+    return this.startBytes(type, bytes, 0, bytes.length, undefined, true);
+  }
+
+  /**
+   * Sends a whole message that has waited.
+   *
+   * @param isOwned - Whether no other code uses `bytes`.
+   */
+  startBytes(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+    isOwned: boolean,
+  ): Promise<void> {
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    let sent: Promise<void>;
+    if (this.encoder?.wants(end - start, compress) === true) {
+      if (end > lengthOf(bytes)) throw new DetachedBytes();
+      sent = this.encodedFrame(type, bytes, start, end);
+    } else if (isOwned) sent = this.ownedFrame(FIN | type, bytes, start, end);
+    else sent = this.callerFrame(FIN | type, bytes, start, end, undefined);
+    this.countMessage(type, end - start);
+    return sent;
   }
 
   /**
@@ -197,9 +220,7 @@ export class Outbox {
       ? this.rejectionIfClosed()
       : this.rejectionFor(message.bytes.length);
     if (rejection !== undefined) return rejection;
-    const { waitingWrites } = this;
-    if (waitingWrites?.mustWait === true)
-      return waitingWrites.add(WaitingMessage.prepared(message));
+    if (this.queue?.mustWait === true) return this.queue.addPrepared(message);
     return this.startPrepared(message);
   }
 
@@ -208,7 +229,9 @@ export class Outbox {
     const { bytes } = message;
     const type = message.type as DataType;
     const wants = this.encoder?.wantsPrepared(bytes.length) === true;
-    const sent = wants ? encodedPrepared(this, message) : this.sharedFrame(FIN | type, bytes);
+    const sent = wants
+      ? encodedPrepared(this, message)
+      : this.sharedFrame(FIN | type, bytes, message);
     this.countMessage(type, bytes.length);
     return sent;
   }
@@ -225,10 +248,13 @@ export class Outbox {
     const { settings, platform, shared } = connection;
     const changesBytes = this.encoder !== undefined || shared.coding.masks;
     const waits =
-      connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
+      connection.machine.blocked || this.frames.bytes > 0 || this.queue?.mustWait === true;
     if (changesBytes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
-    if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
+    const { maxBufferedAmount, fragmentationThreshold } = settings;
+    if (isObserved || Math.min(maxBufferedAmount, fragmentationThreshold) < LARGEST_SLAB) {
+      return false;
+    }
     const batches = sharedFrames(platform);
     const batch = batches.batchOf(messages);
     if (batch === undefined) return false;
@@ -255,12 +281,19 @@ export class Outbox {
 
   /** Sends a frame with a copy of `bytes[start, end)`. The first byte of its header is `b0`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const connection = this.#connection;
+    if (end - start > connection.settings.fragmentationThreshold) {
+      return fragments(connection, b0, viewOf(bytes, start, end));
+    }
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }
 
   /** Sends a frame with `bytes[start, end)`. No code may change these bytes. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return end - start >= COPY_BELOW && !this.#connection.shared.coding.masks
+    const { settings, shared } = this.#connection;
+    const size = end - start;
+    const isWhole = size <= settings.fragmentationThreshold;
+    return size >= COPY_BELOW && isWhole && !shared.coding.masks
       ? this.sender.added(this.frames.addReference(b0, bytes, start, end, noRelease))
       : this.copiedFrame(b0, bytes, start, end);
   }
@@ -279,7 +312,12 @@ export class Outbox {
     end: number,
     lease: Lease | undefined,
   ): Promise<void> {
-    const references = end - start >= COPY_BELOW && !this.#connection.shared.coding.masks;
+    const connection = this.#connection;
+    const length = end - start;
+    if (length > connection.settings.fragmentationThreshold) {
+      return fragments(connection, b0, viewOf(bytes, start, end));
+    }
+    const references = length >= COPY_BELOW && !connection.shared.coding.masks;
     const { frames, sender } = this;
     if (!references) return sender.added(frames.addCopy(b0, bytes, start, end));
     if (lease !== undefined && start === 0 && lease.takesHeader(b0)) {
@@ -317,16 +355,19 @@ export class Outbox {
   }
 
   /**
-   * Sends a frame that other connections send too. All of them share one serialized frame, unless this
+   * Sends a message that other connections send too. All of them share one serialized frame, unless this
    * connection masks or the payload exceeds the largest slab. While the transport is blocked, and after
    * frames that are not shared, a short frame is copied.
    *
-   * @param payload - No code may change these bytes.
+   * @param payload - A form of `message`. No code may change these bytes.
    */
-  sharedFrame(b0: number, payload: Uint8Array): Promise<void> {
+  sharedFrame(b0: number, payload: Uint8Array, message: PreparedMessage): Promise<void> {
     const { length } = payload;
     const { frames, sender } = this;
-    const { machine, shared } = this.#connection;
+    const { machine, settings, shared } = this.#connection;
+    if (length > settings.fragmentationThreshold) {
+      return fragments(this.#connection, b0, payload, message);
+    }
     const isUnshared = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within `write` may be blocked while a batch is unsent.
     const mustQueue = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
@@ -356,7 +397,7 @@ export class Outbox {
   control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
     if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
     // A ping of the heartbeat must not come between frames of a compressed message: see `heartbeat.ts`.
-    const inOrder = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
+    const inOrder = ours && opcode === PingMessage && this.queue?.encodedUnsent === true;
     return this.sender.control(opcode, payload, ours, inOrder);
   }
 
@@ -365,8 +406,8 @@ export class Outbox {
     const connection = this.#connection;
     this.writeEnd = end;
     connection.rare?.noteWriteEnd();
-    this.waitingWrites?.rejectAll(end);
-    connection.scheduleFlush();
+    this.queue?.rejectAll(end);
+    this.sender.flushSoon();
   }
 
   // The end of writing
@@ -396,7 +437,7 @@ export class Outbox {
 
   /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectWaiting(): void {
-    this.waitingWrites?.rejectAll(this.writeEnd!);
+    this.queue?.rejectAll(this.writeEnd!);
   }
 
   /**
@@ -442,6 +483,30 @@ function encodedText(
   }
 }
 
+/**
+ * Sends `payload` in several frames: it exceeds the option `fragmentationThreshold`. All are added in one
+ * step, so that no other message can come between them. They are encoded before: functions of the
+ * application for keys and memory may send.
+ *
+ * @param message - The prepared message of which `payload` is a form.
+ */
+function fragments(
+  { machine, outbox, settings, shared }: Connection,
+  b0: number,
+  payload: Uint8Array,
+  message?: PreparedMessage,
+): Promise<void> {
+  const { fragmentationThreshold: most } = settings;
+  const nextKey = shared.coding.masks ? () => machine.out.nextKey() : undefined;
+  const kept = nextKey === undefined ? message?.fragmentsOf(b0, payload, most) : undefined;
+  const frames = kept ?? encodeFragments(b0, payload, most, nextKey);
+  let size = 0;
+  for (const frame of frames) size += machine.out.addEncoded(frame);
+  const sent = outbox.sender.added(size, frames.length);
+  if ((b0 & RSV) !== 0) outbox.queueOrNew().encodedEnd = machine.bytesOut;
+  return sent;
+}
+
 /** Sends a prepared message that the extension encodes. */
 function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> {
   const { bytes } = message;
@@ -454,12 +519,12 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
   if (variant.length === 0) {
     return encoder.wants(length, false)
       ? outbox.encodedFrame(type, bytes, 0, length)
-      : outbox.sharedFrame(FIN | type, bytes);
+      : outbox.sharedFrame(FIN | type, bytes, message);
   }
   shared.recordSent(bytes, 0, length);
   try {
     outbox.sender.countEncoded(length);
-    return outbox.sharedFrame(FIN | rsv | type, variant);
+    return outbox.sharedFrame(FIN | rsv | type, variant, message);
   } catch (error) {
     shared.forget();
     throw error;

@@ -69,18 +69,18 @@ function writeWithOptions(
   const { signal, compress } = options;
   if (signal === undefined) return writeData(connection, method, type, data, undefined, compress);
   if (signal.aborted) return rejected(signal.reason, signal);
-  const waitingWrites = connection.outbox.waitingWritesOrNew();
-  const written = waitingWrites.withSignal(() =>
+  const queue = connection.outbox.queueOrNew();
+  const written = queue.withSignal(() =>
     writeData(connection, method, type, data, undefined, compress),
   );
-  const message = waitingWrites.messageOf(written);
+  const message = queue.waitingOf(written);
   if (message === undefined) return written;
-  waitingWrites.countUntil(written, 0);
+  queue.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
-    (_written, reason) => waitingWrites.cancel(message, reason),
+    (_written, reason) => queue.cancel(message, reason),
   );
 }
 

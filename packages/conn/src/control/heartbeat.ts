@@ -54,7 +54,7 @@ type Pinging = Reading &
   TimerEntry & {
     readonly outbox: {
       readonly sender: { readonly bytesFlushed: number };
-      readonly waitingWrites: { readonly streamsEncoded: boolean } | undefined;
+      readonly queue: { readonly writer: { readonly isEncoding: boolean } | undefined } | undefined;
       control(type: number, payload: Uint8Array, ours: boolean): unknown;
     };
     readonly rare: Pinged | undefined;
@@ -140,7 +140,7 @@ function expire(connection: Pinging, { interval, timeout }: HeartbeatOption, now
 
 function ping(connection: Pinging, now: number): void {
   // A ping between the frames of a compressed message makes some peers lose data.
-  if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
+  if (connection.outbox.queue?.writer?.isEncoding !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = UNSENT;

@@ -3,7 +3,7 @@ import type { Platform } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred, rejected } from '../time/promises.ts';
-import { MAX_PENDING_PINGS } from '../writing/control-queue.ts';
+import { MAX_PENDING_PINGS } from '../writing/drain-waits.ts';
 
 /** A call of `ping`, until its pong. */
 class Ping implements TimerEntry {

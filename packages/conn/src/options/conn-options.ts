@@ -44,6 +44,12 @@ export interface ConnSettings {
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /**
+   * Longest payload of a sent frame in bytes, for gateways with a bound of frames. A longer message becomes
+   * several frames in one step, from a copy of its bytes. It does not lift a gateway's bound of messages.
+   * Default: none.
+   */
+  readonly fragmentationThreshold?: number | false | undefined;
+  /**
    * Time in ms that the peer has for its part of the closing handshake. When the peer closes first,
    * your code has half of this time to read the messages before the close frame. Default: 5 s.
    */
@@ -131,6 +137,7 @@ export interface Settings {
   readonly idleReadTimeout: number;
   readonly highWaterMark: number;
   readonly maxBufferedAmount: number;
+  readonly fragmentationThreshold: number;
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
   /** A separate object, so that all connections with its defaults share one. */
@@ -157,6 +164,7 @@ function serverDefaults(): Settings {
     idleReadTimeout: 5 * 60_000,
     highWaterMark: 64 * KIB,
     maxBufferedAmount: 16 * MIB,
+    fragmentationThreshold: Infinity,
     closeTimeout: 5_000,
     heartbeat: { interval: 20_000, timeout: 20_000 },
     writing: { writeBufferSize: 4096, writeBufferPool: undefined, compression: false },
@@ -177,6 +185,7 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
   'idleReadTimeout',
   'highWaterMark',
   'maxBufferedAmount',
+  'fragmentationThreshold',
   'closeTimeout',
   'heartbeat',
   'writeBufferSize',
@@ -244,6 +253,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     idleReadTimeout: resolve('idleReadTimeout', (name, value) => duration(name, value, 0, true)),
     highWaterMark: resolve('highWaterMark', whole),
     maxBufferedAmount: resolve('maxBufferedAmount', bound),
+    fragmentationThreshold: resolve('fragmentationThreshold', bound),
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
     writing: resolveWriting(options),

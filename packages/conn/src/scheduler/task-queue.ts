@@ -21,10 +21,24 @@ export class TurnCallback implements TurnTask {
 /** An array that had more tasks than this is not used again. */
 const LONG = 1024;
 
+/** The time in ms that a turn may take before its bytes no longer wait for its end. */
+const LONG_TURN_MS = 10;
+/** {@link TaskQueue.bytesAt} before the first bytes of a turn. */
+export const NO_BYTES_YET = -1;
+/** {@link TaskQueue.bytesAt} in a turn that takes longer than {@link LONG_TURN_MS}. */
+export const LONG_TURN = -2;
+
 /** Tasks of all connections of one platform. One callback of the platform runs them all, in order. */
 export class TaskQueue {
   readonly #schedule: (run: () => void) => void;
   readonly #runtimeTimers: RuntimeTimers;
+  /**
+   * When the first bytes of this turn were queued for a transport, in whole ms of the platform's clock;
+   * {@link NO_BYTES_YET}; or {@link LONG_TURN} once later bytes were queued long after the first.
+   */
+  bytesAt: number = NO_BYTES_YET;
+  /** Number of messages that were queued since {@link bytesAt} was set. */
+  #queued = 0;
   #waiting: (TurnTask | undefined)[] = [];
   #count = 0;
   /** An empty array for the tasks that the next run adds. Undefined during a run. */
@@ -45,6 +59,30 @@ export class TaskQueue {
     if (this.#count === 1) this.#schedule(this.run);
   }
 
+  /**
+   * Called when bytes are queued for a transport.
+   *
+   * @returns Whether they must not wait for the end of the turn: its code computes between its messages.
+   */
+  bytesQueued(platform: { now(): number }): boolean {
+    if (this.bytesAt === NO_BYTES_YET) this.#queued = 0;
+    const queued = ++this.#queued;
+    // A look at the clock costs an object. So 32 messages look, then each second of the next 32, each fourth
+    // of the next 64, and so on.
+    const step = queued < 32 ? 1 : 1 << (27 - Math.clz32(queued));
+    if (queued % step === 0 && this.bytesAt !== LONG_TURN) {
+      const now = Math.ceil(platform.now());
+      if (this.bytesAt === NO_BYTES_YET) this.bytesAt = now;
+      else if (now - this.bytesAt > LONG_TURN_MS) this.bytesAt = LONG_TURN;
+    }
+    return this.bytesAt === LONG_TURN;
+  }
+
+  /** Bytes were written before the end of the turn. Unless tasks wait, no others are queued. */
+  bytesWritten(): void {
+    if (this.#count === 0) this.bytesAt = NO_BYTES_YET;
+  }
+
   /** Schedules {@link run} again, because the runtime has dropped the callback. */
   reschedule(): void {
     if (this.#count > 0) this.#schedule(this.run);
@@ -57,6 +95,7 @@ export class TaskQueue {
     this.#waiting = this.#spare ?? [];
     this.#spare = undefined;
     this.#count = 0;
+    this.bytesAt = NO_BYTES_YET;
     let i = 0;
     try {
       while (i < count) {
@@ -75,6 +114,7 @@ export class TaskQueue {
         this.add(task);
       }
       this.#spare = count > LONG ? undefined : due;
+      this.bytesWritten();
     }
   };
 }

@@ -1,7 +1,8 @@
-import type { WebSocketError } from '@ws/codec';
+import { PongMessage, type WebSocketError } from '@ws/codec';
+import { BackpressureError } from '../errors.ts';
+import { copyOf } from '../memory/copy.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
-import type { ControlQueue } from './control-queue.ts';
 
 /**
  * Bounds of the bytes and frames that a connection writes in one turn. Above either bound, a write
@@ -9,6 +10,17 @@ import type { ControlQueue } from './control-queue.ts';
  */
 export const TURN_BYTES = 1_048_576;
 export const TURN_FRAMES = 1_000;
+
+/** Bound of the user's pings that wait for the transport, and of the user's pings without a pong. */
+export const MAX_PENDING_PINGS = 64;
+
+/** A ping or pong that waits for the transport. */
+type ControlFrame = {
+  readonly opcode: number;
+  readonly payload: Uint8Array;
+  /** Whether the library itself sends the frame, not the user. */
+  readonly ours: boolean;
+};
 
 /** Whether `bytes` or `frames` reach the bound of a turn. */
 export function isTurnFull(bytes: number, frames: number): boolean {
@@ -20,8 +32,11 @@ export function isTurnFull(bytes: number, frames: number): boolean {
  * FrameSender creates this object for the first wait.
  */
 export class DrainWaits {
-  /** Pings and pongs that wait for a blocked transport. */
-  controls: ControlQueue | undefined;
+  /**
+   * Pings and pongs that wait for a blocked transport. They overtake queued messages between two frames
+   * (RFC 6455, section 5.4).
+   */
+  #controls: ControlFrame[] = [];
   /** One promise for all writes above the high-water mark. One drain settles all of them. */
   #drain: Deferred<void> | undefined;
   /** One promise for all writes after the turn was full. */
@@ -38,6 +53,35 @@ export class DrainWaits {
     return (
       this.#drain === undefined && this.#nextTurn === undefined && this.#referenced === undefined
     );
+  }
+
+  /**
+   * Adds a control frame with a copy of `payload`. Only the newest ping of the library, the newest pong of the
+   * library and the newest pong of the user wait.
+   *
+   * @returns An error if {@link MAX_PENDING_PINGS} pings of the user already wait. Then the frame is not
+   *   added.
+   */
+  addControl(opcode: number, payload: Uint8Array, ours: boolean): BackpressureError | undefined {
+    const isOfKind = (frame: ControlFrame): boolean =>
+      frame.opcode === opcode && frame.ours === ours;
+    if (ours || opcode === PongMessage) {
+      // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
+      this.#controls = this.#controls.filter((frame) => !isOfKind(frame));
+    } else if (this.#controls.filter(isOfKind).length >= MAX_PENDING_PINGS) {
+      return new BackpressureError(`${MAX_PENDING_PINGS} pings are already waiting for the peer`);
+    }
+    this.#controls.push({ opcode, payload: copyOf(payload), ours });
+    return undefined;
+  }
+
+  get hasControls(): boolean {
+    return this.#controls.length > 0;
+  }
+
+  /** Removes all control frames and returns them, oldest first. */
+  takeControls(): readonly ControlFrame[] {
+    return this.#controls.splice(0);
   }
 
   forDrain(): Promise<void> {
@@ -115,7 +159,7 @@ export class DrainWaits {
 
   /** The transport is closed: rejects all waiting writes, discards pings and pongs. */
   rejectAll(error: WebSocketError): void {
-    this.controls = undefined;
+    this.#controls = [];
     this.drained(error);
     for (const write of this.#referenced ?? []) write.reject(error);
     this.#referenced = undefined;

@@ -8,6 +8,7 @@ import {
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
+import { encodeFragments } from './fragments.ts';
 import { bytesOf, controlPayload, isControlType, type MessageData, utf8 } from './payload.ts';
 
 /**
@@ -31,6 +32,8 @@ export class PreparedMessage {
   /** @internal A copy of the data. */
   readonly bytes: Uint8Array;
   #variants: Map<SharedEncoding['key'], Uint8Array> | undefined;
+  /** The frames of each form for one option `fragmentationThreshold`, `most`. */
+  #fragments: { most: number; frames: Map<Uint8Array, readonly Uint8Array[]> } | undefined;
 
   /**
    * @param type - `TextMessage` or `BinaryMessage`, or a control type.
@@ -69,6 +72,22 @@ export class PreparedMessage {
       // Out of memory. The next send tries again.
       return NO_BYTES;
     }
+  }
+
+  /**
+   * @internal The unmasked frames of `payload`, with at most `most` bytes each. Undefined if this object
+   * keeps the frames for another `most`: it has those of one only.
+   *
+   * @param payload - The bytes, or a variant.
+   */
+  fragmentsOf(b0: number, payload: Uint8Array, most: number): readonly Uint8Array[] | undefined {
+    const fragments = (this.#fragments ??= { most, frames: new Map() });
+    if (fragments.most !== most) return undefined;
+    const known = fragments.frames.get(payload);
+    if (known !== undefined) return known;
+    const frames = encodeFragments(b0, payload, most, undefined);
+    fragments.frames.set(payload, frames);
+    return frames;
   }
 }
 

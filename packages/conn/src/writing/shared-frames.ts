@@ -2,14 +2,9 @@ import { Arena, Batch, LARGEST_SLAB } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
-import type { TurnTask } from '../scheduler/task-queue.ts';
+import { NO_BYTES_YET, type TaskQueue, type TurnTask } from '../scheduler/task-queue.ts';
+import { FIN } from './fragments.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-
-/**
- * FIN in the first byte of a frame (RFC 6455, section 5.2). The codec defines this too, but an
- * export would cost speed: see its `internal.ts`.
- */
-export const FIN = 0x80;
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
@@ -61,6 +56,7 @@ function viewOfBatch(platform: Platform, batch: Batch): Uint8Array {
 export class SharedFrames implements TurnTask {
   awaitsTurn = false;
   readonly #platform: Platform;
+  readonly #endOfTurn: TaskQueue;
   #arena: Arena;
   /** The empty batch that all batches of this turn extend. */
   #empty: Batch | undefined;
@@ -73,6 +69,7 @@ export class SharedFrames implements TurnTask {
 
   constructor(platform: Platform) {
     this.#platform = platform;
+    this.#endOfTurn = schedulerOf(platform).endOfTurn;
     this.#arena = new Arena(ARENA_BYTES);
   }
 
@@ -109,7 +106,7 @@ export class SharedFrames implements TurnTask {
   }
 
   flushAtEndOfTurn(sender: BatchSender): void {
-    if (this.#senders.push(sender) === 1) schedulerOf(this.#platform).endOfTurn.add(this);
+    if (this.#senders.push(sender) === 1) this.#endOfTurn.add(this);
   }
 
   onTurn(): void {
@@ -121,6 +118,8 @@ export class SharedFrames implements TurnTask {
 
   /** Sends the batches now. Later calls in this turn still share the frames. */
   flush(): void {
+    // Called at the end of the turn, for one slice of the deliveries after the other.
+    this.#endOfTurn.bytesAt = NO_BYTES_YET;
     const senders = this.#senders;
     this.#senders = [];
     for (let i = 0; i < senders.length; i++) senders[i]!.flushBatch();
@@ -157,6 +156,8 @@ export class SharedFrames implements TurnTask {
     }
     arena.addFrame(start + size, b0, payload);
     this.#serialized += payload.length;
+    // Once for all connections that send this frame.
+    this.#endOfTurn.bytesQueued(this.#platform);
     const batch = new Batch(arena, start, arena.used);
     linkNext(from, payload, batch);
     return batch;

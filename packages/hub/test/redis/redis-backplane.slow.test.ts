@@ -392,7 +392,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
   });
 
   describe.each(['redis', 'ioredis'])('over %s', (client) => {
-    it('begins a new epoch after a failover to a replica that lags', async () => {
+    it('B4 begins a new epoch after a failover to a replica that lags', async () => {
       const [primary, replica] = [await startRedis(), await startRedis()];
       const admin = adminOf(replica.port);
       const link = await Relay.start(primary.port);
