@@ -153,11 +153,11 @@ export class Acceptor {
     plan: ClosePlan,
     run: (plan: ClosePlan) => Promise<CloseResult>,
   ): Promise<CloseResult> {
-    this.phase.end('draining');
+    this.phase.become('draining');
     if (plan.drain > 0) await new Promise((over) => setTimeout(over, plan.drain));
-    for (const pace of this.#paces) pace.end(isClosing());
+    for (const pace of this.#paces) pace.refuseAll(isClosing());
     const result = await run(plan);
-    this.phase.end('closed');
+    this.phase.become('closed');
     return result;
   }
 

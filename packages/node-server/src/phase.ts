@@ -82,7 +82,7 @@ export class Phase implements TimerEntry {
   }
 
   /** The server closes: now, or after it has served for a while. */
-  end(phase: 'draining' | 'closed'): void {
+  become(phase: 'draining' | 'closed'): void {
     this.#ends = phase;
     this.#tell();
   }

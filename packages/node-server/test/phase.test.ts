@@ -43,7 +43,7 @@ describe('102 a phase', () => {
     expect([look(200), look(300, 250), look(800, 250)]).toEqual(['ready', 'ready', 'busy']);
     expect([look(4_900), look(101)]).toEqual(['busy', 'ready']);
     expect(told).toEqual(['busy', 'ready']);
-    phase.end('closed');
+    phase.become('closed');
   });
 
   it('is ready after one late turn, after two that are further apart, and after short ones', () => {
@@ -53,7 +53,7 @@ describe('102 a phase', () => {
       Array(4).fill('ready'),
     );
     expect(told).toEqual([]);
-    phase.end('closed');
+    phase.become('closed');
   });
 
   it('is busy while a handshake waits, and for 5 s more', () => {
@@ -72,7 +72,7 @@ describe('102 a phase', () => {
     expect(look(0)).toBe('busy');
     expect(look(1)).toBe('ready');
     expect(told).toEqual(['busy', 'ready']);
-    phase.end('closed');
+    phase.become('closed');
   });
 
   it('looks from the first connection to the last, and longer while it is busy', () => {
@@ -101,9 +101,9 @@ describe('102 a phase', () => {
     expect(look(200, 300)).toBe('draining');
     delete process.env[name];
     look(200, 300);
-    phase.end('draining');
+    phase.become('draining');
     expect(phase.now).toBe('draining');
-    phase.end('closed');
+    phase.become('closed');
     expect([phase.now, told]).toEqual(['closed', ['draining', 'busy', 'draining', 'closed']]);
     look(200);
   });

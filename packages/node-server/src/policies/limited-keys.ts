@@ -63,7 +63,7 @@ export class LimitedKeys implements BucketPlan {
    *
    * @throws HandshakeError 429 when the key has too many.
    */
-  take(id: string | number): Key {
+  count(id: string | number): Key {
     const now = nodePlatform.now();
     const key = this.#used.get(id) ?? this.#spent.get(id) ?? new Key(this, id, now);
     this.#forgetFull(now);
@@ -79,7 +79,7 @@ export class LimitedKeys implements BucketPlan {
   }
 
   /** @param connection - Undefined for a handshake that has failed. */
-  release(key: Key, connection: object | undefined): void {
+  giveBack(key: Key, connection: object | undefined): void {
     // It was closed as the oldest one: another has its place.
     if (connection !== undefined && key.open?.delete(connection) === false) return;
     if (--key.connections > 0) return;
@@ -91,7 +91,7 @@ export class LimitedKeys implements BucketPlan {
   #closesOldest(key: Key): boolean {
     const [oldest] = key.open ?? [];
     if (oldest === undefined) return false;
-    this.release(key, oldest);
+    this.giveBack(key, oldest);
     this.#closeOldest(oldest);
     return true;
   }

@@ -71,7 +71,7 @@ export class Limits {
   }
 
   /** From now on the connection holds these keys, until {@link closed}. */
-  hold(connection: object, keys: readonly Key[]): void {
+  keepKeys(connection: object, keys: readonly Key[]): void {
     // No array for one key: it would cost 56 bytes.
     if (keys.length > 0) this.#held.set(connection, keys.length === 1 ? keys[0]! : keys);
   }
@@ -82,7 +82,7 @@ export class Limits {
     const held = this.#held.get(connection);
     if (held === undefined) return;
     this.#held.delete(connection);
-    for (const key of [held].flat()) key.plan.release(key, connection);
+    for (const key of [held].flat()) key.plan.giveBack(key, connection);
   }
 }
 
@@ -118,7 +118,7 @@ export class Reservation {
   /** @throws HandshakeError 429 when the address has too many. */
   countAddress(): void {
     if (this.#group === undefined) return;
-    for (const keys of this.#limits.byAddress) this.#take(keys, this.#group);
+    for (const keys of this.#limits.byAddress) this.#count(keys, this.#group);
   }
 
   /**
@@ -129,13 +129,13 @@ export class Reservation {
   countClient(client: Client): void {
     for (const keys of this.#limits.byClient) {
       const id = keyOf(keys.limit.by as (client: object) => unknown, client);
-      if (id !== false) this.#take(keys, id);
+      if (id !== false) this.#count(keys, id);
     }
   }
 
-  #take(keys: LimitedKeys, id: string | number): void {
+  #count(keys: LimitedKeys, id: string | number): void {
     try {
-      this.#keys = [...this.#keys, keys.take(id)];
+      this.#keys = [...this.#keys, keys.count(id)];
     } catch (error) {
       this.#limits.limited++;
       throw error;
@@ -179,7 +179,7 @@ export class Reservation {
   holdFor(connection: object): void {
     this.opened(connection);
     this.#counts = 'no more';
-    this.#limits.hold(connection, this.#keys);
+    this.#limits.keepKeys(connection, this.#keys);
   }
 
   /**
@@ -193,7 +193,7 @@ export class Reservation {
     this.opened();
     this.#counts = 'no more';
     this.#limits.connections--;
-    for (const key of this.#keys) key.plan.release(key, opened);
+    for (const key of this.#keys) key.plan.giveBack(key, opened);
   }
 }
 

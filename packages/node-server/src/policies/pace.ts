@@ -154,7 +154,7 @@ export class Pace implements TimerEntry {
   }
 
   /** Ends all waits with `error`. */
-  end(error: Error): void {
+  refuseAll(error: Error): void {
     for (const place of this.#queue) {
       this.leave(place);
       place.turn.reject(error);

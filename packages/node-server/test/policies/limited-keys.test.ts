@@ -11,7 +11,7 @@ const keysOf = (limit: Partial<Limit>, closed: object[] = []): LimitedKeys => {
 
 function take(keys: LimitedKeys, id: string | number): Key | number {
   try {
-    return keys.take(id);
+    return keys.count(id);
   } catch (error) {
     expect((error as HandshakeError).headers[0]![0]).toBe('Retry-After');
     return (error as HandshakeError).status;
@@ -21,17 +21,17 @@ function take(keys: LimitedKeys, id: string | number): Key | number {
 describe('102 limits: a key', () => {
   it('has a bound of connections, which another key does not share', () => {
     const keys = keysOf({ connections: 2 });
-    const first = keys.take('ada');
-    keys.take('ada');
+    const first = keys.count('ada');
+    keys.count('ada');
     expect(take(keys, 'ada')).toBe(429);
     expect(take(keys, 1)).not.toBe(429);
-    keys.release(first, undefined);
+    keys.giveBack(first, undefined);
     expect(take(keys, 'ada')).not.toBe(429);
   });
 
   it('is a text or a number, which are two', () => {
     const keys = keysOf({ connections: 1 });
-    keys.take('1');
+    keys.count('1');
     expect(take(keys, 1)).not.toBe(429);
     expect(take(keys, '1')).toBe(429);
   });
@@ -39,20 +39,20 @@ describe('102 limits: a key', () => {
   it('remembers its handshakes after its last connection, until its bucket is full', () => {
     const clock = stopClock();
     const keys = keysOf({ handshakes: { perSecond: 1, burst: 2 } });
-    for (let i = 0; i < 2; i++) keys.release(keys.take('ada'), undefined);
+    for (let i = 0; i < 2; i++) keys.giveBack(keys.count('ada'), undefined);
     expect(take(keys, 'ada')).toBe(429);
     expect(take(keys, 'bob')).not.toBe(429);
     clock.advance(1_000);
-    keys.release(keys.take('ada'), undefined);
+    keys.giveBack(keys.count('ada'), undefined);
     expect(take(keys, 'ada')).toBe(429);
   });
 
   it('takes no token for a handshake above the bound of connections', () => {
     stopClock();
     const keys = keysOf({ connections: 1, handshakes: { perSecond: 1, burst: 2 } });
-    const first = keys.take('ada');
+    const first = keys.count('ada');
     for (let i = 0; i < 5; i++) expect(take(keys, 'ada')).toBe(429);
-    keys.release(first, undefined);
+    keys.giveBack(first, undefined);
     expect(take(keys, 'ada')).not.toBe(429);
   });
 
@@ -60,40 +60,40 @@ describe('102 limits: a key', () => {
     const closed: object[] = [];
     const keys = keysOf({ connections: 2, over: 'oldest' }, closed);
     const open = Array.from({ length: 5 }, (_, n) => {
-      const key = keys.take('ada');
+      const key = keys.count('ada');
       const connection = { n };
       key.open!.add(connection);
       return { key, connection };
     });
     expect(closed).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }]);
     // Those that were closed end later, and free no place.
-    for (const { key, connection } of open.slice(0, 3)) keys.release(key, connection);
-    keys.take('ada').open!.add({ n: 5 });
+    for (const { key, connection } of open.slice(0, 3)) keys.giveBack(key, connection);
+    keys.count('ada').open!.add({ n: 5 });
     expect(closed.at(-1)).toEqual({ n: 3 });
   });
 
   it('refuses with over: oldest while nothing of the key is open', () => {
     const keys = keysOf({ connections: 1, over: 'oldest' });
-    keys.take('ada');
+    keys.count('ada');
     expect(take(keys, 'ada')).toBe(429);
   });
 
   it('keeps 100,000 keys without a connection, and forgets the fullest of those it looks at', () => {
     const clock = stopClock();
     const keys = keysOf({ handshakes: { perSecond: 1, burst: 3 } });
-    for (let i = 0; i < 3; i++) keys.release(keys.take('attacker'), undefined);
-    for (let i = 0; i < 300_000; i++) keys.release(keys.take(i), undefined);
+    for (let i = 0; i < 3; i++) keys.giveBack(keys.count('attacker'), undefined);
+    for (let i = 0; i < 300_000; i++) keys.giveBack(keys.count(i), undefined);
     // The clock stands: no bucket has filled, and the emptiest one is still known.
     expect(take(keys, 'attacker')).toBe(429);
     clock.advance(3_000);
-    for (let i = 0; i < 20_000; i++) keys.release(keys.take(-1 - i), undefined);
+    for (let i = 0; i < 20_000; i++) keys.giveBack(keys.count(-1 - i), undefined);
     expect(take(keys, 'attacker')).not.toBe(429);
   });
 
   it('never refuses a new key', () => {
     stopClock();
     const keys = keysOf({ handshakes: { perSecond: 1 } });
-    for (let i = 0; i < 150_000; i++) keys.take(i);
+    for (let i = 0; i < 150_000; i++) keys.count(i);
     expect(typeof take(keys, 'one more')).toBe('object');
   });
 });

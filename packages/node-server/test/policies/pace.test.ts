@@ -59,7 +59,7 @@ describe('102 handshakes: a pace', () => {
     pace.enter(undefined);
     clock.advance(10);
     expect(pace.enter(undefined)).toBeDefined();
-    pace.end(new Error('over'));
+    pace.refuseAll(new Error('over'));
   });
 
   it('gives a place back, and serves the next one', async () => {
@@ -78,7 +78,7 @@ describe('102 handshakes: a pace', () => {
     pace.fire();
     await microtasks();
     expect(told).toEqual(['second']);
-    pace.end(new Error('over'));
+    pace.refuseAll(new Error('over'));
   });
 
   it('has perSecond x wait places, never above maxHandshakes, and none with wait: 0', () => {
@@ -87,7 +87,7 @@ describe('102 handshakes: a pace', () => {
       pace.enter(undefined);
       while (refusal(() => pace.enter(undefined)) === undefined);
       const { waiting } = pace;
-      pace.end(new Error('over'));
+      pace.refuseAll(new Error('over'));
       return waiting;
     };
     expect(placesOf(paceOf({}))).toBe(300);
@@ -109,7 +109,7 @@ describe('102 handshakes: a pace', () => {
     for (let i = 0; i < 90; i++) expect(pace.enter(`victim ${i}`)).toBeDefined();
     expect(refusal(() => pace.enter('one more'))).toBe(1);
     expect(pace.refused).toBe(1_002);
-    pace.end(new Error('over'));
+    pace.refuseAll(new Error('over'));
   });
 
   it('asks each one to return after those that were refused before', () => {
@@ -127,7 +127,7 @@ describe('102 handshakes: a pace', () => {
     pace.fire();
     for (let i = 0; i < 20; i++) refusal(() => pace.enter(undefined));
     expect(refusal(() => pace.enter(undefined))).toBeLessThanOrEqual(2);
-    pace.end(new Error('over'));
+    pace.refuseAll(new Error('over'));
     vi.restoreAllMocks();
   });
 
