@@ -82,7 +82,11 @@ export function hasChart(scenario: string): boolean {
 /** The table that the chart of a scenario shows: the first one, or some of its rows. */
 export function chartedTable({ head, tables: [table] }: Recorded): Table | undefined {
   if (table === undefined || !hasChart(head.scenario)) return undefined;
-  const rows = chartedRows(head.scenario, table);
+  return rowsOf(table, chartedRows(head.scenario, table));
+}
+
+/** The table with these rows alone. */
+function rowsOf(table: Table, rows: readonly number[]): Table {
   const labels = rows.map((row) => table.labels[row]!);
   const series = table.series.map((one) => ({
     ...one,
@@ -185,12 +189,22 @@ function chart(document: Recorded, folder: string, set: ResultSet): string[] {
   ];
 }
 
-/** The table of the public classes of the codec: its rows have no chart. */
+/** The medians of the public classes of the codec: its rows have no chart. */
 function classes(document: Recorded, folder: string, set: ResultSet): string[] {
   const table = document.tables.find(({ title }) => title === CODEC_CLASSES);
   if (table === undefined) return [];
   const tables = `${relative(folder, resultsPage(set.name))}#${document.head.scenario}`;
-  return [markdownOf(table), `[All tables of codec](${tables}). ${originOf(document)}`];
+  const medians = table.series.map((one) => ({
+    ...one,
+    values: one.values.map((value) => medianOf(value) ?? null),
+  }));
+  const rows = [...table.labels.keys()].filter((row) =>
+    medians.some(({ values }) => values[row] !== null),
+  );
+  return [
+    markdownOf(rowsOf({ ...table, series: medians }, rows)),
+    `[All tables of codec, with the spreads](${tables}). ${originOf(document)}`,
+  ];
 }
 
 /** The chart, and who is ahead. */

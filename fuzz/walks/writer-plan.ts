@@ -29,11 +29,7 @@ const RARE_CALLS = [
 ] as const;
 
 /** What happens in a step: a call of this end, the peer, the transport or time. */
-type WriterCall =
-  | (typeof CALLS)[number]
-  | (typeof RARE_CALLS)[number]
-  | 'time'
-  | 'no deadline';
+type WriterCall = (typeof CALLS)[number] | (typeof RARE_CALLS)[number] | 'time' | 'no deadline';
 
 export interface WriterStep {
   readonly call: WriterCall;

@@ -124,7 +124,7 @@ describe('an argument of the wrong type', () => {
 const WHOLE = (
   [
     ['readLimit', 'readAhead', 'highWaterMark'],
-    ['maxBufferedAmount', 'writeBufferSize'],
+    ['maxBufferedAmount', 'writeBufferSize', 'fragmentationThreshold'],
   ] as const
 ).flat() satisfies readonly (keyof ConnSettings)[];
 const TIMES = [

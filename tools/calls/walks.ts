@@ -45,7 +45,7 @@ const CLOSE = Buffer.from('88820000000003e8', 'hex');
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    bound: 126,
+    bound: 130,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -56,7 +56,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   'for await': {
     what: 'the same, by a loop over the connection',
-    bound: 142,
+    bound: 146,
     ours: () =>
       echo(
         ours(async (conn) => {
@@ -66,7 +66,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   send: {
     what: `send('${TEXT}') outside a handler`,
-    bound: 50,
+    bound: 53,
     ours: () => {
       const { conns, opened } = collect<Conn>();
       const server = ours((conn) => {

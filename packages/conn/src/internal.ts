@@ -39,7 +39,7 @@ export { Bucket, type BucketPlan } from './read/bucket.ts';
 export { checkNoMaps, formatJSON } from './read/json.ts';
 export { chunkError, closeConfirmed, streamsOf } from './read/message-streams.ts';
 export { limitRate, RateTokens } from './read/rate.ts';
-export { reportError } from './report/report.ts';
+export { reportError, warnOfDeprecation } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
 export { LONG_TURN, TurnCallback } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';

@@ -29,19 +29,22 @@ export function record(name: RuntimeName, outcomes: Outcomes): void {
   writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), all));
 }
 
-/** The page with the table of these results: features that the same runtimes lack are neighbors. */
+/** The page with the table of these results: features that the same runtimes lack share a row. */
 export function withTable(page: string, all: Results): string {
   const names = Object.keys(all) as RuntimeName[];
-  const features = [...new Set(names.flatMap((name) => Object.keys(all[name]!)))];
-  const cellsOf = (feature: string): string =>
-    names.map((name) => (all[name]![feature] === true ? 'yes' : '**no**')).join(' | ');
+  const rows = new Map<string, string[]>();
+  for (const feature of new Set(names.flatMap((name) => Object.keys(all[name]!)))) {
+    const cells = names
+      .map((name) => (all[name]![feature] === true ? 'yes' : '**no**'))
+      .join(' | ');
+    rows.set(cells, [...(rows.get(cells) ?? []), feature]);
+  }
   const lines = [
     `| | ${names.join(' | ')} |`,
     `|---|${names.map(() => '---|').join('')}`,
-    ...features
-      .map((feature) => ({ feature, cells: cellsOf(feature) }))
-      .toSorted((a, b) => (a.cells > b.cells ? -1 : Number(a.cells < b.cells)))
-      .map(({ feature, cells }) => `| ${feature} | ${cells} |`),
+    ...[...rows]
+      .toSorted(([a], [b]) => (a > b ? -1 : 1))
+      .map(([cells, features]) => `| ${features.join('; ')} | ${cells} |`),
   ];
   const [before, rest] = page.split(START);
   const after = rest?.split(END)[1];

@@ -110,7 +110,7 @@ const OTHERS = new Set(
     'port host socketPath replaceStale listen tls http2 server allowedOrigins allowedHosts sameHost handshakeTimeout',
     'maxHandshakes handshakes maxConnections limits trustProxy close unmatched readLimit',
     'readAhead idleReadTimeout highWaterMark maxBufferedAmount',
-    'closeTimeout heartbeat writeBufferSize',
+    'closeTimeout heartbeat writeBufferSize fragmentationThreshold',
     'writeBufferPool compression readBuffer rate maxLifetime',
     'maxTotalBufferedAmount',
   ]

@@ -17,6 +17,7 @@ import { type BatchSender, bytesOfBatch } from '../writing/shared-frames.ts';
 import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { Progress } from './progress.ts';
+import { progress } from './read-ahead.ts';
 import { LEND_FROM } from './shared.ts';
 
 /** Encoding a byte, for example with compression, takes as long as writing up to this many bytes. */
@@ -50,8 +51,6 @@ export class FrameSender implements BatchSender {
   /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
-  /** {@link Machine.messagesIn} at the last frame that was queued in a pass. */
-  #answered = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
   #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
@@ -110,19 +109,9 @@ export class FrameSender implements BatchSender {
    */
   flushSoon(): void {
     const connection = this.#connection;
-    const { endOfTurn, platform } = connection.shared;
     if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
-    else if (endOfTurn.bytesAt !== LONG_TURN) {
-      // A look at the clock for each message of a pass would cost a tenth. So of the first answers to
-      // messages, only numbers 1, 2, 4, 8 … of the pass look at it, and all further answers do.
-      const { messagesIn } = this.#machine;
-      const isFurther = messagesIn === this.#answered;
-      this.#answered = messagesIn;
-      const frames = this.#turnFrames;
-      if (!isFurther && (frames & (frames - 1)) !== 0) return;
-    }
-    const isLong = endOfTurn.bytesAt === LONG_TURN || endOfTurn.bytesQueued(platform);
-    if (isLong) this.pump();
+    const { endOfTurn, platform } = connection.shared;
+    if (endOfTurn.bytesQueued(platform, this.#turnFrames, progress(connection))) this.pump();
   }
 
   /** Counts `bytes` that an extension has encoded as work of this turn. */

@@ -110,7 +110,7 @@ export class MessageWriter implements AsyncDisposable {
     connection: Writing,
     queue: WriterQueue,
   ) {
-    const { fragmentationThreshold, writing } = connection.settings;
+    const { fragmentationThreshold, writeBufferSize } = connection.settings.writing;
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
@@ -119,7 +119,7 @@ export class MessageWriter implements AsyncDisposable {
     // RFC 6455, section 5.5: a control frame is never fragmented.
     this.#fragmentSize = isControlType(type)
       ? MAX_CONTROL_PAYLOAD
-      : Math.min(writing.writeBufferSize, fragmentationThreshold);
+      : Math.min(writeBufferSize, fragmentationThreshold);
   }
 
   /**

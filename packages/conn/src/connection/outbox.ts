@@ -141,7 +141,7 @@ export class Outbox {
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
       sent = encodedText(this.#connection, type, text);
-    } else if (text.length * 3 > this.#connection.settings.fragmentationThreshold) {
+    } else if (text.length * 3 > this.#connection.settings.writing.fragmentationThreshold) {
       const bytes = utf8(text, this.#connection.platform);
       sent = this.copiedFrame(FIN | type, bytes, 0, bytes.length);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
@@ -251,8 +251,8 @@ export class Outbox {
       connection.machine.blocked || this.frames.bytes > 0 || this.queue?.mustWait === true;
     if (changesBytes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
-    const { maxBufferedAmount, fragmentationThreshold } = settings;
-    if (isObserved || Math.min(maxBufferedAmount, fragmentationThreshold) < LARGEST_SLAB) {
+    const { maxBufferedAmount, writing } = settings;
+    if (isObserved || Math.min(maxBufferedAmount, writing.fragmentationThreshold) < LARGEST_SLAB) {
       return false;
     }
     const batches = sharedFrames(platform);
@@ -282,7 +282,7 @@ export class Outbox {
   /** Sends a frame with a copy of `bytes[start, end)`. The first byte of its header is `b0`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const connection = this.#connection;
-    if (end - start > connection.settings.fragmentationThreshold) {
+    if (end - start > connection.settings.writing.fragmentationThreshold) {
       return fragments(connection, b0, viewOf(bytes, start, end));
     }
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
@@ -292,7 +292,7 @@ export class Outbox {
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const { settings, shared } = this.#connection;
     const size = end - start;
-    const isWhole = size <= settings.fragmentationThreshold;
+    const isWhole = size <= settings.writing.fragmentationThreshold;
     return size >= COPY_BELOW && isWhole && !shared.coding.masks
       ? this.sender.added(this.frames.addReference(b0, bytes, start, end, noRelease))
       : this.copiedFrame(b0, bytes, start, end);
@@ -314,7 +314,7 @@ export class Outbox {
   ): Promise<void> {
     const connection = this.#connection;
     const length = end - start;
-    if (length > connection.settings.fragmentationThreshold) {
+    if (length > connection.settings.writing.fragmentationThreshold) {
       return fragments(connection, b0, viewOf(bytes, start, end));
     }
     const references = length >= COPY_BELOW && !connection.shared.coding.masks;
@@ -365,7 +365,7 @@ export class Outbox {
     const { length } = payload;
     const { frames, sender } = this;
     const { machine, settings, shared } = this.#connection;
-    if (length > settings.fragmentationThreshold) {
+    if (length > settings.writing.fragmentationThreshold) {
       return fragments(this.#connection, b0, payload, message);
     }
     const isUnshared = shared.coding.masks || length > LARGEST_SLAB;
@@ -496,7 +496,7 @@ function fragments(
   payload: Uint8Array,
   message?: PreparedMessage,
 ): Promise<void> {
-  const { fragmentationThreshold: most } = settings;
+  const { fragmentationThreshold: most } = settings.writing;
   const nextKey = shared.coding.masks ? () => machine.out.nextKey() : undefined;
   const kept = nextKey === undefined ? message?.fragmentsOf(b0, payload, most) : undefined;
   const frames = kept ?? encodeFragments(b0, payload, most, nextKey);

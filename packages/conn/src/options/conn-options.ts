@@ -137,7 +137,6 @@ export interface Settings {
   readonly idleReadTimeout: number;
   readonly highWaterMark: number;
   readonly maxBufferedAmount: number;
-  readonly fragmentationThreshold: number;
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
   /** A separate object, so that all connections with its defaults share one. */
@@ -147,6 +146,7 @@ export interface Settings {
 
 type WritingSettings = {
   readonly writeBufferSize: number;
+  readonly fragmentationThreshold: number;
   readonly writeBufferPool: BufferPool | undefined;
   readonly compression: Compression | false;
 };
@@ -164,10 +164,14 @@ function serverDefaults(): Settings {
     idleReadTimeout: 5 * 60_000,
     highWaterMark: 64 * KIB,
     maxBufferedAmount: 16 * MIB,
-    fragmentationThreshold: Infinity,
     closeTimeout: 5_000,
     heartbeat: { interval: 20_000, timeout: 20_000 },
-    writing: { writeBufferSize: 4096, writeBufferPool: undefined, compression: false },
+    writing: {
+      writeBufferSize: 4096,
+      fragmentationThreshold: Infinity,
+      writeBufferPool: undefined,
+      compression: false,
+    },
     report: undefined,
   };
 }
@@ -253,7 +257,6 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     idleReadTimeout: resolve('idleReadTimeout', (name, value) => duration(name, value, 0, true)),
     highWaterMark: resolve('highWaterMark', whole),
     maxBufferedAmount: resolve('maxBufferedAmount', bound),
-    fragmentationThreshold: resolve('fragmentationThreshold', bound),
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
     writing: resolveWriting(options),
@@ -264,12 +267,16 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
 function resolveWriting(options: ConnSettings): WritingSettings {
   const { writing } = SERVER;
   const { writeBufferSize = writing.writeBufferSize, writeBufferPool: pool } = options;
-  const { compression: compress = false } = options;
-  if (writeBufferSize === writing.writeBufferSize && pool === undefined && compress === false) {
-    return writing;
-  }
+  const { compression: compress = false, fragmentationThreshold } = options;
+  const isDefault =
+    writeBufferSize === writing.writeBufferSize && fragmentationThreshold === undefined;
+  if (isDefault && pool === undefined && compress === false) return writing;
   return {
     writeBufferSize: whole('writeBufferSize', writeBufferSize, 1, 16 * MIB),
+    fragmentationThreshold:
+      fragmentationThreshold === undefined
+        ? Infinity
+        : bound('fragmentationThreshold', fragmentationThreshold),
     writeBufferPool: pool === undefined ? undefined : bufferPool('writeBufferPool', pool),
     compression: checkedCompression(compress),
   };

@@ -106,3 +106,35 @@ const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ 
 export function warningsOf(platform: Platform): WarningReporter {
   return warningsOfBase(platform.base ?? platform);
 }
+
+/** A name or an option that will go: a row of the table in docs/promises.md. */
+interface Deprecation {
+  /** `WS_DEP1` and so on. A code is never given twice. */
+  readonly code: string;
+  /** For example `the option x of serve`. */
+  readonly what: string;
+  /** What to write instead, for example `use y`. */
+  readonly instead: string;
+  /** The minor release that throws a TypeError for it. */
+  readonly until: string;
+}
+
+const warnedCodes: (platform: Platform) => Set<string> = /* @__PURE__ */ perPlatform(
+  () => new Set(),
+);
+
+/** Warns, once for each code, of what still works and will go. Never throws. */
+export function warnOfDeprecation(platform: Platform, deprecation: Deprecation): void {
+  const { code, what, instead, until } = deprecation;
+  const base = platform.base ?? platform;
+  const codes = warnedCodes(base);
+  if (codes.has(code)) return;
+  codes.add(code);
+  try {
+    base.warn(
+      `websocket: ${what} is deprecated, and a TypeError from ${until} on: ${instead} (${code})`,
+    );
+  } catch {
+    // There is no other place to print the warning.
+  }
+}

@@ -37,6 +37,8 @@ export class TaskQueue {
    * {@link NO_BYTES_YET}; or {@link LONG_TURN} once later bytes were queued long after the first.
    */
   bytesAt: number = NO_BYTES_YET;
+  /** The `progress` of the last reader that queued a frame. A field of each connection would cost idle ones. */
+  #answered = 0;
   /** Number of messages that were queued since {@link bytesAt} was set. */
   #queued = 0;
   #waiting: (TurnTask | undefined)[] = [];
@@ -60,21 +62,28 @@ export class TaskQueue {
   }
 
   /**
-   * Called when bytes are queued for a transport.
+   * Called when bytes are queued for a transport. A look at the clock for each answer would cost a tenth of
+   * the speed. So of a connection's first answers to messages, the first two of a turn and each 16th look,
+   * and all further frames do.
    *
+   * @param frames - Number of frames of the connection in this turn.
+   * @param progress - A number that changes when the connection's reader takes a message.
    * @returns Whether they must not wait for the end of the turn: its code computes between its messages.
    */
-  bytesQueued(platform: { now(): number }): boolean {
+  bytesQueued(platform: { now(): number }, frames = 1, progress = 0): boolean {
+    const isFirst = progress !== this.#answered;
+    this.#answered = progress;
+    if (this.bytesAt === LONG_TURN) return true;
+    if (isFirst && frames > 2 && frames % 16 !== 0) return false;
     if (this.bytesAt === NO_BYTES_YET) this.#queued = 0;
     const queued = ++this.#queued;
     // A look at the clock costs an object. So 32 messages look, then each second of the next 32, each fourth
     // of the next 64, and so on.
     const step = queued < 32 ? 1 : 1 << (27 - Math.clz32(queued));
-    if (queued % step === 0 && this.bytesAt !== LONG_TURN) {
-      const now = Math.ceil(platform.now());
-      if (this.bytesAt === NO_BYTES_YET) this.bytesAt = now;
-      else if (now - this.bytesAt > LONG_TURN_MS) this.bytesAt = LONG_TURN;
-    }
+    if (queued % step !== 0) return false;
+    const now = Math.ceil(platform.now());
+    if (this.bytesAt === NO_BYTES_YET) this.bytesAt = now;
+    else if (now - this.bytesAt > LONG_TURN_MS) this.bytesAt = LONG_TURN;
     return this.bytesAt === LONG_TURN;
   }
 

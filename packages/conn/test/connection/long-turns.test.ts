@@ -1,7 +1,13 @@
 // A turn has a time, not only a count: code that computes between its messages does not delay them.
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { broadcast, PingMessage, PreparedMessage, TextMessage } from '../../src/index.ts';
+import {
+  broadcast,
+  type Conn,
+  PingMessage,
+  PreparedMessage,
+  TextMessage,
+} from '../../src/index.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const WORK = 150;
@@ -151,10 +157,18 @@ describe('B6-4 a turn that does not compute', () => {
     }
   });
 
-  it('does not look at the clock for each message of a pass', async () => {
+  it.each([
+    ['receive', (conn: Conn) => conn.receive((message) => conn.send(message))],
+    [
+      'for await',
+      async (conn: Conn) => {
+        for await (const message of conn) await conn.send(message.data);
+      },
+    ],
+  ])('does not look at the clock for each answer by %s', async (_, echo) => {
     const platform = new CountingPlatform();
     const { conn, deliver, frame, transport } = wired('server', {}, 0, platform);
-    void conn.receive((message) => conn.send(message));
+    void echo(conn);
     await platform.settle();
     const before = platform.looks;
     await deliver(...Array.from({ length: 100 }, (_, i) => frame(1, `${i}`)));
