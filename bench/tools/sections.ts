@@ -140,7 +140,7 @@ function allNodes(scenario: string, write: Write): Section {
   };
 }
 
-/** The rows of the chart of a scenario on two versions of Node. */
+/** The rows of the chart of a scenario on another version of Node. */
 function beside(scenario: string, first: ResultSet, other: ResultSet): string[] {
   const [mine, theirs] = [first, other].map(({ results }) => {
     const document = results.get(scenario);
@@ -149,15 +149,12 @@ function beside(scenario: string, first: ResultSet, other: ResultSet): string[] 
   if (mine === undefined || theirs === undefined) return [];
   const columns = mine.series.filter(({ name }) => name !== BUSY_COLUMN);
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const rows = mine.labels.map((label, row) => {
-    const cells = columns.map(({ name, values }) =>
-      [values[row], valueIn(theirs, label, name)].map((one) => figure(one)).join(' / '),
-    );
-    return line([label, ...cells]);
-  });
+  const rows = mine.labels.map((label) =>
+    line([label, ...columns.map(({ name }) => figure(valueIn(theirs, label, name)))]),
+  );
   return [
     [
-      `**${nodeOf(first)} / ${nodeOf(other)}**: ${mine.unit}.`,
+      `**${nodeOf(other)}**: ${mine.unit}.`,
       '',
       line(['', ...columns.map(({ name }) => name)]),
       `|---|${columns.map(() => '---:|').join('')}`,

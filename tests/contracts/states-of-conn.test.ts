@@ -8,8 +8,9 @@ import { serve } from '@ws/node-server';
 import { NaiveDecoder, naiveEncode, TestTransport, upgradeRequest } from '@ws/tests';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as states from '../../packages/codec/src/endpoint/states.ts';
+import { EVENT_NAMES, STATE_NAMES } from '../../packages/codec/test/endpoint/state-names.ts';
 
-const { DESTROYED, ECHO, endsOurSide, EVENT_NAMES, OURS, OVER, STATE_NAMES, TABLE } = states;
+const { DESTROYED, ECHO, endsOurSide, OURS, OVER, TABLE } = states;
 
 /** A connection whose handler has one message and works on it. */
 interface Subject {

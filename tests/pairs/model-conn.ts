@@ -11,6 +11,7 @@ import {
   WebSocketError,
 } from '@ws/conn';
 import * as states from '../../packages/codec/src/endpoint/states.ts';
+import { STATE_NAMES } from '../../packages/codec/test/endpoint/state-names.ts';
 import type { FakePlatform } from '../kit/index.ts';
 import type { End } from './commands.ts';
 import { ABORTED, THROWN } from './scene.ts';
@@ -365,7 +366,7 @@ export class ModelConn {
     this.#state = now;
     const { state } = this.conn['@ws/internals'].connection.machine;
     if (!reached(this.#machineState).has(state)) {
-      const [from, to] = [states.STATE_NAMES[this.#machineState], states.STATE_NAMES[state]];
+      const [from, to] = [STATE_NAMES[this.#machineState], STATE_NAMES[state]];
       this.violation ??= `no way leads from ${from} to ${to}`;
     }
     this.#machineState = state;

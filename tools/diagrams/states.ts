@@ -1,7 +1,8 @@
 import * as states from '../../packages/codec/src/endpoint/states.ts';
+import { EVENT_NAMES, STATE_NAMES } from '../../packages/codec/test/endpoint/state-names.ts';
 import { arrow, box, picture, text } from './svg.ts';
 
-const { DESTROY, EVENT_NAMES, GONE, STATE_NAMES, TABLE, endsOurSide, maySend, takesInput } = states;
+const { DESTROY, GONE, TABLE, endsOurSide, maySend, takesInput } = states;
 
 const WIDTH = 190;
 

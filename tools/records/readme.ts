@@ -1,49 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Tried } from '../check/runtimes-table.ts';
 import type { Results } from '../conformance/page.ts';
 import { type Records, readJSON } from './records.ts';
 
 /** The parts of README.md that are made from records, by the names of their markers. */
 export function sectionsOf(root: string): Map<string, string> {
   return new Map([
-    ['runtimes', runtimes(root)],
     ['sizes', sizes(root)],
     ['tested', tested(root)],
   ]);
 }
 
-const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
 const count = (n: number): string => n.toLocaleString('en');
-/** `20.20` of `20.20.2`. */
-const minorOf = (version: string): string => version.replace(/\.\d+$/, '');
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
-
-/** What works where: tried parts, and what no program has tried. */
-function runtimes(root: string): string {
-  const tried = readJSON(root, 'docs/runtimes.json') as Tried[];
-  const { tests } = readJSON(root, 'docs/records.json') as Records;
-  const versions = (name: string): string[] =>
-    tried
-      .filter(({ runtime }) => runtime.startsWith(`${name} `))
-      .map(({ runtime }) => minorOf(runtime.split(' ')[1]!));
-  const failed = tried.filter(({ parts }) => Object.values(parts).includes(false));
-  if (failed.length > 0) throw new Error(`docs/runtimes.json: parts fail on ${failed[0]!.runtime}`);
-  const tested = minorOf(tests?.made.node ?? '');
-  const others = versions('node').filter((version) => version !== tested);
-  return [
-    row(['on Linux x64', 'tried']),
-    row(['---', '---']),
-    ...(tested === '' ? [] : [row([`Node ${tested}`, 'all tests'])]),
-    row([
-      `Node ${others.join(', ')}; Bun ${versions('bun').join(', ')}; Deno ${versions('deno').join(', ')}`,
-      'most parts of the built packages',
-    ]),
-    row(['Workers', '`@ws/fetch`']),
-    row(['Chromium, Firefox', 'pages']),
-    row(['Safari; macOS, Windows', 'nothing']),
-  ].join('');
-}
 
 /** The kB of an import in docs/maintainers/sizes.md. */
 function sizeOf(page: string, name: string): string {

@@ -28,19 +28,6 @@ export const CLOSED = 9;
 
 export type State = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 
-export const STATE_NAMES = [
-  'OPEN',
-  'CLOSE_RECEIVED',
-  'PEER_ENDED',
-  'RECEIVED_ENDED',
-  'CLOSE_SENT',
-  'BOTH',
-  'FAILED',
-  'OVER',
-  'DESTROYED',
-  'CLOSED',
-] as const;
-
 // Events. The peer's events come in the order of its bytes: a FIN is an event once all input is parsed.
 // `Machine.lookAhead` is the exception. It is for an answer that no longer waits for a reader.
 
@@ -62,17 +49,6 @@ export const DESTROY = 6;
 export const GONE = 7;
 
 export type StateEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
-
-export const EVENT_NAMES = [
-  'we close',
-  'we fail',
-  "the peer's close frame",
-  "the peer's end",
-  'a broken rule',
-  'our answer is due',
-  'destroy',
-  'the transport has closed',
-] as const;
 
 // The close frame that an event sends. No close frame follows another one.
 

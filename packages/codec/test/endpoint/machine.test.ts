@@ -1,10 +1,10 @@
 import { formatCloseMessage, ProtocolError, type Role } from '@ws/codec';
 import { failureBy } from '@ws/codec/internal';
 import { describe, expect, it } from 'vitest';
-import * as states from '../../src/endpoint/states.ts';
 import { Driven } from './machines.ts';
+import { STATE_NAMES } from './state-names.ts';
 
-const stateOf = ({ machine }: Driven): string => states.STATE_NAMES[machine.state];
+const stateOf = ({ machine }: Driven): string => STATE_NAMES[machine.state];
 const CLOSE_4000 = formatCloseMessage(4000);
 
 describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {

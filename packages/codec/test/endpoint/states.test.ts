@@ -2,8 +2,9 @@ import { formatCloseMessage, ProtocolError, type Role } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import * as states from '../../src/endpoint/states.ts';
 import { Driven } from './machines.ts';
+import { EVENT_NAMES, STATE_NAMES } from './state-names.ts';
 
-const { EVENT_NAMES, STATE_NAMES, TABLE, endsOurSide, maySend, takesInput } = states;
+const { TABLE, endsOurSide, maySend, takesInput } = states;
 
 /** What RFC 6455 asks for. Our frame has code 4000, our failure 1011, a broken rule 1002, the peer's close frame 3001. */
 const EXPECTED = `
