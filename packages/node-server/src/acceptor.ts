@@ -92,7 +92,9 @@ export class Acceptor {
     this.plan = plan;
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer((conn) => {
-      if (this.work.removeConn(conn as Conn)) this.#limits.closed(conn);
+      if (!this.work.removeConn(conn as Conn)) return;
+      this.#limits.closed(conn);
+      this.phase.rest();
     }, plan.maxTotalBufferedAmount);
     this.#limits = new Limits(plan.limits, closeOldest);
     if (this.#limits.pace !== undefined) this.#addPace(this.#limits.pace);

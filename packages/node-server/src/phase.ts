@@ -1,5 +1,4 @@
 import { channel } from 'node:diagnostics_channel';
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
@@ -18,17 +17,17 @@ export interface PhaseChange {
   readonly server: object;
 }
 
-const RESOLUTION_MS = 50;
-/** A turn of the event loop is late by more than that, in ns of the monitor, which counts its own interval. */
-const LATE_NS = (200 + RESOLUTION_MS) * 1e6;
+/** A turn of the event loop is late when a look is late by that many ms. */
+const LATE_MS = 200;
 /** Ms between two late turns of a busy server. */
 const SECOND = 1_000;
 /** Ms without a late turn and without a handshake that waits, after which a server is ready again. */
 const CALM_MS = 5_000;
-/** Ms between two looks. Two late turns are further apart. */
-const LOOK_MS = 200;
-
-type Monitor = Pick<IntervalHistogram, 'max' | 'enable' | 'disable' | 'reset'>;
+/**
+ * Ms between two looks. No `monitorEventLoopDelay`: each of its resets hides the next turn, so a server all
+ * of whose turns are late would seem ready.
+ */
+const LOOK_MS = 50;
 
 const phases = channel('@ws:phase');
 
@@ -40,26 +39,18 @@ export class Phase implements TimerEntry {
   server: object = this;
   readonly #connections: ReadonlySet<object>;
   readonly #paces: readonly Pace[];
-  readonly #monitorOf: () => Monitor;
   #ends: 'draining' | 'closed' | undefined;
-  #monitor: Monitor | undefined;
+  /** When the next look is due, by `performance.now()`. */
+  #dueAt = 0;
   /** When the last late turn was seen, by `performance.now()`. */
   #lateAt = -Infinity;
   #busyUntil = -Infinity;
   #told: ServerPhase = 'ready';
 
-  /**
-   * @param paces - More may be added later.
-   * @param monitorOf - Makes a monitor that is not enabled.
-   */
-  constructor(
-    connections: ReadonlySet<object>,
-    paces: readonly Pace[],
-    monitorOf: () => Monitor = () => monitorEventLoopDelay({ resolution: RESOLUTION_MS }),
-  ) {
+  /** @param paces - More may be added later. */
+  constructor(connections: ReadonlySet<object>, paces: readonly Pace[]) {
     this.#connections = connections;
     this.#paces = paces;
-    this.#monitorOf = monitorOf;
   }
 
   get now(): ServerPhase {
@@ -75,10 +66,13 @@ export class Phase implements TimerEntry {
 
   /** There is a connection, or a handshake that waits. */
   watch(): void {
-    if (this.#monitor !== undefined) return;
-    this.#monitor = this.#monitorOf();
-    this.#monitor.enable();
-    schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
+    if (this.slot === undefined) this.#lookAfter(performance.now());
+  }
+
+  /** A connection has ended. After the last one there are no looks, unless the server is busy. */
+  rest(): void {
+    if (this.#connections.size > 0 || this.now === 'busy') return;
+    schedulerOf(nodePlatform).timers.clear(this);
   }
 
   /** The server closes: now, or after it has served for a while. */
@@ -88,20 +82,19 @@ export class Phase implements TimerEntry {
   }
 
   fire(): void {
-    const monitor = this.#monitor!;
     const now = performance.now();
-    if (monitor.max > LATE_NS) {
+    if (now - this.#dueAt >= LATE_MS) {
       if (now - this.#lateAt <= SECOND) this.#busyUntil = now + CALM_MS;
       this.#lateAt = now;
     }
-    monitor.reset();
     this.#tell();
-    if (this.#connections.size > 0 || this.now === 'busy') {
-      return schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
-    }
-    schedulerOf(nodePlatform).timers.clear(this);
-    monitor.disable();
-    this.#monitor = undefined;
+    this.#lookAfter(now);
+    this.rest();
+  }
+
+  #lookAfter(now: number): void {
+    this.#dueAt = now + LOOK_MS;
+    schedulerOf(nodePlatform).timers.set(this, LOOK_MS);
   }
 
   #tell(): void {

@@ -8,17 +8,13 @@ import { stopClock } from './clock.ts';
 function watched(paces: readonly Pace[] = []) {
   const clock = stopClock();
   const connections = new Set<object>([{}]);
-  // It looks until then.
-  onTestFinished(() => connections.clear());
-  const monitor = {
-    max: 0,
-    isEnabled: false,
-    enable: () => (monitor.isEnabled = true),
-    disable: () => !(monitor.isEnabled = false),
-    reset: () => void (monitor.max = 0),
-  };
-  const phase = new Phase(connections, paces, () => monitor);
+  const phase = new Phase(connections, paces);
   phase.server = { name: 'mine' };
+  onTestFinished(() => {
+    connections.clear();
+    phase.become('closed');
+    phase.rest();
+  });
   const told: unknown[] = [];
   const tell = (event: unknown): void => {
     const { phase: now, server } = event as { phase: string; server: object };
@@ -26,14 +22,18 @@ function watched(paces: readonly Pace[] = []) {
   };
   subscribe('@ws:phase', tell);
   onTestFinished(() => void unsubscribe('@ws:phase', tell));
-  /** A look, after `ms`, at a turn that was late by `late`. */
+  /** Looks for `ms`. The last look is late by `late`. */
   const look = (ms: number, late = 0): string => {
-    clock.advance(ms);
-    monitor.max = (50 + late) * 1e6;
+    let left = ms - late;
+    for (; left > 50; left -= 50) {
+      clock.advance(50);
+      phase.fire();
+    }
+    clock.advance(left + late);
     phase.fire();
     return phase.now;
   };
-  return { clock, connections, monitor, phase, told, look };
+  return { clock, connections, phase, told, look };
 }
 
 describe('102 a phase', () => {
@@ -75,21 +75,29 @@ describe('102 a phase', () => {
     phase.become('closed');
   });
 
+  it('is busy when each turn is late', () => {
+    const { phase, look } = watched();
+    phase.watch();
+    expect([look(350, 300), look(350, 300), look(350, 300)]).toEqual(['ready', 'busy', 'busy']);
+  });
+
   it('looks from the first connection to the last, and longer while it is busy', () => {
-    const { connections, monitor, phase, look } = watched();
-    expect(monitor.isEnabled).toBe(false);
+    const { connections, phase, look } = watched();
+    expect(phase.slot).toBeUndefined();
     phase.watch();
-    look(200, 300);
-    look(200, 300);
+    look(500, 300);
+    look(500, 300);
     connections.clear();
-    look(200);
-    expect(monitor.isEnabled).toBe(true);
-    look(5_000);
-    expect(monitor.isEnabled).toBe(false);
+    phase.rest();
+    expect(phase.slot).toBeDefined();
+    look(5_050);
+    expect(phase.slot).toBeUndefined();
+    connections.add({});
     phase.watch();
-    expect(monitor.isEnabled).toBe(true);
-    look(200);
-    expect(monitor.isEnabled).toBe(false);
+    expect(phase.slot).toBeDefined();
+    connections.clear();
+    phase.rest();
+    expect(phase.slot).toBeUndefined();
   });
 
   it('is draining, then closed, also when it was busy; and draining with its process', () => {
@@ -98,13 +106,14 @@ describe('102 a phase', () => {
     const name = `WS_DRAINING_${process.pid}`;
     process.env[name] = '1';
     onTestFinished(() => void delete process.env[name]);
-    expect(look(200, 300)).toBe('draining');
+    expect(look(500, 300)).toBe('draining');
     delete process.env[name];
-    look(200, 300);
+    look(500, 300);
     phase.become('draining');
     expect(phase.now).toBe('draining');
     phase.become('closed');
-    expect([phase.now, told]).toEqual(['closed', ['draining', 'busy', 'draining', 'closed']]);
+    expect(phase.now).toBe('closed');
+    expect(told).toEqual(['draining', 'ready', 'busy', 'draining', 'closed']);
     look(200);
   });
 });
