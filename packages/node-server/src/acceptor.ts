@@ -283,10 +283,7 @@ export class Acceptor {
     conn.data = upgrade.context!.auth;
     upgrade.forgetSocket();
     const reservation = upgrade.reservation!;
-    for (const key of reservation.keys) {
-      const { rate } = key.plan.limit;
-      if (rate !== undefined) limitRate(conn, rate, key.rate);
-    }
+    reservation.limitRate(conn);
     // Before the close of a server, which closes the connection at once.
     if (conn.state === 'closed') reservation.giveBack();
     else reservation.holdFor(conn);

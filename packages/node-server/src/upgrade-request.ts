@@ -314,7 +314,7 @@ export class UpgradeRequest {
   #countClient(): Agreement {
     const { headers } = this.plan;
     this.reservation!.countClient(this);
-    const { plan } = this.admission ?? {};
+    const plan = this.admission?.plan;
     if (plan !== undefined) this.plan = plan as UpgraderPlan;
     return this.#addHeaders(headers);
   }

@@ -1,4 +1,6 @@
 import { isIPv6, type Socket } from 'node:net';
+import type { Conn } from '@ws/conn';
+import { limitRate } from '@ws/conn/internal';
 import { addressOf, ipv6Groups } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext } from '../conn-handler.ts';
 import { type HandshakeError, serverFault, tryLater, unexpectedResult } from '../errors.ts';
@@ -110,9 +112,13 @@ export class Reservation {
     this.#group = group;
   }
 
-  /** The keys of the client. */
-  get keys(): readonly Key[] {
-    return this.#keys;
+  /** Gives the connection the rates that its keys share with others. */
+  limitRate(conn: Conn): void {
+    if (this.#keys === NO_KEYS) return;
+    for (const key of this.#keys) {
+      const { rate } = key.plan.limit;
+      if (rate !== undefined) limitRate(conn, rate, key.rate);
+    }
   }
 
   /** @throws HandshakeError 429 when the address has too many. */
@@ -127,7 +133,10 @@ export class Reservation {
    * @throws HandshakeError 429 when a key has too many; 500 when a function gives no key.
    */
   countClient(client: Client): void {
-    for (const keys of this.#limits.byClient) {
+    const { byClient } = this.#limits;
+    // No iterator: it would be an allocation of each handshake.
+    if (byClient.length === 0) return;
+    for (const keys of byClient) {
       const id = keyOf(keys.limit.by as (client: object) => unknown, client);
       if (id !== false) this.#count(keys, id);
     }
@@ -170,7 +179,9 @@ export class Reservation {
   opened(connection?: object): void {
     if (this.#counts !== 'as handshake') return;
     this.#counts = 'as connection';
-    if (connection !== undefined) for (const { open } of this.#keys) open?.add(connection);
+    if (connection !== undefined && this.#keys !== NO_KEYS) {
+      for (const { open } of this.#keys) open?.add(connection);
+    }
     if (this.#place === undefined) this.#limits.handshakes--;
     else this.#limits.pace!.leave(this.#place);
   }
@@ -193,6 +204,7 @@ export class Reservation {
     this.opened();
     this.#counts = 'no more';
     this.#limits.connections--;
+    if (this.#keys === NO_KEYS) return;
     for (const key of this.#keys) key.plan.giveBack(key, opened);
   }
 }
