@@ -4,7 +4,7 @@
  */
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
-  'packages/codec/test/{allocation,promise,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
+  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
   'packages/browser/test/{alive,alive-setting,closing,dial,reading,unread,writing}.test.ts',
   'packages/fetch/test/turns.test.ts',
   'packages/node-client/test/addresses.test.ts',
@@ -31,6 +31,7 @@ export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];
 export const ISOLATED_SLOW = [
   'packages/hub/test/cluster/suites.slow.test.ts',
   'packages/hub/test/{nats,redis}/silence.slow.test.ts',
+  'packages/codec/test/promise.slow.test.ts',
   'tests/guard-rails/*.slow.test.ts',
   'fuzz/test/{corpus,planted}.slow.test.ts',
 ];

@@ -41,6 +41,7 @@ import {
   type Reader,
   stall,
 } from './reader-table.ts';
+import { Settling } from './settling.ts';
 import { Pending, Pieces, SmallReader } from './small-reader.ts';
 
 /** As in the product: bytes charged for each queued message. */
@@ -81,20 +82,6 @@ type ReadEnd = { readonly reason: Error; readonly normally: boolean };
 class End extends Error {}
 
 const isNormal = (code: string): boolean => ['1000', '1001', '1005'].includes(code);
-
-class Settling<T> {
-  readonly promise: Promise<T>;
-  resolve!: (value: T | PromiseLike<T>) => void;
-  reject!: (reason: unknown) => void;
-
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    this.promise.catch(() => {});
-  }
-}
 
 class Pull {
   readonly settling: Settling<unknown> = new Settling();

@@ -1,3 +1,4 @@
+import { Settling } from './settling.ts';
 import { atOurClose, type NewCall, type Writer, wayOf } from './writer-table.ts';
 
 // The way out of a connection without speed: messages become frames, and frames wait for the transport. It
@@ -39,20 +40,6 @@ export interface SmallWriterOptions {
 
 class Refused extends Error {}
 class Aborted extends Error {}
-
-class Settling<T> {
-  readonly promise: Promise<T>;
-  resolve!: (value: T | PromiseLike<T>) => void;
-  reject!: (reason: unknown) => void;
-
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    this.promise.catch(() => {});
-  }
-}
 
 type Waiting = {
   readonly kind: NewCall;

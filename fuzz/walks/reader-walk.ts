@@ -1,9 +1,10 @@
-import type { Conn, ConnOptions, Platform, Transport } from '@ws/conn';
+import type { Conn, ConnOptions, Transport } from '@ws/conn';
 import type { limitRate } from '@ws/conn/internal';
 import { internalsOf } from '@ws/conn/internal';
 import { NaiveDecoder } from '@ws/tests';
 import { SmallConn, type SmallMessage } from '../oracles/small-conn.ts';
 import type { Call, ReaderPlan, ReaderStep } from './reader-plan.ts';
+import { WalkTime } from './walk-time.ts';
 
 /** A build of the library. */
 export interface ReaderBuild {
@@ -49,12 +50,8 @@ const MOST_TURNS = 60;
 export class ReaderWalk {
   readonly log: string[] = [];
   readonly plan: ReaderPlan;
-  #now = 1;
+  readonly #time = new WalkTime();
   #seen: string[] = [];
-  #deferred: (() => void)[] = [];
-  #yielded: (() => void)[] = [];
-  readonly #timers = new Map<number, { at: number; callback: () => void }>();
-  #nextTimer = 1;
   readonly #gates: { resolve: () => void; reject: (error: Error) => void }[] = [];
   readonly #peer: NaiveDecoder;
   readonly #conn: Walked;
@@ -86,7 +83,7 @@ export class ReaderWalk {
 
   #product({ Conn, limitRate }: ReaderBuild): Ends {
     const { role, closeTimeout, readAhead, rate, isObserved } = this.plan;
-    const platform = this.#platform();
+    const platform = this.#time.platform;
     const conn = new Conn(this.#transport(), {
       role,
       platform: isObserved ? { ...platform, observer: { messageIn() {} } } : platform,
@@ -120,28 +117,11 @@ export class ReaderWalk {
       },
       frame: (b0: number, payload: Uint8Array) => this.#frameSent(b0 & 15, payload),
     };
-    const platform = this.#platform();
+    const platform = this.#time.platform;
     const conn = new SmallConn(transport, { role, closeTimeout, readAhead, platform });
     if (rate !== undefined) conn.limit(rate.perSecond, rate.burst);
     const handler = { starts: () => conn.willRead(), isDone: () => conn.handlerSettled() };
     return { conn, handler };
-  }
-
-  #platform(): Platform {
-    return {
-      writeUtf8: (into, at, text) => Buffer.from(into.buffer, into.byteOffset).write(text, at),
-      decodeUtf8: (bytes, start, end) => Buffer.from(bytes.subarray(start, end)).toString(),
-      randomFill: (words) => void words.fill(0),
-      now: () => this.#now,
-      setTimer: (ms, callback) => {
-        const id = this.#nextTimer++;
-        this.#timers.set(id, { at: this.#now + ms, callback });
-        return () => void this.#timers.delete(id);
-      },
-      defer: (callback) => void this.#deferred.push(callback),
-      yield: (callback) => void this.#yielded.push(callback),
-      warn: () => {},
-    };
   }
 
   #transport(): Transport {
@@ -172,7 +152,7 @@ export class ReaderWalk {
         if (this.#isDestroyed) return;
         this.#isDestroyed = true;
         this.#see('destroyed');
-        this.#yielded.push(() => this.#gone());
+        this.#time.yielded.push(() => this.#gone());
       },
     };
   }
@@ -318,7 +298,7 @@ export class ReaderWalk {
     for (const step of this.plan.steps) {
       this.#begin(step);
       await this.#quiet();
-      if (step.ms !== undefined) await this.#advance(step.ms);
+      if (step.ms !== undefined) await this.#time.advance(step.ms, () => this.#quiet());
       this.#mark(`${step.name}${step.call === undefined ? '' : ` ${step.call}`}`);
     }
     return this.log;
@@ -345,12 +325,16 @@ export class ReaderWalk {
   /** Runs turns until nothing more happens. */
   async #quiet(): Promise<void> {
     await this.#settleAll();
-    for (let i = 0; i < MOST_TURNS && this.#deferred.length + this.#yielded.length > 0; i++) {
-      while (this.#deferred.length > 0) {
-        for (const callback of this.#deferred.splice(0)) callback();
+    for (
+      let i = 0;
+      i < MOST_TURNS && this.#time.deferred.length + this.#time.yielded.length > 0;
+      i++
+    ) {
+      while (this.#time.deferred.length > 0) {
+        for (const callback of this.#time.deferred.splice(0)) callback();
         await this.#settleAll();
       }
-      for (const callback of this.#yielded.splice(0)) callback();
+      for (const callback of this.#time.yielded.splice(0)) callback();
       await this.#settleAll();
     }
   }
@@ -359,20 +343,6 @@ export class ReaderWalk {
     for (let i = 0; i < MICROTASKS; i++) await Promise.resolve();
     // An end of reading that is known before settles in later turns.
     for (let i = 0; i < 4 && this.#waiting > 0; i++) await new Promise(setImmediate);
-  }
-
-  async #advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { at }]) => at <= end);
-      const [id, timer] = due.toSorted((a, b) => a[1].at - b[1].at)[0] ?? [];
-      if (id === undefined || timer === undefined) break;
-      this.#timers.delete(id);
-      this.#now = Math.max(this.#now, timer.at);
-      timer.callback();
-      await this.#quiet();
-    }
-    this.#now = end;
   }
 
   #mark(name: string): void {

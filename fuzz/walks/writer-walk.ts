@@ -1,14 +1,8 @@
-import type {
-  Conn,
-  ConnOptions,
-  MessageWriter,
-  Platform,
-  PreparedMessage,
-  Transport,
-} from '@ws/conn';
+import type { Conn, ConnOptions, MessageWriter, PreparedMessage, Transport } from '@ws/conn';
 import { NaiveDecoder, naiveEncode } from '@ws/tests';
 import { type SmallFrame, type SmallMessageWriter, SmallWriter } from '../oracles/small-writer.ts';
 import { RSV2, SlowExtension } from '../targets/slow-extension.ts';
+import { WalkTime } from './walk-time.ts';
 import type { WriterPlan, WriterStep } from './writer-plan.ts';
 
 /** A build of the library. */
@@ -66,13 +60,9 @@ function inverted(bytes: Uint8Array): Uint8Array {
 export class WriterWalk {
   readonly log: string[] = [];
   readonly plan: WriterPlan;
-  #now = 1;
+  readonly #time = new WalkTime();
   #frames: string[] = [];
   #settled: string[] = [];
-  #deferred: (() => void)[] = [];
-  #yielded: (() => void)[] = [];
-  readonly #timers = new Map<number, { at: number; callback: () => void }>();
-  #nextTimer = 1;
   readonly #conn: Walked;
   readonly #writers: WalkedWriter[] = [];
   readonly #aborts: AbortController[] = [];
@@ -118,7 +108,7 @@ export class WriterWalk {
     };
     const conn = new Conn(transport, {
       role,
-      platform: this.#platform(),
+      platform: this.#time.platform,
       heartbeat: false,
       closeTimeout: LONG,
       writeBufferSize: WRITE_BUFFER_SIZE,
@@ -166,7 +156,7 @@ export class WriterWalk {
         for (const frame of frames) this.#frameSent(frame);
         return !this.#isFull;
       },
-      yield: (callback: () => void) => void this.#yielded.push(callback),
+      yield: (callback: () => void) => void this.#time.yielded.push(callback),
       destroy: () => this.#destroyed(),
     };
     const options = {
@@ -190,7 +180,7 @@ export class WriterWalk {
         cancelDeadline?.();
         cancelDeadline = undefined;
         writer.removeDeadline();
-        if (ms !== null) cancelDeadline = this.#setTimer(ms, () => writer.expire());
+        if (ms !== null) cancelDeadline = this.#time.setTimer(ms, () => writer.expire());
       },
       close: () => writer.close(4000),
       peerPings: (text) => arrive(() => writer.peerPings(text)),
@@ -213,29 +203,10 @@ export class WriterWalk {
 
   #turnEnds: () => void = () => {};
 
-  #platform(): Platform {
-    return {
-      writeUtf8: (into, at, text) => Buffer.from(into.buffer, into.byteOffset).write(text, at),
-      decodeUtf8: (bytes, start, end) => Buffer.from(bytes.subarray(start, end)).toString(),
-      randomFill: (words) => void words.fill(0),
-      now: () => this.#now,
-      setTimer: (ms, callback) => this.#setTimer(ms, callback),
-      defer: (callback) => void this.#deferred.push(callback),
-      yield: (callback) => void this.#yielded.push(callback),
-      warn: () => {},
-    };
-  }
-
-  #setTimer(ms: number, callback: () => void): () => void {
-    const id = this.#nextTimer++;
-    this.#timers.set(id, { at: this.#now + ms, callback });
-    return () => void this.#timers.delete(id);
-  }
-
   #destroyed(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#yielded.push(() => this.#gone());
+    this.#time.yielded.push(() => this.#gone());
   }
 
   #gone(): void {
@@ -369,10 +340,10 @@ export class WriterWalk {
     await this.#settleMicrotasks();
     for (let i = 0; i < MOST_TURNS; i++) {
       this.#turnEnds();
-      for (const callback of this.#deferred.splice(0)) callback();
+      for (const callback of this.#time.deferred.splice(0)) callback();
       await this.#settleMicrotasks();
-      const yielded = this.#yielded.splice(0);
-      if (yielded.length + this.#deferred.length === 0) return;
+      const yielded = this.#time.yielded.splice(0);
+      if (yielded.length + this.#time.deferred.length === 0) return;
       for (const callback of yielded) callback();
       await this.#settleMicrotasks();
     }
@@ -387,23 +358,9 @@ export class WriterWalk {
     const passes = this.#isInTurn;
     this.#isInTurn = undefined;
     if (passes !== undefined) await this.#turn();
-    if (passes === 'time') await this.#advance(2 * DEADLINE);
+    if (passes === 'time') await this.#time.advance(2 * DEADLINE, () => this.#turn());
     // A call that is refused settles in a later turn if others were refused before.
     for (let i = 0; i < 4 && this.#waiting > 0; i++) await new Promise(setImmediate);
-  }
-
-  async #advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { at }]) => at <= end);
-      const [id, timer] = due.toSorted((a, b) => a[1].at - b[1].at)[0] ?? [];
-      if (id === undefined || timer === undefined) break;
-      this.#timers.delete(id);
-      this.#now = Math.max(this.#now, timer.at);
-      timer.callback();
-      await this.#turn();
-    }
-    this.#now = end;
   }
 
   #mark(name: string): void {

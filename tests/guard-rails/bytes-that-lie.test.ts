@@ -19,7 +19,7 @@ import { dial } from '@ws/node-client';
 import { nodePlatform, toDuplex } from '@ws/node-io';
 import { serve } from '@ws/node-server';
 import { ReconnectingConn } from '@ws/reconnect';
-import { whenOver } from '@ws/tests';
+import { rounds, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { FakeWebSocket, openSocket } from '../../packages/browser/test/fake-web-socket.ts';
 import { connected, connectedByBun } from '../../packages/fetch/test/fake-conn.ts';
@@ -44,6 +44,9 @@ const WRONG: readonly (readonly [fact: PropertyKey, value: unknown])[] = [
   ['set', () => {}],
   ['indexOf', () => -1],
 ];
+
+/** The test command has each fourth array, so each of the three forms. */
+const STEP = rounds(4, 1);
 
 const LETTERS = Uint8Array.from({ length: Math.max(...SIZES) }, (_, i) => 65 + (i % 26));
 
@@ -80,7 +83,7 @@ function liars(size: number): [name: string, make: () => Uint8Array][] {
       },
     ]);
   }
-  return all;
+  return all.filter((_, i) => i % STEP === 0);
 }
 
 /** Fills the pooled memory of the process with the payloads of another connection. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { BackpressureError, type Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { nothingLeft, turn } from '../kit/index.ts';
+import { nothingLeft, stoppedClock, turn } from '../kit/index.ts';
 import { Random } from '../kit/random.ts';
 import { type Connector, SOCKETS, type WithRaw } from './connector.ts';
 import { waysOfReading } from './messages.ts';
@@ -155,42 +155,46 @@ export function flowSuite(connector: Connector, carriers = SOCKETS): void {
       await finished;
     });
 
-    it.each([
-      ...waysOfReading.map(([name]) => [name, name] as const),
-      ['receive, awaited', 'awaited'] as const,
-    ])('answers all messages of one chunk with one write, by %s', async (_, way) => {
-      const { conn, peer } = await connector.raw(carrier);
-      const answer = async (): Promise<void> => {
-        if (way === 'readMessage') for (;;) void conn.send((await conn.readMessage()).data);
-        else if (way === 'for await')
-          for await (const message of conn) void conn.send(message.data);
-        else if (way === 'receive') await conn.receive((message) => void conn.send(message));
-        else await conn.receive((message) => conn.send(message));
-      };
-      answer().catch(() => {});
-      const writes = writesOf(conn);
-      const reads = readsOf(conn);
-      const frames = Array.from({ length: 200 }, (_, i) => peer.encode(BINARY, `message ${i}`));
-      frames.splice(100, 0, peer.encode(PING, 'between'));
-      await peer.write(Buffer.concat(frames));
-      await peer.frame(200);
-      const payloads = peer.frames.map(({ payload }) => payload.toString());
-      const pong = peer.frames.findIndex(({ opcode }) => opcode === PONG);
-      expect(payloads.splice(pong, 1)).toEqual(['between']);
-      expect(payloads).toEqual(payloads.map((_, i) => `message ${i}`));
-      expect(reads()).toBe(1);
-      expect(writes()).toBe(1);
-    });
+    describe('with a clock that stands still,', () => {
+      stoppedClock();
 
-    it('sends all messages of one turn with one write', async () => {
-      const { conn, peer } = await connector.raw(carrier);
-      const writes = writesOf(conn);
-      for (let i = 0; i < 100; i++) {
-        void conn.send(`message ${i}`);
-        if (i % 10 === 0) await Promise.resolve();
-      }
-      await peer.frame(99);
-      expect(writes()).toBe(1);
+      it.each([
+        ...waysOfReading.map(([name]) => [name, name] as const),
+        ['receive, awaited', 'awaited'] as const,
+      ])('answers all messages of one chunk with one write, by %s', async (_, way) => {
+        const { conn, peer } = await connector.raw(carrier);
+        const answer = async (): Promise<void> => {
+          if (way === 'readMessage') for (;;) void conn.send((await conn.readMessage()).data);
+          else if (way === 'for await')
+            for await (const message of conn) void conn.send(message.data);
+          else if (way === 'receive') await conn.receive((message) => void conn.send(message));
+          else await conn.receive((message) => conn.send(message));
+        };
+        answer().catch(() => {});
+        const writes = writesOf(conn);
+        const reads = readsOf(conn);
+        const frames = Array.from({ length: 200 }, (_, i) => peer.encode(BINARY, `message ${i}`));
+        frames.splice(100, 0, peer.encode(PING, 'between'));
+        await peer.write(Buffer.concat(frames));
+        await peer.frame(200);
+        const payloads = peer.frames.map(({ payload }) => payload.toString());
+        const pong = peer.frames.findIndex(({ opcode }) => opcode === PONG);
+        expect(payloads.splice(pong, 1)).toEqual(['between']);
+        expect(payloads).toEqual(payloads.map((_, i) => `message ${i}`));
+        expect(reads()).toBe(1);
+        expect(writes()).toBe(1);
+      });
+
+      it('sends all messages of one turn with one write', async () => {
+        const { conn, peer } = await connector.raw(carrier);
+        const writes = writesOf(conn);
+        for (let i = 0; i < 100; i++) {
+          void conn.send(`message ${i}`);
+          if (i % 10 === 0) await Promise.resolve();
+        }
+        await peer.frame(99);
+        expect(writes()).toBe(1);
+      });
     });
 
     it.each([

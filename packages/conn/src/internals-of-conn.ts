@@ -91,12 +91,15 @@ export class InternalsOfConn<Conn extends Owner> {
    * Counts messages that a reader keeps for later, as a part of `maxTotalBufferedAmount`.
    *
    * @param bytes - Negative for messages that the reader has taken.
+   * @param isLasting - Whether the reader keeps them also after the end of the connection, until it
+   *   has counted them as taken.
    * @returns Whether the reader may keep more.
    */
-  countKept(bytes: number): boolean {
+  countKept(bytes: number, isLasting: boolean): boolean {
     const { connection } = this;
     const rare = connection.rareParts();
     rare.keptBytes += bytes;
+    if (isLasting) rare.lastingBytes += bytes;
     if (bytes < 0) rare.freedBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }

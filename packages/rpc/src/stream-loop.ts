@@ -188,7 +188,8 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     if (Math.abs(change) < REPORT_SIZE && size > 0) return true;
     this.#kept = size;
     this.#internals ??= internalsOf(this.#call!.connection!);
-    return this.#internals.countKept?.(change) !== false;
+    // After the end, only a loop that the application still reads keeps its items.
+    return this.#internals.countKept?.(change, false) !== false;
   }
 
   /** Ends the loop after the waiting items. */

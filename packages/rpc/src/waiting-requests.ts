@@ -66,7 +66,7 @@ export class WaitingRequests {
   #isAtBound(connection: ConnLike | undefined): boolean {
     if (this.#size === 0) return false;
     if (this.#size >= maxSizeOf(connection)) return true;
-    return connection !== undefined && internalsOf(connection).countKept?.(0) === false;
+    return connection !== undefined && internalsOf(connection).countKept?.(0, true) === false;
   }
 
   add(request: WaitingRequest): void {
@@ -125,7 +125,7 @@ export class WaitingRequests {
   #count(request: WaitingRequest, change: 1 | -1): void {
     const bytes = change * costOf(request);
     this.#size += bytes;
-    if (request.connection !== undefined) internalsOf(request.connection).countKept?.(bytes);
+    if (request.connection !== undefined) internalsOf(request.connection).countKept?.(bytes, true);
   }
 }
 

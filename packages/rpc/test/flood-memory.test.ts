@@ -4,6 +4,7 @@ import { contract, event, method, stream } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { collectGarbage } from '../../../tests/kit/heap.ts';
+import { rounds } from '../../../tests/kit/rounds.ts';
 import { call, failure, never, quietly } from './pairs.ts';
 
 const any = z.any();
@@ -89,7 +90,8 @@ async function flood(
 }
 
 describe.each([true, false])('H8 a flood of a client that reads: %s', (reads) => {
-  it.each(KINDS)(
+  // A client that reads is flooded by its answers only: a few kinds show it.
+  it.each(reads ? KINDS.slice(0, rounds(4, KINDS.length)) : KINDS)(
     'of %s stays within the bounds, and leaves others their turns',
     async (_, message) => {
       const serve = names.serve({

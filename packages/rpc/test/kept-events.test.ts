@@ -1,4 +1,5 @@
 import { connPair } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
@@ -128,6 +129,39 @@ const untilAborted = pings.serve(
 
 const ack = (length: number): string =>
   JSON.stringify({ jsonrpc: '2.0', method: 'ack', params: { n: 0, pad: 'x'.repeat(length) } });
+
+describe('requests behind a handler that does not settle', () => {
+  it('count for maxTotalBufferedAmount after their connections have closed', async () => {
+    const TOTAL = 400_000;
+    const released = new Deferred<void>();
+    const jobs = contract({ server: { job: method(z.string(), z.void()) } });
+    let kept = 0;
+    const job = async (pad: string): Promise<void> => {
+      if (pad !== '') kept += pad.length;
+      else await released.promise;
+    };
+    const limits = { maxTotalBufferedAmount: TOTAL, highWaterMark: 16_384 };
+    const server = await serve(
+      { port: 0, host: '127.0.0.1', report() {}, ...limits },
+      jobs.serve({ job }, { concurrency: 1 }),
+    );
+    const fill = async (): Promise<void> => {
+      const conn = await dial(server.url, { maxBufferedAmount: false });
+      const read = conn.discardReads();
+      await conn.send(call(1, 'job', ['']));
+      for (let id = 2; id < 102; id++) await conn.send(call(id, 'job', ['x'.repeat(10_000)]));
+      await conn.close();
+      await read;
+    };
+    for (let i = 0; i < 10; i++) await fill();
+    expect(kept).toBe(0);
+    released.resolve();
+    await server.close();
+    expect(kept).toBeGreaterThan(TOTAL - 20_000);
+    // Each connection may keep highWaterMark, and the message above its bound.
+    expect(kept).toBeLessThan(2 * TOTAL + 10 * (limits.highWaterMark + 10_000));
+  });
+});
 
 describe('events behind a handler that does not settle', () => {
   useFakeClock();

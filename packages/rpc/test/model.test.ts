@@ -15,7 +15,7 @@ import { useFakeClock } from './pairs.ts';
 // transports. A model of the promise: each accepted event reaches a handler, in order, or both ends see
 // 1013.
 
-const SEEDS = Number(process.env['RPC_MODEL_SEEDS'] ?? rounds(10, 25));
+const SEEDS = Number(process.env['RPC_MODEL_SEEDS'] ?? rounds(6, 25));
 const FIRST = Number(process.env['RPC_MODEL_FIRST'] ?? 1);
 
 type Random = (below: number) => number;

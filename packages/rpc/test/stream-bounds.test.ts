@@ -1,4 +1,5 @@
 // All that one end may send into its streams fits what the other end lets wait, in every state of its readers.
+import { rounds } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { setUp, turn } from './stream-pairs.ts';
 
@@ -48,7 +49,7 @@ describe('H3 M1 a slow reader', () => {
     };
   };
 
-  it.each(Array.from({ length: 20 }, (_, seed) => seed + 1))(
+  it.each(Array.from({ length: rounds(6, 20) }, (_, seed) => seed + 1))(
     'gets all of many streams, some of which have ended: seed %i',
     async (seed) => {
       const random = randomOf(seed);

@@ -2,6 +2,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { fromWebSocket } from '@ws/browser';
 import { type Conn, connPair } from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
 import { type Session } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
@@ -28,6 +29,15 @@ interface Answer {
   readonly error?: { readonly code: number };
 }
 
+/** Receives the messages with an id. A server that gets no CPU for 1.9 s also sends signs of life. */
+function receiveAnswers(conn: Conn, answers: Answer[]): void {
+  const received = conn.receive((message) => {
+    const answer = message.json() as Answer;
+    if (answer.id !== undefined) answers.push(answer);
+  });
+  quietly(received);
+}
+
 /** An end with handlers that the test settles, and a peer that speaks JSON-RPC by hand. */
 function setUp(
   way: (typeof ways)[number] = 'serve',
@@ -50,13 +60,7 @@ function setUp(
   else if (way === 'serve') quietly(jobs.serve(handlers, options)(ours));
   else inHub(ours, jobs.listener<Session>(handlers, options));
   const answers: Answer[] = [];
-  const receive = (): void =>
-    void raw
-      .receive((message) => {
-        const answer = message.json() as Answer;
-        if (answer.id !== undefined) answers.push(answer);
-      })
-      .catch(() => {});
+  const receive = (): void => receiveAnswers(raw, answers);
   // One after the other, so that the bounds of this end refuse none.
   let last: Promise<unknown> = Promise.resolve();
   const send = (text: string): void => {
@@ -86,7 +90,7 @@ async function overTcp(handlers: Partial<Handlers>, options = {}, settings = {})
   );
   const conn = await dial(server.url, { maxBufferedAmount: false });
   const answers: Answer[] = [];
-  void conn.receive((message) => void answers.push(message.json() as Answer)).catch(() => {});
+  receiveAnswers(conn, answers);
   const close = async (): Promise<void> => void (await server.close());
   return { server, conn, answers, [Symbol.asyncDispose]: close };
 }
@@ -461,6 +465,53 @@ describe('H4 beside messages that wait', () => {
     },
   );
 
+  it.each(ways)(
+    'a close by this end with `discard` drops them, also after the end, through %s',
+    async (way) => {
+      const all = ['first', 'second', 'third'];
+      for (const [code, discard, handled] of [
+        [4401, true, ['first']],
+        [1000, true, ['first']],
+        [1000, false, all],
+        [1001, false, all],
+      ] as const) {
+        for (const isLater of [false, true]) {
+          const { raw, ours, started, release, job, note } = setUp(way, { concurrency: 1 });
+          job('first');
+          job('second');
+          note('third');
+          await until(() => expect(ours.stats.messagesIn).toBe(3));
+          quietly(ours.close(code, '', { discard }));
+          if (isLater) {
+            quietly(raw.discardReads());
+            await ours.closed;
+          }
+          for (let i = 0; i < handled.length; i++) {
+            await until(() => expect(release.length).toBeGreaterThan(i));
+            release[i]!();
+          }
+          await turns(5);
+          expect({ code, discard, started }).toEqual({ code, discard, started: handled });
+          raw.terminate();
+        }
+      }
+    },
+  );
+
+  it('an end without a close releases them, while no handler settles', async () => {
+    for (const way of ways) {
+      const { raw, ours, started, job } = setUp(way);
+      for (let i = 0; i < 70; i++) job(i, 'x'.repeat(KIB));
+      await until(() => expect(started).toHaveLength(64));
+      await settled(ours);
+      const kept = (): number => internalsOf(ours).connection.rare!.keptBytes;
+      expect(kept()).toBeGreaterThan(6 * KIB);
+      raw.terminate();
+      await ours.closed;
+      await until(() => expect(kept()).toBe(0));
+    }
+  });
+
   it('is the end of the connection', async () => {
     for (const way of ways) {
       const { raw, started, aborted, note } = setUp(way);
@@ -491,9 +542,9 @@ describe('H5 answers', () => {
       await turns(300);
       expect(started).toBeGreaterThan(10);
       expect(started).toBeLessThanOrEqual(most + 64);
-      let answers = 0;
-      void raw.receive(() => void answers++);
-      await until(() => expect(answers).toBe(1_000));
+      const answers: Answer[] = [];
+      receiveAnswers(raw, answers);
+      await until(() => expect(answers).toHaveLength(1_000));
       raw.terminate();
     }
   });
@@ -514,7 +565,7 @@ describe('H5 answers', () => {
     expect(ours.stats.messagesIn).toBe(read);
     expect([ours.state, reports]).toEqual(['open', []]);
     const answers: Answer[] = [];
-    void raw.receive((message) => void answers.push(message.json() as Answer));
+    receiveAnswers(raw, answers);
     await until(() => expect(answers).toHaveLength(400));
     expect(errorsOf(answers)).toEqual([]);
     raw.terminate();

@@ -66,6 +66,8 @@ export class RareParts implements Pinged {
   messagesDropped = 0;
   /** Bytes of messages that their reader keeps for later, see `ConnInternals.countKept`. */
   keptBytes = 0;
+  /** The part of {@link keptBytes} that its reader keeps also after the end of the connection. */
+  lastingBytes = 0;
   /** Bytes of all messages that have left {@link keptBytes}. */
   freedBytes = 0;
   /** The dropped messages that the application may have wanted. */

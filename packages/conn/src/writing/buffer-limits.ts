@@ -61,7 +61,7 @@ type Budgeted = {
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
   readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
-  readonly rare?: { readonly keptBytes: number; readonly freedBytes: number } | undefined;
+  readonly rare?: Readonly<Record<'keptBytes' | 'lastingBytes' | 'freedBytes', number>> | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
 };
@@ -106,8 +106,11 @@ export class WriteBudget implements TimerEntry {
 
   /** Updates the waiting bytes of `connection`. */
   count(connection: Budgeted): void {
-    const kept = connection.rare?.keptBytes ?? 0;
-    this.#setWaiting(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
+    const { rare } = connection;
+    const waiting = connection.transportClosed
+      ? (rare?.lastingBytes ?? 0)
+      : connection.outbox.charged + (rare?.keptBytes ?? 0);
+    this.#setWaiting(connection, waiting);
   }
 
   #setWaiting(connection: Budgeted, bytes: number): void {

@@ -255,7 +255,7 @@ describe('a connection above its share', () => {
   it('stays while its reader takes a tenth of what it keeps in 5 s', async () => {
     const { connectAll, platform } = serverOf(8 * MIB);
     const [slow, stuck, other] = connectAll(3);
-    const count = ({ conn }: Slow, bytes: number) => internalsOf(conn).countKept(bytes);
+    const count = ({ conn }: Slow, bytes: number) => internalsOf(conn).countKept(bytes, true);
     expect(count(slow!, 6 * MIB)).toBe(true);
     expect(count(stuck!, 5 * MIB)).toBe(false);
     expect(await feed(other!, 16 * KIB, 3)).toBe(0);
@@ -268,6 +268,24 @@ describe('a connection above its share', () => {
     const states = [slow, stuck, other].map((one) => one!.conn.state);
     expect(states).toEqual(['open', 'closing', 'open']);
   });
+
+  it.each([true, false])(
+    'leaves with its connection what its reader keeps, unless it lasts: %s',
+    async (isLasting) => {
+      const { connectAll, platform } = serverOf(8 * MIB);
+      const [ended, other] = connectAll(2);
+      const count = ({ conn }: Slow, bytes: number) =>
+        internalsOf(conn).countKept(bytes, isLasting);
+      expect(count(ended!, 6 * MIB)).toBe(true);
+      ended!.conn.terminate();
+      await ended!.conn.closed;
+      expect(count(other!, 5 * MIB)).toBe(!isLasting);
+      expect(count(other!, -5 * MIB)).toBe(true);
+      await platform.advance(60_000);
+      count(ended!, -6 * MIB);
+      expect([count(other!, 7 * MIB), other!.conn.state]).toEqual([true, 'open']);
+    },
+  );
 
   it('makes room for a message that was refused', async () => {
     const { connect, connectAll, platform } = serverOf(64 * MIB);
