@@ -8,9 +8,27 @@ import { absoluteLinks, llmsText } from './pack-texts.ts';
 import { publishedPackages, tarballOf } from './published.ts';
 import { pnpm } from './run.ts';
 import { sbomOf, sbomText } from './sbom.ts';
-import { withFiles } from './tarball.ts';
+import { filesOf, withFiles } from './tarball.ts';
 
 const OUT = '.out/pack';
+const MANIFEST = 'package/package.json';
+
+/** pnpm writes the dependencies in the order in which it has resolved them. */
+function sortedManifest(text: Buffer): string {
+  const manifest = JSON.parse(text.toString()) as Record<string, object>;
+  for (const kind of [
+    'dependencies',
+    'devDependencies',
+    'optionalDependencies',
+    'peerDependencies',
+  ]) {
+    const list = manifest[kind];
+    if (list === undefined) continue;
+    const sorted = Object.entries(list).toSorted(([a], [b]) => (a < b ? -1 : 1));
+    manifest[kind] = Object.fromEntries(sorted);
+  }
+  return JSON.stringify(manifest, undefined, 2);
+}
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
@@ -35,8 +53,12 @@ const manifests = new Map(published.map(({ manifest }) => [manifest.name, manife
 for (const one of published) {
   const file = join(OUT, tarballOf(one.manifest));
   const readme = absoluteLinks(readFileSync(join(one.folder, 'README.md'), 'utf8'), one);
-  const files = { 'package/README.md': readme, 'package/llms.txt': llmsText(one, readme) };
-  const tarball = withFiles(readFileSync(file), files);
+  const packed = readFileSync(file);
+  const tarball = withFiles(packed, {
+    'package/README.md': readme,
+    'package/llms.txt': llmsText(one, readme),
+    [MANIFEST]: sortedManifest(filesOf(packed).get(MANIFEST)!),
+  });
   writeFileSync(file, tarball);
   writeFileSync(join(OUT, sbomOf(one.manifest)), sbomText(one.manifest, tarball, manifests));
 }

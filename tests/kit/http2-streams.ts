@@ -11,6 +11,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { Socket } from 'node:net';
 import { addAbortSignal } from 'node:stream';
 import type { Role } from '@ws/codec';
 import { whenOver } from './cleanups.ts';
@@ -63,19 +64,25 @@ async function startServer(
 }
 
 /** A session with a server that has sent its SETTINGS. */
-async function sessionWith(url: string, window: number): Promise<ClientHttp2Session> {
+async function sessionWith(
+  url: string,
+  window: number,
+): Promise<{ session: ClientHttp2Session; socket: Socket }> {
   const settings = { initialWindowSize: window };
   const session = connect(url, { rejectUnauthorized: false, settings });
   session.on('error', () => {});
-  await once(session, 'remoteSettings');
+  const [[, socket]] = await Promise.all([
+    once(session, 'connect') as Promise<[ClientHttp2Session, Socket]>,
+    once(session, 'remoteSettings'),
+  ]);
   session.setLocalWindowSize(SESSION_WINDOW);
-  return session;
+  return { session, socket };
 }
 
 /** Opens a session and a stream that is answered with 200. */
 export async function streamPair(secure: boolean, window = WINDOW): Promise<StreamPair> {
   const { server, sessions, url } = await startServer(secure, window);
-  const session = await sessionWith(url, window);
+  const { session, socket } = await sessionWith(url, window);
   const open = async (): Promise<readonly [ClientHttp2Stream, ServerHttp2Stream]> => {
     const client = session.request(connectRequest('https'), { endStream: false });
     client.on('error', () => {});
@@ -92,13 +99,15 @@ export async function streamPair(secure: boolean, window = WINDOW): Promise<Stre
     serverSession.destroy();
     server.close();
     await once(server, 'close');
+    // A destroyed session closes its socket only after its last frames and a FIN.
+    socket.destroy();
   };
   return { client, server: stream, session, serverSession, open, dispose };
 }
 
 /** Opens a WebSocket as the only stream of a session, which ends with it. */
 export async function openStream(url: string): Promise<ClientHttp2Stream> {
-  const session = await sessionWith(url.replace(/^ws/, 'http'), WINDOW);
+  const { session } = await sessionWith(url.replace(/^ws/, 'http'), WINDOW);
   whenOver(() => void session.destroy());
   const scheme = url.startsWith('wss') ? 'https' : 'http';
   const stream = session.request(connectRequest(scheme), { endStream: false });

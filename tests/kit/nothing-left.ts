@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { runCleanups } from './cleanups.ts';
 import { turn } from './fake-platform.ts';
@@ -14,6 +15,20 @@ function count(names: readonly string[], kind: string): number {
   return names.filter((name) => name === kind).length;
 }
 
+/** The open sockets, in words: the counts alone do not tell which one is left. */
+function openSockets(): string {
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles: () => unknown[] };
+  const sockets = _getActiveHandles.call(process).filter((handle) => handle instanceof Socket);
+  return sockets
+    .map((socket) => {
+      const { localPort, remotePort, readyState, destroyed, writableEnded, writableFinished } =
+        socket;
+      const ends = { destroyed, writableEnded, writableFinished };
+      return `${socket.constructor.name} ${localPort} to ${remotePort}, ${readyState}, ${JSON.stringify(ends)}`;
+    })
+    .join('; ');
+}
+
 /** Checks that no TCP socket of the test is open and, with `servers`, none that listens. */
 export async function expectNoSockets(servers = false): Promise<void> {
   // A TLS socket has a TCP socket.
@@ -24,7 +39,7 @@ export async function expectNoSockets(servers = false): Promise<void> {
   };
   const end = performance.now() + TIME;
   for (let i = 0; left().length > 0 && (i < TURNS || performance.now() < end); i++) await turn();
-  expect(left()).toEqual([]);
+  if (left().length > 0) expect(left(), openSockets()).toEqual([]);
 }
 
 /**

@@ -66,5 +66,5 @@ export {
 } from './validate.ts';
 export { WriteBudget } from './writing/buffer-limits.ts';
 export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
-export { DetachedBytes } from './writing/pending-bytes.ts';
+export { PendingBytesMistake } from './writing/pending-bytes.ts';
 export { bytesOfBatch, sharedFrames } from './writing/shared-frames.ts';

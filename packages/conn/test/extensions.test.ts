@@ -13,7 +13,7 @@ import {
   TextMessage,
 } from '../src/index.ts';
 import { transportPair } from '../src/transports/pair.ts';
-import { DetachedBytes } from '../src/writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../src/writing/pending-bytes.ts';
 
 const RSV2 = 0x20;
 
@@ -75,7 +75,7 @@ describe('ConnOptions.extension', () => {
     const reported: unknown[] = [];
     const report = (error: unknown): void => void reported.push(error);
     const conn = new Conn(transport, { role: 'server', extension: toy, report });
-    const error = new DetachedBytes();
+    const error = new PendingBytesMistake();
     transport.break(error);
     await conn.closed;
     expect(turns).toBeLessThan(0);

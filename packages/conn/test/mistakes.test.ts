@@ -10,7 +10,7 @@ import {
   streamTransport,
   TextMessage,
 } from '../src/index.ts';
-import { DetachedBytes } from '../src/writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../src/writing/pending-bytes.ts';
 import { wired } from './wired.ts';
 
 /** Calls with a wrong argument, by name. Each throws or rejects. */
@@ -174,7 +174,7 @@ describe('a buffer that is transferred while its write waits', () => {
   it('is reported when the transport has the bytes', async () => {
     const reported: unknown[] = [];
     const { conn, transport } = wired('server', { report: (error) => void reported.push(error) });
-    const error = new DetachedBytes();
+    const error = new PendingBytesMistake();
     transport.sink!.close(error);
     expect((await conn.closed).error?.message).toContain(text);
     expect(reported).toEqual([error]);

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import { type Transport, TransportError, type TransportSink } from '@ws/conn';
-import { DetachedBytes, isConnLike, kind } from '@ws/conn/internal';
+import { isConnLike, kind, PendingBytesMistake } from '@ws/conn/internal';
 import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
 import { type BufferSink, readInto, stopReadInto, wantsReadBuffer } from './read-buffer.ts';
@@ -299,7 +299,7 @@ class SocketTransport implements Transport, BufferSink {
     while (backlog.waits && socket.writable) {
       const room = MAX_QUEUED - socket.writableLength;
       const { left } = backlog;
-      if (left <= 0) return this.destroy(new DetachedBytes());
+      if (left <= 0) return this.destroy(new PendingBytesMistake());
       // Waits for room for a large piece.
       if (left > room && room < MAX_QUEUED / 2) {
         // Bytes that other code has queued call no callback of ours. An empty write after them does.

@@ -29,6 +29,8 @@ export class WaitingRequests {
   #queue = new Fifo<WaitingRequest>();
   /** The last request with each id. A peer may use an id twice. */
   readonly #byId = new Map<Id, Entry>();
+  /** Number of the requests. */
+  #requests = 0;
   /** Sum of {@link costOf}. */
   #size = 0;
   /** Number of the messages that may still leave the queue in this turn. */
@@ -48,7 +50,7 @@ export class WaitingRequests {
 
   /** Whether a request that arrives now is refused. */
   isFullFor(connection: ConnLike | undefined): boolean {
-    return this.#byId.size >= MAX_REQUESTS || this.#isAtBound(connection);
+    return this.#requests >= MAX_REQUESTS || this.#isAtBound(connection);
   }
 
   /** Whether an event was added at the bound of the size. Then no further event may arrive. */
@@ -125,6 +127,7 @@ export class WaitingRequests {
   #count(request: WaitingRequest, change: 1 | -1): void {
     const bytes = change * costOf(request);
     this.#size += bytes;
+    if (request.id !== undefined) this.#requests += change;
     if (request.connection !== undefined) internalsOf(request.connection).countKept?.(bytes, true);
   }
 }

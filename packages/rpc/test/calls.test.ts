@@ -7,6 +7,7 @@ import {
   chat,
   clientHandlers,
   failure,
+  quietly,
   serverHandlers,
   settled,
   setUp,
@@ -336,6 +337,33 @@ describe('a call', () => {
     }
     expect(await Promise.all(calls)).toEqual(order);
     expect(order).toEqual(order.toSorted((a, b) => a - b));
+  });
+
+  it('from a schema that checks an answer waits behind earlier calls', async () => {
+    const order: number[] = [];
+    const release: (() => void)[] = [];
+    const calling = z.number().refine((n) => {
+      if (n === 1) quietly(peer.job(-1));
+      return true;
+    });
+    const [client, server] = connPair();
+    const job = async (n: number): Promise<number> => {
+      order.push(n);
+      await new Promise<void>((resolve) => release.push(resolve));
+      return n;
+    };
+    const served = contract({ server: { job: method(z.number(), z.number()) } });
+    quietly(served.serve({ job }, { concurrency: 1_000 })(server));
+    const peer = contract({ server: { job: method(z.number(), calling) } }).connect(client, {});
+    for (let i = 1; i <= 258; i++) quietly(peer.job(i));
+    await until(() => expect(release).toHaveLength(256));
+    release[0]!();
+    await until(() => expect(release).toHaveLength(257));
+    release[1]!();
+    release[2]!();
+    await until(() => expect(release).toHaveLength(259));
+    expect(order.slice(255)).toEqual([256, 257, 258, -1]);
+    client.terminate();
   });
 
   it('is refused when 10,000 wait', async () => {

@@ -246,16 +246,21 @@ describe('H2 requests that wait', () => {
     way.close();
   });
 
-  it.each([10_064, 10_065])('are at most 10,000: %i in one chunk', async (count) => {
+  it.each([
+    [10_064, 'many ids'],
+    [10_065, 'many ids'],
+    [10_065, 'one id'],
+  ])('are at most 10,000: %i with %s in one chunk', async (count, ids) => {
+    const idOf = (i: number): number => (ids === 'one id' ? 7 : i);
     let release = (): void => {};
     const gate = new Promise<void>((resolve) => (release = resolve));
     await using tcp = await overTcp({ job: async (n) => (await gate, n) });
     const { conn, answers } = tcp;
-    for (let i = 0; i < count; i++) void conn.send(call(i, 'job', [i]));
+    for (let i = 0; i < count; i++) void conn.send(call(idOf(i), 'job', [i]));
     await conn.ping();
     await until(() => expect([...tcp.server.connections][0]!.stats.messagesIn).toBe(count));
     await conn.ping();
-    expect(errorsOf(answers)).toEqual(count === 10_064 ? [] : [[10_064, -32_000]]);
+    expect(errorsOf(answers)).toEqual(count === 10_064 ? [] : [[idOf(10_064), -32_000]]);
     release();
     await until(() => expect(answers).toHaveLength(count));
     expect(errorsOf(answers)).toHaveLength(count - 10_064);

@@ -295,13 +295,14 @@ describe('the tasks of the README of ws', () => {
     wss.on('connection', (ws) => ws.ping('still here'));
     const ws = client(scene, 'client', urlOf(wss));
     let timer: NodeJS.Timeout | undefined;
-    const heartbeat = (event: string): void => {
+    const heartbeat = (event: string, ms: number): void => {
       scene.log('client', event);
       clearTimeout(timer);
-      timer = setTimeout(() => ws.terminate(), 200);
+      timer = setTimeout(() => ws.terminate(), ms);
     };
-    ws.on('open', () => heartbeat('open'));
-    ws.on('ping', (data) => heartbeat(`ping ${String(data)}`));
+    // The ping arrives behind the answer, on a busy machine later.
+    ws.on('open', () => heartbeat('open', 60_000));
+    ws.on('ping', (data) => heartbeat(`ping ${String(data)}`, 50));
     ws.on('close', () => clearTimeout(timer));
     await closed(ws);
   });

@@ -39,7 +39,7 @@ import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { onRejection } from '../validate.ts';
-import { DetachedBytes } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { notWritten } from '../writing/write-end.ts';
 import { Ending } from './ending.ts';
@@ -235,7 +235,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   close(error?: Error): void {
     if (this.inbox.runLast()) return this.platform.yield(() => this.close(error));
-    if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
+    if (error instanceof PendingBytesMistake) this.reportMistake(error, 'writeMessage');
     this.endingOrNew().transportClosed(error);
   }
 

@@ -2,7 +2,7 @@ import { CloseCode } from '@ws/codec';
 import type { Machine } from '@ws/codec/internal';
 import { CloseSentError, errorOf } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { WriteEnd } from '../writing/write-end.ts';
+import { endByCloseFrame, type WriteEnd } from '../writing/write-end.ts';
 
 /**
  * Why a connection ends, as its reads, its writes and `closed` report it. Tells whether an error that
@@ -22,7 +22,7 @@ export class EndReasons {
 
   /** The error with which writes reject because of our close frame. */
   get closeFrameEnd(): WriteEnd {
-    this.#closeFrameEnd ??= new WriteEnd();
+    this.#closeFrameEnd ??= endByCloseFrame();
     return this.#closeFrameEnd;
   }
 

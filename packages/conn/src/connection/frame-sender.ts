@@ -12,7 +12,7 @@ import { LONG_TURN } from '../scheduler/task-queue.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
 import { FIN } from '../writing/fragments.ts';
-import { DetachedBytes, isPendingBytesError } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import { type BatchSender, bytesOfBatch } from '../writing/shared-frames.ts';
 import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
@@ -366,7 +366,7 @@ export class FrameSender implements BatchSender {
       if (frames.first.startsFrame && !isOrdered) this.#writeControls();
       if (!this.#machine.blocked) {
         const { bytes, start, end, release } = frames.shift();
-        if (end > lengthOf(bytes)) this.#notWritten(new DetachedBytes(), release);
+        if (end > lengthOf(bytes)) this.#notWritten(new PendingBytesMistake(), release);
         else this.#give(viewOf(platform, bytes, start, end), release);
       }
     }
@@ -412,7 +412,7 @@ export class FrameSender implements BatchSender {
   /** Ends the connection: a part of a frame may have been sent, so no frame may follow. */
   #notWritten(cause: unknown, release: (() => void) | undefined): void {
     this.#machine.blocked = true;
-    if (isPendingBytesError(cause)) this.#connection.reportMistake(cause, 'writeMessage');
+    if (cause instanceof PendingBytesMistake) this.#connection.reportMistake(cause, 'writeMessage');
     this.#connection.abort(writeFailure(cause));
     // Only now: until it was destroyed, the transport may have used the bytes.
     if (release !== undefined) revoke(release);

@@ -1,4 +1,4 @@
-import { ContinuationFrame, type Slab } from '@ws/codec';
+import { ContinuationFrame, type Extension, type Slab } from '@ws/codec';
 import {
   fromCaller,
   isMistake,
@@ -14,8 +14,8 @@ import type { Settings } from '../options/conn-options.ts';
 import type { Platform } from '../platform/platform.ts';
 import { CallPromise } from '../time/call-promise.ts';
 import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
+import { encodePart, outputRsv } from '../writing/encoding.ts';
 import { FIN } from '../writing/fragments.ts';
-import type { MessageEncoder } from '../writing/message-encoder.ts';
 import {
   bytesOf,
   isControlType,
@@ -23,11 +23,12 @@ import {
   SurrogatePairs,
   utf8,
 } from '../writing/payload.ts';
-import { DetachedBytes } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import { codeAfterError } from './end-errors.ts';
 
 /** The part of a connection that a writer uses. */
 type Writing = {
+  readonly extension: Extension | undefined;
   readonly settings: Settings;
   readonly platform: Platform;
   readonly machine: { readonly bytesOut: number };
@@ -35,7 +36,6 @@ type Writing = {
     writeMemory(settings: Settings): { readonly slabs: { take(size: number): Slab } };
   };
   readonly outbox: {
-    readonly encoder: MessageEncoder | undefined;
     readonly open: boolean;
     readonly sender: { countEncoded(bytes: number): void };
     rejectionIfClosed(): Promise<never> | undefined;
@@ -338,7 +338,7 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
-      if (lengthOf(bytes) < length) return rejected(new DetachedBytes());
+      if (lengthOf(bytes) < length) return rejected(new PendingBytesMistake());
       if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
       if (this.#fill === this.#fragmentSize) {
@@ -408,17 +408,17 @@ export class MessageWriter implements AsyncDisposable {
 
   /** Sends a fragment. Copies the bytes: the buffer is used again at once. */
   #send(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const { outbox } = this.#connection;
+    const { extension, outbox } = this.#connection;
     const first = this.#opcode !== ContinuationFrame;
     if (first) {
       // The size of the message is unknown, unless the first fragment is the last one.
       const size = fin ? end - start : Infinity;
-      this.isEncoding = outbox.encoder?.wantsFragments(size, this.#compress) === true;
+      this.isEncoding = extension?.wants(size, this.#compress) === true;
     }
     const b0 = (fin ? FIN : 0) | this.#opcode;
     if (!this.isEncoding) return outbox.copiedFrame(b0, bytes, start, end);
     try {
-      return this.#sendEncoded(b0, first, bytes, start, end);
+      return this.#sendEncoded(extension!, b0, first, bytes, start, end);
     } catch (error) {
       this.#endEncoding(false);
       throw error;
@@ -426,6 +426,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #sendEncoded(
+    extension: Extension,
     b0: number,
     first: boolean,
     bytes: Uint8Array,
@@ -433,16 +434,19 @@ export class MessageWriter implements AsyncDisposable {
     end: number,
   ): Promise<void> {
     const { machine, outbox } = this.#connection;
-    const encoder = outbox.encoder!;
     const fin = b0 >= FIN;
-    const size = encoder.encode(bytes, start, end, first, fin);
+    const size = encodePart(extension, bytes, start, end, first, fin);
     if (size < 0) {
       this.#endEncoding(true);
       return outbox.copiedFrame(b0, bytes, start, end);
     }
-    const { extension, outputRsv } = encoder;
     outbox.sender.countEncoded(end - start);
-    const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, extension.output, 0, size);
+    const sent = outbox.copiedFrame(
+      first ? b0 | outputRsv(extension) : b0,
+      extension.output,
+      0,
+      size,
+    );
     this.#queue.encodedEnd = machine.bytesOut;
     if (fin) this.#endEncoding(true);
     return sent;
@@ -453,7 +457,7 @@ export class MessageWriter implements AsyncDisposable {
     if (!this.isEncoding) return;
     this.isEncoding = false;
     try {
-      this.#connection.outbox.encoder!.extension.endOutput(sent);
+      this.#connection.extension!.endOutput(sent);
     } catch (error) {
       // The connection may be about to end.
       this.#connection.report(error, 'extension');

@@ -1,4 +1,4 @@
-import { PingMessage, type WebSocketError } from '@ws/codec';
+import { type Extension, PingMessage, type WebSocketError } from '@ws/codec';
 import {
   type FrameQueue,
   LARGEST_SLAB,
@@ -10,16 +10,23 @@ import {
 } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
+import type { Platform } from '../platform/platform.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
+import {
+  encodePart,
+  outputRsv,
+  wantsMessage,
+  wantsPrepared,
+  wantsText,
+} from '../writing/encoding.ts';
 import { encodeFragments, FIN, RSV } from '../writing/fragments.ts';
-import { MessageEncoder } from '../writing/message-encoder.ts';
 import { utf8 } from '../writing/payload.ts';
-import { DetachedBytes } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { ReferencedWrite } from '../writing/referenced-write.ts';
 import { REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
-import { WriteEnd } from '../writing/write-end.ts';
+import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { FrameSender } from './frame-sender.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -33,8 +40,6 @@ export class Outbox {
   /** The accepted frames that the transport does not have. */
   readonly frames: FrameQueue;
   readonly sender: FrameSender;
-  /** Absent without an extension. */
-  readonly encoder: MessageEncoder | undefined;
   /** The calls that wait for an earlier message. Created on first use. */
   queue: WriteQueue | undefined;
   /** If set, messages reject with its error. Set by this class, and by the write deadline. */
@@ -42,11 +47,9 @@ export class Outbox {
   readonly #connection: Connection;
 
   constructor(connection: Connection) {
-    const { extension } = connection;
     this.#connection = connection;
     this.frames = connection.machine.out;
     this.sender = new FrameSender(connection);
-    this.encoder = extension === undefined ? undefined : new MessageEncoder(extension);
   }
 
   queueOrNew(): WriteQueue {
@@ -134,15 +137,16 @@ export class Outbox {
   sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
     const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    const { queue, encoder } = this;
+    const { queue } = this;
+    const { extension, settings, shared } = this.#connection;
     if (queue?.mustWait === true) {
-      return queue.addOwned(type, utf8(text, this.#connection.platform), compress);
+      return queue.addOwned(type, utf8(text, shared.platform), compress);
     }
     let sent: Promise<void>;
-    if (encoder?.wantsText(text, compress) === true) {
-      sent = encodedText(this.#connection, type, text);
-    } else if (text.length * 3 > this.#connection.settings.writing.fragmentationThreshold) {
-      const bytes = utf8(text, this.#connection.platform);
+    if (extension !== undefined && wantsText(extension, text, compress)) {
+      sent = encodedText(this, extension, shared.platform, type, text);
+    } else if (text.length * 3 > settings.writing.fragmentationThreshold) {
+      const bytes = utf8(text, shared.platform);
       sent = this.copiedFrame(FIN | type, bytes, 0, bytes.length);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
@@ -165,13 +169,14 @@ export class Outbox {
     const size = end - start;
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    const { queue, encoder } = this;
+    const { queue } = this;
     if (queue?.mustWait === true) return queue.addBytes(type, bytes, start, end, compress);
+    const { extension } = this.#connection;
     let sent: Promise<void>;
-    if (encoder?.wants(size, compress) === true) {
+    if (extension !== undefined && wantsMessage(extension, size, compress)) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
-      if (end > lengthOf(bytes)) throw new DetachedBytes();
-      sent = this.encodedFrame(type, bytes, start, end);
+      if (end > lengthOf(bytes)) throw new PendingBytesMistake();
+      sent = this.encodedFrame(extension, type, bytes, start, end);
     } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
     this.countMessage(type, size);
     return sent;
@@ -200,10 +205,11 @@ export class Outbox {
   ): Promise<void> {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
+    const { extension } = this.#connection;
     let sent: Promise<void>;
-    if (this.encoder?.wants(end - start, compress) === true) {
-      if (end > lengthOf(bytes)) throw new DetachedBytes();
-      sent = this.encodedFrame(type, bytes, start, end);
+    if (extension !== undefined && wantsMessage(extension, end - start, compress)) {
+      if (end > lengthOf(bytes)) throw new PendingBytesMistake();
+      sent = this.encodedFrame(extension, type, bytes, start, end);
     } else if (isOwned) sent = this.ownedFrame(FIN | type, bytes, start, end);
     else sent = this.callerFrame(FIN | type, bytes, start, end, undefined);
     this.countMessage(type, end - start);
@@ -228,9 +234,10 @@ export class Outbox {
   startPrepared(message: PreparedMessage): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
-    const wants = this.encoder?.wantsPrepared(bytes.length) === true;
+    const { extension } = this.#connection;
+    const wants = extension !== undefined && wantsPrepared(extension, bytes.length);
     const sent = wants
-      ? encodedPrepared(this, message)
+      ? encodedPrepared(this, extension, message)
       : this.sharedFrame(FIN | type, bytes, message);
     this.countMessage(type, bytes.length);
     return sent;
@@ -246,7 +253,7 @@ export class Outbox {
     const { sender } = this;
     const connection = this.#connection;
     const { settings, platform, shared } = connection;
-    const changesBytes = this.encoder !== undefined || shared.coding.masks;
+    const changesBytes = connection.extension !== undefined || shared.coding.masks;
     const waits =
       connection.machine.blocked || this.frames.bytes > 0 || this.queue?.mustWait === true;
     if (changesBytes || waits || this.writeEnd !== undefined) return false;
@@ -335,22 +342,27 @@ export class Outbox {
   }
 
   /** Encodes `bytes[start, end)`, a whole message, by the extension and sends it. */
-  encodedFrame(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const encoder = this.encoder!;
+  encodedFrame(
+    extension: Extension,
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Promise<void> {
     let sent = false;
     try {
-      const size = encoder.encode(bytes, start, end, true, true);
+      const size = encodePart(extension, bytes, start, end, true, true);
       if (size < 0) {
         sent = true;
         return this.callerFrame(FIN | type, bytes, start, end, undefined);
       }
-      const { extension, outputRsv } = encoder;
       this.sender.countEncoded(end - start);
-      const accepted = this.copiedFrame(FIN | outputRsv | type, extension.output, 0, size);
+      const rsv = outputRsv(extension);
+      const accepted = this.copiedFrame(FIN | rsv | type, extension.output, 0, size);
       sent = true;
       return accepted;
     } finally {
-      encoder.extension.endOutput(sent);
+      extension.endOutput(sent);
     }
   }
 
@@ -422,7 +434,7 @@ export class Outbox {
     // After an expired deadline too: from now on control frames are refused as well, and no new
     // deadline reopens the outbox.
     if (!this.open) return;
-    this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
+    this.writeEnd = { error: this.writeEnd?.error ?? error, expired: false };
     this.#connection.rare?.noteWriteEnd();
   }
 
@@ -466,18 +478,21 @@ function observeMessage(connection: Connection, type: number, payload: number | 
 // Functions: `#` methods would cost each connection a word of memory.
 
 function encodedText(
-  { outbox, platform }: Connection,
+  outbox: Outbox,
+  extension: Extension,
+  platform: Platform,
   type: DataType,
   text: string,
 ): Promise<void> {
   const most = text.length * 3;
   if (most >= COPY_BELOW) {
     const bytes = utf8(text, platform);
-    return outbox.encodedFrame(type, bytes, 0, bytes.length);
+    return outbox.encodedFrame(extension, type, bytes, 0, bytes.length);
   }
   const { bytes, release } = Lease.acquire(most);
   try {
-    return outbox.encodedFrame(type, bytes, 0, platform.writeUtf8(bytes, 0, text));
+    const size = platform.writeUtf8(bytes, 0, text);
+    return outbox.encodedFrame(extension, type, bytes, 0, size);
   } finally {
     release();
   }
@@ -508,17 +523,20 @@ function fragments(
 }
 
 /** Sends a prepared message that the extension encodes. */
-function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> {
+function encodedPrepared(
+  outbox: Outbox,
+  extension: Extension,
+  message: PreparedMessage,
+): Promise<void> {
   const { bytes } = message;
   const { length } = bytes;
   const type = message.type as DataType;
-  const encoder = outbox.encoder!;
-  const { shared, rsv } = encoder.extension;
-  if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
+  const { shared, rsv } = extension;
+  if (shared === undefined) return outbox.encodedFrame(extension, type, bytes, 0, length);
   const variant = message.variantOf(shared);
   if (variant.length === 0) {
-    return encoder.wants(length, false)
-      ? outbox.encodedFrame(type, bytes, 0, length)
+    return wantsMessage(extension, length, false)
+      ? outbox.encodedFrame(extension, type, bytes, 0, length)
       : outbox.sharedFrame(FIN | type, bytes, message);
   }
   shared.recordSent(bytes, 0, length);

@@ -11,7 +11,7 @@ import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import { type Deferred, refused } from '../time/promises.ts';
 import { limitError } from '../writing/buffer-limits.ts';
-import { WriteEnd } from '../writing/write-end.ts';
+import type { WriteEnd } from '../writing/write-end.ts';
 import { lossError } from './end-errors.ts';
 import type { LastReads, Reading } from './read-ahead.ts';
 
@@ -146,7 +146,7 @@ export class RareParts implements Pinged {
     this.#writeDeadline ??= new Deadline(connection.platform, (suffix) => {
       if (!outbox.open) return;
       const error = deadlineError('write', suffix);
-      outbox.writeEnd = new WriteEnd(error, true);
+      outbox.writeEnd = { error, expired: true };
       connection.guardTransport(() => {
         if (connection.bufferedAmount > 0) connection.abort(error);
       });

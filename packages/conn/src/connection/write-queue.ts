@@ -6,7 +6,7 @@ import { Fifo } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
-import { ChangedBytes, watchChanges } from '../writing/pending-bytes.ts';
+import { PendingBytesMistake, watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
@@ -274,8 +274,9 @@ export class WriteQueue implements TimerEntry {
     try {
       write.begin();
     } catch (error) {
-      if (error instanceof ChangedBytes) this.#connection.outbox.sender.bytesChanged(error);
-      else this.#connection.reportMistake(error, 'writeMessage');
+      if (error instanceof PendingBytesMistake && error.isChange) {
+        this.#connection.outbox.sender.bytesChanged(error);
+      } else this.#connection.reportMistake(error, 'writeMessage');
       write.reject(error);
     }
   }

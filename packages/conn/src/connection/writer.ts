@@ -34,8 +34,8 @@ export const LAST = 4;
 export type WriterEvent = 0 | 1 | 2 | 3 | 4;
 
 /**
- * The state after an event: `AFTER[writer][event]`. Two cells cannot come, and change nothing: a writer is
- * opened only after the end of the one before, and only the open writer ends.
+ * The state after an event: `AFTER[writer][event]`. Some cells cannot come, and change nothing: a writer is
+ * opened only after the end of the one before, only the open writer ends, and after LAST no write is added.
  */
 export const AFTER: Readonly<Record<Writer, readonly Writer[]>> = {
   //         ADDED   OPENED  ENDED   EMPTIED LAST

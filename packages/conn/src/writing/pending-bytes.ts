@@ -1,32 +1,32 @@
 import { lengthOf, poolsAreDebugged } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 
-/** The application has detached bytes of a pending write. The option `report` gets this error. */
-export class DetachedBytes extends TypeError {
-  constructor() {
-    super(
-      'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
-    );
-  }
-}
+/**
+ * The application has detached bytes of a pending write, or has changed them. Changes are checked only
+ * after `debugPools()`. The option `report` gets this error.
+ */
+export class PendingBytesMistake extends TypeError {
+  readonly #changedAt: number | undefined;
 
-/** The application has changed bytes of a pending write. Checked only after `debugPools()`. */
-export class ChangedBytes extends TypeError {
-  constructor(index: number) {
+  /** @param changedAt - Index of the first changed byte. Default: the bytes were detached. */
+  constructor(changedAt?: number) {
     super(
-      `websocket: byte ${index} of a pending write was changed; leave the bytes alone until its promise settles`,
+      changedAt === undefined
+        ? 'websocket: bytes of a pending write were detached; leave them alone until its promise settles'
+        : `websocket: byte ${changedAt} of a pending write was changed; leave the bytes alone until its promise settles`,
     );
+    this.#changedAt = changedAt;
   }
-}
 
-/** Whether the application has changed or detached bytes of a pending write. */
-export function isPendingBytesError(error: unknown): boolean {
-  return error instanceof DetachedBytes || error instanceof ChangedBytes;
+  /** Whether bytes were changed: the peer may get wrong bytes. */
+  get isChange(): boolean {
+    return this.#changedAt !== undefined;
+  }
 }
 
 /**
  * After `debugPools()`: copies `bytes[start, end)` and returns a check, which throws
- * {@link ChangedBytes} if the bytes differ from the copy. Undefined otherwise.
+ * a {@link PendingBytesMistake} if the bytes differ from the copy. Undefined otherwise.
  */
 export function watchChanges(
   bytes: Uint8Array,
@@ -38,6 +38,6 @@ export function watchChanges(
   return () => {
     const at = before.findIndex((byte, i) => byte !== bytes[start + i]);
     // Detached bytes have their own error.
-    if (at >= 0 && end <= lengthOf(bytes)) throw new ChangedBytes(at);
+    if (at >= 0 && end <= lengthOf(bytes)) throw new PendingBytesMistake(at);
   };
 }

@@ -1,31 +1,32 @@
 import type { WebSocketError } from '@ws/codec';
 import { CloseSentError, causeText, TransportError } from '../errors.ts';
 import { kind, onRejection } from '../validate.ts';
-import { isPendingBytesError } from './pending-bytes.ts';
+import { PendingBytesMistake } from './pending-bytes.ts';
 
 /** The reason why a connection accepts no more messages. */
-export class WriteEnd {
+export type WriteEnd = {
+  /** The error of later writes. */
+  readonly error: WebSocketError;
   /**
    * Whether the reason is an expired write deadline. Control frames are still sent then. The caller can
    * move the deadline; otherwise the next message ends the connection.
    */
   readonly expired: boolean;
-  #error: WebSocketError | undefined;
+};
 
-  /** @param error - Default: a CloseSentError, after our close frame. */
-  constructor(error?: WebSocketError, expired = false) {
-    this.#error = error;
-    this.expired = expired;
-  }
-
-  /**
-   * The error of later writes. Creates the CloseSentError on first use: its stack trace costs more than
-   * the close, and few connections reject a write.
-   */
-  get error(): WebSocketError {
-    this.#error ??= new CloseSentError();
-    return this.#error;
-  }
+/**
+ * The end of writing after our close frame. The CloseSentError is created on first use: its stack trace
+ * costs more than the close, and few connections reject a write.
+ */
+export function endByCloseFrame(): WriteEnd {
+  let error: CloseSentError | undefined;
+  return {
+    expired: false,
+    get error(): CloseSentError {
+      error ??= new CloseSentError();
+      return error;
+    },
+  };
 }
 
 /** The error of a connection after an encoder or a transport threw. */
@@ -35,7 +36,7 @@ export function notWritten(cause: unknown): TransportError {
 
 /** The error of a connection whose transport did not accept bytes because of `cause`. */
 export function writeFailure(cause: unknown): TransportError {
-  if (isPendingBytesError(cause)) return new TransportError(causeText(cause), { cause });
+  if (cause instanceof PendingBytesMistake) return new TransportError(causeText(cause), { cause });
   return cause instanceof TransportError ? cause : notWritten(cause);
 }
 

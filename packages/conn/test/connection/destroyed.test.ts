@@ -3,7 +3,7 @@ import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { Conn } from '../../src/index.ts';
-import { DetachedBytes } from '../../src/internal.ts';
+import { PendingBytesMistake } from '../../src/internal.ts';
 import { wired } from '../wired.ts';
 
 // Connections whose transport is destroyed, or never starts.
@@ -43,10 +43,10 @@ describe('a transport that closes because bytes of a write were detached', () =>
     const { conn, transport, platform, frame } = test;
     // The first pass has not run: the close waits for it.
     transport.feed(frame(1, 'x'));
-    transport.sink!.close(new DetachedBytes());
+    transport.sink!.close(new PendingBytesMistake());
     await platform.settle();
     expect(conn.state).toBe('closed');
-    expect(reports).toEqual([expect.any(DetachedBytes)]);
+    expect(reports).toEqual([expect.any(PendingBytesMistake)]);
   });
 });
 

@@ -2,7 +2,7 @@ import type { Http2Session, Http2Stream } from 'node:http2';
 import process from 'node:process';
 import { checked } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
-import { DetachedBytes, kind } from '@ws/conn/internal';
+import { kind, PendingBytesMistake } from '@ws/conn/internal';
 import { cutStream } from '../http/reset.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
@@ -224,7 +224,7 @@ class Http2Transport implements Transport {
     let room = MAX_GIVEN;
     while (room > 0 && backlog.waits) {
       const { left } = backlog;
-      if (left <= 0) return this.destroy(new DetachedBytes());
+      if (left <= 0) return this.destroy(new PendingBytesMistake());
       const piece = backlog.take(Math.min(left, room));
       room -= piece.length;
       this.#given += piece.length;
