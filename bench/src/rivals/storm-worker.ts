@@ -1,4 +1,5 @@
 // A node, the clients, or the sender of other messages in a storm, each in its own process.
+import { EventEmitter, once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createSecureContext } from 'node:tls';
 import { dial, ReconnectingConn } from '@ws/node-client';
@@ -20,13 +21,10 @@ export interface Node {
 
 /** What a node has measured since the last call. */
 export interface NodeFigures {
-  /** Ms from the sender to the handler: the 99th of 100, and the most. */
+  /** Ms from the sender to the handler: the 99th of 100. */
   readonly p99: number;
-  readonly worst: number;
   /** Ms by which the latest turn of the event loop was late. */
   readonly late: number;
-  readonly opened: number;
-  readonly refused: number;
 }
 
 /** The requests that the process answers. */
@@ -57,36 +55,29 @@ function work(): void {
   while (performance.now() - start < WORK_MS);
 }
 
-const clients: { readonly opened: number }[] = [];
+/** Clients that do not have their connection of this phase yet. */
 let waiting = 0;
+/** Dials that have failed, also those of pages and those that ended before TLS. */
 let refusals = 0;
 let lastAt = 0;
-let settled: (() => void) | undefined;
+const clients = new EventEmitter<{ there: [] }>();
 
 function connect(url: () => string, isPage: boolean): void {
-  const client = { opened: 0 };
-  clients.push(client);
+  let opened = 0;
   const options = {
     onOpen: () => {
-      client.opened++;
+      // A connection may end once more: that is no other client.
+      if (++opened > 2) return;
       lastAt = now();
-      if (--waiting === 0) settled?.();
+      if (--waiting === 0) clients.emit('there');
     },
-    retry: (error: unknown) => {
-      if ((error as { status?: number }).status === 503) refusals++;
-    },
+    retry: () => void refusals++,
     report: () => {},
-    heartbeat: false,
-  } as const;
-  const { onOpen, retry, report } = options;
+  };
   const conn = isPage
-    ? new PageConn(({ signal }) => dial(url(), { tls, signal, heartbeat: false }), {
-        onOpen,
-        retry,
-        report,
-      })
-    : new ReconnectingConn(url, { ...options, tls });
-  // Without a reader, an idle object does not dial again.
+    ? new PageConn(({ signal }) => dial(url(), { tls, signal, heartbeat: false }), options)
+    : new ReconnectingConn(url, { ...options, tls, heartbeat: false });
+  // Without a reader, an idle object does not dial again. An error ends the process.
   void conn.receive(() => {});
 }
 
@@ -111,9 +102,7 @@ answer({
     const late = Math.max(0, turns.max / 1e6 - RESOLUTION_MS);
     delays = [];
     turns.reset();
-    const { opened, refused } = server.stats;
-    const worst = sorted.at(-1) ?? 0;
-    return { p99: percentile(sorted, 0.99), worst, late, opened, refused: refused[503] ?? 0 };
+    return { p99: percentile(sorted, 0.99), late };
   },
   send: async ({ ports, perSecond, secure }) => {
     const scheme = secure ? 'wss' : 'ws';
@@ -146,13 +135,13 @@ answer({
       );
       if (i % 200 === 199) await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    if (waiting > 0) await new Promise<void>((resolve) => (settled = resolve));
+    if (waiting > 0) await once(clients, 'there');
     waiting = count;
     refusals = 0;
   },
   back: async () => {
     const start = now();
-    if (waiting > 0) await new Promise<void>((resolve) => (settled = resolve));
+    if (waiting > 0) await once(clients, 'there');
     return { ms: lastAt - start, refusals };
   },
 } satisfies StormAnswers);

@@ -286,7 +286,7 @@ export class Acceptor {
     reservation.limitRate(conn);
     // Before the close of a server, which closes the connection at once.
     if (conn.state === 'closed') reservation.giveBack();
-    else reservation.holdFor(conn);
+    else reservation.opened(conn);
     this.work.addConn(conn);
     this.phase.watch();
     return conn;
@@ -331,7 +331,7 @@ function giveBackWhenSettled(upgrade: UpgradeRequest, answer: Writable | undefin
   waits.whenCallsSettled(
     () => {
       if (answer === undefined || answer.writableFinished || stream.destroyed) return giveBack();
-      reservation?.opened();
+      reservation?.settled();
       answer.once('finish', giveBack);
       stream.once('close', giveBack);
     },

@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, type RunningServer, type ServeOptions, serve } from '../src/index.ts';
 import { serveRaw } from '../src/raw/index.ts';
 import { stopClock } from './clock.ts';
+import { ask, served, sessionWith } from './http2/client.ts';
 import { trapLeftovers } from './raw.ts';
 
 trapLeftovers();
@@ -97,6 +98,26 @@ describe.each(Object.entries(SERVERS))('102 handshakes of %s over TLS', (_name, 
 });
 
 describe('102 handshakes of streams of HTTP/2', () => {
+  it('leave places of the queue to others when one session opens many', async () => {
+    const clock = stopClock();
+    const server = await served(false, {
+      handshakes: { perSecond: 100, burst: 1, wait: 200 },
+      limits: [{ by: 'address', connections: 1_000 }],
+      clientAddress: ({ headers }) => String(headers['x-client']),
+    });
+    const [attacker, victim] = [await sessionWith(server.url), await sessionWith(server.url)];
+    const many = Array.from({ length: 100 }, () => ask(attacker, { 'x-client': 'attacker' }));
+    // One has begun, and two of the 20 places are a tenth.
+    while (server.stats.paced < 97) await new Promise((done) => setImmediate(done));
+    const answer = ask(victim, { 'x-client': 'victim' });
+    while (server.stats.handshakesWaiting < 3) await new Promise((done) => setImmediate(done));
+    clock.advance(30);
+    expect((await answer).status).toBe(200);
+    const statuses = (await Promise.all(many)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(3);
+    expect(new Set(statuses)).toEqual(new Set([200, 503]));
+  });
+
   it('are paced alone, and refuse with the same status and Retry-After', async () => {
     stopClock();
     const handshakes = { perSecond: 10, burst: 1, wait: 0 };

@@ -215,8 +215,7 @@ export class Proxy {
     const { req, facts, responder } = request;
     const address = plan.upgrader.needsAddress ? request.findAddress() : undefined;
     this.#checkOpen();
-    proxied.reservation = this.#limits.reserve(address);
-    request.reservation = proxied.reservation;
+    request.reservation = this.#limits.reserve(address);
     await request.negotiate([]);
     const handshake = request.acquireWaits();
     const answer = await askTarget({
@@ -257,6 +256,7 @@ export class Proxy {
             this.#transformFailed,
           )
         : openLink(plan, proxied, responder.stream, early, answer);
+      request.reservation.opened(proxied);
     } catch (error) {
       cutStream(answer.stream);
       throw error;
@@ -270,7 +270,6 @@ export class Proxy {
         heartbeat === false ? undefined : heartbeat.interval,
       );
     }
-    proxied.reservation.opened(proxied);
     this.#timer ??= setInterval(this.#sweep, this.#interval).unref();
   }
 
@@ -292,7 +291,7 @@ export class Proxy {
   readonly #over = (proxied: ProxiedConnection): void => {
     this.#proxied.delete(proxied);
     if (proxied.backend !== undefined) this.#pool.leave(proxied.backend);
-    if (proxied.link !== undefined) proxied.reservation?.giveBack(proxied);
+    if (proxied.link !== undefined) this.#limits.closed(proxied);
   };
 
   /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */
@@ -321,7 +320,7 @@ export class Proxy {
     await relayRefusal(request.responder, answer, lines, this.#plan.upgrader.handshakeTimeout);
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
     this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
-    proxied.reservation!.giveBack();
+    request.reservation!.giveBack();
     proxied.settle(unopened(status, error, 'target'));
   }
 
@@ -339,7 +338,7 @@ export class Proxy {
     await request.answerFailure(refusal);
     // A call of the application may outlive its client.
     handshake.whenCallsSettled(
-      () => proxied.reservation?.giveBack(),
+      () => request.reservation?.giveBack(),
       (names) => this.#reporter.overdue(names, handshake.timeout, req),
     );
     const endedBy = isInstance(error, TransportError) ? 'client' : 'proxy';

@@ -2,9 +2,8 @@ import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import process from 'node:process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { isError, kind, onRejection } from '@ws/conn/internal';
+import { Deferred, isError, kind, onRejection } from '@ws/conn/internal';
 import { loneHubs } from '../lone-hubs.ts';
 import {
   type Act,
@@ -31,6 +30,8 @@ export class RunningApp<App extends ClusterApp> {
   #closing: Promise<void> | undefined;
   #exitAt = Infinity;
   #exitTimer: NodeJS.Timeout | undefined;
+  /** While the application still serves before its close: ends that. */
+  #endDrain: ((options: ClusterCloseOptions) => void) | undefined;
 
   /** @throws (rejects) The error of `start`; TypeError for a result without `close`. */
   async start(start: () => App | PromiseLike<App>): Promise<App> {
@@ -53,21 +54,24 @@ export class RunningApp<App extends ClusterApp> {
       clearTimeout(this.#exitTimer);
       this.#exitAt = at;
       this.#exitTimer = setTimeout(() => process.exit(1), ms);
-      // The first call has the result.
-      if (this.#closing !== undefined) {
-        onRejection(this.#closeApp({ timeout: TIMEOUT_MS, over: 0, ...options }), () => {});
-      }
+      if (this.#closing !== undefined)
+        this.#closeSooner({ timeout: TIMEOUT_MS, over: 0, ...options });
     }
     return (this.#closing ??= this.#close(drain, options));
+  }
+
+  #closeSooner(options: ClusterCloseOptions): void {
+    if (this.#endDrain !== undefined) this.#endDrain(options);
+    // The first call has the result.
+    else onRejection(this.#closeApp(options), () => {});
   }
 
   async #close(drain: number, options: ClusterCloseOptions): Promise<void> {
     // Read by the servers of @ws/node-server. Children inherit it, and have another pid.
     const draining = `WS_DRAINING_${process.pid}`;
     process.env[draining] = '1';
-    if (drain > 0) await sleep(drain);
     try {
-      await this.#closeApp(options);
+      await this.#closeApp(drain > 0 ? await this.#serveFor(drain, options) : options);
       const open = acceptedConnections();
       // The process ends now. The clients of these connections get 1006 instead of 1001.
       if (open > 0) {
@@ -81,6 +85,19 @@ export class RunningApp<App extends ClusterApp> {
     }
     delete process.env[draining];
     clearTimeout(this.#exitTimer);
+  }
+
+  /** @returns how to close after that: `options`, or those of a later call that has ended the drain. */
+  async #serveFor(ms: number, options: ClusterCloseOptions): Promise<ClusterCloseOptions> {
+    const how = new Deferred<ClusterCloseOptions>();
+    const timer = setTimeout(() => how.resolve(options), ms);
+    this.#endDrain = (sooner) => how.resolve(sooner);
+    try {
+      return await how.promise;
+    } finally {
+      this.#endDrain = undefined;
+      clearTimeout(timer);
+    }
   }
 
   async #closeApp(options: ClusterCloseOptions): Promise<void> {

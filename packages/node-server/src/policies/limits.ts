@@ -74,8 +74,10 @@ export class Limits {
 
   /** From now on the connection holds these keys, until {@link closed}. */
   keepKeys(connection: object, keys: readonly Key[]): void {
+    if (keys === NO_KEYS) return;
+    for (const { open } of keys) open?.add(connection);
     // No array for one key: it would cost 56 bytes.
-    if (keys.length > 0) this.#held.set(connection, keys.length === 1 ? keys[0]! : keys);
+    this.#held.set(connection, keys.length === 1 ? keys[0]! : keys);
   }
 
   /** A connection has closed. */
@@ -171,41 +173,29 @@ export class Reservation {
     this.#limits.handshakes++;
   }
 
-  /**
-   * It no longer counts as a handshake.
-   *
-   * @param connection - The connection, if there is one.
-   */
-  opened(connection?: object): void {
+  /** It no longer counts as a handshake: the functions of the application have settled. */
+  settled(): void {
     if (this.#counts !== 'as handshake') return;
     this.#counts = 'as connection';
-    if (connection !== undefined && this.#keys !== NO_KEYS) {
-      for (const { open } of this.#keys) open?.add(connection);
-    }
     if (this.#place === undefined) this.#limits.handshakes--;
     else this.#limits.pace!.leave(this.#place);
   }
 
-  /** As {@link opened}, and {@link Limits.closed} gives it back: the connection needs no reservation. */
-  holdFor(connection: object): void {
-    this.opened(connection);
+  /** The connection is open, and {@link Limits.closed} gives its places back. */
+  opened(connection: object): void {
+    this.settled();
     this.#counts = 'no more';
     this.#limits.keepKeys(connection, this.#keys);
   }
 
-  /**
-   * There will be no connection, or it has ended.
-   *
-   * @param connection - That of {@link opened}.
-   */
-  giveBack(connection?: object): void {
+  /** There will be no connection. */
+  giveBack(): void {
     if (this.#counts === 'no more') return;
-    const opened = this.#counts === 'as connection' ? connection : undefined;
-    this.opened();
+    this.settled();
     this.#counts = 'no more';
     this.#limits.connections--;
     if (this.#keys === NO_KEYS) return;
-    for (const key of this.#keys) key.plan.giveBack(key, opened);
+    for (const key of this.#keys) key.plan.giveBack(key, undefined);
   }
 }
 

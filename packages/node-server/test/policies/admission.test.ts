@@ -184,6 +184,34 @@ describe('102 handshakes', () => {
     await closed;
   });
 
+  it.each<[string, ServeOptions]>([
+    ['the pace', { handshakes: { perSecond: 1, burst: 1, wait: 0 } }],
+    ['a limit by address', { limits: [{ by: 'address', connections: 1 }] }],
+    ['a limit of a user', { limits: [{ by: () => 'all', connections: 1 }] }],
+    ['maxConnections', { maxConnections: 1 }],
+  ])(
+    'answer one of many upgrades on a socket that %s refuses, and end it',
+    async (_by, options) => {
+      stopClock();
+      const server = await serving(options, keep);
+      await opened(server.port);
+      const client = await connectRaw(server.port);
+      client.stream.write(
+        request({ add: ['Keep-Alive: timeout=60'] })
+          .toString('latin1')
+          .repeat(50),
+      );
+      await client.closed;
+      expect(client.received.toString('latin1').match(/^HTTP.*|^Connection:.*/gim)).toEqual([
+        expect.stringMatching(/ (?:503|429) /),
+        'Connection: close',
+      ]);
+      const { refused, paced, limited, handshakesPending } = server.stats;
+      expect([Object.values(refused), handshakesPending]).toEqual([[1], 0]);
+      expect(paced + limited).toBe('maxConnections' in options ? 0 : 1);
+    },
+  );
+
   it('let others in while an authenticate that hangs has all pending handshakes', async () => {
     stopClock();
     const server = await serving(

@@ -46,22 +46,23 @@ describe('Limits', () => {
     const l = limits({ maxHandshakes: 1 });
     const first = l.reserve('a');
     expect(refusal(() => l.reserve('b'))).toBe(503);
-    first.opened();
-    first.opened();
+    first.settled();
+    first.opened({});
     const second = l.reserve('b');
     expect(refusal(() => l.reserve('c'))).toBe(503);
     second.giveBack();
-    second.opened();
+    second.settled();
     expect(refusal(() => l.reserve('c'))).toBe('taken');
   });
 
   it('bounds connections, pending handshakes among them', () => {
     const l = limits({ maxConnections: 2 });
     const slots = [l.reserve('a'), l.reserve('b')];
-    slots[0]!.opened();
+    const connection = {};
+    slots[0]!.opened(connection);
+    slots[0]!.giveBack();
     expect(refusal(() => l.reserve('c'))).toBe(503);
-    slots[0]!.giveBack();
-    slots[0]!.giveBack();
+    l.closed(connection);
     expect(refusal(() => l.reserve('c'))).toBe('taken');
     expect(refusal(() => l.reserve('c'))).toBe(503);
   });
@@ -91,6 +92,6 @@ describe('Limits', () => {
 
   it('does not count a client without an address', () => {
     const l = perAddress(1);
-    for (let i = 0; i < 3; i++) admitted(l).opened();
+    for (let i = 0; i < 3; i++) admitted(l).opened({});
   });
 });
