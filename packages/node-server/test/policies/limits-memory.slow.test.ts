@@ -38,7 +38,7 @@ function heapOf(count: number, keyOf: (client: number) => string | number): numb
 describe('102 the memory of limits', () => {
   it.each<[string, number, (client: number) => string | number]>([
     ['20,000 numbers a second for a minute', 1_200_000, (client) => client],
-    ['20,000 texts a second for a minute', 1_200_000, (client) => `user ${client}`],
+    ['200,000 texts', 200_000, (client) => `user ${client}`],
     // V8 keeps the whole text for each of its parts.
     [
       'parts of 16 KiB',
