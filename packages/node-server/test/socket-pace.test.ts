@@ -1,5 +1,6 @@
 // `handshakes` before TLS, and over HTTP/2. The clock stands, so no token comes but by the test.
 import { once } from 'node:events';
+import http2, { type ClientHttp2Session } from 'node:http2';
 import net from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { BadHandshakeError, dial } from '@ws/node-client';
@@ -8,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, type RunningServer, type ServeOptions, serve } from '../src/index.ts';
 import { serveRaw } from '../src/raw/index.ts';
 import { stopClock } from './clock.ts';
-import { ask, served, sessionWith } from './http2/client.ts';
+import { ask } from './http2/client.ts';
 import { trapLeftovers } from './raw.ts';
 
 trapLeftovers();
@@ -99,13 +100,26 @@ describe.each(Object.entries(SERVERS))('102 handshakes of %s over TLS', (_name, 
 
 describe('102 handshakes of streams of HTTP/2', () => {
   it('leave places of the queue to others when one session opens many', async () => {
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        http2: 'clear',
+        handshakes: { perSecond: 100, burst: 1, wait: 200 },
+        limits: [{ by: 'address', connections: 1_000 }],
+        clientAddress: ({ headers }) => String(headers['x-client']),
+      },
+      keep,
+    );
+    onTestFinished(async () => void (await server.close({ timeout: 1 })));
+    // Runs again before the server closes.
     const clock = stopClock();
-    const server = await served(false, {
-      handshakes: { perSecond: 100, burst: 1, wait: 200 },
-      limits: [{ by: 'address', connections: 1_000 }],
-      clientAddress: ({ headers }) => String(headers['x-client']),
-    });
-    const [attacker, victim] = [await sessionWith(server.url), await sessionWith(server.url)];
+    const session = async (): Promise<ClientHttp2Session> => {
+      const made = http2.connect(server.url.replace('ws', 'http'));
+      onTestFinished(() => void made.destroy());
+      await once(made, 'remoteSettings');
+      return made;
+    };
+    const [attacker, victim] = [await session(), await session()];
     const many = Array.from({ length: 100 }, () => ask(attacker, { 'x-client': 'attacker' }));
     const until = async (isSo: () => boolean): Promise<void> => {
       while (!isSo()) await new Promise((done) => setImmediate(done));

@@ -177,9 +177,9 @@ describe('runCluster', { timeout: 120_000 }, () => {
     program.child.kill('SIGTERM');
     const phase = async (): Promise<string> => {
       const conn = await dial(`ws://127.0.0.1:${program.port}/phase`);
-      const { data } = await conn.readMessage();
+      const message = await conn.readMessage();
       await conn.close();
-      return String(data);
+      return message.text();
     };
     await expect.poll(phase).toBe('draining');
     expect(program.pids('closing')).toEqual([]);
