@@ -19,14 +19,14 @@ const VERBS: Readonly<Record<string, string>> = {
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
   drop: 'Batches PieceQueue MemoryBroker',
-  hold: 'Resume',
+  hold: 'Cursor',
   own: 'BorrowedMessage WaitingMessage',
-  pass: 'Resume',
+  pass: '',
   run: `Inbox YieldQueue TaskQueue Audience DeliverySource Limit HistoryReads MissedSends MemberEvents RoomStates
     ClusterBackplane Connection WorkerPool
     HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
-  take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartQueues Resume
+  take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartQueues Cursor
     Batches BrokerClient WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,
   // Called at the end of a turn of the event loop.
   turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',
@@ -36,10 +36,10 @@ const VERBS: Readonly<Record<string, string>> = {
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `Rate ReferencedWrite WaitingMessage Http2Transport SocketTransport
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
-    UnpooledInflaters MissedParts HeldPart Resume RoomStates MemoryBroker`,
+    UnpooledInflaters MissedParts MemberLog RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbox Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume
+    Inbox Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Cursor
     BrokerClient WorkerBackplane`,
 };
 

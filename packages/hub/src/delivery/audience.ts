@@ -2,7 +2,7 @@ import type { PreparedMessage } from '@ws/conn';
 import { Deferred, RESOLVED } from '@ws/conn/internal';
 import { OverflowError } from '../errors.ts';
 import type { Position } from '../position.ts';
-import type { Resume } from '../rooms/resume.ts';
+import type { Cursor } from '../rooms/cursor.ts';
 import type { Session } from '../sessions/session.ts';
 import { type DeliverySource, type FanOut, WRITE_COST } from './fan-out.ts';
 
@@ -24,7 +24,10 @@ export interface Publication<Data> {
   readonly previous?: number | undefined;
 }
 
-export function isFor<Data>({ except, only }: Publication<Data>, member: Session<Data>): boolean {
+export function isFor<Data>(
+  { except, only }: Partial<Pick<Publication<Data>, 'except' | 'only'>>,
+  member: Session<Data>,
+): boolean {
   return except?.has(member) !== true && only?.has(member) !== false;
 }
 
@@ -71,8 +74,8 @@ export class Audience<Data> implements DeliverySource {
    * number of the first publication that the member gets.
    */
   #firsts: Map<Session<Data>, number> | undefined;
-  /** The resume of each member that resumes. It takes the messages in place of the member. */
-  #resumes: Map<Session<Data>, Resume<Data>> | undefined;
+  /** The cursor of each member that lacks messages. It takes the messages in place of the member. */
+  #cursors: Map<Session<Data>, Cursor<Data>> | undefined;
   /** Whether the last message from the backplane was refused. */
   #hasRefused = false;
 
@@ -91,28 +94,28 @@ export class Audience<Data> implements DeliverySource {
   /** Removes a member, and sends it the publications that wait. */
   leave(session: Session<Data>): void {
     if (this.members.delete(session)) this.#sendWaiting(session);
-    this.setResume(session, undefined);
+    this.setCursor(session, undefined);
   }
 
-  /** The resume of a member. It stays after the last missed message, to drop repeated messages. */
-  resumeOf(session: Session<Data>): Resume<Data> | undefined {
-    return this.#resumes?.get(session);
+  /** The cursor of a member. It stays after the last missed message, to drop repeated messages. */
+  cursorOf(session: Session<Data>): Cursor<Data> | undefined {
+    return this.#cursors?.get(session);
   }
 
-  /** From now on `resume` takes the messages of the member; if undefined, the member gets them. */
-  setResume(session: Session<Data>, resume: Resume<Data> | undefined): void {
-    if (resume === undefined) {
-      this.#resumes?.delete(session);
-      if (this.#resumes?.size === 0) this.#resumes = undefined;
+  /** From now on `cursor` takes the messages of the member; if undefined, the member gets them. */
+  setCursor(session: Session<Data>, cursor: Cursor<Data> | undefined): void {
+    if (cursor === undefined) {
+      this.#cursors?.delete(session);
+      if (this.#cursors?.size === 0) this.#cursors = undefined;
     } else {
-      this.#resumes ??= new Map();
-      this.#resumes.set(session, resume);
+      this.#cursors ??= new Map();
+      this.#cursors.set(session, cursor);
     }
   }
 
   /** Called when `form` has failed for the message at a position. No member gets the message. */
   skip(position: Position, previous: number | undefined): void {
-    for (const resume of this.#resumes?.values() ?? []) resume.skip(position, previous);
+    for (const cursor of this.#cursors?.values() ?? []) cursor.take({ position, previous });
   }
 
   /**
@@ -197,7 +200,7 @@ export class Audience<Data> implements DeliverySource {
       // A selected session may have left.
       if (selection !== undefined && !this.members.has(member)) continue;
       const from = this.#firsts?.get(member);
-      const isUsual = from === undefined && this.#resumes?.has(member) !== true;
+      const isUsual = from === undefined && this.#cursors?.has(member) !== true;
       if (messages !== undefined && isUsual && member.deliverAll(messages)) continue;
       const start = Math.max((from ?? 0) - first, 0);
       // Publications of a listener of `sent` wait for the next pass.
@@ -212,8 +215,8 @@ export class Audience<Data> implements DeliverySource {
   }
 
   #deliver(member: Session<Data>, publication: Publication<Data>): void {
-    const resume = this.#resumes?.get(member);
-    if (resume !== undefined) resume.take(publication);
+    const cursor = this.#cursors?.get(member);
+    if (cursor !== undefined) cursor.take(publication);
     else if (isFor(publication, member)) member.deliver(publication.message, publication.key);
   }
 

@@ -18,7 +18,8 @@ import { checkPosition, type Position } from '../position.ts';
 import { infoText, MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { Resume } from './resume.ts';
+
+import { Cursor, type MissedCount } from './cursor.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -35,8 +36,8 @@ export interface JoinOptions<Data = unknown> {
   /** Position of the last message that the client has. Default: none, for a first visit. */
   readonly since?: Position | undefined;
   /**
-   * Largest number of missed messages. If there are more, the session gets the last of them, and
-   * `complete` is false. Default: with `since`, all messages of the history; without `since`, 0.
+   * For a first visit: number of the last messages of the history that the session gets. Not together
+   * with `since`. Default: 0.
    */
   readonly limit?: number | undefined;
   /**
@@ -50,7 +51,7 @@ export interface JoinOptions<Data = unknown> {
 export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
   /** Undefined for a join without options. */
-  readonly resume: Resume<Data> | undefined;
+  readonly cursor: Cursor<Data> | undefined;
   /** Ends the wait. */
   unobserve: (() => void) | undefined;
 }
@@ -79,37 +80,40 @@ export class Joins<Data> {
   /**
    * See `Session.join`.
    *
-   * @param isAdmitted - Whether the session is admitted without a call of `mayJoin`. An earlier join of
-   *   the session that still waits for a decision then gets the same result.
+   * @param client - Set for a join that a client has requested. The session then is admitted without a
+   *   call of `mayJoin`. An earlier join of the session that still waits for a decision gets the same
+   *   result.
    */
   join(
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data> | undefined,
-    isAdmitted = false,
+    client?: MissedCount,
   ): Promise<Joined<Data>> {
     try {
       if (session.state === 'closed') throw new SessionClosedError('session.join');
       checked(() => this.#rooms.room(name), session, 'join');
-      const resume = options === undefined ? undefined : this.#resumeFor(session, name, options);
+      const cursor =
+        options === undefined ? undefined : this.#cursorFor(session, name, options, client);
       const pending = session.joining?.get(name);
       if (pending !== undefined) {
-        if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
+        if (client === undefined) return this.#joinAgain(session, name, pending, cursor);
         session.joining!.delete(name);
         pending.unobserve?.();
-        pending.resume?.cancel();
-        const joined = this.join(session, name, options, isAdmitted);
+        pending.cursor?.cancel();
+        const joined = this.join(session, name, options, client);
         pending.result.resolve(joined);
         return joined;
       }
       const isMember = session.isIn(name);
       if (!isMember) this.checkBounds(session, name);
-      const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
+      const admitted =
+        isMember || client !== undefined ? undefined : admit(this.#hub, session, name);
       // A member that waits for a state still gets messages, and stays a member if it gets no state.
-      const decision = isMember ? resume?.askForState() : admitted;
+      const decision = isMember ? cursor?.askForState() : admitted;
       return decision === undefined
-        ? this.#enterAdmitted(session, name, resume)
-        : this.#enterLater(session, name, decision, resume);
+        ? this.#enterAdmitted(session, name, cursor)
+        : this.#enterLater(session, name, decision, cursor);
     } catch (error) {
       this.#hub.joinFailed(session, error);
       return rejected(error, session);
@@ -195,7 +199,7 @@ export class Joins<Data> {
     if (pending === undefined) return;
     session.joining!.delete(name);
     pending.unobserve?.();
-    pending.resume?.cancel();
+    pending.cursor?.cancel();
     pending.result.reject(reason());
   }
 
@@ -204,15 +208,15 @@ export class Joins<Data> {
     session: Session<Data>,
     name: string,
     pending: PendingJoin<Data>,
-    resume: Resume<Data> | undefined,
+    cursor: Cursor<Data> | undefined,
   ): Promise<Joined<Data>> {
     const { promise } = pending.result;
-    if (resume === undefined) return promise;
-    if (pending.resume !== undefined) throw new RoomRefusedError(name, 'is resuming');
+    if (cursor === undefined) return promise;
+    if (pending.cursor !== undefined) throw new RoomRefusedError(name, 'is resuming');
     const decided = promise.then(() => {
       if (!session.isIn(name)) throw new RoomRefusedError(name, 'left');
       try {
-        return this.#rooms.stay(session, name, resume);
+        return this.#rooms.stay(session, name, cursor);
       } catch (error) {
         this.#hub.joinFailed(session, error);
         throw error;
@@ -222,13 +226,14 @@ export class Joins<Data> {
   }
 
   /** @throws TypeError or RangeError that names the option. */
-  #resumeFor(
+  #cursorFor(
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data>,
-  ): Resume<Data> | undefined {
+    client: MissedCount = { missed: 0 },
+  ): Cursor<Data> | undefined {
     const copy = checked(() => this.#checkJoin(name, options), session, 'join');
-    return copy && new Resume(this.#hub, session, name, copy);
+    return copy && new Cursor(this.#hub, session, name, copy, client);
   }
 
   #checkJoin(name: string, options: JoinOptions<Data>): JoinOptions<Data> | undefined {
@@ -244,12 +249,12 @@ export class Joins<Data> {
   #enterAdmitted(
     session: Session<Data>,
     name: string,
-    resume: Resume<Data> | undefined,
+    cursor: Cursor<Data> | undefined,
   ): Promise<Joined<Data>> {
     if (session.state === 'closed') throw new SessionClosedError('session.join');
-    if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
+    if (session.isIn(name)) return this.#rooms.stay(session, name, cursor);
     this.checkBounds(session, name);
-    return this.#rooms.enter(session, name, resume);
+    return this.#rooms.enter(session, name, cursor);
   }
 
   /** Enters after `decision`, unless the session leaves or ends before. */
@@ -257,16 +262,16 @@ export class Joins<Data> {
     session: Session<Data>,
     name: string,
     decision: Promise<void>,
-    resume: Resume<Data> | undefined,
+    cursor: Cursor<Data> | undefined,
   ): Promise<Joined<Data>> {
     // Within `mayJoin`, the session may have joined the same room. That join would never settle.
     this.cancel(session, name, () => new RoomRefusedError(name, 'joined within mayJoin'));
     session.joining ??= new Map();
     const { joining } = session;
-    const join: PendingJoin<Data> = { result: new Deferred(), resume, unobserve: undefined };
+    const join: PendingJoin<Data> = { result: new Deferred(), cursor, unobserve: undefined };
     const { result } = join;
-    // A resume may reject after the decision.
-    if (resume !== undefined) void markHandled(result.promise);
+    // A cursor may reject after the decision.
+    if (cursor !== undefined) void markHandled(result.promise);
     joining.set(name, join);
     const asked = this.addDecision(session, name);
     const decided = (enter: () => Promise<Joined<Data>>): void => {
@@ -275,14 +280,14 @@ export class Joins<Data> {
       try {
         result.resolve(enter());
       } catch (error) {
-        resume?.cancel();
+        cursor?.cancel();
         this.#hub.joinFailed(session, error);
         result.reject(error);
       }
     };
     const release = observe(
       decision,
-      () => decided(() => this.#enterAdmitted(session, name, resume)),
+      () => decided(() => this.#enterAdmitted(session, name, cursor)),
       (error) =>
         decided(() => {
           throw error;
@@ -397,6 +402,9 @@ function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> {
   checkOptionNames('session.join', options, JOIN_OPTION_NAMES, 'ignore');
   const { since, limit, first } = options;
   const start = since === undefined ? undefined : checkPosition(since);
+  if (start !== undefined && limit !== undefined) {
+    throw new TypeError('session.join: limit is for a first visit; leave it out, or since');
+  }
   if (limit !== undefined && limit !== 0) whole('limit', limit);
   checkFunction('first', first);
   return { since: start, limit, first };

@@ -10,16 +10,22 @@ const PART_BYTES = 262_144;
 
 /** Consecutive missed messages of a room, in the form that members get. */
 export interface MissedPart {
-  readonly messages: readonly PreparedMessage[];
+  readonly entries: readonly MissedEntry[];
   /** Whether no message is missing between `since` and the last of these messages. */
   readonly isWhole: boolean;
   /** Whether the room may have later messages. */
   readonly hasMore: boolean;
-  readonly firstOffset: number | undefined;
   /** Position of the last message. */
   readonly position: Position;
-  /** Offsets of the messages for which `form` has failed. */
-  readonly leftOut: readonly number[];
+}
+
+/** A message that `form` has refused, or that cannot be read, is lost. */
+interface MissedEntry {
+  readonly position: Position;
+  /** Offset of the message before it, if known. */
+  readonly previous: number | undefined;
+  readonly message: PreparedMessage | undefined;
+  readonly isLost: boolean;
 }
 
 /** A part that resumes share. */
@@ -70,7 +76,7 @@ export class MissedParts<Data> {
     shared.part =
       here === undefined
         ? markHandled(this.#read(shared, name, since, size))
-        : Promise.resolve(this.#formed(name, here));
+        : Promise.resolve(this.#formed(name, since, here));
     return shared;
   }
 
@@ -120,7 +126,7 @@ export class MissedParts<Data> {
       const found = await this.#rooms.reads.readPart(name, since, size, begins);
       const turn = this.#rooms.sends.turn();
       if (turn !== undefined) await turn;
-      const part = this.#formed(name, found);
+      const part = this.#formed(name, since, found);
       if (part.hasMore && shared.users > 0 && !this.#parts.has(shared.key)) {
         this.#parts.set(shared.key, shared);
       }
@@ -133,29 +139,24 @@ export class MissedParts<Data> {
     }
   }
 
-  #formed(name: string, found: HistoryPart): MissedPart {
-    const messages: PreparedMessage[] = [];
-    const leftOut: number[] = [];
-    let [count, bytes, unreadable] = [0, 0, 0];
+  #formed(name: string, since: Position | undefined, found: HistoryPart): MissedPart {
+    const entries: MissedEntry[] = [];
+    let bytes = 0;
+    let previous = found.follows ? since?.offset : undefined;
     for (const { message, position } of found.messages) {
-      if (count === PART_SIZE || bytes >= PART_BYTES) break;
-      count++;
+      if (entries.length === PART_SIZE || bytes >= PART_BYTES) break;
       const formed = message && this.#rooms.form(name, message, position);
       bytes += (formed ?? message)?.bytes.length ?? 0;
-      if (formed !== undefined) messages.push(formed);
-      else if (message === undefined) unreadable++;
-      else leftOut.push(position.offset);
+      entries.push({ position, previous, message: formed, isLost: formed === undefined });
+      previous = position.offset;
     }
-    const isCut = count < found.messages.length;
-    const { complete, follows } = found;
+    const isCut = entries.length < found.messages.length;
     const hasMore = isCut || found.more;
     return {
-      messages,
-      isWhole: follows && unreadable === 0 && (hasMore || complete),
+      entries,
+      isWhole: found.follows && (hasMore || found.complete),
       hasMore,
-      firstOffset: found.messages[0]?.position.offset,
-      position: isCut ? found.messages[count - 1]!.position : found.position,
-      leftOut,
+      position: isCut ? entries.at(-1)!.position : found.position,
     };
   }
 }
@@ -163,12 +164,4 @@ export class MissedParts<Data> {
 /** Number of messages after a position until the end of a part. */
 function sizeAfter({ offset }: Position): number {
   return PART_SIZE - (offset % PART_SIZE);
-}
-
-/** Whether a part begins with the message after a position. It may lack later messages. */
-export function isNext(
-  { firstOffset, position }: MissedPart,
-  { epoch, offset }: Position,
-): boolean {
-  return position.epoch === epoch && (firstOffset ?? position.offset + 1) === offset + 1;
 }

@@ -13,19 +13,14 @@ export interface Joined<Data = unknown> {
   /** The session is a member of this room. */
   readonly room: Room<Data>;
   /**
-   * Whether the session got all missed messages. With `limit` and without `since`: whether it got all
-   * messages of the room. A join without options reads no history: true.
+   * Whether the session got all missed messages. With `limit`: whether it got all messages of the room.
+   * A join without options reads no history: true.
    */
   readonly complete: boolean;
   /**
-   * Number of missed messages that the session got before the live ones. For the option `first` in a
-   * hub with a backplane: their number in the first part of the history, at most 100.
-   */
-  readonly missed: number;
-  /**
-   * Position of the last message before the live ones. For the option `first` in a hub with a
-   * backplane: of the last message in the first part of the history. Undefined without options, in a
-   * room without history, and when the history could not be read.
+   * Position of the last message before the live ones. Undefined without options, in a room without
+   * history, and when the history could not be read. For the option `first`: of the last message in the
+   * first part of the history, at most 100 messages.
    */
   readonly position: Position | undefined;
 }

@@ -18,12 +18,12 @@ import type { Position } from '../position.ts';
 import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import type { Cursor } from './cursor.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
 import { MissedSends } from './missed-sends.ts';
 import { PartQueues } from './part-queues.ts';
-import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
 import { RoomReads } from './room-reads.ts';
 import { RoomStates } from './room-states.ts';
@@ -51,6 +51,8 @@ export class Rooms<Data> {
   readonly partQueues: PartQueues<Data>;
   readonly sends: MissedSends;
   readonly states: RoomStates<Data>;
+  /** Returns the message by which a client learns of a gap; undefined in a hub without such messages. */
+  gapText: ((room: string, from: Position | undefined) => PreparedMessage) | undefined = undefined;
   readonly #hub: Sessions<Data>;
   readonly #records = new Map<string, RoomRecord<Data>>();
   /** The rooms without members but with history, in the order of their last use. */
@@ -124,10 +126,10 @@ export class Rooms<Data> {
     if (!session.isIn(name)) return;
     session.left(name);
     const record = this.#records.get(name)!;
-    const resume = record.audience.resumeOf(session);
-    const isHidden = resume?.hidden !== undefined;
+    const cursor = record.audience.cursorOf(session);
+    const isHidden = cursor?.hidden !== undefined;
     record.audience.leave(session);
-    resume?.cancel();
+    cursor?.cancel();
     this.#removeIfUnused(name, record);
     if (isHidden) return;
     if (record.settings.presence !== undefined) this.#hub.presence.left(session.id, name);
@@ -138,9 +140,9 @@ export class Rooms<Data> {
     checkRoomName(name);
     if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
     const { audience, settings } = this.#records.get(name)!;
-    const resume = audience.resumeOf(session);
-    if (resume?.hidden !== undefined && settings.presence !== undefined) {
-      resume.hidden.shown = infoText('session.show', info);
+    const cursor = audience.cursorOf(session);
+    if (cursor?.hidden !== undefined && settings.presence !== undefined) {
+      cursor.hidden.shown = infoText('session.show', info);
       return;
     }
     this.#hub.presence.show(session.id, name, info);
@@ -372,7 +374,7 @@ export class Rooms<Data> {
   enter(
     session: Session<Data>,
     name: string,
-    resume: Resume<Data> | undefined,
+    cursor: Cursor<Data> | undefined,
   ): Promise<Joined<Data>> {
     if (this.#events.inCircle(session, name)) {
       throw new RoomRefusedError(name, 'listeners of entered and left leave and join in a circle');
@@ -382,30 +384,30 @@ export class Rooms<Data> {
     if (settings.presence !== undefined) {
       shown = this.joins.askPresence(session, name, settings.presence);
       // The option may itself have joined the session to this room, or to others.
-      if (session.isIn(name)) return this.stay(session, name, resume);
+      if (session.isIn(name)) return this.stay(session, name, cursor);
       this.joins.checkBounds(session, name);
     }
     const { audience } = this.#recordOf(name, settings);
     session.entered(name);
     audience.join(session);
     this.#unattended.delete(this.#records.get(name)!);
-    resume?.hold(audience);
+    cursor?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
     // A session that does not resume must not get a message that was published before its join and
     // returns after it. This holds for the first member too: the room may have had others before the
     // link was loaded.
-    if (settings.through && (resume === undefined || settings.history === undefined)) {
+    if (settings.through && (cursor === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),
         () => {},
       );
     }
-    if (resume !== undefined && settings.state !== undefined) {
-      resume.hidden = { shown };
-      return resume.start();
+    if (cursor !== undefined && settings.state !== undefined) {
+      cursor.hidden = { shown };
+      return cursor.start();
     }
     this.announce(session, name, shown);
-    if (session.isIn(name)) return resume?.start() ?? this.#joined(name);
+    if (session.isIn(name)) return cursor?.start() ?? this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')
       : new RoomRefusedError(name, 'left by a listener of entered');
@@ -426,7 +428,7 @@ export class Rooms<Data> {
   #joined(name: string): Promise<Joined<Data>> {
     const record = this.#records.get(name)!;
     record.joined ??= Promise.resolve(
-      Object.freeze({ room: record.room, complete: true, missed: 0, position: undefined }),
+      Object.freeze({ room: record.room, complete: true, position: undefined }),
     );
     return record.joined;
   }
@@ -435,14 +437,14 @@ export class Rooms<Data> {
   stay(
     session: Session<Data>,
     name: string,
-    resume: Resume<Data> | undefined,
+    cursor: Cursor<Data> | undefined,
   ): Promise<Joined<Data>> {
-    if (resume === undefined) return this.#joined(name);
+    if (cursor === undefined) return this.#joined(name);
     const { audience } = this.#records.get(name)!;
-    if (audience.resumeOf(session)?.isReading) throw new RoomRefusedError(name, 'is resuming');
-    resume.membership = { earlier: audience.resumeOf(session) };
-    resume.hold(audience);
-    return resume.start();
+    if (audience.cursorOf(session)?.isJoining) throw new RoomRefusedError(name, 'is resuming');
+    cursor.wasMember = true;
+    cursor.hold(audience);
+    return cursor.start();
   }
 
   #recordOf(

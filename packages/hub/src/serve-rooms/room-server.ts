@@ -14,11 +14,12 @@ import {
   ROOM_REFUSED,
   type RoomMethods,
 } from '@ws/rpc/internal';
-import { bytesAbove, checkText, dataOf } from '../arguments.ts';
+import { bytesAbove, checkText, dataOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
 import type { Position } from '../position.ts';
+import type { MissedCount } from '../rooms/cursor.ts';
 import { type Decision, type JoinOptions, refusalFor } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
@@ -41,7 +42,8 @@ const MAX_ROOMS = 100;
 /** The second argument of a handler. */
 type Context<Data> = SessionHandlerContext<Session<Data>, unknown>;
 type Input<Name extends keyof RoomMethods> = SchemaInput<RoomMethods[Name]['input']>;
-type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true; readonly state?: true };
+type JoinAnswer = Omit<Joined, 'room'> &
+  MissedCount & { readonly members?: true; readonly state?: true };
 
 /** Answers the requests of clients to join rooms, leave rooms and publish in rooms. */
 export class RoomServer<Data> {
@@ -90,6 +92,7 @@ export class RoomServer<Data> {
       mayJoin: (session, room) => this.#mayJoin(session, room) as boolean,
     });
     this.#sessions = internalsOfHub(this.hub);
+    this.#sessions.rooms.gapText = (room, from) => prepare(gapText(room, from, true), 'publish');
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
     // A question to the application may never have an answer, so its request may never end.
@@ -221,10 +224,13 @@ export class RoomServer<Data> {
         const text = `the last messages of ${quoted(room)}: the key ${quoted(rules.key)} has no history`;
         this.#mistake(`history ${rules.key}`, `a client asks for ${text}`);
       }
-      const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
+      const count: MissedCount = { missed: 0 };
+      const { joins } = this.#sessions.rooms;
+      const joined = joins.join(session, room, { since, limit, first }, count);
       // The rest of the join sends messages, and lasts until the client has read them.
       if (session.isIn(room)) request.letNextRun();
-      const { complete, missed, position } = await joined;
+      const { complete, position } = await joined;
+      const { missed } = count;
       const answer = { complete, missed, position, ...(hasState && { state: true as const }) };
       if (rules.members !== true) return answer;
       this.#members.joined(session, room);

@@ -34,7 +34,6 @@ describe('session.join', () => {
     expect(await joined).toEqual({
       room: hub.room('r'),
       complete: true,
-      missed: 0,
       position: undefined,
     });
     expect((await client.readMessage()).text()).toBe('at once');

@@ -135,7 +135,10 @@ describe.each(KINDS)("Centrifugo's rules of recovery on %s", (_, start) => {
   ])('with %s', async (_name, since, complete, received) => {
     const [one, two] = start(4);
     const positions = await publish(one, 6);
-    expect(await resumed(two, since(positions.at(-1)!))).toEqual([complete, received]);
+    const result = resumed(two, since(positions.at(-1)!));
+    // A copy of the history may be late, so a read that ends before the position is repeated.
+    await wait(1_000);
+    expect(await result).toEqual([complete, received]);
   });
 
   it('report a loss when the history has expired with a missed message', async () => {

@@ -46,7 +46,7 @@ class Client {
   }
 
   /** Joins the room with the position of the last message, for the first time without one. */
-  resume(limit?: number): void {
+  resume(): void {
     const since = this.#since;
     const first = ({ complete, position }: Joined): string =>
       JSON.stringify(
@@ -54,8 +54,7 @@ class Client {
           ? { start: position?.offset, complete: position !== undefined, position }
           : { start: since.offset, complete, isUnknown: position === undefined },
       );
-    const options = { since, first, ...(since && { limit }) };
-    this.session.join('r', options).catch(() => {});
+    this.session.join('r', { since, first }).catch(() => {});
   }
 
   /** Joins without a position: messages of the node that are under way do not come. */
@@ -152,7 +151,7 @@ class Simulation {
     const client = random.pick(this.clients);
     const action = random.below(this.broker === undefined ? 12 : 20);
     if (action < 5) this.#publish(1 + random.below(8));
-    else if (action === 5) client.resume(random.once(3) ? random.below(20) : undefined);
+    else if (action === 5) client.resume();
     else if (action === 6) client.conn.terminate();
     else if (action < 10) client.toggle(action === 7 && random.once(2));
     else if (action === 10) client.session.leave('r');
@@ -259,5 +258,5 @@ it('a room gives each client all messages once, in order, or reports a loss', as
   }
   if (RUNS > 1_000) console.log(RUNS, 'runs', counts);
   for (const { resumed } of counts) expect(resumed).toBeGreaterThan(CLIENTS);
-  expect(counts.filter(({ dropped }) => dropped > 0).length).toBeGreaterThan(1);
+  expect(counts.filter(({ dropped }) => dropped > 0).length).toBeGreaterThan(0);
 });

@@ -47,8 +47,8 @@ describe('the option state of a room', () => {
       'state of r at 1',
       '2 meanwhile',
     ]);
-    expect(firsts).toMatchObject([{ complete: true, missed: 0, position: { offset: 2 } }]);
-    expect(await joined).toMatchObject({ complete: true, missed: 1, position: { offset: 2 } });
+    expect(firsts).toMatchObject([{ complete: true, position: { offset: 1 } }]);
+    expect(await joined).toMatchObject({ complete: true, position: { offset: 2 } });
   });
 
   it('is not called for a join without options, or whose since is complete', async () => {

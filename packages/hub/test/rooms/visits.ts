@@ -42,4 +42,4 @@ export async function publish(hub: Hub, count: number, padding = ''): Promise<Po
 }
 
 /** The option `first`: what it knows. */
-export const first = ({ complete, missed }: Joined): string => `${complete} ${missed}`;
+export const first = ({ complete, position }: Joined): string => `${complete} ${position?.offset}`;
