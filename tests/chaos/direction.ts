@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { turn } from '../kit/fake-platform.ts';
 import type { Cut, DirectionPlan, Stretch } from './fault-plan.ts';
-import { MessageCounter } from './message-counter.ts';
+import type { MessageCounter } from './message-counter.ts';
 
 /** Changes the bytes of a direction, for tests of the delivery rules. */
 export type Tamper = (bytes: Buffer) => Buffer;
@@ -16,7 +16,8 @@ export interface DirectionOwner {
 export class Direction {
   readonly from: Socket;
   readonly to: Socket;
-  readonly counter = new MessageCounter();
+  /** Undefined over TLS, where the proxy sees no frames. */
+  readonly counter: MessageCounter | undefined;
   /** Settles when no transfer is pending. */
   idle: Promise<void> = Promise.resolve();
   /** Incoming bytes are dropped. */
@@ -39,8 +40,10 @@ export class Direction {
     to: Socket,
     plan: DirectionPlan,
     owner: DirectionOwner,
+    counter: MessageCounter | undefined,
     tamper?: Tamper,
   ) {
+    this.counter = counter;
     this.from = from;
     this.to = to;
     this.#plan = plan;
@@ -141,7 +144,7 @@ export class Direction {
   #pass(bytes: Buffer): void {
     if (!this.to.writable) return;
     this.#passed += bytes.length;
-    this.counter.pass(bytes);
+    this.counter?.pass(bytes);
     if (!this.to.write(bytes)) this.from.pause();
   }
 }

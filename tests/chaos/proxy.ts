@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { Direction, type DirectionOwner, type Tamper } from './direction.ts';
 import type { Cut, FaultPlan } from './fault-plan.ts';
+import { MessageCounter } from './message-counter.ts';
+import type { Over } from './script.ts';
 
 /** Target and faults of a connection. */
 export interface Route {
@@ -23,9 +25,11 @@ export class Link implements DirectionOwner {
   /** The cut of the plan, after it happened. */
   cutBy: { readonly direction: Direction; readonly how: Cut } | undefined;
 
-  constructor(client: Socket, server: Socket, { plan, tamper }: Route) {
-    this.toServer = new Direction(client, server, plan.toServer, this, tamper?.toServer);
-    this.toClient = new Direction(server, client, plan.toClient, this, tamper?.toClient);
+  constructor(client: Socket, server: Socket, { plan, tamper }: Route, over: Over) {
+    const counter = (): MessageCounter | undefined =>
+      over === 'tcp' ? new MessageCounter() : undefined;
+    this.toServer = new Direction(client, server, plan.toServer, this, counter(), tamper?.toServer);
+    this.toClient = new Direction(server, client, plan.toClient, this, counter(), tamper?.toClient);
     this.over = this.#over(client, server);
     this.#follow(client, server, 'client');
     this.#follow(server, client, 'server');
@@ -98,28 +102,30 @@ function gone(socket: Socket): Promise<void> {
 
 /**
  * A TCP proxy with planned faults. The first line of a request, `GET /<number> …`, names the
- * connection.
+ * connection; over TLS the name of the server does, `c<number>.chaos.test`.
  */
 export class ChaosProxy {
   readonly #server: Server;
+  readonly #over: Over;
   readonly #routeOf: (connection: number) => Route;
   readonly #links = new Map<number, Link>();
 
-  private constructor(routeOf: (connection: number) => Route) {
+  private constructor(over: Over, routeOf: (connection: number) => Route) {
+    this.#over = over;
     this.#routeOf = routeOf;
     const options = { allowHalfOpen: true, noDelay: true };
     this.#server = createServer(options, (socket) => this.#accept(socket));
   }
 
-  static async start(routeOf: (connection: number) => Route): Promise<ChaosProxy> {
-    const proxy = new ChaosProxy(routeOf);
+  static async start(over: Over, routeOf: (connection: number) => Route): Promise<ChaosProxy> {
+    const proxy = new ChaosProxy(over, routeOf);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#over === 'tcp' ? 'ws' : 'wss'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** The connection of this number; undefined before its request. */
@@ -141,10 +147,11 @@ export class ChaosProxy {
     client.once('data', (head: Buffer) => {
       client.off('end', leave);
       client.pause();
-      const connection = Number(/^GET \/(\d+) /.exec(head.toString('latin1'))?.[1]);
+      const name = /^GET \/(\d+) |c(\d+)\.chaos\.test/.exec(head.toString('latin1'));
+      const connection = Number(name?.[1] ?? name?.[2]);
       const route = this.#routeOf(connection);
       const server = connect({ port: route.port, host: '127.0.0.1', allowHalfOpen: true });
-      const link = new Link(client, server, route);
+      const link = new Link(client, server, route, this.#over);
       this.#links.set(connection, link);
       server.once('connect', () => {
         link.toServer.start(head);

@@ -3,7 +3,7 @@ import { findViolations, type Outcome } from './delivery-rules.ts';
 import type { Tamper } from './direction.ts';
 import { type Endpoint, makeEndpoint } from './endpoint.ts';
 import { ChaosProxy } from './proxy.ts';
-import { drawScript, type Script, scriptText } from './script.ts';
+import { drawScript, type Over, type Script, scriptText } from './script.ts';
 import { runClient, Servers } from './servers.ts';
 
 /** Results of a run. */
@@ -25,6 +25,8 @@ export interface RunResult {
 
 export interface ChaosOptions {
   readonly seed: number;
+  /** What carries the connections; default: `tcp`. */
+  readonly over?: Over;
   /** Stops after this many received messages. */
   readonly messages?: number;
   /** Stops when this returns true. */
@@ -80,7 +82,8 @@ class Connection implements Outcome {
 
 /** Plays connections until enough messages have arrived, and checks each. */
 export async function chaos(options: ChaosOptions): Promise<RunResult> {
-  const { seed, scripts, messages = Infinity, until = () => false, round: size = 256 } = options;
+  const { seed, over, scripts, messages = Infinity, until = () => false } = options;
+  const { round: size = 256 } = options;
   const result: RunResult = {
     received: 0,
     sent: 0,
@@ -95,7 +98,8 @@ export async function chaos(options: ChaosOptions): Promise<RunResult> {
   process.on('uncaughtException', uncaught).on('unhandledRejection', uncaught);
   try {
     for (let first = 0; ; first += size) {
-      const round = scripts ?? Array.from({ length: size }, (_, i) => drawScript(seed, first + i));
+      const round =
+        scripts ?? Array.from({ length: size }, (_, i) => drawScript(seed, first + i, over));
       await playRound(round, options, result);
       options.onRound?.(result);
       const enough = scripts !== undefined || result.received >= messages || until();
@@ -112,15 +116,15 @@ function text(error: unknown): string {
 
 async function playRound(
   scripts: readonly Script[],
-  { tamper, hangTimeout = 120_000 }: ChaosOptions,
+  { over = 'tcp', tamper, hangTimeout = 120_000 }: ChaosOptions,
   result: RunResult,
 ): Promise<void> {
   const connections = new Map(scripts.map((script) => [script.connection, new Connection(script)]));
   const servers = await Servers.start((connection, play) => {
     const current = connections.get(connection)!;
     current.served = play(current.server);
-  });
-  const proxy = await ChaosProxy.start((connection) => {
+  }, over);
+  const proxy = await ChaosProxy.start(over, (connection) => {
     const { pairing, plan } = connections.get(connection)!.script;
     const { toServer, toClient } = tamper ?? {};
     return {
@@ -140,7 +144,7 @@ async function playRound(
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       started.add(next);
-      await play(next, proxy);
+      await play(next, proxy, over);
       started.delete(next);
       watchdog.refresh();
     }
@@ -164,9 +168,9 @@ async function playRound(
 }
 
 /** Plays a connection until its client, its server and the proxy are done. */
-async function play(current: Connection, proxy: ChaosProxy): Promise<void> {
+async function play(current: Connection, proxy: ChaosProxy, over: Over): Promise<void> {
   const { connection, pairing } = current.script;
-  await runClient(current.client, `${proxy.url}/${connection}`, pairing);
+  await runClient(current.client, `${proxy.url}/${connection}`, pairing, over);
   current.link = proxy.linkOf(connection);
   await current.link?.over;
   await current.served;

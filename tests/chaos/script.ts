@@ -1,6 +1,10 @@
 import { Random } from '../kit/random.ts';
 import { drawPlan, type FaultPlan, planText, QUIET } from './fault-plan.ts';
 
+/** What carries the connections. Over HTTP/2 both ends are ours. */
+export const OVER = ['tcp', 'tls', 'http2'] as const;
+export type Over = (typeof OVER)[number];
+
 /** The library of each end, and the compression. */
 export interface Pairing {
   readonly client: 'own' | 'ws';
@@ -31,6 +35,7 @@ export interface Part {
 /** A planned connection. */
 export interface Script {
   readonly connection: number;
+  readonly over: Over;
   readonly pairing: Pairing;
   readonly client: Part;
   readonly server: Part;
@@ -55,6 +60,8 @@ const PAIRINGS: readonly Pairing[] = [
   { client: 'ws', server: 'own', compression: 'takeover' },
 ];
 
+const OURS = PAIRINGS.filter(({ client, server }) => client === 'own' && server !== 'ws');
+
 const WRITINGS: readonly Writing[] = [
   ...(['flood', 'flood', 'flood', 'flood', 'flood', 'flood'] as const),
   ...(['awaited', 'awaited', 'mixed', 'mixed', 'heavy', 'heavy', 'bulk'] as const),
@@ -62,14 +69,14 @@ const WRITINGS: readonly Writing[] = [
 const READINGS: readonly Reading[] = ['receive', 'receive-async', 'loop', 'read', 'reader', 'any'];
 
 /** Draws a connection, determined by seed and number. */
-export function drawScript(seed: number, connection: number): Script {
+export function drawScript(seed: number, connection: number, over: Over = 'tcp'): Script {
   const random = new Random(Math.imul(seed, 0x9e3779b1) ^ Math.imul(connection + 1, 0x85ebca6b));
-  const pairing = random.pick(PAIRINGS);
+  const pairing = random.pick(over === 'http2' ? OURS : PAIRINGS);
   const client = drawPart(random, pairing);
   const server = drawPart(random, pairing);
   const closer = random.pick(['client', 'server', 'both'] as const);
   const plan = drawPlan(random, volumeOf(client), volumeOf(server));
-  return { connection, pairing, client, server, closer, plan };
+  return { connection, over, pairing, client, server, closer, plan };
 }
 
 /** Draws the behaviour of an endpoint: many small messages in flight, some large. */

@@ -10,7 +10,16 @@ const part: Part = { messages: 400, writing: 'flood', reading: 'receive', slow: 
 
 function script(pairing: Pairing, more: Partial<Script> = {}): Script {
   const client = { ...part, seed: 6 };
-  return { connection: 0, pairing, client, server: part, closer: 'client', plan: QUIET, ...more };
+  return {
+    connection: 0,
+    over: 'tcp',
+    pairing,
+    client,
+    server: part,
+    closer: 'client',
+    plan: QUIET,
+    ...more,
+  };
 }
 
 const MANIPULATIONS: readonly (readonly [string, Manipulation])[] = [

@@ -179,6 +179,22 @@ describe('N1 authenticate of upgrade on Deno', () => {
   });
 });
 
+describe('EA6 authenticate that returns what nobody means', () => {
+  it.each<[string, unknown]>([
+    ['a function', () => true],
+    ['an async function', async () => true],
+    ['a class', User],
+    ['a generator function', middleware],
+    ['a generator', middleware()],
+  ])('refuses %s, and says what to write', async (_, value) => {
+    const reports: unknown[] = [];
+    const report = (error: unknown): void => void reports.push(error);
+    const url = await SERVERS['serve']!((() => value) as Authenticate, report);
+    expect(await statusOf(url)).toBe(500);
+    expect(String(reports)).toContain('write admit(value)');
+  });
+});
+
 describe('N1 checkOrigin', () => {
   it.each(WAYS)('that %s admits by true only', async (_, make) => {
     let result: unknown;

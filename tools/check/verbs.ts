@@ -31,7 +31,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // Called at the end of a turn of the event loop.
   turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',
   // Of a sink: the peer has ended its side. Of a Duplex: as in Node.
-  end: `Connection TransportSink FrameSender ConnDuplex
+  end: `Connection TransportSink Outbox ConnDuplex
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `Rate ReferencedWrite WaitingMessage Http2Transport SocketTransport

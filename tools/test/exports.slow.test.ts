@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../exports.ts';
 
 const root = join(import.meta.dirname, '../..');
-/** The entry for the other packages of the workspace. */
+/** The entries for the other packages of the workspace. */
 const INTERNAL = './internal';
 
 /** The source of every public entry of the published packages. */
@@ -17,7 +17,7 @@ function publicEntries(): string[] {
     if (manifest.private) return [];
     return Object.entries(manifest.exports).flatMap(([subpath, target]) => {
       const source = typeof target === 'string' ? undefined : target['@ws/source'];
-      if (typeof source !== 'string' || subpath === INTERNAL) return [];
+      if (typeof source !== 'string' || subpath.startsWith(INTERNAL)) return [];
       return [join(folder, source)];
     });
   });

@@ -3,9 +3,9 @@ import type { OptionalPackage } from '../harness/optional-package.ts';
 /** The servers. `bench/README.md` says what each one does. */
 export const CONTENDERS = [
   'receive',
+  'loop',
   'one key',
   'own key',
-  'loop',
   'serveRaw',
   'ws',
   'ws, native mask',

@@ -137,7 +137,9 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     });
   });
 
-  it('reconnects after a restart of the server', { timeout: PATIENCE_MS }, async () => {
+  it('N20 reconnects after a restart of the server, and shows no wait as a round trip', {
+    timeout: PATIENCE_MS,
+  }, async () => {
     const [ada, grace] = await Promise.all([open('Ada'), open('Grace', SMALL_PHONE)]);
     await say(ada, 'before');
     await sees(grace, 'before');
@@ -159,6 +161,8 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     await sees(ada, 'Back online');
     await sees(grace, 'before');
     await sees(grace, 'written while it was away');
+    await ada.locator('.own:not(.pending)').nth(1).waitFor();
+    expect(await ada.locator('#rtt').innerText()).toBe('');
     await shoot(grace, 'back-phone');
   });
 

@@ -7,7 +7,27 @@ import {
   ReadLimitError,
   ReadPendingError,
 } from '@ws/conn';
-import { inLaterTurn, RESOLVED } from '@ws/conn/internal';
+import {
+  AFTER,
+  ASKS,
+  BROKEN,
+  CALL,
+  CANCEL,
+  DISCARD,
+  GIVEN,
+  HANDLES,
+  inLaterTurn,
+  NONE,
+  OVER,
+  PROMISE,
+  READ,
+  RECEIVE,
+  RESOLVED,
+  type Reader,
+  type ReaderEvent,
+  SETTLED,
+  WAITS,
+} from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
 import type { PageSocket } from './web-types.ts';
@@ -16,7 +36,7 @@ import type { PageSocket } from './web-types.ts';
 const MESSAGES_PER_TURN = 1_000;
 
 /** Called with the next message; with undefined at the end. */
-type Reader = (message: PageMessage | undefined) => void;
+type Take = (message: PageMessage | undefined) => void;
 type Reject = (reason: unknown) => void;
 
 /** Gives messages to one reader at a time. Queues messages that arrive without a reader. */
@@ -36,10 +56,11 @@ export class ReadSide {
   cost = 0;
   /** Messages that the queue may still give; 0 until the next turn. */
   #left = MESSAGES_PER_TURN;
-  /** Name of the pending call that reads; `''` for none. */
+  #reader: Reader = NONE;
+  /** Name of the last call that reads. */
   #caller = '';
-  /** The reader of that call; undefined without a call, and while its handler runs. */
-  #reader: Reader | undefined;
+  /** Gets the messages of that call. Called only while the reader {@link ASKS}. */
+  #takeNext: Take | undefined;
   /** Whether this end has sent a close frame. Writes of a handler then reject, which is no fault. */
   closing = false;
   #isDropping = false;
@@ -80,11 +101,7 @@ export class ReadSide {
     if (full) return this.#fail(full, queueCloseCode);
     this.messages++;
     this.bytes += length;
-    const reader = this.#reader;
-    if (reader !== undefined && this.cost === 0) {
-      this.#reader = undefined;
-      return reader(message);
-    }
+    if ((this.#reader & ASKS) !== 0 && this.cost === 0) return this.#takeNext!(message);
     this.cost += cost;
     this.#queue.push(message);
   }
@@ -96,13 +113,11 @@ export class ReadSide {
 
   /** Gives queued messages, then the end, to the reader. */
   serve(): void {
-    let reader;
-    while ((reader = this.#reader) && this.#left > 0 && (this.cost > 0 || this.#ended)) {
-      this.#reader = undefined;
-      reader(this.#shift());
+    while ((this.#reader & ASKS) !== 0 && this.#left > 0 && (this.cost > 0 || this.#ended)) {
+      this.#takeNext!(this.#shift());
     }
-    const isHandling = this.#caller && !this.#reader;
-    if (this.#isDropping || !(isHandling || this.cost > 0)) this.#socket.pull?.();
+    const isBusy = (this.#reader & HANDLES) !== 0 || this.cost > 0;
+    if (this.#isDropping || !isBusy) this.#socket.pull?.();
   }
 
   #shift(): PageMessage | undefined {
@@ -147,62 +162,86 @@ export class ReadSide {
     return [1000, 1001, 1005].includes(error.closeCode);
   }
 
+  /** Changes the state of the reader. */
+  #on(event: ReaderEvent): void {
+    const before = this.#reader;
+    this.#reader = AFTER[before][event]!;
+    if (this.#reader === BROKEN) {
+      this.#fault(new Error(`bug in the library: reader ${before} × ${event}`));
+    }
+  }
+
   /**
    * Reads the next message. Returns a function that rejects this read, so that the next read gets the
    * message.
    */
   read(caller: string, resolve: (message: PageMessage) => unknown, reject: Reject): Reject {
-    const reader: Reader = (message) => {
-      this.#caller = '';
+    const take: Take = (message) => {
+      this.#on(message === undefined ? CANCEL : GIVEN);
       if (message !== undefined) resolve(message);
       else reject(this.#ended!.reason);
     };
-    this.#start(caller, reader);
+    this.#start(READ, caller, take);
     return (reason) => {
-      if (this.#reader === reader) {
-        this.#reader = undefined;
-        this.#caller = '';
-      }
+      if (this.#takeNext === take && this.#reader === WAITS) this.#on(CANCEL);
       reject(reason);
     };
   }
 
   /** Gives every message to `handler`. Resolves with `closed` after a normal end. */
-  receive(caller: string, handler: MessageHandler, closed: Promise<CloseInfo>): Promise<CloseInfo> {
+  receive(handler: MessageHandler, closed: Promise<CloseInfo>): Promise<CloseInfo> {
     return new Promise((resolve, reject) => {
       const failed = (error: unknown): void => {
         this.drop();
-        this.#caller = '';
+        this.#on(SETTLED);
+        this.#on(OVER);
         reject(error);
         this.#fault(error);
       };
-      const readNext = (): void => {
-        this.#reader = reader;
+      const settled = (): void => {
+        this.#on(SETTLED);
         this.serve();
       };
       // Not an async function, which would create a promise for each message.
-      const reader = (message: PageMessage | undefined): void => {
-        if (message === undefined) {
-          this.#caller = '';
-          const { reason } = this.#ended!;
-          return this.isNormalEnd(reason) ? resolve(closed) : reject(reason);
-        }
+      this.#start(RECEIVE, 'receive', (message) => {
+        if (message === undefined) return this.#over(closed, resolve, reject);
+        this.#on(CALL);
         try {
           // A PageMessage has all members of a BorrowedMessage, and stays valid.
           const result: unknown = handler(message as unknown as BorrowedMessage);
           // Writes return RESOLVED while there is room.
           if (result !== RESOLVED && typeof (result as Promise<void>)?.then === 'function') {
-            return void Promise.resolve(result).then(readNext, (error: unknown) =>
-              this.#isOfEnd(error) ? readNext() : failed(error),
+            this.#on(PROMISE);
+            return void Promise.resolve(result).then(settled, (error: unknown) =>
+              this.#isOfEnd(error) ? settled() : failed(error),
             );
           }
         } catch (error) {
           if (!this.#isOfEnd(error)) return failed(error);
         }
-        this.#reader = reader;
-      };
-      this.#start(caller, reader);
+        this.#on(SETTLED);
+      });
     });
+  }
+
+  /** Drops every message. Settles as {@link receive} does. */
+  discard(closed: Promise<CloseInfo>): Promise<CloseInfo> {
+    return new Promise((resolve, reject) => {
+      this.#start(DISCARD, 'discardReads', (message) => {
+        if (message === undefined) this.#over(closed, resolve, reject);
+      });
+    });
+  }
+
+  #over(
+    closed: Promise<CloseInfo>,
+    resolve: (info: Promise<CloseInfo>) => void,
+    reject: Reject,
+  ): void {
+    this.#on(OVER);
+    const { reason } = this.#ended!;
+    if (this.isNormalEnd(reason)) resolve(closed);
+    else reject(reason);
   }
 
   /** Whether `error` comes from a call after the end, so that it is no fault of the handler. */
@@ -214,10 +253,11 @@ export class ReadSide {
   }
 
   /** @throws ReadPendingError */
-  #start(caller: string, reader: Reader): void {
-    if (this.#caller) throw new ReadPendingError(caller, this.#caller);
+  #start(event: ReaderEvent, caller: string, take: Take): void {
+    if ((this.#reader & (ASKS | HANDLES)) !== 0) throw new ReadPendingError(caller, this.#caller);
     this.#caller = caller;
-    this.#reader = reader;
+    this.#takeNext = take;
+    this.#on(event);
     // After the end, in a later turn: a loop that reads again and again must not block the page.
     if (this.#ended !== undefined && this.cost === 0) setTimeout(() => this.serve());
     else this.serve();

@@ -255,13 +255,13 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   receive(handler: MessageHandler, ...more: unknown[]): Promise<CloseInfo> {
     return this.#attempt(() => {
       checkReceive(handler, more);
-      return this.#reads.receive('receive', handler, this.closed);
+      return this.#reads.receive(handler, this.closed);
     });
   }
 
   /** Reads and drops every message. Settles as {@link receive} does. */
   discardReads(): Promise<CloseInfo> {
-    return markHandled(this.#reads.receive('discardReads', nothing, this.closed));
+    return markHandled(this.#reads.discard(this.closed));
   }
 
   // Writing

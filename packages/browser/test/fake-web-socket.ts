@@ -12,6 +12,8 @@ export class FakeWebSocket implements WebSocketLike {
   extensions = '';
   binaryType = 'blob';
   readonly sent: (string | Uint8Array)[] = [];
+  /** The requests `$/hello` of `@ws/rpc`, which are not in `sent`. */
+  readonly hellos: string[] = [];
   readonly closes: [code: number | undefined, reason: string | undefined][] = [];
   /** Whether sent bytes stay in the buffer. */
   blocked = false;
@@ -29,7 +31,8 @@ export class FakeWebSocket implements WebSocketLike {
 
   send(data: string | Uint8Array): void {
     if (this.readyState === 0) throw new Error('InvalidStateError');
-    this.sent.push(typeof data === 'string' ? data : data.slice());
+    if (typeof data === 'string' && data.includes('"method":"$/hello"')) this.hellos.push(data);
+    else this.sent.push(typeof data === 'string' ? data : data.slice());
     if (this.blocked) this.bufferedAmount += Buffer.byteLength(data);
   }
 

@@ -44,8 +44,12 @@ export interface ParserOptions extends SharedOptions {
 export interface ParserEvents<T> {
   /** The machine answers a ping with `payload`. */
   answerPing(target: T, payload: Buffer): void;
-  /** A close frame came, after which the parser drops all input. */
-  conclude(target: T, code: number, reason: Buffer): void;
+  /**
+   * A close frame came, after which the parser drops all input.
+   *
+   * @param inflated - The compressed messages that came in the same turn.
+   */
+  conclude(target: T, code: number, reason: Buffer, inflated: number): void;
   /** The peer broke a rule. The parser drops all further input. */
   fault(target: T, error: FaultError): void;
   /** Input that waited was handled: the socket may be read again. */
@@ -118,6 +122,8 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
   #chunks = 0;
   /** Complete frames of the message under way. */
   #fragments = 0;
+  /** Compressed messages of this turn. */
+  #inflated = 0;
   /** The ends of the frames in a binary message that has several. The last one may be missing. */
   #frameEnds: number[] | undefined;
 
@@ -202,6 +208,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
   #run(chunk?: Buffer): void {
     const waited = this.#state === WAITING;
     this.#state = RUNNING;
+    this.#inflated = 0;
     this.#frames?.hold();
     try {
       if (chunk !== undefined) this.#push(chunk);
@@ -245,6 +252,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
     const inflates = machine.input?.transforming === true;
     switch (this.#next()) {
       case MESSAGE:
+        if (inflates) this.#inflated++;
         if (inflates || this.#endFrame()) this.#message(machine.input!);
         break;
       case STEP:
@@ -258,7 +266,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
         break;
       case CLOSE:
         this.#stop();
-        this.#events.conclude(this.#target, machine.received!.code, this.reason);
+        this.#events.conclude(this.#target, machine.received!.code, this.reason, this.#inflated);
         break;
       case END:
         this.#state = READY;

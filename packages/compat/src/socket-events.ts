@@ -4,7 +4,7 @@ import { CLOSED, CLOSING, type Connection, OPEN } from './connection.ts';
 import type { FaultError } from './errors.ts';
 import type { ParserEvents } from './message-parser.ts';
 import { disown, ownerOf } from './owned-socket.ts';
-import { nextTick } from './platform.ts';
+import { nextTick, platform } from './platform.ts';
 
 /** Connects the events of the socket with the connection that owns it. */
 export function listen(socket: Duplex): void {
@@ -27,13 +27,15 @@ export const parserEvents: ParserEvents<Connection> = {
     };
     ws.pong(data, !ws._isServer, ws._onPongSent);
   },
-  conclude(ws, code, reason) {
+  conclude(ws, code, reason, inflated) {
     if (!stopReading(ws)) return;
     const answer = (): void => {
       if (code === CloseCode.NoStatusReceived) ws.close();
       else ws.close(code, reason);
     };
-    if (ws._delaysAnswer?.(answer) !== true) answer();
+    afterTurns(inflated, () => {
+      if (ws._delaysAnswer?.(answer) !== true) answer();
+    });
   },
   fault(ws, error) {
     nextTick(onFault, ws, error);
@@ -45,6 +47,15 @@ export const parserEvents: ParserEvents<Connection> = {
     if (ownerOf(ws._stream!) === undefined && ws._readyState !== CLOSED) ws.emitClose();
   },
 };
+
+/**
+ * ws inflates each message in a turn, so an application has as many turns to answer them before the
+ * close that follows.
+ */
+function afterTurns(turns: number, callback: () => void): void {
+  if (turns === 0) callback();
+  else platform.yield(() => afterTurns(turns - 1, callback));
+}
 
 /** From now on, input is read and dropped. Returns false when the socket has closed. */
 function stopReading(ws: Connection): boolean {

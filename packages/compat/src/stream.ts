@@ -1,6 +1,7 @@
 import { addAbortSignal, Duplex, type DuplexOptions } from 'node:stream';
 import { bytesOfView } from '@ws/conn/internal';
 import { CLOSED, CONNECTING, OPEN } from './connection.ts';
+import { platform } from './platform.ts';
 import type { WebSocket } from './websocket.ts';
 
 /**
@@ -92,7 +93,7 @@ class WebSocketStream extends Duplex {
     return (error) => {
       callback(error);
       if (this.#answer === undefined) return;
-      setImmediate(() => {
+      platform.yield(() => {
         if (this.writableLength === 0 || this.destroyed) this.#answerNow();
       });
     };

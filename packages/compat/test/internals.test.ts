@@ -411,6 +411,25 @@ describe('Receiver', () => {
     expect(error).toMatchObject({ code: 'WS_ERR_NON_MINIMAL_PAYLOAD_LENGTH' });
   });
 
+  test.each([
+    ['16 bits', '827e4e20', 3],
+    ['64 bits', '827f000000000001117000', 8],
+  ])(
+    'EB5 refuses a length above maxPayload as soon as its bytes show it: %s',
+    (_, frame, bytes) => {
+      const receiver = new Receiver({ maxPayload: 1000 });
+      receiver.on('error', () => {});
+      let read = 0;
+      for (const byte of Buffer.from(frame, 'hex')) {
+        if (receiver.errored !== null) break;
+        receiver.write(Buffer.of(byte));
+        read++;
+      }
+      expect(read).toBe(bytes);
+      expect(receiver.errored).toMatchObject({ code: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' });
+    },
+  );
+
   test('reports invalid compressed data with the code of zlib', async () => {
     const deflate = new PerMessageDeflate();
     deflate.accept([{}]);

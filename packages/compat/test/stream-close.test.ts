@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { deflateRawSync } from 'node:zlib';
 import { createWebSocketStream, WebSocket, WebSocketServer } from '@ws/compat';
 import { hex, type RawPeer, rawClient, whenOver } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 const SIZES = [
   [10, 100],
@@ -80,28 +80,77 @@ describe.each(SIZES)('EB2 a stream piped into itself, %i messages of %i bytes', 
   });
 });
 
-describe('EB2 compressed messages that a close follows in one chunk', () => {
-  it.each<[string, (answer: () => void) => void, string[]]>([
-    ['are answered in their turn', (answer) => answer(), []],
-    [
-      'find the connection closing a turn later, as without compression in ws',
-      (answer) => void setImmediate(answer),
-      Array<string>(3).fill('WebSocket is not open: readyState 2 (CLOSING)'),
-    ],
-  ])('%s', async (_, later, expected) => {
-    const errors: string[] = [];
-    const port = await served((ws) => {
-      ws.on('message', (data) => {
-        later(() => ws.send(data, (error) => error && errors.push(error.message)));
+type Later = (answer: () => Promise<void>) => void;
+
+/** Ways in which an application answers a message. */
+const WAYS: readonly (readonly [string, () => Later])[] = [
+  ['in their turn', () => (answer) => void answer()],
+  ['in a microtask', () => (answer) => void Promise.resolve().then(answer)],
+  ['in a tick', () => (answer) => process.nextTick(() => void answer())],
+  ['a turn later', () => (answer) => void setImmediate(() => void answer())],
+  [
+    'one after the other',
+    () => {
+      let last = Promise.resolve();
+      return (answer) => void (last = last.then(answer));
+    },
+  ],
+];
+
+/** A server whose connections answer each message in a `way`. */
+async function answering(way: Later) {
+  const errors: string[] = [];
+  let close!: (code: number) => void;
+  const closed = new Promise<number>((resolve) => (close = resolve));
+  const port = await served((ws) => {
+    ws.on('close', close);
+    ws.on('message', (data) => {
+      way(async () => {
+        const error = await new Promise<Error | null | undefined>((done) => ws.send(data, done));
+        if (error) errors.push(error.message);
       });
     });
+  });
+  return { port, errors, closed };
+}
+
+describe('EB2 messages that a close follows in one chunk', () => {
+  const message = compressed(new Uint8Array(100));
+  afterEach(() => void vi.useRealTimers());
+
+  /** The opcodes that a client gets, the errors of the sends, and the close code. */
+  async function answersTo(sent: Buffer, way: Later, prepare = (): void => {}) {
+    const { port, errors, closed } = await answering(way);
     const client = await peerOf(port);
-    const message = compressed(new Uint8Array(100));
-    await client.write(Buffer.concat([message, message, message, CLOSE]));
+    prepare();
+    await client.write(Buffer.concat([sent, sent, sent, CLOSE]));
     await client.until(() => client.frames.some(({ opcode }) => opcode === 8));
-    await expect.poll(() => errors).toEqual(expected);
-    expect(client.frames.map(({ opcode }) => opcode)).toEqual(
-      expected.length > 0 ? [8] : [2, 2, 2, 8],
-    );
+    client.end();
+    return [client.frames.map(({ opcode }) => opcode), errors, await closed];
+  }
+
+  it.each(WAYS)('are answered %s, when they are compressed', async (_, way) => {
+    expect(await answersTo(message, way())).toEqual([[2, 2, 2, 8], [], 1000]);
+  });
+
+  it('are answered while the timers of the program are fake', async () => {
+    const fake = (): void => void vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
+    const result = await answersTo(message, (answer) => void answer(), fake);
+    expect(result).toEqual([[2, 2, 2, 8], [], 1000]);
+  });
+
+  it('find the connection closing a turn later, when they are plain, as in ws', async () => {
+    const notOpen = 'WebSocket is not open: readyState 2 (CLOSING)';
+    const plain = Buffer.from('8282000000006869', 'hex');
+    const result = await answersTo(plain, (answer) => void setImmediate(() => void answer()));
+    expect(result).toEqual([[8], Array(3).fill(notOpen), 1000]);
+  });
+
+  it('end with the code of the close when the peer ends its half with it', async () => {
+    const { port, closed } = await answering(() => {});
+    const client = await peerOf(port);
+    client.stream.end(Buffer.concat([message, message, CLOSE]));
+    await client.until(() => client.ended);
+    expect(await closed).toBe(1000);
   });
 });

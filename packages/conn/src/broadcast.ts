@@ -79,7 +79,9 @@ export function broadcast<C extends Conn>(
     else if (connection.outbox.writeEnd === undefined) {
       const { length } = message.bytes;
       // An error of this transport must not end the broadcast to the others.
-      connection.guardTransport(() => connection.rareParts().skipBroadcast(length));
+      connection.guardTransport(() =>
+        connection.controlOrNew().writesOrNew().skipBroadcast(length),
+      );
     }
   }
   return accepted;

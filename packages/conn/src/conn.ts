@@ -21,6 +21,7 @@ import {
 import { CONN_FACTS, CONN_HABITS } from './conn-habits.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
+import { sendPrepared } from './connection/messages.ts';
 import { cancelRead, MessageIterator, read } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
@@ -164,19 +165,19 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** A snapshot of the counters. */
   get stats(): ConnStats {
     const connection = this.#connection;
-    const { machine, rare } = connection;
+    const { machine, control } = connection;
     return {
       messagesIn: machine.messagesIn,
       messagesOut: connection.messagesOut,
-      messagesRefused: rare?.messagesRefused ?? 0,
-      messagesDropped: rare?.messagesDropped ?? 0,
+      messagesRefused: control?.writes?.messagesRefused ?? 0,
+      messagesDropped: control?.reads?.messagesDropped ?? 0,
       framesIn: machine.framesIn,
       framesOut: machine.framesOut,
       bytesIn: connection.bytesIn,
       bytesOut: machine.bytesOut,
       pingsIn: machine.pingsIn,
-      pingsOut: rare?.pingsOut ?? 0,
-      rtt: rare?.pings?.rtt ?? NaN,
+      pingsOut: control?.pingsOut ?? 0,
+      rtt: control?.pings?.rtt ?? NaN,
       compressionBytes: this.#deflate === undefined ? 0 : this.#deflate.historyBytes,
     };
   }
@@ -368,7 +369,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     try {
       checkPrepared(message);
       if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
-      return this.#connection.outbox.sendPrepared(message);
+      return sendPrepared(this.#connection, message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
     }
@@ -476,7 +477,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setReadLimit(bytes: number | false): void {
     const limit = checked(() => readLimit(bytes), this, 'setReadLimit');
-    this.#connection.rareParts().setReadLimit(limit);
+    this.#connection.controlOrNew().readsOrNew().setLimit(limit);
   }
 
   /**
@@ -488,7 +489,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setReadDeadline(at: Date | number | null): void {
-    checked(() => this.#connection.rareParts().setReadDeadline(at), this, 'setReadDeadline');
+    checked(
+      () => this.#connection.controlOrNew().readsOrNew().setDeadline(at),
+      this,
+      'setReadDeadline',
+    );
   }
 
   /**
@@ -500,7 +505,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setWriteDeadline(at: Date | number | null): void {
-    checked(() => this.#connection.rareParts().setWriteDeadline(at), this, 'setWriteDeadline');
+    checked(
+      () => this.#connection.controlOrNew().writesOrNew().setDeadline(at),
+      this,
+      'setWriteDeadline',
+    );
   }
 
   /**
@@ -512,7 +521,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   renew(expires: Date | number | null): void {
-    checked(() => this.#connection.rareParts().setExpiry(expires), this, 'renew');
+    checked(() => this.#connection.controlOrNew().setExpiry(expires), this, 'renew');
   }
 
   /**

@@ -8,6 +8,25 @@ export { bytesOfView, checked, fromCaller, lengthOf, MAX_CLOSE_REASON } from '@w
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
+export {
+  AFTER,
+  ASKS,
+  BROKEN,
+  CALL,
+  CANCEL,
+  DISCARD,
+  GIVEN,
+  HANDLES,
+  NONE,
+  OVER,
+  PROMISE,
+  READ,
+  RECEIVE,
+  type Reader,
+  type ReaderEvent,
+  SETTLED,
+  WAITS,
+} from './connection/reader.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export { addHabits, type Facts, type Habits, refuseHandlers } from './habits.ts';
 export { joinFor } from './join.ts';

@@ -2,6 +2,7 @@ import { CloseMessage } from '@ws/codec';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
 import { rememberEvents } from './connection/inbox.ts';
+import { sendAll, sendBacklog, sendPrepared } from './connection/messages.ts';
 import { WILL_READ } from './connection/reader.ts';
 import { askNow } from './control/heartbeat.ts';
 import type { Message } from './message.ts';
@@ -76,7 +77,7 @@ export class InternalsOfConn<Conn extends Owner> {
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply. */
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
-      return this.connection.outbox.sendBacklog(type, data);
+      return sendBacklog(this.connection, type, data);
     } catch (error) {
       return this.connection.rejected(error, 'send');
     }
@@ -97,10 +98,10 @@ export class InternalsOfConn<Conn extends Owner> {
    */
   countKept(bytes: number, isLasting: boolean): boolean {
     const { connection } = this;
-    const rare = connection.rareParts();
-    rare.keptBytes += bytes;
-    if (isLasting) rare.lastingBytes += bytes;
-    if (bytes < 0) rare.freedBytes -= bytes;
+    const reads = connection.controlOrNew().readsOrNew();
+    reads.keptBytes += bytes;
+    if (isLasting) reads.lastingBytes += bytes;
+    if (bytes < 0) reads.freedBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }
 
@@ -133,7 +134,7 @@ export class InternalsOfConn<Conn extends Owner> {
 
   /** Number of dropped messages that a reader may have wanted. */
   get messagesLost(): number {
-    return this.connection.rare?.messagesLost ?? 0;
+    return this.connection.control?.reads?.messagesLost ?? 0;
   }
 
   /** Whether a part of the peer's messages has arrived and waits for its reader, or for a rate. */
@@ -197,9 +198,9 @@ export class InternalsOfConn<Conn extends Owner> {
 
   // Writing
 
-  /** See {@link RareParts.observeWrites}. */
+  /** See {@link WriteTerms.observe}. */
   observeWrites(observer: (conn: unknown) => void): void {
-    this.connection.rareParts().observeWrites(observer);
+    this.connection.controlOrNew().writesOrNew().observe(observer);
   }
 
   /** Whether only an open MessageWriter delays writes, and `size` more bytes may wait. */
@@ -221,7 +222,7 @@ export class InternalsOfConn<Conn extends Owner> {
     try {
       const { length } = bytes;
       if (!(waited ? outbox.withinTotal(length) : outbox.flushForRoom(length))) return false;
-      if (type < CloseMessage) void outbox.sendPrepared(message, true);
+      if (type < CloseMessage) void sendPrepared(this.connection, message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
@@ -237,14 +238,14 @@ export class InternalsOfConn<Conn extends Owner> {
    * @returns False when nothing was sent. Send the messages one by one then.
    */
   sendAll(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.outbox.sendAll(messages);
+    return sendAll(this.connection, messages);
   }
 
   // Close
 
-  /** See {@link RareParts.lastWrite}. */
+  /** See {@link Control.lastWrite}. */
   answerAfter(lastWrite: Promise<void>): void {
-    this.connection.rareParts().lastWrite = lastWrite;
+    this.connection.controlOrNew().lastWrite = lastWrite;
   }
 
   /** Whether `error` is the error of reads or writes after the end of the connection. */

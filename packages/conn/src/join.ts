@@ -48,15 +48,15 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
 export function joinFor(conn: Conn, owner: string): AsyncIterableIterator<OwnedBytes> {
   checkConn(conn, owner);
   const { connection } = conn['@ws/internals'];
-  const rare = connection.rareParts();
-  if (rare.readsOwner !== undefined) throw connection.inbox.clash(owner);
-  rare.readsOwner = owner;
+  const reads = connection.controlOrNew().readsOrNew();
+  if (reads.owner !== undefined) throw connection.inbox.clash(owner);
+  reads.owner = owner;
   const nextReader = (options: WaitOptions): Promise<MessageReader> => {
-    rare.readsOwner = undefined;
+    reads.owner = undefined;
     try {
       return conn.nextReader(options);
     } finally {
-      rare.readsOwner = owner;
+      reads.owner = owner;
     }
   };
   return joined(conn, nextReader, utf8(''));

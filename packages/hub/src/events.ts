@@ -1,6 +1,7 @@
 import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
 import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './arguments.ts';
+import type { Versions } from './backplane/local-hub.ts';
 import type { Overflow } from './options.ts';
 import type { Position } from './position.ts';
 import type { JSONValue, PresenceChange } from './presence/room-presence.ts';
@@ -115,13 +116,26 @@ const EVENTS: readonly (keyof HubEvents)[] = [
 /** A listener from a contract of `@ws/rpc` has the events for its clients under this key. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
+/** Such a listener has the versions that the contract has seen under this key. */
+const SEEN_VERSION: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: version');
+
 /** The listeners of a hub, by event. */
-export class Listeners<Data> {
+export class Listeners<Data> implements Versions {
   /** By name: the events for clients of all contracts that have a listener in this hub. */
   readonly events: Record<string, unknown> = {};
+  readonly #seen: Versions[] = [];
   readonly #lists = Object.fromEntries(
     EVENTS.map((event) => [event, []]),
   ) as unknown as Lists<Data>;
+
+  get own(): number | undefined {
+    const all = this.#seen.map(({ own }) => own ?? 0);
+    return Math.max(0, ...all) || undefined;
+  }
+
+  saw(version: number): void {
+    for (const seen of this.#seen) seen.saw(version);
+  }
 
   /** Whether `sent` has listeners. Read at every delivery. */
   get sent(): boolean {
@@ -144,6 +158,8 @@ export class Listeners<Data> {
     // Replaces the list, because a listener may remove itself while the hub iterates over it.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
     Object.assign(this.events, events);
+    const seen: unknown = Reflect.get(listener, SEEN_VERSION);
+    if (seen !== undefined) this.#seen.push(seen as Versions);
     const bound = asyncContexts.bind(listener);
     lists[event] = [...lists[event], bound];
     let added = true;

@@ -65,6 +65,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #readAhead: ReadAhead | undefined;
   /** @internal The connection of the message that the handler of `receive` handles. */
   reading: C | undefined = undefined;
+  /** @internal Called with each connection before the waiting messages. For `@ws/rpc`. */
+  greet: ((conn: ConnLike) => void) | undefined = undefined;
   /** Whether `receive` was called. A call that failed because of another reader does not count. */
   #receives = false;
   #ended: ReconnectingEnd | undefined;
@@ -463,6 +465,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#reconnected = undefined;
     const { closed } = internalsOf(conn);
     // The backlog precedes messages that a reader sends as soon as it gets the connection.
+    this.greet?.(conn);
     this.#queue.opened();
     this.#backlogSent = this.#sendBacklog(conn);
     this.#chain.opened(conn, this.#readsOf(conn), closed);
@@ -540,6 +543,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#isEndAwaited = this.#queue.rejectAll(this.#endReason()) || this.#hasLoop;
     this.#reconnected?.reject(this.#noReconnect());
     this.#chain.finish();
+  }
+
+  /** @internal Ends this object with an error, and closes its connection. For `@ws/rpc`. */
+  fail(error: Error): void {
+    this.#finish({ error });
+    if (this.conn !== undefined) void markHandled(this.conn.close());
   }
 
   /** The error of a call after the end. */

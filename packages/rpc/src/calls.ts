@@ -18,6 +18,7 @@ import {
 import type { Questions } from './alive.ts';
 import type { Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
+import { isVersion } from './hello.ts';
 import { ErrorCode, isTrue, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
 import { WaitingCalls } from './waiting-calls.ts';
@@ -34,6 +35,8 @@ export const TIMEOUT_MS: number = 30_000;
 const MAX_SENT = 5;
 /** Close codes with which a peer refuses a message. A peer would refuse a repeated message too. */
 export const REFUSALS: readonly number[] = [1007, 1009];
+/** A call may wait for a newer node while fewer requests are open. */
+const MAX_UNKNOWN = MAX_OPEN / 2;
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
@@ -85,6 +88,8 @@ export class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Number of connections on which the call was sent. */
   timesSent = 0;
+  /** The answer of an older node that does not know the method. The call is open until another node has it. */
+  unknown: RpcError | undefined;
   /** Takes the items of a stream; undefined for a method or an event. */
   readonly take: TakeItems | undefined;
   /** Characters of the unread items of an open stream, as part of {@link OpenStreams.unread}. */
@@ -139,6 +144,8 @@ export class Calls {
   readonly streams: OpenStreams = { count: 0, awaited: 0, unread: 0 };
   /** The number of the last call. */
   #lastNumber = 0;
+  /** The version of the contract of a client with many connections. */
+  version: number | undefined;
   /** The questions of a page, if the link has many connections. */
   questions: Questions | undefined;
   /** The error of all later calls; undefined until {@link end}. */
@@ -291,10 +298,26 @@ export class Calls {
       this.questions?.answered(messageConnection, id, result);
       return;
     }
+    const failure = error === undefined || error === null ? undefined : errorOf(error, call);
+    if (failure !== undefined && this.#waitsForNewer(call, failure)) return;
     this.#remove(call);
-    if (error === undefined || error === null) this.#resolve(call, result);
-    else this.#fail(call, errorOf(error, call.definition.name));
+    if (failure === undefined) this.#resolve(call, result);
+    else this.#fail(call, failure);
     if (this.#waiting !== undefined) this.flush();
+  }
+
+  /**
+   * Leaves a call open whose method an older node does not know: if the call may be sent again, the next
+   * connection gets it, once.
+   */
+  #waitsForNewer(call: Call, failure: Error): boolean {
+    if (!(failure instanceof RpcError) || failure.code !== ErrorCode.MethodNotFound) return false;
+    const { version } = Object(failure.data) as { readonly version?: unknown };
+    const isOlder = isVersion(version) && version < (this.version ?? 0);
+    const { retry } = call.definition as MethodDefinition;
+    if (!isOlder || !retry || call.unknown !== undefined || this.#open > MAX_UNKNOWN) return false;
+    call.unknown = failure;
+    return true;
   }
 
   /** Fails a call if the peer has sent its text back as a request: the peer is an echo server. */
@@ -330,7 +353,7 @@ export class Calls {
   timedOut(call: Call): void {
     const { name } = call.definition;
     const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
-    this.giveUp(call, this.lateError(what, call.ms));
+    this.giveUp(call, call.unknown ?? this.lateError(what, call.ms));
   }
 
   /** Whether a listener of the contract reads the connection. Otherwise no answer arrives. */
@@ -399,19 +422,24 @@ export class Calls {
   /**
    * Called when a connection has ended and another one follows. A request with `retry` waits for
    * the next connection, and is sent before later calls.
+   *
+   * @param isUnheard - Whether the peer has handled nothing on this connection. All requests then wait.
+   *   Those of rooms reject, because rooms join again.
    */
-  broke(connection: ConnLike, error: CloseError): void {
+  broke(connection: ConnLike, error: CloseError, isUnheard: boolean): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
     const again: Call[] = [];
     for (const call of this.#sent.values()) {
       // The promise of its write settles an event.
       if (call.connection !== connection || !call.isRequest) continue;
-      const { retry } = call.definition as MethodDefinition;
-      if (mayRetry && retry && call.timesSent < MAX_SENT) {
+      const { retry, onArrival } = call.definition as MethodDefinition;
+      const waits = isUnheard && !onArrival;
+      if (waits) call.timesSent--;
+      if (waits || (mayRetry && retry && call.timesSent < MAX_SENT)) {
         this.#remove(call);
         call.connection = undefined;
         again.push(call);
-      } else this.#fail(call, error);
+      } else this.#fail(call, call.unknown ?? error);
     }
     if (again.length > 0) (this.#waiting ??= new WaitingCalls<Call>()).addFirst(again);
     this.flush();
@@ -425,14 +453,16 @@ export class Calls {
   end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
     this.#ended = later;
-    for (const call of this.#sent.values()) this.#fail(call, error);
+    const failed = (call: Call): void => this.#fail(call, call.unknown ?? error);
+    for (const call of this.#sent.values()) failed(call);
     let call: Call | undefined;
-    while ((call = this.#waiting?.next(true)) !== undefined) this.#fail(call, error);
+    while ((call = this.#waiting?.next(true)) !== undefined) failed(call);
   }
 }
 
 /** The error of a call, from the unchecked `error` of its answer. */
-function errorOf(error: unknown, method: string): Error {
+function errorOf(error: unknown, { definition }: Call): Error {
+  const { name: method } = definition;
   const { code, message, data } = Object(error) as Partial<RpcError>;
   if (!Number.isSafeInteger(code) || typeof message !== 'string') {
     return new JSONError('the answer is an error without a code and a message');

@@ -213,6 +213,10 @@ export interface ReconnectingConnLike {
     waits: (conn: ConnLike) => boolean,
   ): ((conn: ConnLike) => void) | undefined;
   on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
+  /** @internal Called with each connection before its first message. */
+  greet?: ((conn: ConnLike) => void) | undefined;
+  /** @internal Ends this object with an error. */
+  fail?(error: Error): void;
 }
 
 /** Whether `target` is a ReconnectingConn, of any package. */

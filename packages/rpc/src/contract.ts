@@ -24,6 +24,7 @@ import {
   named,
   type Stream,
 } from './definitions.ts';
+import { type ContractVersion, checkVersion, SeenVersion, type ServerVersion } from './hello.ts';
 import {
   type Binding,
   connectConn,
@@ -93,6 +94,8 @@ export interface HandlerContext<P> {
 export interface ServerHandlerContext<Auth, P> extends HandlerContext<P> {
   /** What `authenticate` has admitted; for a session of a hub, its `data`. */
   readonly auth: Auth;
+  /** The version of the client's contract; undefined if the client has told none. */
+  readonly version: number | undefined;
 }
 
 /** The second argument of a handler of a hub. */
@@ -118,12 +121,26 @@ export interface HandlerOptions {
   readonly streams?: number | undefined;
 }
 
+/** The options of `connect`. */
+export interface ConnectOptions extends HandlerOptions {
+  /**
+   * Called once when the server does not serve the version of this contract any more, with the version
+   * of the server: load the application again. All calls reject with an {@link OutdatedError}, and a
+   * ReconnectingConn ends with it. An error of this function is reported.
+   */
+  readonly onOutdated?: ((server: ServerVersion) => unknown) | undefined;
+}
+
 /** The methods, events and streams of both ends of a connection. {@link contract} creates it. */
 export interface Contract<S extends Definitions, C extends Definitions> {
   /** The methods, events and streams that a server handles. */
   readonly server: Named<S>;
   /** The methods, events and streams that a client handles. */
   readonly client: Named<C>;
+  /** The version of the contract; undefined for none. */
+  readonly version?: number | undefined;
+  /** The versions of clients that a server admits. Default: all. */
+  readonly accepts?: ContractVersion['accepts'];
   /**
    * Returns a handler of connections, for `serve`, `Upgrader` or `@ws/fetch`.
    *
@@ -160,7 +177,7 @@ export interface Contract<S extends Definitions, C extends Definitions> {
   connect(
     target: ConnLike | ReconnectingConnLike,
     handlers: Handlers<C, HandlerContext<Peer<S>>>,
-    options?: HandlerOptions,
+    options?: ConnectOptions,
   ): Peer<S>;
 }
 
@@ -170,6 +187,18 @@ export interface ContractPlan<S extends Definitions, C extends Definitions> {
   readonly server?: S;
   /** Methods, events and streams that a client handles. */
   readonly client?: C;
+  /**
+   * The version of the contract, from 1. Raise it when old clients do not know something new. A client
+   * tells its version first on each connection: see `accepts`. Default: none.
+   */
+  readonly version?: number | undefined;
+  /**
+   * The versions of clients that a server admits, beside its own; or a function that returns whether it
+   * admits a version, synchronously. A lower version that it refuses ends with an {@link OutdatedError}. A
+   * higher one tries again, because another node may admit it, for a minute. A client without a
+   * version is admitted. Default: all.
+   */
+  readonly accepts?: readonly number[] | ((version: number) => boolean) | undefined;
 }
 
 /** No methods, events and streams: the default of an end of a contract that has none. */
@@ -206,7 +235,7 @@ export function contract<S extends Definitions = None, C extends Definitions = N
  * As above, with the names of another contract.
  *
  * @param other - The contract with the names to add.
- * @throws TypeError also for a name that both contracts have.
+ * @throws TypeError also for a name that both contracts have, and if both have a version.
  */
 export function contract<
   S extends Definitions = None,
@@ -215,10 +244,10 @@ export function contract<
   C2 extends Definitions = None,
 >(plan: ContractPlan<S, C>, other: Contract<S2, C2>): Contract<S & S2, C & C2>;
 export function contract(plan: ContractPlan<Definitions, Definitions>, other?: Plain): Plain {
-  checkOptionNames('contract', plan, ['server', 'client'], 'ignore');
+  checkOptionNames('contract', plan, ['server', 'client', 'version', 'accepts'], 'ignore');
   const server = merged('server', plan.server, other);
   const client = merged('client', plan.client, other);
-  return new NamedContract(server, client);
+  return new NamedContract(server, client, checkVersion(plan, other));
 }
 
 function merged(
@@ -241,6 +270,9 @@ function merged(
 /** A listener has the events of clients under this key, for the hub; `listener` itself has `true`. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
+/** A listener has its {@link SeenVersion} under this key, for the hub. */
+const SEEN_VERSION: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: version');
+
 /** Marks `listener`, so that a hub can tell it from what it returns. */
 function uncalled(listener: Plain['listener']): Plain['listener'] {
   return Object.assign(listener, { [CONTRACT_EVENTS]: true });
@@ -255,15 +287,23 @@ class NamedContract implements Plain, Names {
   readonly '@ws/contract' = true;
   readonly server: Named<Definitions>;
   readonly client: Named<Definitions>;
+  readonly version: number | undefined;
+  readonly accepts: ContractVersion['accepts'];
   /** The result of {@link peerOf}, by connection and end. */
   readonly #peers = {
     server: new WeakMap<object, Peer<Definitions>>(),
     client: new WeakMap<object, Peer<Definitions>>(),
   };
 
-  constructor(server: Named<Definitions>, client: Named<Definitions>) {
+  constructor(
+    server: Named<Definitions>,
+    client: Named<Definitions>,
+    { version, accepts }: ContractVersion,
+  ) {
     this.server = server;
     this.client = client;
+    this.version = version;
+    this.accepts = accepts;
   }
 
   readonly serve: Plain['serve'] = (handlers, options) => {
@@ -292,7 +332,10 @@ class NamedContract implements Plain, Names {
       return link.take(message);
     };
     // By these events, a hub recognizes the text of an event, which `publishJSON` must not encode again.
-    return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
+    return Object.assign(listener, {
+      [CONTRACT_EVENTS]: this.client,
+      [SEEN_VERSION]: binding.seen,
+    });
   });
 
   readonly peer: Plain['peer'] = (target) => {
@@ -345,20 +388,28 @@ class NamedContract implements Plain, Names {
     owner: string,
     end: End,
     handlers: Handlers<Definitions, never>,
-    options: HandlerOptions = {},
+    options: ConnectOptions = {},
   ): Binding {
     if ('timeout' in options) {
       throw new TypeError(
         `${owner}: timeout is an option of each call: peer.add(input, { timeout })`,
       );
     }
-    checkOptionNames(owner, options, ['concurrency', 'streams'], 'ignore');
+    const names = ['concurrency', 'streams', ...(end === 'client' ? ['onOutdated'] : [])];
+    checkOptionNames(owner, options, names, 'ignore');
+    const { onOutdated } = options;
+    if (onOutdated !== undefined && typeof onOutdated !== 'function') {
+      throw new TypeError(`onOutdated: expected a function, got ${kind(onOutdated)}`);
+    }
     const concurrency = whole('concurrency', options.concurrency ?? MAX_HANDLERS);
     const streams = whole('streams', options.streams ?? MAX_STREAMS);
     const hasPeer = Object.keys(this[end === 'server' ? 'client' : 'server']).length > 0;
     return {
       contract: this,
       end,
+      version: this.version,
+      seen: new SeenVersion(this.version),
+      onOutdated,
       handlers: handlersOf(owner, this[end], handlers),
       concurrency,
       streams,
@@ -384,6 +435,7 @@ class Context {
   declare readonly peer: Peer<Definitions>;
   readonly auth: unknown;
   readonly session: SessionLike | undefined;
+  readonly version: number | undefined;
   readonly #contract: NamedContract;
   readonly #link: Link;
   readonly #request: Request;
@@ -401,10 +453,11 @@ class Context {
 
   /** @param hasPeer - Whether the peer handles anything. */
   constructor(contract: NamedContract, link: Link, request: Request, hasPeer: boolean) {
-    const { auth } = link;
+    const { auth, version } = link;
     const { session } = link.carrier;
     this.auth = session === undefined ? auth : session.data;
     this.session = session;
+    this.version = version;
     this.#contract = contract;
     this.#link = link;
     this.#request = request;

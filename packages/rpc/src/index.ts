@@ -8,6 +8,7 @@ export type {
 export type { CallOptions } from './calls.ts';
 export type { ReconnectingConnLike, SessionLike } from './carrier.ts';
 export {
+  type ConnectOptions,
   type Contract,
   type ContractPlan,
   contract,
@@ -33,6 +34,7 @@ export {
   type Stream,
   type StreamDefinition,
 } from './definitions.ts';
+export { OutdatedError, type ServerVersion } from './hello.ts';
 export { RpcError } from './rpc-error.ts';
 export type { SchemaInput } from './schema.ts';
 export { stream } from './stream.ts';

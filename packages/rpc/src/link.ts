@@ -1,12 +1,13 @@
 import {
   type BorrowedMessage,
+  CloseCode,
   type CloseInfo,
   CloseSentError,
   type ConnLike,
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { internalsOf, kind, markHandled } from '@ws/conn/internal';
+import { internalsOf, kind, markHandled, onRejection } from '@ws/conn/internal';
 import { Questions } from './alive.ts';
 import { Calls } from './calls.ts';
 import {
@@ -19,19 +20,46 @@ import {
   type Way,
 } from './carrier.ts';
 import type { Definition } from './definitions.ts';
+import {
+  type ContractVersion,
+  HELLO,
+  Hellos,
+  isVersion,
+  listOf,
+  OUTDATED_CODE,
+  refusalOf,
+  type SeenVersion,
+  type ServerVersion,
+  VERSION,
+  VERSION_REFUSED,
+  WIRE,
+} from './hello.ts';
 import type { Plan } from './request.ts';
 import { Requests } from './requests.ts';
-import { INVALID, parse } from './wire.ts';
+import {
+  errorText,
+  type Id,
+  INVALID,
+  isId,
+  parse,
+  resultText,
+  signalText,
+  type WireMessage,
+} from './wire.ts';
 
 /** One end of a connection. */
 export type End = 'server' | 'client';
 
 /** The named definitions of a contract, by the end that handles them. */
-export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>>;
+export type Names = Readonly<Record<End, Readonly<Record<string, Definition>>>> & ContractVersion;
 
 /** The handlers of one end of a contract, from one call of `serve`, `listener` or `connect`. */
 export interface Binding extends Plan<Link> {
   readonly contract: Names;
+  /** At a server: the highest version that it has seen. */
+  readonly seen: SeenVersion;
+  /** At a client: called once when the server does not serve its version any more. */
+  readonly onOutdated: ((server: ServerVersion) => unknown) | undefined;
 }
 
 /** Close codes after which the messages that have arrived are still handled. */
@@ -50,6 +78,12 @@ export class Link {
   contract: Names;
   /** What `authenticate` has admitted. */
   auth: unknown;
+  /** At a server: the version of the client's contract; undefined before a hello with a version. */
+  version: number | undefined;
+  /** At a server: whether the client has said hello, and whether the server has refused it. */
+  #hello: 'none' | 'said' | 'refused' = 'none';
+  /** At a client: what it learns from the answers to its hellos. */
+  hellos: Hellos | undefined;
   #binding: Binding | undefined;
   #requests: Requests<Link> | undefined;
   callsIfAny: Calls | undefined;
@@ -84,13 +118,17 @@ export class Link {
    * @returns A promise to pause reading: no message may be read before the promise resolves.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
-    // `Requests` is created for the first message, to save the memory of idle connections.
+    if (this.#hello === 'refused') return undefined;
+    const isText = message.type === TextMessage;
+    const text = isText ? message.text() : '';
+    const parsed = isText ? parse(text) : INVALID;
+    const isMessage = typeof parsed === 'object';
+    const { id, method, result, error }: WireMessage = isMessage ? parsed : {};
+    const isOfVersions = id === HELLO || method === HELLO || method === VERSION;
+    if (isOfVersions && this.#takeHello(parsed as WireMessage)) return undefined;
+    // `Requests` is created for the first other message, to save the memory of idle connections.
     const requests = (this.#requests ??= new Requests<Link>(this, this.#binding!));
-    if (message.type !== TextMessage) return requests.reply(INVALID);
-    const text = message.text();
-    const parsed = parse(text);
-    if (typeof parsed === 'string') return requests.reply(parsed);
-    const { id, method, result, error } = parsed;
+    if (!isMessage) return requests.reply(parsed);
     // An answer of another library may lack `result`: JSON omits undefined.
     const isAnswer =
       method === undefined &&
@@ -100,16 +138,65 @@ export class Link {
     return undefined;
   }
 
+  /** Takes a message about versions. Returns whether it is a first hello, or the answer to one. */
+  #takeHello(message: WireMessage): boolean {
+    const { id, method, params } = message;
+    if (method === VERSION) this.hellos?.told(Object(params) as object);
+    if (method === HELLO) return this.end === 'server' && isId(id) && this.#answerHello(id, params);
+    if (method !== undefined || id !== HELLO) return false;
+    this.hellos?.answered(this.carrier.messageConnection, message);
+    return true;
+  }
+
+  /**
+   * Answers the first hello, before all that came later. Closes the connection of a client that is refused.
+   *
+   * @returns False for another hello, and for an invalid one.
+   */
+  #answerHello(id: Id, params: unknown): boolean {
+    const { contract, seen } = this.#binding!;
+    const { carrier } = this;
+    const { wire = WIRE, version: given } = Object(params) as Record<string, unknown>;
+    // Some languages write null for none.
+    const version = given ?? undefined;
+    const isValid = isVersion(wire) && (version === undefined || isVersion(version));
+    if (this.#hello !== 'none' || !isValid) return false;
+    this.version = version;
+    const accepts = listOf(contract);
+    const refusal = refusalOf(contract, version, (error) =>
+      carrier.reportRarely('accepts', () => error),
+    );
+    this.#hello = refusal === undefined ? 'said' : 'refused';
+    const text =
+      refusal === undefined
+        ? resultText(id, { wire: WIRE, version: seen.highest, accepts })
+        : errorText(id, VERSION_REFUSED, refusal, { version: contract.version, accepts });
+    carrier.send(text, () => {})?.catch(() => {});
+    if (refusal !== undefined) {
+      const code = refusal === 'outdated' ? OUTDATED_CODE : CloseCode.TryAgainLater;
+      void markHandled(carrier.connection!.close(code, refusal, { discard: true }));
+    } else if (carrier.session !== undefined) seen.clients.add(this);
+    return true;
+  }
+
+  /** Tells the client of a session that the server has seen a higher version. */
+  tellVersion(version: number): void {
+    void this.carrier.sendSurely(this.carrier.connection, signalText(VERSION, { version }));
+  }
+
   /** A connection of a series has ended. */
   broke(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.callsIfAny?.broke(conn, closeErrorOf(info));
+    const error = this.hellos?.errorAt(info) ?? closeErrorOf(info);
+    this.callsIfAny?.broke(conn, error, conn === this.hellos?.refusedOn);
   }
 
   /** The last connection has ended. */
   ended(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.calls.end(closeErrorOf(info), closeErrorOf(info, HAS_ENDED));
+    this.#binding?.seen.clients.delete(this);
+    const error = this.hellos?.errorAt(info);
+    this.calls.end(error ?? closeErrorOf(info), error ?? closeErrorOf(info, HAS_ENDED));
   }
 
   /** Resolves when no handler runs; undefined if none runs now. */
@@ -171,8 +258,23 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
   const link = claim(conn, binding, { conn });
   const { closed } = internalsOf(conn);
   void closed.then((info) => link.ended(conn, info));
+  hellosOf(link, binding).send(conn);
   read(conn, link);
   return link;
+}
+
+function hellosOf(link: Link, { contract, onOutdated }: Binding): Hellos {
+  const failed = (error: unknown): void => link.carrier.report(error, 'onOutdated');
+  return (link.hellos = new Hellos(contract.version, (error) => {
+    (link.key as ReconnectingConnLike).fail?.(error);
+    link.calls.end(error);
+    try {
+      const { version, accepts } = error;
+      onRejection(onOutdated?.({ version, accepts }), failed);
+    } catch (fault) {
+      failed(fault);
+    }
+  }));
 }
 
 /** Creates the link of a ReconnectingConn, and reads all its connections. */
@@ -180,9 +282,14 @@ export function connectSeries(live: ReconnectingConnLike, binding: Binding): Lin
   const link = claim(live, binding, live);
   const { calls } = link;
   calls.questions = new Questions(live, () => calls.hasOpen);
+  calls.version = binding.contract.version;
+  const hellos = hellosOf(link, binding);
+  // A ReconnectingConn calls this before it sends the waiting messages. A class of the application may not.
+  live.greet = (conn) => hellos.send(conn);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
-    calls.flush();
+    hellos.send(conn);
+    link.callsIfAny?.flush();
   };
   live.on('open', opened);
   if (live.conn !== undefined) opened(live.conn);

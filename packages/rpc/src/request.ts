@@ -13,6 +13,8 @@ export interface Handler {
 /** The handlers and bounds from one call of `serve`, `listener` or `connect`, for all its links. */
 export interface Plan<Link> {
   readonly end: 'server' | 'client';
+  /** The version of the contract, for a caller that knows more methods. */
+  readonly version: number | undefined;
   readonly handlers: ReadonlyMap<string, Handler>;
   /** Bound of the handlers of the application that run at the same time. */
   readonly concurrency: number;

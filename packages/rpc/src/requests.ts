@@ -4,6 +4,7 @@ import { ALIVE, SignsOfLife } from './alive.ts';
 import { Answers, isRevoked } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
+import { HELLO } from './hello.ts';
 import { type Plan, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { Stall } from './stall.ts';
@@ -123,13 +124,19 @@ export class Requests<Link extends LinkOfRequests> {
       return this.reply(method !== undefined && isId(id) ? invalidText(id) : INVALID);
     }
     if (method === ALIVE && id !== undefined) return this.reply(resultText(id, null));
+    // The link answers the first valid one.
+    if (method === HELLO && id !== undefined && this.#plan.end === 'server') {
+      return this.reply(invalidText(id));
+    }
     const handler = this.#plan.handlers.get(method);
     const kind = handler?.definition.kind;
     const fits = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
     if (handler === undefined || !fits) {
       if (id === undefined) return this.#reportUnknown(method);
       if (this.#link.callsIfAny?.returned({ id, method }, text) === true) return undefined;
-      return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found'));
+      const { version } = this.#plan;
+      const data = version === undefined ? undefined : { version };
+      return this.reply(errorText(id, ErrorCode.MethodNotFound, 'Method not found', data));
     }
     const request = new Request(id, handler, params, text.length, messageConnection);
     const { definition } = handler;

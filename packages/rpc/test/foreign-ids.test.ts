@@ -2,7 +2,7 @@ import { connPair, JSONError } from '@ws/conn';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { call, failure, INVALID, never, settled, setUpRaw } from './pairs.ts';
+import { call, failure, INVALID, never, nextOf, settled, setUpRaw } from './pairs.ts';
 
 describe('a foreign id', () => {
   it.each([
@@ -134,7 +134,7 @@ describe('an answer', () => {
     const [client, server] = connPair();
     const peer = any.connect(client, {});
     const answer = peer.get();
-    const { id } = (await server.readMessage()).json() as { id: number };
+    const { id } = (await nextOf(server)) as { id: number };
     const result = '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}';
     await server.send(`{"jsonrpc":"2.0","id":${id},"result":${result},"__proto__":{"error":1}}`);
     expect(JSON.stringify(await answer)).toBe(result);

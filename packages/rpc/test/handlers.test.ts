@@ -5,7 +5,7 @@ import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { inHub } from './in-hub.ts';
-import { chat, serverHandlers, setUpRaw, throws } from './pairs.ts';
+import { chat, nextOf, serverHandlers, setUpRaw, throws } from './pairs.ts';
 
 const names = { who: method(z.undefined(), z.array(z.string())), note: event(z.number()) };
 const both = contract({ server: names, client: names });
@@ -29,8 +29,8 @@ describe('the context of a handler', () => {
       else if (way === 'serve') void both.serve(handlers)(ours, undefined, { auth: 'ann' });
       else inHub(ours, both.listener<Session>(handlers));
       await raw.send('{"jsonrpc":"2.0","id":1,"method":"who"}');
-      expect((await raw.readMessage()).json()).toMatchObject({
-        result: ['auth', 'peer', 'session', 'signal'],
+      expect(await nextOf(raw)).toMatchObject({
+        result: ['auth', 'peer', 'session', 'signal', 'version'],
       });
       const [{ auth, peer, session, signal, db }] = spread as [Record<string, unknown>];
       expect([db, auth]).toEqual([1, way === 'connect' ? undefined : 'ann']);
@@ -69,7 +69,7 @@ describe('handlers of a class with fields', () => {
       hub.add(ours);
     } else serveRooms({}, { contract: both, handlers }).hub.add(ours);
     await raw.send('{"jsonrpc":"2.0","id":1,"method":"who"}');
-    expect((await raw.readMessage()).json()).toMatchObject({ result: ['ann'] });
+    expect(await nextOf(raw)).toMatchObject({ result: ['ann'] });
     raw.terminate();
   });
 

@@ -84,6 +84,14 @@ export function series(serve: (server: Conn) => void = () => {}) {
   return { servers, live: new ReconnectingConn(dial, { minDelay: 1, maxDelay: 1 }) };
 }
 
+/** The next message of a client of a contract, after its hello. */
+export async function nextOf(server: Conn): Promise<unknown> {
+  for (;;) {
+    const message: unknown = (await server.readMessage()).json();
+    if ((message as { method?: unknown }).method !== '$/hello') return message;
+  }
+}
+
 /** Resolves when all messages between the ends of a pair have arrived. */
 export async function settled(conn: Conn): Promise<void> {
   await conn.ping();

@@ -3,7 +3,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { failure, quietly, series, until } from './pairs.ts';
+import { failure, nextOf, quietly, series, until } from './pairs.ts';
 
 const jobs = contract({
   server: {
@@ -51,7 +51,7 @@ describe('a contract on a ReconnectingConn', () => {
   it('rejects an open request when the connection breaks', async () => {
     const { peer, servers, redial, live } = setUp({ once: never });
     const call = failure(peer.once('a'));
-    await until(() => expect(servers[0]?.stats.messagesIn).toBe(1));
+    await until(() => expect(servers[0]?.stats.messagesIn).toBe(2));
     servers[0]!.terminate();
     expect(await call).toBeInstanceOf(CloseError);
     const later = peer.again('later');
@@ -106,7 +106,7 @@ describe('a contract on a ReconnectingConn', () => {
     await until(() => expect(servers).toHaveLength(2));
     await ask(servers[1]!, 'second');
     release!();
-    expect((await servers[1]!.readMessage()).json()).toEqual({
+    expect(await nextOf(servers[1]!)).toEqual({
       jsonrpc: '2.0',
       id: 1,
       result: 'second',

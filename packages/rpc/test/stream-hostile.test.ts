@@ -256,7 +256,9 @@ describe('a server', () => {
       for (let i = 0; i < 31; i++) await items(id, ['x'.repeat(4_000)]);
     }
     await until(() => expect(all[11]!.server.stats.messagesIn).toBe(32));
-    const totals = all.map(({ server }) => internalsOf(server).connection.rare?.keptBytes ?? 0);
+    const totals = all.map(
+      ({ server }) => internalsOf(server).connection.control?.reads?.keptBytes ?? 0,
+    );
     expect(totals.reduce((a, b) => a + b)).toBeGreaterThan(0.9 * LIMIT);
     const ends = await Promise.all(
       all.map(async ({ loop, got, end }) => {
@@ -272,7 +274,8 @@ describe('a server', () => {
       expect(String(error)).toMatch(/maxTotalBufferedAmount/);
     }
     // Read, or left: nothing counts any more.
-    for (const { server } of all) expect(internalsOf(server).connection.rare?.keptBytes).toBe(0);
+    for (const { server } of all)
+      expect(internalsOf(server).connection.control?.reads?.keptBytes).toBe(0);
     for (const { client } of all) client.terminate();
   });
 
@@ -284,7 +287,7 @@ describe('a server', () => {
     for (let i = 0; i < 20; i++) await items(got[0]!.id, ['x'.repeat(4_000)]);
     await first;
     await quiet(client);
-    const kept = (): number => internalsOf(client).connection.rare!.keptBytes;
+    const kept = (): number => internalsOf(client).connection.control!.reads!.keptBytes;
     expect(kept()).toBeGreaterThan(70_000);
     await loop.return!();
     expect(kept()).toBe(0);

@@ -98,7 +98,11 @@ interface Sent {
 /** Sends and reads messages of JSON-RPC. */
 export function byHand(conn: Conn) {
   const got: Sent[] = [];
-  conn.receive((message) => void got.push(message.json() as Sent)).catch(() => {});
+  const received = conn.receive((message) => {
+    const sent = message.json() as Sent;
+    if (sent.method !== '$/hello') got.push(sent);
+  });
+  received.catch(() => {});
   const send = (message: object): Promise<void> => conn.writeJSON({ jsonrpc: '2.0', ...message });
   return {
     got,

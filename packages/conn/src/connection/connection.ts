@@ -42,10 +42,11 @@ import { onRejection } from '../validate.ts';
 import { PendingBytesMistake } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { notWritten } from '../writing/write-end.ts';
+import { Control } from './control.ts';
 import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
-import { RareParts } from './rare-parts.ts';
+
 import { LastReads } from './read-ahead.ts';
 import { KEPT } from './reader.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
@@ -86,7 +87,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   /** Absent until the first event that may end the connection. */
   ending: Ending | undefined;
   /** Parts that few connections need. Absent until the first use of a part. */
-  rare: RareParts | undefined;
+  control: Control | undefined;
   /** Whether {@link onTurn} is due at the end of the turn. */
   awaitsTurn = false;
 
@@ -136,9 +137,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   // Parts that are created on first use
 
-  rareParts(): RareParts {
-    this.rare ??= new RareParts(this);
-    return this.rare;
+  controlOrNew(): Control {
+    this.control ??= new Control(this);
+    return this.control;
   }
 
   endingOrNew(): Ending {
@@ -148,24 +149,24 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** The application's handlers of control frames. */
   handlers(): ControlHandlers {
-    const rare = this.rareParts();
-    rare.handlers ??= handlersOf(this);
-    return rare.handlers;
+    const control = this.controlOrNew();
+    control.handlers ??= handlersOf(this);
+    return control.handlers;
   }
 
   pings(): Pings {
-    const rare = this.rareParts();
-    rare.pings ??= pingsOf(this);
-    return rare.pings;
+    const control = this.controlOrNew();
+    control.pings ??= pingsOf(this);
+    return control.pings;
   }
 
   closedPromise(): Promise<CloseInfo> {
-    const rare = this.rareParts();
-    if (rare.closed !== undefined) return rare.closed.promise;
-    rare.closed = new Deferred<CloseInfo>();
+    const control = this.controlOrNew();
+    if (control.closed !== undefined) return control.closed.promise;
+    control.closed = new Deferred<CloseInfo>();
     const info = this.ending?.info;
-    if (info !== undefined) rare.closed.resolve(info);
-    return rare.closed.promise;
+    if (info !== undefined) control.closed.resolve(info);
+    return control.closed.promise;
   }
 
   // State
@@ -185,7 +186,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Bytes of accepted writes that the operating system does not have yet. */
   get bufferedAmount(): number {
-    return this.outbox.sender.bufferedAmount + (this.outbox.queue?.bytes ?? 0);
+    return this.outbox.bufferedAmount + (this.outbox.queue?.bytes ?? 0);
   }
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with `error`. */
@@ -206,7 +207,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       if (this.settings.heartbeat !== false)
         this.lastByteAt = Math.ceil(this.shared.platform.now());
       // After a sleep of the computer, the timer of an expired login fires too late.
-      this.rare?.checkExpiry();
+      this.control?.checkExpiry();
       const { ending, inbox } = this;
       if (ending === undefined || mayParse(ending, this, length)) inbox.chunkArrived(chunk, length);
     } catch (error) {
@@ -219,9 +220,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   drain(): void {
-    const { sender, queue } = this.outbox;
-    sender.drained();
-    queue?.drained();
+    this.outbox.drained();
+    this.outbox.queue?.drained();
     this.ending?.clocks.drained();
   }
 
@@ -230,7 +230,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   writesFailed(): void {
-    if (!this.transportClosed) this.rareParts().lastReads ??= new LastReads(this);
+    if (!this.transportClosed) this.controlOrNew().lastReads ??= new LastReads(this);
   }
 
   close(error?: Error): void {
@@ -254,16 +254,16 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { inbox, outbox } = this;
     inbox.turnEnds();
     if (inbox.readAhead?.renewalDue === true) inbox.readAhead.renewTimeout();
-    outbox.sender.flush();
+    outbox.flush();
     if (this.machine.input ?? inbox.readAhead ?? inbox.pieces) inbox.releaseUnused();
   }
 
   // The calls of the machine
 
   lendDecoder(): MessageDecoder {
-    const { inbox, extension, rare, machine, settings, shared } = this;
+    const { inbox, extension, control, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
-    decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
+    decoder.lendTo(machine, control?.reads?.limit ?? settings.readLimit, extension, inbox);
     if (inbox.use !== KEPT) decoder.setPayloadUse(inbox.payloadUse);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
@@ -288,11 +288,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   controlOrEnd(event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED | typeof END): void {
     switch (event) {
       case PING:
-        this.rare?.handlers?.handlePing(this.machine.input!);
-        if (this.machine.out.bytes >= LARGEST_SLAB) this.outbox.sender.pump();
+        this.control?.handlers?.handlePing(this.machine.input!);
+        if (this.machine.out.bytes >= LARGEST_SLAB) this.outbox.pump();
         break;
       case PONG:
-        if (this.rare !== undefined) pongArrived(this.rare, this.machine.input!);
+        if (this.control !== undefined) pongArrived(this.control, this.machine.input!);
         break;
       case CLOSE:
         this.endingOrNew().peerClosed();
@@ -317,7 +317,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.fail(error, CloseCode.InternalServerErr, '');
   }
 
-  control(type: number, payload: Uint8Array): Promise<void> {
+  sendControl(type: number, payload: Uint8Array): Promise<void> {
     const { outbox } = this;
     if (type !== CloseMessage) return outbox.control(type, payload);
     if (!outbox.open) return rejected(outbox.writeEnd!.error);
@@ -401,7 +401,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   cleanUp(error: WebSocketError | undefined): void {
     const { inbox, outbox } = this;
     this.shared.timers.clear(this);
-    this.rare?.stopTimers();
+    this.control?.stopTimers();
     inbox.readAhead?.stop();
     outbox.rejectAll(error);
     this.platform.writeBudget?.count(this);
@@ -416,11 +416,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   settle(info: CloseInfo): void {
-    const { inbox, rare } = this;
+    const { inbox, control } = this;
     inbox.stopRate();
     // Compressed input may still be unparsed. A pong in it comes too late.
-    rare?.pings?.rejectAll(this.ending?.reasons.readEnd?.reason);
-    rare?.closed?.resolve(info);
+    control?.pings?.rejectAll(this.ending?.reasons.readEnd?.reason);
+    control?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
     const isReadToEnd = inbox.ended !== undefined && this.machine.input === undefined;
     if (!isReadToEnd) this.scheduleEndOfTurn();
@@ -435,13 +435,15 @@ function handlersOf(connection: Connection): ControlHandlers {
 
 function pingsOf(connection: Connection): Pings {
   const { platform, machine, ending } = connection;
-  const pings = new Pings(platform, (error) => connection.rareParts().refuse(error, 'ping'));
+  const pings = new Pings(platform, (error) =>
+    connection.controlOrNew().writesOrNew().refuse(error, 'ping'),
+  );
   if (machine.inputEnded) pings.rejectAll(ending?.reasons.readEnd?.reason);
   return pings;
 }
 
 /** A pong settles the pings that it answers, then its handler is called. */
-function pongArrived({ pings, handlers }: RareParts, decoder: MessageDecoder): void {
+function pongArrived({ pings, handlers }: Control, decoder: MessageDecoder): void {
   pings?.pong(decoder.bytes, decoder.start, decoder.end);
   handlers?.handlePong(decoder);
 }

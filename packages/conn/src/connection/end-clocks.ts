@@ -12,7 +12,7 @@ const LEAST_PROGRESS = 0.1;
 /** A slow peer gets at most this many times `closeTimeout`, from our close frame on. */
 const MAX_TIMEOUTS = 10;
 
-/** The part of a FrameSender that the clocks use. */
+/** The part of an Outbox that the clocks use. */
 type Unsent = {
   /** Bytes that the operating system has. */
   readonly bytesFlushed: number;

@@ -47,7 +47,7 @@ export class Ending implements TurnTask {
   #ours: Uint8Array | undefined;
   /** The error that the application gets for a fault of the peer. */
   #fault: WebSocketError | undefined;
-  /** Whether the application's close handler runs, or {@link RareParts.lastWrite} is awaited before it. */
+  /** Whether the application's close handler runs, or {@link Control.lastWrite} is awaited before it. */
   #closeHandlerRuns = false;
   /** Whether the peer's close frame came after ours. */
   #peerAnswered = false;
@@ -142,13 +142,13 @@ export class Ending implements TurnTask {
 
   /** The peer's close frame was parsed, after all messages before it. */
   peerClosed(): void {
-    const { inbox, machine, rare } = this.#connection;
+    const { inbox, machine, control } = this.#connection;
     const { received, sent } = machine;
     this.#peerAnswered = sent;
     const isWanted = inbox.reader !== DISCARDS && inbox.use !== UNWANTED;
     const isCut = isWanted && machine.input?.withinMessage === true;
     this.reasons.readEnd = {
-      reason: peerCloseError(received!, sent, isCut, rare?.loss),
+      reason: peerCloseError(received!, sent, isCut, control?.reads?.loss),
     };
     inbox.stopParsing();
     this.#endOurSide();
@@ -179,13 +179,13 @@ export class Ending implements TurnTask {
    */
   parsed(readsAhead: boolean): void {
     const connection = this.#connection;
-    const { inbox, machine, rare } = connection;
+    const { inbox, machine, control } = connection;
     const { readEnd } = this.reasons;
     if (readEnd !== undefined) {
       // Before `finishMessage`, which may end the waiting read that shows what is handled.
       const isHandled = hasHandled(inbox.reader, inbox.nothingUnread, readsAhead);
       if (machine.inputEnded) {
-        rare?.pings?.rejectAll(readEnd.reason);
+        control?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
       }
       if (inbox.drops || (machine.inputEnded && isHandled)) {
@@ -210,12 +210,13 @@ export class Ending implements TurnTask {
 
   /** Answers the peer's close frame, or the end of its stream, unless we have sent our close frame. */
   #answer(): void {
-    const { inbox, machine, rare } = this.#connection;
+    const { inbox, machine, control } = this.#connection;
     if (!machine.answerIsDue || this.#closeHandlerRuns) return;
     const { received } = machine;
     const { reason } = this.reasons.readEnd!;
-    const lastWrite = inbox.pull !== undefined && isNormalEnd(reason) ? rare?.lastWrite : undefined;
-    const isAwaited = lastWrite !== undefined || rare?.handlers?.close !== undefined;
+    const lastWrite =
+      inbox.pull !== undefined && isNormalEnd(reason) ? control?.lastWrite : undefined;
+    const isAwaited = lastWrite !== undefined || control?.handlers?.close !== undefined;
     if (received === undefined || !isAwaited) return this.#sendAnswer();
     // Set before the call: the handler may read, and may close.
     this.#closeHandlerRuns = true;
@@ -226,7 +227,7 @@ export class Ending implements TurnTask {
 
   async #beforeAnswer(received: ClosePayload, lastWrite: Promise<void> | undefined): Promise<void> {
     if (lastWrite !== undefined) await lastWrite;
-    const handlers = this.#connection.rare?.handlers;
+    const handlers = this.#connection.control?.handlers;
     if (handlers?.close !== undefined) await handlers.handleClose(received);
   }
 
@@ -257,9 +258,9 @@ export class Ending implements TurnTask {
 
   /** Our last frame is queued. A peer is slow if the transport is at its high-water mark. */
   #measurePeer(): void {
-    const { sender } = this.#connection.outbox;
+    const { outbox } = this.#connection;
     this.#connection.guardTransport(() => {
-      if (sender.isSlow) this.clocks.measurePeer(sender);
+      if (outbox.isSlow) this.clocks.measurePeer(outbox);
     });
   }
 
@@ -271,7 +272,7 @@ export class Ending implements TurnTask {
     const { machine, outbox, shared } = connection;
     const { endTimeout } = connection.transport;
     if (machine.open) return;
-    if (machine.ends(shared.role)) outbox.sender.end();
+    if (machine.ends(shared.role)) outbox.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
@@ -289,7 +290,7 @@ export class Ending implements TurnTask {
   onTurn(): void {
     if (this.#connection.transportClosed) return;
     this.#connection.guardTransport(() => {
-      if (this.#connection.outbox.sender.bufferedAmount === 0) this.destroyTransport();
+      if (this.#connection.outbox.bufferedAmount === 0) this.destroyTransport();
       else this.clocks.peerIsAwaited();
     });
   }
@@ -321,7 +322,7 @@ export class Ending implements TurnTask {
   #discardUnsent(): void {
     const { machine, outbox } = this.#connection;
     if (!machine.open) return;
-    outbox.sender.discardUnsent(this.reasons.closeFrameEnd.error);
+    outbox.discardUnsent(this.reasons.closeFrameEnd.error);
   }
 
   /** The peer broke a rule, and our close frame is queued. */
@@ -480,7 +481,7 @@ export class Ending implements TurnTask {
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
-    if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
+    if (outbox.bufferedAmount === 0) this.destroyTransport();
     else this.clocks.limitWait(transport.endTimeout);
   }
 
@@ -489,7 +490,7 @@ export class Ending implements TurnTask {
     if (!clocks.hasDeadline) return;
     const { machine, outbox, transport } = this.#connection;
     if (machine.state >= DESTROYED) clocks.slowPeer = undefined;
-    if (!clocks.extend(outbox.sender, transport.inTransit ?? 0)) this.#giveUp();
+    if (!clocks.extend(outbox, transport.inTransit ?? 0)) this.#giveUp();
   }
 
   /** The reader, or the close handler, has used up its time. */
@@ -505,7 +506,7 @@ export class Ending implements TurnTask {
   #giveUp(): void {
     const text = `the peer did not finish the closing handshake within ${this.clocks.timeoutText}`;
     this.reasons.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
-    this.#gaveUpUnsent = this.#connection.outbox.sender.bufferedAmount > 0;
+    this.#gaveUpUnsent = this.#connection.outbox.bufferedAmount > 0;
     this.abort(new TimeoutError(text, { permanent: true }));
   }
 

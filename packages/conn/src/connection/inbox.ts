@@ -200,7 +200,7 @@ export class Inbox extends ReadSide {
    * reader waits, the loop fills the read-ahead, so that control frames are handled.
    */
   continue(): void {
-    this.connection.rare?.checkExpiry();
+    this.connection.control?.checkExpiry();
     this.run(this.takes ? 'reader' : 'read-ahead');
   }
 
@@ -265,7 +265,7 @@ export class Inbox extends ReadSide {
     const mayWrite = (this.reader & HAS_MESSAGE) !== 0 && connection.machine.open;
     const mayGet = hasUnread && (input?.pending === true || !this.nothingUnread);
     if (endIsDue || mayWrite || mayGet) connection.scheduleEndOfTurn();
-    else connection.outbox.sender.passEnded();
+    else connection.outbox.passEnded();
     if (hasUnread) this.releaseUnused();
   }
 

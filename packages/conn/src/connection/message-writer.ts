@@ -37,13 +37,13 @@ type Writing = {
   };
   readonly outbox: {
     readonly open: boolean;
-    readonly sender: { countEncoded(bytes: number): void };
+    countEncoded(bytes: number): void;
     rejectionIfClosed(): Promise<never> | undefined;
     rejectionFor(size: number): Promise<never> | undefined;
     countMessage(type: number, size: number): void;
     copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void>;
   };
-  control(type: number, payload: Uint8Array): Promise<void>;
+  sendControl(type: number, payload: Uint8Array): Promise<void>;
   fail(error: unknown, code: number, reason: string): void;
   report(error: unknown, where: string): void;
   reportMistake(error: unknown, where: string): void;
@@ -393,7 +393,7 @@ export class MessageWriter implements AsyncDisposable {
     const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     if (isControlType(this.#type)) {
-      const sent = this.#connection.control(this.#type, viewOf(bytes, start, end));
+      const sent = this.#connection.sendControl(this.#type, viewOf(bytes, start, end));
       this.#complete = fin;
       return sent;
     }
@@ -440,7 +440,7 @@ export class MessageWriter implements AsyncDisposable {
       this.#endEncoding(true);
       return outbox.copiedFrame(b0, bytes, start, end);
     }
-    outbox.sender.countEncoded(end - start);
+    outbox.countEncoded(end - start);
     const sent = outbox.copiedFrame(
       first ? b0 | outputRsv(extension) : b0,
       extension.output,

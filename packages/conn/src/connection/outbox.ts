@@ -1,55 +1,72 @@
-import { type Extension, PingMessage, type WebSocketError } from '@ws/codec';
+import { encodeFrame, PingMessage, PongMessage, type WebSocketError } from '@ws/codec';
 import {
+  type Batch,
   type FrameQueue,
   LARGEST_SLAB,
-  Lease,
   lengthOf,
-  noRelease,
-  utf8Length,
-  viewOf,
+  type Machine,
+  revoke,
 } from '@ws/codec/internal';
-import { COPY_BELOW } from '../memory/copy.ts';
-import type { DataType } from '../message.ts';
-import type { Platform } from '../platform/platform.ts';
-import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { viewOf } from '../platform/platform.ts';
+import { LONG_TURN } from '../scheduler/task-queue.ts';
+import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
-import {
-  encodePart,
-  outputRsv,
-  wantsMessage,
-  wantsPrepared,
-  wantsText,
-} from '../writing/encoding.ts';
-import { encodeFragments, FIN, RSV } from '../writing/fragments.ts';
-import { utf8 } from '../writing/payload.ts';
+import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
+import { FIN } from '../writing/fragments.ts';
 import { PendingBytesMistake } from '../writing/pending-bytes.ts';
-import type { PreparedMessage } from '../writing/prepared-message.ts';
-import { ReferencedWrite } from '../writing/referenced-write.ts';
-import { REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
-import type { WriteEnd } from '../writing/write-end.ts';
+import { type BatchSender, bytesOfBatch } from '../writing/shared-frames.ts';
+import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { FrameSender } from './frame-sender.ts';
+import { fragments, observeMessage } from './messages.ts';
+import { Progress } from './progress.ts';
+import { progress } from './read-ahead.ts';
+import { LEND_FROM } from './shared.ts';
 import { WriteQueue } from './write-queue.ts';
 
+/** Encoding a byte, for example with compression, takes as long as writing up to this many bytes. */
+const ENCODE_COST = 8;
+
+// States of the transport's writing side.
+const OPEN = 0;
+/** The writing side ends after all accepted frames. */
+const ENDING = 1;
+const ENDED = 2;
+
+// States of the write loop.
+const IDLE = 0;
+const WRITING = 1;
+/** The transport has reported a drain since the last write began. */
+const DRAINED = 2;
+
 /**
- * Sends for one connection: accepts the messages of callers, checks the limits and keeps the order. A
- * message becomes a frame at once; an extension may encode the message first. Messages wait while a
- * MessageWriter is open. The {@link FrameSender} gives the frames to the transport.
+ * What one connection sends: checks the limits, keeps the accepted frames, and gives them to the transport
+ * at the end of a turn or when they fill a slab. While the transport is above its high-water mark, frames
+ * wait. Pings and pongs then overtake queued messages between two frames. `messages.ts` makes the frames.
  */
-export class Outbox {
+export class Outbox implements BatchSender {
   /** The accepted frames that the transport does not have. */
   readonly frames: FrameQueue;
-  readonly sender: FrameSender;
   /** The calls that wait for an earlier message. Created on first use. */
   queue: WriteQueue | undefined;
   /** If set, messages reject with its error. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
+  /** The machine is `blocked` while the transport is above its high-water mark, or has failed. */
+  readonly #machine: Machine;
+  /** The writes that wait for the transport or for a later turn. Created on first use. */
+  #waits: DrainWaits | undefined;
+  /** How the peer takes bytes since the transport was last blocked. */
+  #blocked: Progress | undefined;
+  /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
+  #turnFrames = 0;
+  #turnBytes = 0;
+  #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
+  #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#machine = connection.machine;
     this.frames = connection.machine.out;
-    this.sender = new FrameSender(connection);
   }
 
   queueOrNew(): WriteQueue {
@@ -59,7 +76,7 @@ export class Outbox {
 
   /** Bytes that count against the limits: the buffered bytes, and a cost for each waiting write. */
   get charged(): number {
-    return this.sender.bufferedAmount + (this.queue?.cost ?? 0);
+    return this.bufferedAmount + (this.queue?.cost ?? 0);
   }
 
   // Limits
@@ -80,7 +97,7 @@ export class Outbox {
     if (writeEnd !== undefined) return rejectionAtEnd(this.#connection, writeEnd);
     // A UTF-16 unit has at most three bytes. Only a text close to the limit must be measured.
     if (this.flushForRoom(text === undefined ? size : size * 3)) return undefined;
-    return this.#connection.rareParts().refuseMessage(this.charged, size, text);
+    return this.#connection.controlOrNew().writesOrNew().refuseMessage(this.charged, size, text);
   }
 
   /**
@@ -90,7 +107,7 @@ export class Outbox {
    */
   flushForRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
-    const { queue, sender } = this;
+    const { queue } = this;
     const { machine, settings } = this.#connection;
     const cost = queue === undefined ? 0 : queue.cost;
     const buffered = size + cost + this.frames.bytes;
@@ -98,7 +115,7 @@ export class Outbox {
     // Repeats a check of `withinTotal`, because a call would cost each message.
     if (!isFull && cost === 0 && buffered <= settings.highWaterMark) return true;
     if (isFull || cost > 0) {
-      if (isFull) sender.pump();
+      if (isFull) this.pump();
       // `pump` may have changed the cost, because the transport may call back.
       if (!withinLimit(settings, this.charged, size)) return false;
     }
@@ -124,152 +141,41 @@ export class Outbox {
    */
   untilWritable(): Promise<void> | undefined {
     if (this.queue?.mustWait === true) return this.queue.untilRoom();
-    return this.sender.untilDrained();
+    const mustWait = this.#machine.blocked && !this.#connection.transportClosed;
+    return mustWait ? this.#drainWaits().forDrain() : undefined;
   }
 
-  // Messages
-
-  /**
-   * Sends a whole text message.
-   *
-   * @param compress - The caller's option `compress`.
-   */
-  sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
-    const rejection = this.rejectionFor(text.length, text);
-    if (rejection !== undefined) return rejection;
-    const { queue } = this;
-    const { extension, settings, shared } = this.#connection;
-    if (queue?.mustWait === true) {
-      return queue.addOwned(type, utf8(text, shared.platform), compress);
-    }
-    let sent: Promise<void>;
-    if (extension !== undefined && wantsText(extension, text, compress)) {
-      sent = encodedText(this, extension, shared.platform, type, text);
-    } else if (text.length * 3 > settings.writing.fragmentationThreshold) {
-      const bytes = utf8(text, shared.platform);
-      sent = this.copiedFrame(FIN | type, bytes, 0, bytes.length);
-    } else sent = this.sender.added(this.frames.addText(FIN | type, text));
-    this.countMessage(type, text);
-    return sent;
+  /** Bytes of accepted frames that the operating system does not have yet. */
+  get bufferedAmount(): number {
+    return this.frames.bytes + this.#connection.transport.bufferedAmount;
   }
 
-  /**
-   * Sends `bytes[start, end)` as a whole message.
-   *
-   * @param lease - The pooled memory of the bytes, if they belong to a borrowed message.
-   */
-  sendBytes(
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    compress: boolean | undefined,
-    lease?: Lease,
-  ): Promise<void> {
-    const size = end - start;
-    const rejection = this.rejectionFor(size);
-    if (rejection !== undefined) return rejection;
-    const { queue } = this;
-    if (queue?.mustWait === true) return queue.addBytes(type, bytes, start, end, compress);
-    const { extension } = this.#connection;
-    let sent: Promise<void>;
-    if (extension !== undefined && wantsMessage(extension, size, compress)) {
-      // An engine would read beyond a detached or shrunk buffer and crash the process.
-      if (end > lengthOf(bytes)) throw new PendingBytesMistake();
-      sent = this.encodedFrame(extension, type, bytes, start, end);
-    } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
-    this.countMessage(type, size);
-    return sent;
+  /** Bytes of accepted frames that the operating system has. */
+  get bytesFlushed(): number {
+    return this.#machine.bytesOut - this.bufferedAmount;
   }
 
-  /** Sends a message of a backlog: `maxBufferedAmount` does not apply. No code may change `bytes`. */
-  sendBacklog(type: DataType, bytes: Uint8Array): Promise<void> {
-    const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    if (this.queue?.mustWait === true) return this.queue.addOwned(type, bytes, undefined);
-    return this.startBytes(type, bytes, 0, bytes.length, undefined, true);
+  /** Whether the transport is blocked, or at least `highWaterMark` bytes are buffered. */
+  get isSlow(): boolean {
+    return this.#machine.blocked || this.bufferedAmount >= this.#connection.settings.highWaterMark;
   }
 
-  /**
-   * Sends a whole message that has waited.
-   *
-   * @param isOwned - Whether no other code uses `bytes`.
-   */
-  startBytes(
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    compress: boolean | undefined,
-    isOwned: boolean,
-  ): Promise<void> {
-    const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    const { extension } = this.#connection;
-    let sent: Promise<void>;
-    if (extension !== undefined && wantsMessage(extension, end - start, compress)) {
-      if (end > lengthOf(bytes)) throw new PendingBytesMistake();
-      sent = this.encodedFrame(extension, type, bytes, start, end);
-    } else if (isOwned) sent = this.ownedFrame(FIN | type, bytes, start, end);
-    else sent = this.callerFrame(FIN | type, bytes, start, end, undefined);
-    this.countMessage(type, end - start);
-    return sent;
+  /** Since when the transport is blocked and has sent nothing, in ms of the platform's clock. Else `now`. */
+  stalledSince(now: number): number {
+    const blocked = this.#machine.blocked ? this.#blocked : undefined;
+    blocked?.look(now, this.bytesFlushed);
+    return blocked?.grownAt ?? now;
   }
 
-  /**
-   * Sends a prepared message, which caches its encoded variants.
-   *
-   * @param isAccepted - Whether the caller has checked the limits.
-   */
-  sendPrepared(message: PreparedMessage, isAccepted = false): Promise<void> {
-    const rejection = isAccepted
-      ? this.rejectionIfClosed()
-      : this.rejectionFor(message.bytes.length);
-    if (rejection !== undefined) return rejection;
-    if (this.queue?.mustWait === true) return this.queue.addPrepared(message);
-    return this.startPrepared(message);
-  }
+  // Frames
 
-  /** Sends a prepared message that need not wait. */
-  startPrepared(message: PreparedMessage): Promise<void> {
-    const { bytes } = message;
-    const type = message.type as DataType;
-    const { extension } = this.#connection;
-    const wants = extension !== undefined && wantsPrepared(extension, bytes.length);
-    const sent = wants
-      ? encodedPrepared(this, extension, message)
-      : this.sharedFrame(FIN | type, bytes, message);
-    this.countMessage(type, bytes.length);
-    return sent;
-  }
-
-  /**
-   * Sends whole uncompressed messages that other connections send too, unless a frame is unsent or a
-   * message waits. All these connections pass the same array.
-   *
-   * @returns False when nothing was sent.
-   */
-  sendAll(messages: readonly PreparedMessage[]): boolean {
-    const { sender } = this;
+  /** Sends a frame with a copy of `bytes[start, end)`. The first byte of its header is `b0`. */
+  copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const connection = this.#connection;
-    const { settings, platform, shared } = connection;
-    const changesBytes = connection.extension !== undefined || shared.coding.masks;
-    const waits =
-      connection.machine.blocked || this.frames.bytes > 0 || this.queue?.mustWait === true;
-    if (changesBytes || waits || this.writeEnd !== undefined) return false;
-    const isObserved = platform.observer?.messageOut !== undefined;
-    const { maxBufferedAmount, writing } = settings;
-    if (isObserved || Math.min(maxBufferedAmount, writing.fragmentationThreshold) < LARGEST_SLAB) {
-      return false;
+    if (end - start > connection.settings.writing.fragmentationThreshold) {
+      return fragments(connection, b0, viewOf(connection.platform, bytes, start, end));
     }
-    const batches = sharedFrames(platform);
-    const batch = batches.batchOf(messages);
-    if (batch === undefined) return false;
-    this.frames.share(batch);
-    void sender.added(batch.size, messages.length);
-    batches.flushAtEndOfTurn(sender);
-    connection.messagesOut += messages.length;
-    return true;
+    return this.added(this.frames.addCopy(b0, bytes, start, end));
   }
 
   /**
@@ -284,145 +190,335 @@ export class Outbox {
     if (isObserved) observeMessage(connection, type, payload);
   }
 
-  // Frames
-
-  /** Sends a frame with a copy of `bytes[start, end)`. The first byte of its header is `b0`. */
-  copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+  /** Counts `count` queued frames with `size` bytes in all. Returns the promise of their write. */
+  added(size: number, count = 1): Promise<void> {
     const connection = this.#connection;
-    if (end - start > connection.settings.writing.fragmentationThreshold) {
-      return fragments(connection, b0, viewOf(bytes, start, end));
+    const { frames } = this;
+    this.#machine.framesOut += count;
+    this.#machine.bytesOut += size;
+    this.#turnFrames += count;
+    this.#turnBytes += size;
+    if (frames.bytes >= LARGEST_SLAB) this.pump();
+    else if (!this.#machine.blocked) {
+      if (frames.batch === undefined) this.flushSoon();
+      // The batch is written at the end of the turn anyway. It has noted the time.
+      else if (connection.shared.endOfTurn.bytesAt === LONG_TURN) this.pump();
     }
-    return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
-  }
-
-  /** Sends a frame with `bytes[start, end)`. No code may change these bytes. */
-  ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const { settings, shared } = this.#connection;
-    const size = end - start;
-    const isWhole = size <= settings.writing.fragmentationThreshold;
-    return size >= COPY_BELOW && isWhole && !shared.coding.masks
-      ? this.sender.added(this.frames.addReference(b0, bytes, start, end, noRelease))
-      : this.copiedFrame(b0, bytes, start, end);
+    if (this.#machine.blocked && this.#writesAwaitDrain()) return this.#drainWaits().forDrain();
+    // Repeats `turnFull`, because a call would cost each frame.
+    const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
+    return isFull ? this.#nextTurn() : RESOLVED;
   }
 
   /**
-   * Sends a frame with `bytes[start, end)` of a caller. A server references {@link COPY_BELOW} bytes or
-   * more: the promise then resolves when the transport has released the bytes.
-   *
-   * @param lease - The pooled memory of the bytes, if they belong to a borrowed message. The frame pins
-   *   this memory, so the promise need not wait.
+   * Writes the queued frames at the end of the pass of the inbox, else of the turn. Writes them at once in
+   * a long turn: code that computes between its messages would delay all of them.
    */
-  callerFrame(
-    b0: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    lease: Lease | undefined,
-  ): Promise<void> {
+  flushSoon(): void {
     const connection = this.#connection;
-    const length = end - start;
-    if (length > connection.settings.writing.fragmentationThreshold) {
-      return fragments(connection, b0, viewOf(bytes, start, end));
-    }
-    const references = length >= COPY_BELOW && !connection.shared.coding.masks;
-    const { frames, sender } = this;
-    if (!references) return sender.added(frames.addCopy(b0, bytes, start, end));
-    if (lease !== undefined && start === 0 && lease.takesHeader(b0)) {
-      const write = new ReferencedWrite(sender, lease.bytes, 0, end, lease, undefined);
-      const size = frames.addPinned(b0, lease.bytes, end, write.release);
-      write.added();
-      return sender.added(size);
-    }
-    const written = new Deferred<void>();
-    const write = new ReferencedWrite(sender, bytes, start, end, Lease.holding(bytes), written);
-    const size = frames.addReference(b0, bytes, start, end, write.release);
-    write.added();
-    void sender.added(size);
-    return written.promise;
+    if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
+    const { endOfTurn, platform } = connection.shared;
+    if (endOfTurn.bytesQueued(platform, progress(connection))) this.pump();
   }
 
-  /** Encodes `bytes[start, end)`, a whole message, by the extension and sends it. */
-  encodedFrame(
-    extension: Extension,
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): Promise<void> {
-    let sent = false;
-    try {
-      const size = encodePart(extension, bytes, start, end, true, true);
-      if (size < 0) {
-        sent = true;
-        return this.callerFrame(FIN | type, bytes, start, end, undefined);
-      }
-      this.sender.countEncoded(end - start);
-      const rsv = outputRsv(extension);
-      const accepted = this.copiedFrame(FIN | rsv | type, extension.output, 0, size);
-      sent = true;
-      return accepted;
-    } finally {
-      extension.endOutput(sent);
-    }
-  }
-
-  /**
-   * Sends a message that other connections send too. All of them share one serialized frame, unless this
-   * connection masks or the payload exceeds the largest slab. While the transport is blocked, and after
-   * frames that are not shared, a short frame is copied.
-   *
-   * @param payload - A form of `message`. No code may change these bytes.
-   */
-  sharedFrame(b0: number, payload: Uint8Array, message: PreparedMessage): Promise<void> {
-    const { length } = payload;
-    const { frames, sender } = this;
-    const { machine, settings, shared } = this.#connection;
-    if (length > settings.writing.fragmentationThreshold) {
-      return fragments(this.#connection, b0, payload, message);
-    }
-    const isUnshared = shared.coding.masks || length > LARGEST_SLAB;
-    // A transport that calls back within `write` may be blocked while a batch is unsent.
-    const mustQueue = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
-    if (isUnshared || (mustQueue && length < REFERENCE_FROM)) {
-      return this.ownedFrame(b0, payload, 0, length);
-    }
-    const before = mustQueue ? undefined : frames.batch;
-    const batches = sharedFrames(shared.platform);
-    const batch = batches.extend(before, b0, payload);
-    const size = batch.size - (before === undefined ? 0 : before.size);
-    if (mustQueue) frames.addShared(batch);
-    else {
-      frames.share(batch);
-      if (before === undefined) batches.flushAtEndOfTurn(sender);
-    }
-    return sender.added(size);
+  /** Counts `bytes` that an extension has encoded as work of this turn. */
+  countEncoded(bytes: number): void {
+    this.#turnBytes += bytes * ENCODE_COST;
   }
 
   // Control frames
 
   /**
-   * Sends a ping or a pong.
+   * Sends a ping or a pong. While the transport is blocked, the frame waits. It then overtakes queued
+   * messages. At most one pong of the library and one of the application waits.
    *
    * @param ours - Whether the library itself sends the frame. No caller awaits the promise then, so a
    *   failure ends the connection. After the close frame such a call has no effect.
    */
   control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
     if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
+    const connection = this.#connection;
     // A ping of the heartbeat must not come between frames of a compressed message: see `heartbeat.ts`.
     const inOrder = ours && opcode === PingMessage && this.queue?.encodedUnsent === true;
-    return this.sender.control(opcode, payload, ours, inOrder);
+    if (this.#machine.blocked && !inOrder) {
+      const error = this.#drainWaits().addControl(opcode, payload, ours);
+      if (error === undefined) return RESOLVED;
+      return connection.controlOrNew().writesOrNew().refuse(error, 'writeControl');
+    }
+    try {
+      this.countControl(opcode, this.frames.addCopy(FIN | opcode, payload, 0, payload.length));
+      this.#machine.controlIsQueued = true;
+    } catch (error) {
+      if (ours) connection.abort(notWritten(error));
+      else connection.reportMistake(error, 'writeControl');
+      return rejected(error, connection);
+    }
+    if (this.frames.bytes >= LARGEST_SLAB) this.pump();
+    else this.flushSoon();
+    if (ours) return RESOLVED;
+    this.#turnFrames++;
+    return this.turnFull ? this.#nextTurn() : RESOLVED;
   }
+
+  /** Counts a control frame of `size` bytes. */
+  countControl(opcode: number, size: number): void {
+    const connection = this.#connection;
+    this.#machine.framesOut++;
+    if (opcode === PingMessage) connection.controlOrNew().pingsOut++;
+    this.#machine.bytesOut += size;
+  }
+
+  // Promises of writers
+
+  /**
+   * Whether writes to a blocked transport wait for a drain: above the high-water mark, or while all
+   * connections together buffer too much.
+   */
+  #writesAwaitDrain(): boolean {
+    const { settings, shared } = this.#connection;
+    if (this.bufferedAmount >= settings.highWaterMark) return true;
+    return shared.platform.writeBudget?.exceeded === true;
+  }
+
+  #nextTurn(): Promise<void> {
+    return this.#drainWaits().forNextTurn(this.#connection.platform, this);
+  }
+
+  #drainWaits(): DrainWaits {
+    this.#waits ??= new DrainWaits();
+    return this.#waits;
+  }
+
+  /** Adds a write whose bytes are referenced until {@link released}. */
+  reference(written: Deferred<void>): void {
+    this.#drainWaits().reference(written);
+  }
+
+  /** The transport has released the `bytes` of a referenced write. */
+  released(written: Deferred<void>, bytes: number): void {
+    const waits = this.#drainWaits();
+    waits.released(written, bytes, this.#writing !== IDLE);
+    // In a microtask: a failing transport releases all bytes and then reports its end, which must
+    // reject the write first.
+    void RESOLVED.then(() => {
+      // A transport may release bytes at once. A loop of such writes must still let I/O run.
+      waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);
+      this.#renewBudget();
+    });
+  }
+
+  /** Ends the connection, because referenced bytes have changed and the peer may get wrong bytes. */
+  bytesChanged(cause: unknown): void {
+    if (this.writeEnd === undefined) this.#notWritten(cause, undefined);
+  }
+
+  // The budget of a turn
+
+  /** Whether the connection has used up the budget of this turn. */
+  get turnFull(): boolean {
+    return isTurnFull(this.#turnBytes, this.#turnFrames);
+  }
+
+  /** Called when a new turn of the event loop has begun. */
+  resetBudget(): void {
+    this.#turnBytes = this.#turnFrames = 0;
+    this.#waits?.resetReleases();
+  }
+
+  /** Restarts the budget of the turn, if all frames are sent and no writer waits. */
+  #renewBudget(): void {
+    if (this.frames.bytes > 0 || this.#machine.blocked || this.#waits?.empty === false) return;
+    this.#turnBytes = this.#turnFrames = 0;
+  }
+
+  // Writing
+
+  /**
+   * As {@link pump}, at the end of a turn: the budget of the turn restarts.
+   */
+  flush(): void {
+    this.#turnBytes = this.#turnFrames = 0;
+    this.pump();
+  }
+
+  /**
+   * Called at the end of the turn in which a batch was shared. Sends the batch, unless the connection
+   * flushes later in this turn anyway: one write then has all frames.
+   */
+  flushBatch(): void {
+    // The batch may have been sent before. A later frame may also have copied the batch, and then
+    // failed to encode: no flush is scheduled then.
+    const { awaitsTurn, inbox } = this.#connection;
+    if (this.frames.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
+  }
+
+  /** Called when a pass of the inbox has ended. Sends the frames that were written in the pass. */
+  passEnded(): void {
+    if (this.frames.bytes > 0 && !this.#machine.blocked) this.flush();
+    else this.#renewBudget();
+    this.#connection.shared.endOfTurn.bytesWritten();
+  }
+
+  /** The transport is below its high-water mark again. */
+  drained(): void {
+    const connection = this.#connection;
+    if (this.#writing !== IDLE) this.#writing = DRAINED;
+    this.#machine.blocked = false;
+    this.pump();
+    if (!this.#machine.blocked || !this.#writesAwaitDrain()) this.#waits?.drained();
+    connection.platform.writeBudget?.count(connection);
+    this.#renewBudget();
+  }
+
+  /** Ends the transport's writing side after all accepted frames. */
+  end(): void {
+    if (this.#writeSide !== OPEN) return;
+    this.#writeSide = ENDING;
+    this.pump();
+  }
+
+  /**
+   * Discards the frames that a blocked transport has not taken, and rejects their writers with `error`.
+   * The rest of a frame that was partly written stays in the queue.
+   */
+  discardUnsent(error: WebSocketError): void {
+    this.pump();
+    const waits = this.#waits;
+    waits?.takeControls();
+    this.#machine.takePong();
+    const before = waits?.setReleaseError(error);
+    this.frames.truncate();
+    // Only the writes of discarded frames get this error, not those that are released later.
+    waits?.setReleaseError(before);
+    waits?.drained(error);
+  }
+
+  /** Gives frames to the transport until it is blocked or has all of them. */
+  pump(): void {
+    // The transport has called back within its `write`: the running loop sees the change.
+    if (this.#writing !== IDLE) return;
+    this.#writing = WRITING;
+    const { frames } = this;
+    try {
+      // Code that the transport calls within `write` may add frames after the current ones.
+      for (;;) {
+        const controlsWait =
+          this.#machine.waitingPong !== undefined || this.#waits?.hasControls === true;
+        if (this.#machine.blocked || (frames.bytes === 0 && !controlsWait)) break;
+        const inSegments = frames.first !== undefined || controlsWait;
+        if (frames.batch !== undefined) this.#writeBatch(frames.takeBatch());
+        else if (inSegments) this.#writeSegments();
+        else this.#writeSlab();
+      }
+      if (frames.bytes === 0) this.#machine.controlIsQueued = false;
+      if (this.#writeSide === ENDING && !this.#machine.blocked && frames.bytes === 0) {
+        this.#writeSide = ENDED;
+        this.#connection.watchTransport('end', this.#connection.transport.end());
+      }
+    } catch (error) {
+      // A part of the frame may have been sent, so no frame may follow it.
+      this.#connection.abort(notWritten(error));
+    } finally {
+      this.#writing = IDLE;
+    }
+  }
+
+  #writeBatch(batch: Batch): void {
+    const { transport, platform } = this.#connection;
+    this.#give(bytesOfBatch(platform, batch, transport.bufferedAmount > 0));
+  }
+
+  /** Sends the frames of the slab: as a view, or as a copy for a slow transport, see {@link LEND_FROM}. */
+  #writeSlab(): void {
+    const { frames } = this;
+    const { slab } = frames;
+    const { transport, shared } = this.#connection;
+    const { out, start } = slab;
+    const { bytes, pos: end } = out;
+    if (transport.bufferedAmount === 0 || end - start >= LEND_FROM) {
+      this.#give(viewOf(shared.platform, bytes, start, end), frames.lendSlab());
+    } else {
+      const copy = frames.copySlab();
+      this.#give(viewOf(shared.platform, copy, 0, copy.length));
+    }
+  }
+
+  #writeSegments(): void {
+    const { frames } = this;
+    const { transport, platform } = this.#connection;
+    frames.slabToTail();
+    const { first } = frames;
+    const several =
+      first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));
+    if (several) this.#connection.watchTransport('cork', transport.cork?.());
+    // Pings and pongs overtake waiting messages, but never split a frame, nor an earlier control frame.
+    const isOrdered = this.#machine.controlIsQueued;
+    while (!this.#machine.blocked && frames.first !== undefined) {
+      if (frames.first.startsFrame && !isOrdered) this.#writeControls();
+      if (!this.#machine.blocked) {
+        const { bytes, start, end, release } = frames.shift();
+        if (end > lengthOf(bytes)) this.#notWritten(new PendingBytesMistake(), release);
+        else this.#give(viewOf(platform, bytes, start, end), release);
+      }
+    }
+    if (!this.#machine.blocked && !isOrdered) this.#writeControls();
+    if (!this.#machine.blocked && frames.slab.hasFramesOf(frames)) this.#writeSlab();
+    if (!this.#machine.blocked && isOrdered) this.#writeControls();
+    if (several) this.#connection.watchTransport('uncork', transport.uncork?.());
+  }
+
+  #writeControls(): void {
+    const pong = this.#machine.takePong();
+    if (pong !== undefined) this.#writeControl(PongMessage, pong);
+    const waits = this.#waits;
+    if (waits?.hasControls !== true) return;
+    for (const { opcode, payload } of waits.takeControls()) this.#writeControl(opcode, payload);
+  }
+
+  #writeControl(opcode: number, payload: Uint8Array): void {
+    const { masks } = this.#connection.shared.coding;
+    const maskKey = masks ? this.frames.nextKey() : undefined;
+    const frame = encodeFrame(opcode, payload, { maskKey });
+    this.countControl(opcode, frame.length);
+    this.#give(frame);
+  }
+
+  #give(bytes: Uint8Array, release?: () => void): void {
+    this.#writing = WRITING;
+    const connection = this.#connection;
+    try {
+      const takesMore: unknown = connection.transport.write(bytes, release);
+      if (takesMore === true) return;
+      if (takesMore !== false) throw badWriteResult(takesMore);
+    } catch (cause) {
+      return this.#notWritten(cause, release);
+    }
+    // The transport has reported a drain within its `write`.
+    if ((this.#writing as number) === DRAINED) return;
+    this.#machine.blocked = true;
+    this.#blocked = new Progress(connection.platform.now(), this.bytesFlushed);
+    connection.platform.writeBudget?.count(connection);
+  }
+
+  /** Ends the connection: a part of a frame may have been sent, so no frame may follow. */
+  #notWritten(cause: unknown, release: (() => void) | undefined): void {
+    this.#machine.blocked = true;
+    if (cause instanceof PendingBytesMistake) this.#connection.reportMistake(cause, 'writeMessage');
+    this.#connection.abort(writeFailure(cause));
+    // Only now: until it was destroyed, the transport may have used the bytes.
+    if (release !== undefined) revoke(release);
+  }
+
+  // The end of writing
 
   /** The machine has queued our close frame: later writes and waiting writes reject with `end`. */
   closeFrameSent(end: WriteEnd): void {
     const connection = this.#connection;
     this.writeEnd = end;
-    connection.rare?.noteWriteEnd();
+    connection.control?.writes?.ended();
     this.queue?.rejectAll(end);
-    this.sender.flushSoon();
+    this.flushSoon();
   }
-
-  // The end of writing
 
   /** Whether control frames are accepted. An expired write deadline stops messages only. */
   get open(): boolean {
@@ -435,7 +531,7 @@ export class Outbox {
     // deadline reopens the outbox.
     if (!this.open) return;
     this.writeEnd = { error: this.writeEnd?.error ?? error, expired: false };
-    this.#connection.rare?.noteWriteEnd();
+    this.#connection.control?.writes?.ended();
   }
 
   /**
@@ -444,7 +540,7 @@ export class Outbox {
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);
-    this.sender.rejectReleased(this.writeEnd!);
+    this.#waits?.setReleaseError(this.writeEnd!.error);
   }
 
   /** Rejects the open writer and every waiting write. No message is accepted any more. */
@@ -458,7 +554,9 @@ export class Outbox {
    */
   rejectAll(error: WebSocketError | undefined): void {
     if (error !== undefined) this.stopAccepting(error);
-    this.sender.rejectAll(error === undefined ? this.writeEnd! : { error });
+    this.#machine.blocked = true;
+    this.#waits?.rejectAll(error ?? this.writeEnd!.error);
+    this.frames.discard();
     this.rejectWaiting();
   }
 }
@@ -467,84 +565,4 @@ function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): P
   // An expired deadline alone does not end the connection. The next write does.
   if (expired) connection.abort(error);
   return rejected(error);
-}
-
-// A separate function: its closure would cost each message an object.
-function observeMessage(connection: Connection, type: number, payload: number | string): void {
-  const bytes = typeof payload === 'string' ? utf8Length(payload) : payload;
-  connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
-}
-
-// Functions: `#` methods would cost each connection a word of memory.
-
-function encodedText(
-  outbox: Outbox,
-  extension: Extension,
-  platform: Platform,
-  type: DataType,
-  text: string,
-): Promise<void> {
-  const most = text.length * 3;
-  if (most >= COPY_BELOW) {
-    const bytes = utf8(text, platform);
-    return outbox.encodedFrame(extension, type, bytes, 0, bytes.length);
-  }
-  const { bytes, release } = Lease.acquire(most);
-  try {
-    const size = platform.writeUtf8(bytes, 0, text);
-    return outbox.encodedFrame(extension, type, bytes, 0, size);
-  } finally {
-    release();
-  }
-}
-
-/**
- * Sends `payload` in several frames: it exceeds the option `fragmentationThreshold`. All are added in one
- * step, so that no other message can come between them. They are encoded before: functions of the
- * application for keys and memory may send.
- *
- * @param message - The prepared message of which `payload` is a form.
- */
-function fragments(
-  { machine, outbox, settings, shared }: Connection,
-  b0: number,
-  payload: Uint8Array,
-  message?: PreparedMessage,
-): Promise<void> {
-  const { fragmentationThreshold: most } = settings.writing;
-  const nextKey = shared.coding.masks ? () => machine.out.nextKey() : undefined;
-  const kept = nextKey === undefined ? message?.fragmentsOf(b0, payload, most) : undefined;
-  const frames = kept ?? encodeFragments(b0, payload, most, nextKey);
-  let size = 0;
-  for (const frame of frames) size += machine.out.addEncoded(frame);
-  const sent = outbox.sender.added(size, frames.length);
-  if ((b0 & RSV) !== 0) outbox.queueOrNew().encodedEnd = machine.bytesOut;
-  return sent;
-}
-
-/** Sends a prepared message that the extension encodes. */
-function encodedPrepared(
-  outbox: Outbox,
-  extension: Extension,
-  message: PreparedMessage,
-): Promise<void> {
-  const { bytes } = message;
-  const { length } = bytes;
-  const type = message.type as DataType;
-  const { shared, rsv } = extension;
-  if (shared === undefined) return outbox.encodedFrame(extension, type, bytes, 0, length);
-  const variant = message.variantOf(shared);
-  if (variant.length === 0) {
-    return wantsMessage(extension, length, false)
-      ? outbox.encodedFrame(extension, type, bytes, 0, length)
-      : outbox.sharedFrame(FIN | type, bytes, message);
-  }
-  shared.recordSent(bytes, 0, length);
-  try {
-    outbox.sender.countEncoded(length);
-    return outbox.sharedFrame(FIN | rsv | type, variant, message);
-  } catch (error) {
-    shared.forget();
-    throw error;
-  }
 }

@@ -61,7 +61,7 @@ function beginRead(connection: Connection, pull: PullRead<ReadResult>): PullRead
   if (pull.taken !== undefined) return pull;
   // `dropPieces` checks this too, but its argument would cost each read a string.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
-  connection.rare?.checkExpiry();
+  connection.control?.checkExpiry();
   inbox.pull = pull;
   inbox.on(READ);
   if (inbox.readAhead !== undefined || pull.streams) inbox.serve();

@@ -24,7 +24,7 @@ export type Reading = {
   readonly conn: object;
   readonly bytesIn: number;
   readonly bufferedAmount: number;
-  readonly outbox: { readonly sender: { stalledSince(now: number): number } };
+  readonly outbox: { stalledSince(now: number): number };
   readonly shared: { readonly timers: Timers };
   readonly inbox: {
     readonly readAhead: ReadAhead | undefined;
@@ -40,7 +40,7 @@ export type Reading = {
   };
   readonly machine: Machine;
   readonly platform: Platform;
-  readonly rare: { readonly pings: { readonly awaited: boolean } | undefined } | undefined;
+  readonly control: { readonly pings: { readonly awaited: boolean } | undefined } | undefined;
   readonly settings: Settings;
   readonly transport: Transport;
   readonly transportClosed: boolean;
@@ -52,8 +52,8 @@ export type Reading = {
 };
 
 /** Bound of the read-ahead in bytes. */
-function limitOf({ rare, settings }: Reading): number {
-  const awaitsPong = rare?.pings?.awaited === true;
+function limitOf({ control, settings }: Reading): number {
+  const awaitsPong = control?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
@@ -193,7 +193,7 @@ export class ReadAhead implements TimerEntry {
   #checkBlocked(): void {
     const connection = this.#connection;
     const now = connection.platform.now();
-    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
+    const ms = Math.round(now - connection.outbox.stalledSince(now));
     const { bufferedAmount } = connection;
     if (bufferedAmount === 0 || ms < BLOCKED_AFTER)
       return connection.shared.timers.set(this.#blockedCheck!, BLOCKED_AFTER);

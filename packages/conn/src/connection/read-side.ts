@@ -113,7 +113,7 @@ export abstract class ReadSide {
 
   /** The error for a read by the method `name`, if another read is pending, or a stream reads. */
   clash(name: string): ReadPendingError | undefined {
-    const owner = this.connection.rare?.readsOwner;
+    const owner = this.connection.control?.reads?.owner;
     if (owner !== undefined) {
       const message = `${name} after ${owner}, whose stream reads this connection; read the stream`;
       return new ReadPendingError(name, owner, message);
@@ -131,7 +131,7 @@ export abstract class ReadSide {
 
   /** @param lost - Whether a reader may have wanted the messages, so that its read rejects at the end. */
   countDropped(messages: number, lost: boolean = this.use === LOST): void {
-    if (messages > 0) this.connection.rareParts().countDropped(messages, lost);
+    if (messages > 0) this.connection.controlOrNew().readsOrNew().countDropped(messages, lost);
   }
 
   /** For `discardReads`: drops the queued messages, and checks and drops all later ones. */
@@ -323,7 +323,7 @@ export abstract class ReadSide {
     if (this.ended !== undefined) return;
     const connection = this.connection;
     this.stopRate();
-    const loss = connection.rare?.loss;
+    const loss = connection.control?.reads?.loss;
     const isPeerEnd = isEnd && connection.machine.failed?.error !== cause;
     const reason = isPeerEnd && loss !== undefined ? endWithLoss(cause, loss) : cause;
     const normally = isPeerEnd && isNormalEnd(reason);

@@ -85,6 +85,8 @@ export function cellName(reader: Reader, event: ReaderEvent): string {
 export const ASKS: number = WAITS | FREE | DISCARDS;
 /** Has a message, so it may write before the turn ends. */
 export const HAS_MESSAGE: number = AWAY | CALLED | BUSY;
+/** The handler of `receive` has a message. */
+export const HANDLES: number = CALLED | BUSY;
 /** No code handles a message. */
 const NOBODY: number = NONE | BROKEN;
 

@@ -16,6 +16,7 @@ import {
 } from '../writing/payload.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import type { Connection } from './connection.ts';
+import { sendBytes, sendText } from './messages.ts';
 
 /**
  * Writes a message: see `Conn.writeMessage`.
@@ -36,18 +37,17 @@ export function writeData(
     if (isControlType(type)) return writeControl(connection, type, data, undefined);
     return connection.rejected(badType(type), method);
   }
-  const { outbox } = connection;
   try {
-    if (typeof data === 'string') return outbox.sendText(type, data, compress);
+    if (typeof data === 'string') return sendText(connection, type, data, compress);
     if (!isBytes(data) && data instanceof BorrowedMessage) {
       data.check();
       const { bytes, start, end, lease } = data;
-      return outbox.sendBytes(type, bytes, start, end, compress, lease);
+      return sendBytes(connection, type, bytes, start, end, compress, lease);
     }
     let bytes = bytesOf(data, method);
     const length = lengthOf(bytes);
     if (length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
-    return outbox.sendBytes(type, bytes, 0, length, compress);
+    return sendBytes(connection, type, bytes, 0, length, compress);
   } catch (error) {
     return connection.rejected(error, method);
   }
@@ -96,7 +96,7 @@ export function writeControl(
     const payload = controlPayload(data, connection.platform, 'writeControl');
     if (type === CloseMessage) checkClosePayload(payload);
     if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
-    return connection.control(type, payload);
+    return connection.sendControl(type, payload);
   } catch (error) {
     return connection.rejected(error, 'writeControl');
   }

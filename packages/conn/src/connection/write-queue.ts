@@ -11,6 +11,7 @@ import type { PreparedMessage } from '../writing/prepared-message.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { MessageWriter } from './message-writer.ts';
+import { startBytes, startPrepared } from './messages.ts';
 import { Waiting } from './waiting.ts';
 import {
   ADDED,
@@ -108,7 +109,7 @@ export class WriteQueue implements TimerEntry {
     end: number,
     compress: boolean | undefined,
   ): Promise<void> {
-    const { outbox, shared } = this.#connection;
+    const { shared } = this.#connection;
     // A client copies the bytes anyway, because it masks them.
     if (shared.coding.masks || end - start < COPY_BELOW) {
       return this.addOwned(type, copyOf(bytes, start, end), compress);
@@ -116,7 +117,7 @@ export class WriteQueue implements TimerEntry {
     const check = watchChanges(bytes, start, end);
     const send = (): Promise<void> => {
       check?.();
-      return outbox.startBytes(type, bytes, start, end, compress, false);
+      return startBytes(this.#connection, type, bytes, start, end, compress, false);
     };
     return this.add(new Waiting(end - start, send, Lease.holding(bytes)));
   }
@@ -125,13 +126,14 @@ export class WriteQueue implements TimerEntry {
   addOwned(type: DataType, bytes: Uint8Array, compress: boolean | undefined): Promise<void> {
     const { length } = bytes;
     const send = (): Promise<void> =>
-      this.#connection.outbox.startBytes(type, bytes, 0, length, compress, true);
+      startBytes(this.#connection, type, bytes, 0, length, compress, true);
     return this.add(new Waiting(length, send));
   }
 
   addPrepared(message: PreparedMessage): Promise<void> {
     const { outbox } = this.#connection;
-    const send = (): Promise<void> => outbox.rejectionIfClosed() ?? outbox.startPrepared(message);
+    const send = (): Promise<void> =>
+      outbox.rejectionIfClosed() ?? startPrepared(this.#connection, message);
     return this.add(new Waiting(message.bytes.length, send));
   }
 
@@ -227,8 +229,8 @@ export class WriteQueue implements TimerEntry {
     this.writer = undefined;
     this.#on(ENDED);
     // A ping of the heartbeat may have waited for the end of the message.
-    const { platform, rare } = this.#connection;
-    if (rare?.pingWait !== undefined) sendDelayedPing(this.#connection, platform.now());
+    const { platform, control } = this.#connection;
+    if (control?.pingWait !== undefined) sendDelayedPing(this.#connection, platform.now());
     this.#stopWatch();
     this.#advance();
     this.#watch();
@@ -243,7 +245,7 @@ export class WriteQueue implements TimerEntry {
     if (this.#advancing) return;
     this.#advancing = true;
     while (this.#state === QUEUED && this.#queue.length > 0 && (isLast || !this.#awaitsDrain())) {
-      if (!isLast && this.#connection.outbox.sender.turnFull) {
+      if (!isLast && this.#connection.outbox.turnFull) {
         this.#connection.platform.yield(() => this.#continue());
         return;
       }
@@ -264,7 +266,7 @@ export class WriteQueue implements TimerEntry {
   }
 
   #continue(): void {
-    this.#connection.outbox.sender.resetBudget();
+    this.#connection.outbox.resetBudget();
     this.#advancing = false;
     this.#advance();
   }
@@ -275,7 +277,7 @@ export class WriteQueue implements TimerEntry {
       write.begin();
     } catch (error) {
       if (error instanceof PendingBytesMistake && error.isChange) {
-        this.#connection.outbox.sender.bytesChanged(error);
+        this.#connection.outbox.bytesChanged(error);
       } else this.#connection.reportMistake(error, 'writeMessage');
       write.reject(error);
     }

@@ -53,13 +53,13 @@ export type Pinged = {
 type Pinging = Reading &
   TimerEntry & {
     readonly outbox: {
-      readonly sender: { readonly bytesFlushed: number };
+      readonly bytesFlushed: number;
       readonly queue: { readonly writer: { readonly isEncoding: boolean } | undefined } | undefined;
       control(type: number, payload: Uint8Array, ours: boolean): unknown;
     };
-    readonly rare: Pinged | undefined;
+    readonly control: Pinged | undefined;
     lastByteAt: number;
-    rareParts(): Pinged;
+    controlOrNew(): Pinged;
     pings(): Pings;
   };
 
@@ -82,21 +82,21 @@ export function startHeartbeat(connection: Pinging): void {
 export function checkHeartbeat(connection: Pinging, now: number): void {
   const { settings, shared } = connection;
   // After `writesFailed`, no ping leaves, and another clock bounds the reads.
-  if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
+  if (settings.heartbeat === false || connection.control?.lastReads !== undefined) return;
   const { interval } = settings.heartbeat;
   // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
   if (connection.paused) connection.lastByteAt = Math.ceil(now);
   const silence = now - connection.lastByteAt;
-  const { rare } = connection;
-  const pingedAt = rare?.pingedAt;
+  const { control } = connection;
+  const pingedAt = control?.pingedAt;
   if (pingedAt === undefined || connection.lastByteAt >= pingedAt) {
-    if (rare !== undefined) {
-      rare.pingedAt = rare.pingWait = undefined;
-      rare.isAsked = false;
+    if (control !== undefined) {
+      control.pingedAt = control.pingWait = undefined;
+      control.isAsked = false;
     }
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
-    if (connection.rare?.pingWait !== UNSENT) noteBytes(connection);
+    if (connection.control?.pingWait !== UNSENT) noteBytes(connection);
     if (!isDue) return shared.timers.set(connection, interval - silence);
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
@@ -112,24 +112,24 @@ export function checkHeartbeat(connection: Pinging, now: number): void {
  */
 export function askNow(connection: Pinging): void {
   const { platform, settings, shared } = connection;
-  if (settings.heartbeat === false || connection.rare?.lastReads !== undefined) return;
+  if (settings.heartbeat === false || connection.control?.lastReads !== undefined) return;
   const now = platform.now();
-  connection.rareParts().isAsked = true;
+  connection.controlOrNew().isAsked = true;
   ping(connection, now);
   shared.timers.set(connection, Math.max(0, dueAt(connection, settings.heartbeat) - now));
 }
 
 /** Called when a compressed message of several frames has ended. Sends the ping that waits for it. */
 export function sendDelayedPing(connection: Pinging, now: number): void {
-  const rare = connection.rareParts();
-  if (rare.pingWait !== UNSENT) return;
-  if (connection.lastByteAt < rare.pingedAt!) sendPing(connection, now);
-  else rare.pingWait = undefined;
+  const control = connection.controlOrNew();
+  if (control.pingWait !== UNSENT) return;
+  if (connection.lastByteAt < control.pingedAt!) sendPing(connection, now);
+  else control.pingWait = undefined;
 }
 
 function expire(connection: Pinging, { interval, timeout }: HeartbeatOption, now: number): void {
-  const { paused, lastByteAt, rare } = connection;
-  const wait = rare?.pingWait;
+  const { paused, lastByteAt, control } = connection;
+  const wait = control?.pingWait;
   // Nothing of a paused connection shows whether the peer sends.
   const isStalled = paused && typeof wait === 'object';
   const what = isStalled ? 'the peer has taken no bytes' : 'no data from the peer';
@@ -141,27 +141,27 @@ function expire(connection: Pinging, { interval, timeout }: HeartbeatOption, now
 function ping(connection: Pinging, now: number): void {
   // A ping between the frames of a compressed message makes some peers lose data.
   if (connection.outbox.queue?.writer?.isEncoding !== true) return sendPing(connection, now);
-  const rare = connection.rareParts();
-  rare.pingedAt = now;
-  rare.pingWait = UNSENT;
+  const control = connection.controlOrNew();
+  control.pingedAt = now;
+  control.pingWait = UNSENT;
 }
 
 function sendPing(connection: Pinging, now: number): void {
   const { machine, transport } = connection;
   const { bytesOut } = machine;
-  const { sender } = connection.outbox;
-  const { bytesFlushed } = sender;
-  const rare = connection.rareParts();
-  rare.pingedAt = now;
-  rare.pingWait = undefined;
+  const { outbox } = connection;
+  const { bytesFlushed } = outbox;
+  const control = connection.controlOrNew();
+  control.pingedAt = now;
+  control.pingWait = undefined;
   // If all bytes have left this process, the speed of the peer cannot be measured.
-  const sentLately = bytesOut - (rare.bytesSent?.previous ?? 0);
+  const sentLately = bytesOut - (control.bytesSent?.previous ?? 0);
   const unread = Math.min(sentLately, transport.inTransit ?? 0);
   const transit = bytesFlushed < bytesOut ? undefined : Math.floor(unread / ASSUMED_SPEED);
   if (transit !== 0) {
-    rare.pingWait = {
+    control.pingWait = {
       ahead: bytesOut,
-      progress: new Progress(now, bytesFlushed, sender.stalledSince(now)),
+      progress: new Progress(now, bytesFlushed, outbox.stalledSince(now)),
       ...(transit !== undefined && { transit }),
     };
   }
@@ -170,9 +170,9 @@ function sendPing(connection: Pinging, now: number): void {
 }
 
 function updateWait(connection: Pinging, option: HeartbeatOption, now: number): void {
-  const rare = connection.rareParts();
-  const { pingWait } = rare;
-  const { bytesFlushed } = connection.outbox.sender;
+  const control = connection.controlOrNew();
+  const { pingWait } = control;
+  const { bytesFlushed } = connection.outbox;
   if (pingWait === UNSENT) {
     // A delayed ping waits for at most its timeout.
     if (now >= dueAt(connection, option)) sendPing(connection, now);
@@ -180,14 +180,14 @@ function updateWait(connection: Pinging, option: HeartbeatOption, now: number): 
   }
   if (pingWait === undefined || pingWait.transit !== undefined) return;
   if (pingWait.progress.look(now, bytesFlushed) === 0 || bytesFlushed < pingWait.ahead) return;
-  rare.pingedAt = now;
+  control.pingedAt = now;
   pingWait.transit = pingWait.progress.timeFor(connection.transport.inTransit ?? 0);
 }
 
 /** Returns the time when a pinged connection expires, or when its delayed ping is sent. */
 function dueAt(connection: Pinging, option: HeartbeatOption): number {
   const { transport, paused } = connection;
-  const { pingedAt, pingWait, isAsked } = connection.rareParts();
+  const { pingedAt, pingWait, isAsked } = connection.controlOrNew();
   const { interval } = option;
   const timeout = isAsked ? Math.min(option.timeout, ASKED_MS) : option.timeout;
   if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
@@ -204,7 +204,7 @@ function dueAt(connection: Pinging, option: HeartbeatOption): number {
 /** Stores the number of sent bytes. A later ping estimates from it what the peer still has to read. */
 function noteBytes(connection: Pinging): void {
   const { bytesOut } = connection.machine;
-  const sent = connection.rare?.bytesSent;
+  const sent = connection.control?.bytesSent;
   if (sent === undefined && bytesOut < NOTE_FROM) return;
-  connection.rareParts().bytesSent = { previous: sent?.last ?? 0, last: bytesOut };
+  connection.controlOrNew().bytesSent = { previous: sent?.last ?? 0, last: bytesOut };
 }

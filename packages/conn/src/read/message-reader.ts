@@ -230,7 +230,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #next<T>(take: (pieces: PieceQueue) => T, atEnd: T): Promise<T> {
     const pieces = this.#pieces;
     // The login may have expired since the piece arrived.
-    if (!pieces.empty) this.#connection.rare?.checkExpiry();
+    if (!pieces.empty) this.#connection.control?.checkExpiry();
     this.#parseMore();
     // Calls itself after the wait: a close may drop the piece before the callback runs.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, atEnd));

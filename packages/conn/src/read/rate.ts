@@ -17,7 +17,7 @@ export interface RatePlan {
 type Rated = {
   readonly platform: Platform;
   readonly shared: { readonly timers: Timers };
-  readonly rare?: { checkExpiry(): void } | undefined;
+  readonly control?: { checkExpiry(): void } | undefined;
   readonly transportClosed: boolean;
   readonly inbox: {
     rate: Rate | undefined;
@@ -246,10 +246,10 @@ export class Rate {
 
   /** Ends the wait of readers. */
   release(): void {
-    const { inbox, rare } = this.#connection;
+    const { inbox, control } = this.#connection;
     this.empty = false;
     inbox.gate();
-    rare?.checkExpiry();
+    control?.checkExpiry();
     inbox.pieces?.unhold();
     inbox.serve();
     inbox.continue();

@@ -155,7 +155,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     const { inbox } = this.#connection;
     // If the handler has ended the connection, the call has settled.
     while (inbox.reader === FREE && inbox.receiveCall === this && this.thrown === undefined) {
-      this.#connection.rare?.checkExpiry();
+      this.#connection.control?.checkExpiry();
       const message = inbox.shiftQueued();
       if (message === undefined) return;
       const { type, data } = message;

@@ -9,7 +9,7 @@ import type { PieceQueue } from './piece-queue.ts';
 /** The part of a connection that a MessageReader and a ReceiveCall use. */
 export type Source = Reading & {
   readonly inbox: Reads;
-  readonly rare: { checkExpiry(): void } | undefined;
+  readonly control: { checkExpiry(): void } | undefined;
   readonly ending: { readonly reasons: EndReasons } | undefined;
   /** The promise of `closed`. */
   closedPromise(): Promise<CloseInfo>;

@@ -62,24 +62,21 @@ export class TaskQueue {
   }
 
   /**
-   * Called when bytes are queued for a transport. A look at the clock for each answer would cost a tenth of
-   * the speed. So of a connection's first answers to messages, the first two of a turn and each 16th look,
-   * and all further frames do.
+   * Called when bytes are queued for a transport. A look at the clock costs an object, and one for each answer
+   * a tenth of the speed. So a connection's first answer to a message looks when the messages of the turn have
+   * doubled, and each 32nd does. Others look up to the 32nd, then sixteen times while their number doubles.
    *
-   * @param frames - Number of frames of the connection in this turn.
    * @param progress - A number that changes when the connection's reader takes a message.
    * @returns Whether they must not wait for the end of the turn: its code computes between its messages.
    */
-  bytesQueued(platform: { now(): number }, frames = 1, progress = 0): boolean {
-    const isFirst = progress !== this.#answered;
+  bytesQueued(platform: { now(): number }, progress = 0): boolean {
+    const isAnswer = progress !== this.#answered;
     this.#answered = progress;
     if (this.bytesAt === LONG_TURN) return true;
-    if (isFirst && frames > 2 && frames % 16 !== 0) return false;
     if (this.bytesAt === NO_BYTES_YET) this.#queued = 0;
     const queued = ++this.#queued;
-    // A look at the clock costs an object. So 32 messages look, then each second of the next 32, each fourth
-    // of the next 64, and so on.
-    const step = queued < 32 ? 1 : 1 << (27 - Math.clz32(queued));
+    const doublings = 31 - Math.clz32(queued);
+    const step = 1 << (isAnswer ? Math.min(doublings, 5) : Math.max(doublings - 4, 0));
     if (queued % step !== 0) return false;
     const now = Math.ceil(platform.now());
     if (this.bytesAt === NO_BYTES_YET) this.bytesAt = now;

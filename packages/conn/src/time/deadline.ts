@@ -1,3 +1,4 @@
+import { TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
@@ -7,14 +8,20 @@ import { isDate, kind } from '../validate.ts';
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
-  readonly #onExpired: (suffix: string) => void;
+  readonly #calls: 'read' | 'write';
+  readonly #onExpired: (error: TimeoutError) => void;
   #at: Date | number | null = null;
   /** Time in ms from the call of {@link set} to the deadline. */
   #ms = 0;
 
-  /** @param onExpired - Gets the end of an error message, for example ` after 5 ms`. */
-  constructor(platform: Platform, onExpired: (suffix: string) => void) {
+  /** @param onExpired - Gets the error of all later calls. */
+  constructor(
+    platform: Platform,
+    calls: 'read' | 'write',
+    onExpired: (error: TimeoutError) => void,
+  ) {
     this.#platform = platform;
+    this.#calls = calls;
     this.#onExpired = onExpired;
   }
 
@@ -29,7 +36,10 @@ export class Deadline implements TimerEntry {
   }
 
   fire(): void {
-    this.#onExpired(this.#ms > 0 ? ` after ${this.#ms} ms` : pastText(this.#at));
+    const when = this.#ms > 0 ? ` after ${this.#ms} ms` : pastText(this.#at);
+    const setter = this.#calls === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
+    const text = `${this.#calls} timeout${when} (${setter})`;
+    this.#onExpired(new TimeoutError(text, { permanent: true }));
   }
 
   clear(): void {

@@ -53,6 +53,9 @@ export function limitError(
   );
 }
 
+/** See `ReadTerms`. */
+type Kept = Readonly<Record<'keptBytes' | 'lastingBytes' | 'freedBytes', number>>;
+
 /** The part of a connection that the budget uses. */
 type Budgeted = {
   readonly state: ConnState;
@@ -60,8 +63,8 @@ type Budgeted = {
   readonly platform: { now(): number };
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
-  readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
-  readonly rare?: Readonly<Record<'keptBytes' | 'lastingBytes' | 'freedBytes', number>> | undefined;
+  readonly outbox: { readonly charged: number; readonly bytesFlushed: number };
+  readonly control?: { readonly reads: Kept | undefined } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
 };
@@ -106,10 +109,10 @@ export class WriteBudget implements TimerEntry {
 
   /** Updates the waiting bytes of `connection`. */
   count(connection: Budgeted): void {
-    const { rare } = connection;
+    const { control } = connection;
     const waiting = connection.transportClosed
-      ? (rare?.lastingBytes ?? 0)
-      : connection.outbox.charged + (rare?.keptBytes ?? 0);
+      ? (control?.reads?.lastingBytes ?? 0)
+      : connection.outbox.charged + (control?.reads?.keptBytes ?? 0);
     this.#setWaiting(connection, waiting);
   }
 
@@ -215,7 +218,7 @@ export class WriteBudget implements TimerEntry {
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;
   connection.guardTransport(() => {
-    flushed = connection.outbox.sender.bytesFlushed + (connection.rare?.freedBytes ?? 0);
+    flushed = connection.outbox.bytesFlushed + (connection.control?.reads?.freedBytes ?? 0);
   });
   return flushed;
 }

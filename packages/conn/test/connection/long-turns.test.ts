@@ -114,6 +114,38 @@ describe.each(['server', 'client'] as const)('B6-4 a turn that computes, of a %s
     expect(writes).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
+  it.each([
+    ['receive', (conn: Conn, answer: () => void) => conn.receive(answer)],
+    [
+      'for await',
+      async (conn: Conn, answer: () => void) => {
+        for await (const _ of conn) answer();
+      },
+    ],
+  ])(
+    'lets no more answers by %s wait than were quick before, in fragments too',
+    async (_, read) => {
+      const wires = wired(role, { fragmentationThreshold: 10 });
+      const { conn, deliver, frame, transport, platform } = wires;
+      const waited: number[] = [];
+      let answers = 0;
+      let sent = 0;
+      void read(conn, () => {
+        void conn.send('a message of 3 fragments');
+        answers++;
+        if (transport.writes.length > sent) {
+          sent = transport.writes.length;
+          waited.push(answers);
+        }
+        // The first three are quick.
+        if (answers > 2) platform.compute(WORK);
+      });
+      await platform.settle();
+      await deliver(...Array.from({ length: 8 }, (_, i) => frame(1, `${i}`)));
+      expect(waited).toEqual([4, 5, 6, 7, 8]);
+    },
+  );
+
   it('is over with the turn', async () => {
     const wires = wired(role);
     await wires.platform.settle();

@@ -68,3 +68,38 @@ describe('portablePlatform', () => {
     clearTimeout(timer);
   });
 });
+
+describe('N8 fake timers with a real setImmediate', () => {
+  const toFake = ['setTimeout', 'clearTimeout', 'performance', 'Date'] as const;
+  afterEach(() => void vi.useRealTimers());
+
+  async function stateAfter(ms: number, heartbeat?: false): Promise<unknown> {
+    vi.useFakeTimers({ toFake: [...toFake] });
+    const settings = heartbeat === false ? { heartbeat } : {};
+    const { connPair } = await import('../../src/index.ts');
+    const [client, server] = connPair({ client: settings, server: settings });
+    const reading = server.readMessage().then(
+      () => 'a message',
+      (error: Error) => error.message,
+    );
+    await vi.advanceTimersByTimeAsync(ms);
+    await new Promise((resolve) => setImmediate(resolve));
+    const { state } = server;
+    client.terminate();
+    return [state, await reading];
+  }
+
+  it('end a pair whose clock jumps by a minute, as docs/testing.md says', async () => {
+    expect(await stateAfter(61_000)).toEqual(['closed', expect.stringContaining('heartbeat')]);
+  });
+
+  it.each([
+    ['that advance by less than 40 s', 39_000, undefined],
+    ['without a heartbeat', 61_000, false],
+  ] as const)('keep a pair %s', async (_, ms, heartbeat) => {
+    expect(await stateAfter(ms, heartbeat)).toEqual([
+      'open',
+      expect.not.stringContaining('heartbeat'),
+    ]);
+  });
+});

@@ -10,6 +10,14 @@ import type { Arrival } from './envelope.ts';
 import type { Except } from './origins.ts';
 import type { CloseTarget } from './words.ts';
 
+/** The versions of the contracts of `@ws/rpc` that listen to this hub. */
+export interface Versions {
+  /** The highest one; undefined if no contract has a version. */
+  readonly own: number | undefined;
+  /** Another node has this version. */
+  saw(version: number): void;
+}
+
 /** A session of this node that `everywhere.close` may close. */
 interface LocalSession {
   readonly state: 'open' | 'closed';
@@ -33,6 +41,7 @@ export interface LocalHub {
   readonly ended: boolean;
   readonly link: BackplaneLink | undefined;
   readonly presence: Presence;
+  readonly versions: Versions;
   /** By the name of the question. */
   readonly askListeners: Map<string, AskListener>;
   /** Calls `use` with the link: at once, or when its code is loaded, in the order of the calls. */

@@ -10,9 +10,9 @@ import type { JSONValue } from '../presence/room-presence.ts';
  * On the channel of a room: `change`, `state` and `version`.
  */
 interface Words {
-  readonly start: object;
+  readonly start: Version;
   /** The node lives. */
-  readonly beat: object;
+  readonly beat: Version;
   readonly end: object;
   /** The node asks for the versions of rooms and, with `full`, for their members. */
   readonly need: {
@@ -63,6 +63,11 @@ interface Words {
     readonly id: number;
     readonly value: number | { readonly answer: string } | { readonly failed: string };
   };
+}
+
+/** The version of the contract of a node, if it has one. */
+interface Version {
+  readonly version?: number | undefined;
 }
 
 export type Word<Name extends keyof Words = keyof Words> = {

@@ -1,5 +1,6 @@
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { idOf } from '../backplane/envelope.ts';
+import type { Versions } from '../backplane/local-hub.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { OtherNodes } from './other-nodes.ts';
 
@@ -39,6 +40,7 @@ export class Nodes {
   readonly lost: Map<string, LiveNode> = new Map();
   readonly #link: BackplaneLink;
   readonly #others: OtherNodes;
+  readonly #versions: Versions;
   /** Whether {@link BEAT_MS} have passed: by then each other node has sent a beat. */
   haveAllAppeared = false;
   /** Called when {@link haveAllAppeared} is true, or the hub closes. */
@@ -49,7 +51,8 @@ export class Nodes {
   #cancelExpiry: (() => void) | undefined;
   #stopped = false;
 
-  constructor(link: BackplaneLink, others: OtherNodes) {
+  constructor(link: BackplaneLink, others: OtherNodes, versions: Versions) {
+    this.#versions = versions;
     this.#link = link;
     this.#others = others;
   }
@@ -67,7 +70,7 @@ export class Nodes {
   /** Sends `start`, and later the beats. Called when the channel of broadcasts is subscribed. */
   start(): void {
     if (this.#stopped) return;
-    void this.#link.say(undefined, { word: 'start' });
+    void this.#link.say(undefined, { word: 'start', version: this.#versions.own });
     this.#beatLater();
   }
 
@@ -108,7 +111,7 @@ export class Nodes {
   /** Says that this node lives, if the beats have begun. */
   sendBeat(): void {
     if (this.#cancelBeat === undefined || this.#stopped) return;
-    void this.#link.say(undefined, { word: 'beat' });
+    void this.#link.say(undefined, { word: 'beat', version: this.#versions.own });
   }
 
   /**

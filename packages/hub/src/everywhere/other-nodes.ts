@@ -1,7 +1,7 @@
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import { decodeWord, type Word } from '../backplane/words.ts';
+import { decodeWord, isWhole, type Word } from '../backplane/words.ts';
 import type { PresenceLink } from '../presence/presence-link.ts';
 import { EverywhereCalls } from './everywhere-calls.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
@@ -23,7 +23,7 @@ export class OtherNodes {
   constructor(link: BackplaneLink, hub: LocalHub) {
     this.#link = link;
     this.#hub = hub;
-    this.#nodes = new Nodes(link, this);
+    this.#nodes = new Nodes(link, this, hub.versions);
     this.calls = new EverywhereCalls(hub);
     this.questions = new Questions(link, this.#nodes, hub);
     if (!hub.settings.hasPresence) return;
@@ -105,6 +105,9 @@ export class OtherNodes {
     const node = this.#nodes.markAlive(name, word.word === 'start');
     if (node === undefined) return;
     if (room !== undefined) return this.presence?.receiveWord(node, room, word);
+    if (word.word === 'start' || word.word === 'beat') {
+      if (isWhole(word.version)) this.#hub.versions.saw(word.version as number);
+    }
     // A new node waits for a beat of each other node.
     if (word.word === 'start') this.#nodes.sendBeat();
     else if (word.word === 'need') this.#needed(node, word);

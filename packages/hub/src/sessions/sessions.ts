@@ -66,6 +66,7 @@ export class Sessions<Data> implements LocalHub {
   /** Resolves to {@link link} when its code is loaded. Undefined if the code was loaded before. */
   readonly #linkLoaded: Promise<BackplaneLink> | undefined;
   readonly listeners: Listeners<Data> = new Listeners();
+  readonly versions: Listeners<Data> = this.listeners;
   /** Of the first connection after the hub was empty. The hub uses its clock and timers. */
   platform: Platform = portablePlatform;
   /** Whether the hub is closed or closing. It adds no session then. */

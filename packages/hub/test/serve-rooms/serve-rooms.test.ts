@@ -8,6 +8,7 @@ import { contract, event, method, RpcError } from '@ws/rpc';
 import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { nextOf as nextMessageOf } from '../../../rpc/test/pairs.ts';
 import { nextOf, read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 describe('a loop over a room', () => {
@@ -153,7 +154,7 @@ describe('a loop over a room', () => {
       const live = new ReconnectingConn(async () => client);
       const loop = roomsOf(live).join('r');
       const answer = async (method: string, outcome: object): Promise<void> => {
-        const request = (await server.readMessage()).json();
+        const request = await nextMessageOf(server);
         expect(request).toMatchObject({ method });
         await server.writeJSON({ jsonrpc: '2.0', id: (request as { id: number }).id, ...outcome });
         await turns();

@@ -4,6 +4,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { nextOf as nextMessageOf } from '../../../rpc/test/pairs.ts';
 import { nextOf, startClient, startNode, turns } from './setup.ts';
 
 /** A server by hand, and a client with one loop in each of two rooms. */
@@ -32,7 +33,7 @@ function startByHand() {
     await expect.poll(() => conns.length).toBe(number);
     const server = conns[number - 1]!;
     for (let i = 0; i < 2; i++) {
-      const { id, params } = (await server.readMessage()).json() as {
+      const { id, params } = (await nextMessageOf(server)) as {
         id: number;
         params: { room: string; since?: unknown };
       };

@@ -24,6 +24,7 @@ export interface RoomsOfClient {
   join<R>(join: (isAlone: boolean) => Promise<R>): Promise<R>;
   joined(conn: ConnLike): void;
   isBreak(conn: ConnLike | undefined, error: unknown): boolean;
+  passes(room: string, error: unknown): boolean;
   membersChanged(room: string, change: MembersChange): void;
   release(room: ClientRoom): void;
 }
@@ -245,6 +246,11 @@ export class ClientRoom {
     this.closed();
     this.#schedule();
     this.#wake?.();
+  }
+
+  /** Whether a loop passes over a value that does not fit, and nothing replaces it. */
+  passes(error: unknown): boolean {
+    return this.#rooms.passes(this.name, error);
   }
 
   /** Called when a loop has passed over a message that does not fit its schema. Reports the first one. */

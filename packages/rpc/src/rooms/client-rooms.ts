@@ -11,6 +11,7 @@ import { REFUSALS } from '../calls.ts';
 import type { ReconnectingConnLike } from '../carrier.ts';
 import type { Handlers, Peer } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
+import { linkOf } from '../link.ts';
 import { RpcError } from '../rpc-error.ts';
 import { ClientRoom, endedByReadLimit, type RoomsOfClient, reportFor } from './client-room.ts';
 import type {
@@ -22,7 +23,7 @@ import type {
 } from './room-contract.ts';
 import type { RoomLoop } from './room-loop.ts';
 import type { MembersChange } from './room-members.ts';
-import { checkInfos, type RoomSchemas, schemasOf } from './room-schemas.ts';
+import { checkInfos, keyOf, type RoomSchemas, schemasOf } from './room-schemas.ts';
 
 /**
  * If the server has ended this many connections within {@link SLOW_MS} because this client reads too
@@ -57,8 +58,8 @@ export class ClientRooms implements RoomsOfClient {
   answeredOn: ConnLike | undefined;
   /** Resolves when the last join of one room alone has settled. */
   #lastJoin: Promise<unknown> = RESOLVED;
-  /** Rooms for which an invalid `info` was reported. */
-  readonly #reportedInfos = new Set<string>();
+  /** Rooms for which an invalid `info` was reported; keys of the schemas, if the server is newer. */
+  readonly #reported = new Set<string>();
 
   constructor(
     live: ReconnectingConnLike,
@@ -182,9 +183,24 @@ export class ClientRooms implements RoomsOfClient {
 
   #checkInfos(event: WireMembers): WireMembers {
     return checkInfos(this.#schemas, event, (error) => {
-      if (!this.#reportedInfos.has(event.room)) reportFor(event.room, error);
-      this.#reportedInfos.add(event.room);
+      if (!this.passes(event.room, error)) this.#reportOnce(event.room, event.room, error);
     });
+  }
+
+  #reportOnce(key: string, room: string, error: unknown): void {
+    if (this.#reported.has(key)) return;
+    this.#reported.add(key);
+    reportFor(room, error);
+  }
+
+  /**
+   * Whether a value that does not fit its schema may be of a newer version of the contract, so that nothing
+   * replaces it. Reports the first one of each key of the schemas.
+   */
+  passes(room: string, error: unknown): boolean {
+    if (linkOf(this.#live)?.hellos?.isServerNewer !== true) return false;
+    this.#reportOnce(`key ${keyOf(this.#schemas, room)}`, room, error);
+    return true;
   }
 
   #arrived({ room, data, id, from, position }: WireRoomMessage): void {

@@ -1,8 +1,6 @@
-import type { StandardSchema } from '@ws/conn';
 import { Deferred, markHandled } from '@ws/conn/internal';
-import { check, valueOf } from '../schema.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
-import type { KeySchemas } from './room-schemas.ts';
+import { checkedValue, type KeySchemas } from './room-schemas.ts';
 
 /** An item of a loop over a room. */
 export type RoomMessage<Data, State = unknown> =
@@ -58,6 +56,7 @@ export type RoomOfLoop = {
   readonly hasState: boolean | undefined;
   leave(loop: RoomLoop): void;
   rejoin(loop: RoomLoop): void;
+  passes(error: unknown): boolean;
   misfit(loop: RoomLoop, error: unknown): void;
 };
 
@@ -511,33 +510,29 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   /**
    * Checks the data of an entry.
    *
-   * @returns Undefined for a message that does not fit: the loop passes over it.
+   * @returns Undefined for a message that does not fit: the loop passes over it. For a state too, if the
+   *   server is newer.
    * @throws (rejects) JSONError for a state that does not fit.
    */
   async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {
-    if (entry.kind === 'state') {
-      const data = await checkedValue(this.#schemas.state, entry.data, 'the state of the room');
-      return { ...entry, data };
-    }
-    if (entry.kind !== 'message') return entry;
-    const { kind, id, from, position } = entry;
+    const { kind } = entry;
+    if (kind === 'gap' || kind === 'live') return entry;
+    const isState = kind === 'state';
+    const { state, message } = this.#schemas;
+    const what = isState ? 'the state of the room' : 'a message of the room';
     try {
-      const data = await checkedValue(this.#schemas.message, entry.data, 'a message of the room');
-      return { kind, data, id, from, position };
+      const data = await checkedValue(isState ? state : message, entry.data, what);
+      const { position } = entry;
+      return isState
+        ? { kind, data, position }
+        : { kind, data, id: entry.id, from: entry.from, position };
     } catch (error) {
+      if (this.#room.passes(error)) return undefined;
+      if (isState) throw error;
       this.#room.misfit(this, error);
       return undefined;
     }
   }
-}
-
-/** @throws (rejects) JSONError for a value that does not fit `schema`. */
-async function checkedValue(
-  schema: StandardSchema | undefined,
-  given: unknown,
-  what: string,
-): Promise<unknown> {
-  return schema === undefined ? given : valueOf(await check(schema, given), what);
 }
 
 /** As `findLastIndex`, which Safari 15 lacks. */

@@ -1,6 +1,6 @@
 import type { SchemaOutput, StandardSchema } from '@ws/conn';
 import { checkOptionNames, hasOwn } from '@ws/conn/internal';
-import { checkIsSchema, checkNow } from '../schema.ts';
+import { check, checkIsSchema, checkNow, valueOf } from '../schema.ts';
 import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The schemas of all rooms of one key of {@link RoomSchemas}. */
@@ -66,14 +66,19 @@ export function checkSchemas(owner: string, given: StandardSchema | KeySchemas):
   }
 }
 
-/** The schemas of the key `name`, or of the longest prefix of `name`. */
-export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
+/** The key `name`, or the key of the longest prefix of `name`; empty if there is none. */
+export function keyOf(schemas: RoomSchemas, name: string): string {
   let best = hasOwn(schemas, name) ? name : '';
   for (const key of best === name ? [] : Object.keys(schemas)) {
     const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
     if (covers && key.length > best.length) best = key;
   }
-  const found = schemas[best] ?? {};
+  return best;
+}
+
+/** The schemas of {@link keyOf}. */
+export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
+  const found = schemas[keyOf(schemas, name)] ?? {};
   return '~standard' in found ? { message: found } : found;
 }
 
@@ -103,4 +108,13 @@ export function checkInfos(
     return members && valid;
   };
   return { ...event, members: onlyValid(event.members), shown: onlyValid(event.shown), left };
+}
+
+/** @throws (rejects) JSONError for a value that does not fit `schema`. */
+export async function checkedValue(
+  schema: StandardSchema | undefined,
+  given: unknown,
+  what: string,
+): Promise<unknown> {
+  return schema === undefined ? given : valueOf(await check(schema, given), what);
 }

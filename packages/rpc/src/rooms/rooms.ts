@@ -23,10 +23,10 @@ import {
 import type { CallOptions } from '../calls.ts';
 import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
 import {
+  type ConnectOptions,
   type Contract,
   contract,
   type HandlerContext,
-  type HandlerOptions,
   type HandlersOption,
   type None,
   type Peer,
@@ -74,7 +74,7 @@ export interface ContractRoomsOptions<
   C extends Definitions,
   T extends RoomSchemas,
 > extends RoomsOptions<T>,
-    HandlerOptions {
+    ConnectOptions {
   /**
    * Your own contract on the same connection. `handlers` has a function for each name of its
    * `client`.
@@ -140,7 +140,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    *   the room; the RpcError that the server's function `state` has thrown; a JSONError for a state
    *   that does not fit its schema; a CloseError 1009 for a state that is longer than `readLimit`.
    *   The loop passes over a message that does not fit its schema. A `gap`, or a state, follows after
-   *   1 s; after up to 60 s if there are many. The first such message of a room is reported.
+   *   1 s; after up to 60 s if there are many. The first such message of a room is reported. If a node of
+   *   the server has a higher version of the contract, nothing follows, a state that does not fit is passed
+   *   over too, and the first one of each key of `schemas` is reported.
    * @throws TypeError for a name that is empty or longer than 256 bytes, an invalid `since`, an
    *   unknown option, or `since` with `last`; RangeError for a `last` out of range.
    */
@@ -402,18 +404,27 @@ export function roomsOf(
   if (given.handlers !== undefined && given.contract === undefined) {
     throw new TypeError('roomsOf: handlers: write the contract too, { contract, handlers }');
   }
-  const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
+  const { schemas = {}, contract: own = contract({}), handlers = {} } = given;
+  const { concurrency, streams, onOutdated } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
   const connect = (ofRooms: object): Peer<Definitions> =>
     merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
       concurrency,
       streams,
+      onOutdated,
     });
   return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
-const OPTIONS: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
+const OPTIONS: readonly string[] = [
+  'contract',
+  'handlers',
+  'schemas',
+  'concurrency',
+  'streams',
+  'onOutdated',
+];
 
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);
