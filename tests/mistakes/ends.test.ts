@@ -258,12 +258,12 @@ const MISTAKES: readonly Mistake[] = [
   [
     'route(h)',
     () => (route as Untyped)(h),
-    'route: expected an object of options, got function; a result is a promise: await it',
+    'route: the options come first; write route({ authenticate }, handler)',
   ],
   [
     'route(h,{})',
     () => (route as Untyped)(h, {}),
-    'route: expected an object of options, got function; a result is a promise: await it',
+    'route: the options come first; write route({ authenticate }, handler)',
   ],
   [
     'route("/a",h)',

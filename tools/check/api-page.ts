@@ -19,7 +19,7 @@ const PRINTER = ts.createPrinter({ removeComments: true });
 
 /**
  * The pages of all packages, by their file names. Each has every export of every entry point except
- * `/internal`, sorted, with its declaration. Then come the types that these name and that no entry
+ * those of siblings, `/internal…`, sorted, with its declaration. Then come the types that these name and that no entry
  * point exports: a change of one changes the surface, too.
  *
  * The declarations are those of `tsc -b`.
@@ -191,7 +191,7 @@ function declarationsOf(folder: string, source: string): string {
 
 function entriesOf(one: Published): Entry[] {
   return exportsIn(one)
-    .filter(([subpath]) => subpath !== './internal')
+    .filter(([subpath]) => !subpath.startsWith('./internal'))
     .map(([subpath, source]) => ({
       name: one.manifest.name + subpath.slice(1),
       page: basename(one.folder),

@@ -128,8 +128,8 @@ export class Listeners<Data> implements Versions {
     EVENTS.map((event) => [event, []]),
   ) as unknown as Lists<Data>;
 
-  get own(): number | undefined {
-    const all = this.#seen.map(({ own }) => own ?? 0);
+  get version(): number | undefined {
+    const all = this.#seen.map(({ version }) => version ?? 0);
     return Math.max(0, ...all) || undefined;
   }
 

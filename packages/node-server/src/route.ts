@@ -146,6 +146,9 @@ function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<
     if ((options as UpgraderOptions<AdmitOrRefuse> | null)?.[name] === undefined) continue;
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);
   }
+  if (typeof options === 'function') {
+    throw new TypeError('route: the options come first; write route({ authenticate }, handler)');
+  }
   checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', optionHint);
   checkHandler('handler', handler, 'a function');
   const { headers } = options ?? {};

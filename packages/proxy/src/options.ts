@@ -172,6 +172,7 @@ const CHECKS: Readonly<Record<Exclude<keyof ProxyOptions, Shared>, Check>> = {
   checkOrigin: given,
   transform: (name, value = {}) => {
     assertOption(name, value, typeof value === 'object' && value !== null, 'an object');
+    checkOptionNames(name, value as object, ['toTarget', 'toClient'], 'ignore');
     return value;
   },
   compression: given,

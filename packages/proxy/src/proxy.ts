@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { CloseCode, isValidCloseCode } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
-import { duration } from '@ws/conn/internal';
+import { checkOptionNames, duration, optionHint } from '@ws/conn/internal';
 import { isAccepted } from '@ws/node-client/internal';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import {
@@ -348,6 +348,7 @@ export class Proxy {
 
 /** @throws TypeError or RangeError that names the option. */
 function checkCloseOptions(options: ProxyCloseOptions): { timeout: number; code: number } {
+  checkOptionNames('close', options, ['timeout', 'code'], 'ignore', optionHint);
   const timeout = duration('timeout', options.timeout, 30_000, true);
   const { code = CloseCode.GoingAway } = options;
   if (!isValidCloseCode(code)) throw new RangeError(`code: ${code} must not be sent`);

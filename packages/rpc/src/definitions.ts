@@ -180,7 +180,7 @@ const NAME = /^[\w./-]{1,64}$/;
  * @throws TypeError for an invalid name or definition.
  */
 export function named<D extends Definitions>(end: string, definitions: D): Named<D> {
-  if (typeof definitions !== 'object' || definitions === null) {
+  if (typeof definitions !== 'object' || definitions === null || Array.isArray(definitions)) {
     throw new TypeError(`contract: ${end}: expected an object, got ${kind(definitions)}`);
   }
   const result: Record<string, Definition> = Object.create(null);

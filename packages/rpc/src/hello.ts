@@ -209,7 +209,7 @@ export class Hellos {
 /** The highest version that a server has seen: of its own contract, or of another node. */
 export class SeenVersion {
   /** The version of the contract. */
-  readonly own: number | undefined;
+  readonly version: number | undefined;
   highest: number | undefined;
   /** The clients that have said hello. */
   readonly clients: Set<{ tellVersion(version: number): void }> = new Set();
@@ -217,9 +217,9 @@ export class SeenVersion {
   #toldAt = -Infinity;
   #isWaiting = false;
 
-  constructor(own: number | undefined) {
-    this.own = own;
-    this.highest = own;
+  constructor(version: number | undefined) {
+    this.version = version;
+    this.highest = version;
   }
 
   /** Another node has this version. If it is higher, tells the clients, at most once a minute. */

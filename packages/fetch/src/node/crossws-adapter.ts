@@ -74,6 +74,7 @@ const WRONG_HOOKS =
  * ```
  */
 export function crosswsAdapter(options: CrosswsOptions = {}): CrosswsAdapter {
+  if ('upgrade' in options) throw new TypeError('crosswsAdapter: write crosswsAdapter({ hooks })');
   const { hooks, resolve, ...shared } = options;
   const isFunction = resolve === undefined || typeof resolve === 'function';
   assertOption('resolve', resolve, isFunction, 'a function');

@@ -1,7 +1,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { NO_BYTES } from '@ws/codec/internal';
 import { type Conn, WebSocketError } from '@ws/conn';
-import { Admission } from '@ws/conn/internal';
+import { Admission, kind } from '@ws/conn/internal';
 import type { AdmitOrRefuse, AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
 import { checkUpgraderOptions, pickUpgraderOptions, upgradeOfNode } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
@@ -46,6 +46,10 @@ const OPTIONS_OF_UPGRADE = [
 
 /** @throws TypeError that says where an option belongs. */
 function checkNodeOptions(options: object): void {
+  if (typeof options !== 'object' || options === null) {
+    const write = typeof options === 'number' ? `; write { port: ${String(options)} }` : '';
+    throw new TypeError(`fetch: expected an object of options, got ${kind(options)}${write}`);
+  }
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     if (OPTIONS_OF_UPGRADE.includes(name)) {

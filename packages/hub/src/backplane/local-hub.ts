@@ -13,7 +13,7 @@ import type { CloseTarget } from './words.ts';
 /** The versions of the contracts of `@ws/rpc` that listen to this hub. */
 export interface Versions {
   /** The highest one; undefined if no contract has a version. */
-  readonly own: number | undefined;
+  readonly version: number | undefined;
   /** Another node has this version. */
   saw(version: number): void;
 }

@@ -70,7 +70,7 @@ export class Nodes {
   /** Sends `start`, and later the beats. Called when the channel of broadcasts is subscribed. */
   start(): void {
     if (this.#stopped) return;
-    void this.#link.say(undefined, { word: 'start', version: this.#versions.own });
+    void this.#link.say(undefined, { word: 'start', version: this.#versions.version });
     this.#beatLater();
   }
 
@@ -111,7 +111,7 @@ export class Nodes {
   /** Says that this node lives, if the beats have begun. */
   sendBeat(): void {
     if (this.#cancelBeat === undefined || this.#stopped) return;
-    void this.#link.say(undefined, { word: 'beat', version: this.#versions.own });
+    void this.#link.say(undefined, { word: 'beat', version: this.#versions.version });
   }
 
   /**

@@ -156,6 +156,9 @@ export function serveRooms<Data>(
   const given: Partial<ContractServeOptions<Data, None, None>> & {
     handlers?: object;
   } = options;
+  if (typeof given === 'function') {
+    throw new TypeError('serveRooms: it takes no handler; write serve(options, rooms.handler)');
+  }
   if (typeof (given as { start?: unknown }).start === 'function') {
     throw new TypeError('serveRooms: write serveRooms(table, { hub: { backplane } })');
   }

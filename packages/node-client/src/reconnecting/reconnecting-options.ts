@@ -72,6 +72,11 @@ export function planReconnecting(
   url: string | URL | FreshURL,
   options: ReconnectingOptions,
 ): ReconnectPlan<ClientConn> {
+  if (typeof options === 'function') {
+    throw new TypeError(
+      'reconnecting: the handler comes last; write reconnecting(url, {}, handler)',
+    );
+  }
   checkNames('reconnecting', options, RECONNECT_OPTION_NAMES);
   return { ...policyOf(options), ...dialPlan(url, options) };
 }
