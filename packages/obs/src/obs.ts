@@ -238,7 +238,6 @@ export class Obs implements AsyncDisposable {
    * @throws TypeError when `listener` is no function.
    */
   on<E extends EventType>(event: E, listener: (data: Events[E]) => unknown): () => void {
-    checkEventName('on', event);
     return this.#connection.listeners.on(event, listener as (data: unknown) => unknown);
   }
 
@@ -251,7 +250,6 @@ export class Obs implements AsyncDisposable {
    */
   events<E extends EventType>(...names: readonly [E, ...E[]]): AsyncIterable<ObsEvent<E>> {
     expect(names.length > 0, 'events', 'the names of events', undefined);
-    for (const name of names) checkEventName('events', name);
     const { listeners } = this.#connection;
     return {
       [Symbol.asyncIterator]: () => listeners.iterate(names) as AsyncIterator<ObsEvent<E>>,
@@ -291,11 +289,6 @@ export class Obs implements AsyncDisposable {
         throw new ObsProtocolError(`a message with the unknown op ${JSON.stringify(op)}`);
     }
   }
-}
-
-/** @throws TypeError unless it is a string. */
-function checkEventName(method: string, name: unknown): void {
-  expect(typeof name === 'string', method, 'the name of an event', name);
 }
 
 /** @throws TypeError, RangeError unless it is a mask. */
