@@ -571,6 +571,11 @@ class Link {
     return this.#frames.length < 2;
   }
 
+  /** Whether no live message fits any more. */
+  get isFull(): boolean {
+    return this.#frames.length >= 4;
+  }
+
   send(frame: Frame): void {
     if (this.isOver) return;
     this.#frames.push(frame);
@@ -635,6 +640,7 @@ class Member extends User {
   }
 
   take(item: Item): void {
+    if (this.world.hasLog && this.follower.state === LIVE && this.#conn.isFull) this.feed(FULL);
     this.message(this.world.hasLog ? item : { ...item, position: undefined }, HELD);
   }
 
@@ -667,7 +673,7 @@ class Member extends User {
     this.feed(PROMISED);
     const next = (): void => {
       if (this.follower.state !== GIVING) this.#out = [];
-      if (!this.#conn.isWritable && this.#out.length > 0) {
+      if (!this.#conn.isWritable && this.follower.state === GIVING) {
         this.#conn.taken = next;
         return;
       }

@@ -113,7 +113,10 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   readonly id?: string | undefined;
   /** Connects the rooms of several nodes. Each hub needs its own. Default: none. */
   readonly backplane?: Backplane | undefined;
-  /** The policy for sessions that read too slowly. Default: `close`. */
+  /**
+   * The policy for sessions that read too slowly. It does not apply to messages that a history has: the
+   * session gets them from the history, once its client has read what waits. Default: `close`.
+   */
   readonly overflow?: Overflow | undefined;
   /** Largest number of messages that wait for one session. Default: 256. */
   readonly maxQueuedMessages?: number | undefined;

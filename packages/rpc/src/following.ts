@@ -106,6 +106,8 @@ export class Follower<M extends Followed> {
     this.#rules = rules;
     this.#state = state;
     this.#last = last;
+    // A reader that is live needs no answer.
+    if (state === is.LIVE) this.#knows = is.ANSWERED;
   }
 
   /** The reader has, or was given, all messages up to here. Undefined if that is unknown. */
@@ -298,7 +300,7 @@ export class Follower<M extends Followed> {
         if (this.#state !== is.BLIND) this.#moveTo((value as M).position ?? this.last);
         return;
       case is.DO_PROMISE:
-        this.#knows = is.BETWEEN;
+        if (this.#knows === is.BEFORE) this.#knows = is.BETWEEN;
         return;
       case is.DO_REJOIN:
         return this.#rejoin(value as Place | undefined);
@@ -359,6 +361,8 @@ export class Follower<M extends Followed> {
   #note(message: M): void {
     const { position } = message;
     if (position === undefined) return this.#miss();
+    // The next read brings the message.
+    if (this.#state === is.GIVING && this.#seen === BEYOND) return;
     let latest = -1;
     for (const [i, { position: at }] of this.#held.entries()) {
       const isLatest = latest < 0 || !isUpTo(at, this.#held[latest]!.position);
@@ -421,6 +425,14 @@ export class Follower<M extends Followed> {
     );
   }
 
+  /** The messages of a part. A reader that has nothing yet learns of a gap before all of them. */
+  #afterGap(part: LogPart<M>): M[] {
+    const messages = this.#newOf(part);
+    const [first] = part.messages;
+    if (part.isWhole || this.#knows !== is.BEFORE || first === undefined) return messages;
+    return messages.slice(messages.findIndex(({ position }) => isUpTo(first.position, position)));
+  }
+
   /** Drops what came before the read, of another epoch: it is older. */
   #forget(epoch: string): void {
     this.#held = this.#held.filter(
@@ -448,7 +460,7 @@ export class Follower<M extends Followed> {
       this.#moveTo(before(first!));
     } else {
       const gaps = out.length;
-      this.#give(this.#newOf(part), is.DO_PART, !isWhole, out);
+      this.#give(this.#afterGap(part), is.DO_PART, !isWhole, out);
       if (!isWhole && !out.slice(gaps).some(([act]) => act === is.DO_GAP)) this.#gap(out);
       this.#held = this.#held.filter((each) => !isUpTo(each.position, position));
       if (!isWhole || !isUpTo(position, this.last)) this.#moveTo(position);

@@ -28,6 +28,7 @@ import {
   GAP,
   KEPT,
   LEAVE,
+  LIVE,
   LOSE,
   type LogPart,
   MESSAGE,
@@ -45,6 +46,7 @@ import { describe, expect, it } from 'vitest';
 /** The users of the table, each with the state in which it begins. */
 const USERS: Record<string, [FollowerState, Partial<FollowerRules>]> = {
   member: [READING, { passes: true, holdsNext: true, loss: [ON, LOSE, ON] }],
+  'slow member': [LIVE, { passes: true, holdsNext: true, loss: [ON, LOSE, ON] }],
   'member with state': [ASKING, { asks: true, passes: true, holdsNext: true, tries: 3 }],
   'returning member with state': [READING, { asks: true, passes: true, holdsNext: true, tries: 3 }],
   channel: [OPEN, { passes: true }],
@@ -135,7 +137,7 @@ function follow(user: string, events: string, since?: string): string {
     state,
     since === undefined ? undefined : placeOf(since),
   );
-  const acts = state === OPEN ? [] : follower.begin();
+  const acts = state === OPEN || state === LIVE ? [] : follower.begin();
   for (const event of events.split(' ').filter((each) => each !== '')) {
     const [name, value = ''] = event.split(':');
     if (name === 'part') acts.push(...follower.step(PART, partOf(value)));
@@ -579,6 +581,20 @@ const CASES: Case[] = [
     'read part:6 read lose',
   ],
   [
+    'READING × CUT drops what is held before the part: the gap comes before all',
+    'member',
+    '7',
+    '8 cut:34,35@35 drained',
+    'read gap part:34,35 live-after-gap',
+  ],
+  [
+    'GIVING × PROMISED changes nothing after the answer',
+    'slow member',
+    '5',
+    'full 6 drained part:6@6+ promised drained cut:9@9 drained',
+    'read part:6 read gap part:9 live-after-gap',
+  ],
+  [
     'GIVING × AGAIN reads from its position',
     'member',
     '5',
@@ -667,6 +683,13 @@ const CASES: Case[] = [
     '5',
     'part:@5 drained full 6 drained',
     'read live read',
+  ],
+  [
+    'LIVE × FULL of a member that was live before begins from its position',
+    'slow member',
+    '5',
+    'full 6 7 drained part:6,7@7 drained 8',
+    'read part:6,7 live give:8',
   ],
   [
     'LIVE × PROMISED changes nothing',

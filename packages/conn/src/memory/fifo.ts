@@ -34,6 +34,11 @@ export class Fifo<T> {
     return this.#first?.value;
   }
 
+  /** The first entry, from which `next` leads to the others. */
+  get first(): FifoEntry<T> | undefined {
+    return this.#first;
+  }
+
   /** The last value, which stays in the queue. */
   get last(): T | undefined {
     return this.#last?.value;

@@ -31,6 +31,12 @@ export function isFor<Data>(
   return except?.has(member) !== true && only?.has(member) !== false;
 }
 
+export type FallBehind<Data> = (
+  audience: Audience<Data>,
+  member: Session<Data>,
+  publication: Publication<Data>,
+) => void;
+
 /** One pass over the members. */
 interface Pass<Data> {
   readonly publications: readonly Publication<Data>[];
@@ -61,6 +67,7 @@ interface Selection<Data> {
 export class Audience<Data> implements DeliverySource {
   readonly members: Set<Session<Data>> = new Set();
   readonly #fanOut: FanOut;
+  readonly #fallBehind: FallBehind<Data> | undefined;
   #waiting: Publication<Data>[] = [];
   #waitingBytes = 0;
   /** Resolves at the end of the next pass; undefined while no publication waits. */
@@ -79,8 +86,10 @@ export class Audience<Data> implements DeliverySource {
   /** Whether the last message from the backplane was refused. */
   #hasRefused = false;
 
-  constructor(fanOut: FanOut) {
+  /** @param fallBehind - Called when a member has no room for a message of the history. */
+  constructor(fanOut: FanOut, fallBehind?: FallBehind<Data>) {
     this.#fanOut = fanOut;
+    this.#fallBehind = fallBehind;
   }
 
   /** Adds a member. The member gets the publications after this call. */
@@ -217,7 +226,15 @@ export class Audience<Data> implements DeliverySource {
   #deliver(member: Session<Data>, publication: Publication<Data>): void {
     const cursor = this.#cursors?.get(member);
     if (cursor !== undefined) cursor.take(publication);
-    else if (isFor(publication, member)) member.deliver(publication.message, publication.key);
+    else if (isFor(publication, member)) this.give(member, publication);
+  }
+
+  /** Sends a message to a member that lacks none before. */
+  give(member: Session<Data>, publication: Publication<Data>): void {
+    const { message, key, position } = publication;
+    // A session that leaves the room cannot read on.
+    if (position === undefined || !this.members.has(member)) member.deliver(message, key);
+    else if (!member.deliverKept(message)) this.#fallBehind?.(this, member, publication);
   }
 
   #begin(): Pass<Data> {

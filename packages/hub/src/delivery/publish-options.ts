@@ -13,7 +13,10 @@ export interface PublishOptions<Data = unknown> {
    * `through`.
    */
   readonly filter?: ((session: Session<Data>) => boolean) | undefined;
-  /** With the policy `latest`, the message replaces a waiting message of this key. */
+  /**
+   * With the policy `latest`, the message replaces a waiting message of this key. Without effect for a
+   * message that a history has.
+   */
   readonly key?: string | undefined;
   /** Whether only sessions of this node get the message. Default: false. */
   readonly local?: boolean | undefined;

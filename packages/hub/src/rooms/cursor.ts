@@ -3,25 +3,21 @@ import { Deferred } from '@ws/conn/internal';
 import * as is from '@ws/rpc/internal/following';
 import { Follower, type FollowerAct, type LogPart } from '@ws/rpc/internal/following';
 import { prepareResult } from '../arguments.ts';
-import { type Audience, isFor } from '../delivery/audience.ts';
+import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { HeldShare } from './held-share.ts';
 import { JoinStates } from './join-states.ts';
-import type { JoinOptions } from './joins.ts';
-import { type Item, MAX_STATES, MemberLog, rulesOf, sizeOf } from './member-log.ts';
+import type { JoinOptions, MissedCount } from './joins.ts';
+import { brokenStep, type Item, MAX_STATES, MemberLog, rulesOf } from './member-log.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Least time between two gaps or states of a live member, and the wait for a late copy, in ms. */
 const WAIT_MS = 1_000;
-
-/** The number of missed messages that a join has sent. `serveRooms` answers with it. */
-export interface MissedCount {
-  missed: number;
-}
 
 /**
  * A member that follows the history of a room: it gets the missed messages at the pace of its connection,
@@ -56,10 +52,7 @@ export class Cursor<Data> {
   /** The events that wait for the end of the acts of another one. */
   #events: (readonly [event: number, value: unknown])[] | undefined;
   #isSending = false;
-  /** The held messages that count for the session. */
-  #counted: readonly Item<Data>[] = [];
-  #count = 0;
-  #bytes = 0;
+  readonly #held: HeldShare;
   /** When the last gap or state was sent to a live member. */
   #toldAt = -WAIT_MS;
   #cancelWait: (() => void) | undefined;
@@ -73,12 +66,14 @@ export class Cursor<Data> {
   /** Whether the session was a member before the join, and stays one if no state comes. */
   wasMember = false;
 
+  /** @param behind - The message for which the session of a member had no room, see {@link fallBehind}. */
   constructor(
     hub: Sessions<Data>,
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data>,
     sent: MissedCount,
+    behind?: Item<Data>,
   ) {
     this.#sent = sent;
     this.#hub = hub;
@@ -87,10 +82,16 @@ export class Cursor<Data> {
     this.#name = name;
     this.#options = options;
     this.#log = new MemberLog(hub, session, name);
+    this.#held = new HeldShare(session);
     const asks = hub.rooms.settingsOf(name).state !== undefined;
+    const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
+    if (behind !== undefined) {
+      this.#isAnswered = this.#hasBegun = true;
+      this.#follower = new Follower(rules, is.LIVE, is.before(behind));
+      return;
+    }
     const { since } = options;
     const state = asks && since === undefined ? is.ASKING : is.READING;
-    const rules = rulesOf(asks, hub.rooms.gapText !== undefined);
     this.#follower = new Follower(rules, state, this.#log.exists ? since : undefined);
   }
 
@@ -108,6 +109,21 @@ export class Cursor<Data> {
     this.#hub.link?.joined(this.#name, this.#session, true);
   }
 
+  /**
+   * Called for a member that had all messages before `item`, and has no room for this one. When its client
+   * has read what waits, it gets the rest from the history.
+   */
+  async fallBehind(audience: Audience<Data>, item: Item<Data>): Promise<void> {
+    this.#audience = audience;
+    audience.setCursor(this.#session, this);
+    this.#isSending = true;
+    this.#feed(is.FULL);
+    this.take(item);
+    await this.#rooms.sends.untilWritable(this.#session);
+    this.#isSending = false;
+    if (this.#follower.state === is.GIVING) this.#feed(is.DRAINED);
+  }
+
   /** Takes what an earlier cursor of the member holds, doubts and owes. */
   #continue(earlier: Cursor<Data>): void {
     // The last messages are read anew. An earlier cursor that is live holds and owes nothing.
@@ -117,7 +133,7 @@ export class Cursor<Data> {
     own.step(is.LEAVE);
     earlier.#follower = own;
     earlier.#stop();
-    this.#countHeld();
+    this.#held.update(this.#follower.held);
   }
 
   /** Asks for a state, if the join begins with one. Then call {@link hold} or {@link cancel}. */
@@ -150,9 +166,7 @@ export class Cursor<Data> {
       if (isAhead && !this.#session.isIn(this.#name)) return this.cancel();
       return this.#feed(is.MESSAGE, item);
     }
-    const { messages, bytes } = this.#session.held;
-    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
-    const hasRoom = messages < maxQueuedMessages && bytes + sizeOf(item) <= maxQueuedBytes;
+    const hasRoom = this.#held.hasRoomFor(item, this.#hub.settings);
     if (hasRoom) this.#feed(is.MESSAGE, item);
     else if (item.position !== undefined) this.#feed(is.EXCESS, item);
     else if (isFor(item, this.#session)) this.#session.overflowHeld(1);
@@ -166,21 +180,8 @@ export class Cursor<Data> {
 
   #step(event: number, value: unknown): FollowerAct[] {
     const acts = this.#follower.step(event, value);
-    this.#countHeld();
+    this.#held.update(this.#follower.held);
     return acts;
-  }
-
-  #countHeld(): void {
-    const { held } = this.#follower;
-    const { held: counts } = this.#session;
-    let bytes = this.#bytes;
-    if (held !== this.#counted) bytes = held.reduce((sum, each) => sum + sizeOf(each), 0);
-    else for (let i = this.#count; i < held.length; i++) bytes += sizeOf(held[i]!);
-    counts.messages += held.length - this.#count;
-    counts.bytes += bytes - this.#bytes;
-    this.#counted = held;
-    this.#count = held.length;
-    this.#bytes = bytes;
   }
 
   #doAll(acts: readonly FollowerAct[]): void {
@@ -237,8 +238,14 @@ export class Cursor<Data> {
   }
 
   #deliver(item: Item<Data>): void {
-    const { message, key, position } = item;
-    if (message !== undefined && isFor(item, this.#session)) this.#session.deliver(message, key);
+    const { message, position } = item;
+    const audience = this.#audience!;
+    const next = audience.cursorOf(this.#session);
+    // The session had no room for an earlier message.
+    if (next !== undefined && next !== this) return next.take(item);
+    if (message !== undefined && isFor(item, this.#session)) {
+      audience.give(this.#session, item as Publication<Data>);
+    }
     // The session is up to date: from now on it gets its messages directly, as other members do.
     if (position !== undefined && this.#follower.state === is.LIVE) this.#stepAside();
   }
@@ -259,7 +266,7 @@ export class Cursor<Data> {
     this.#lacks = false;
     this.#state = state;
     this.#out.push(state.message);
-    this.#told();
+    if (this.#isAnswered) this.#toldAt = this.#hub.platform.now();
   }
 
   /** Reports a gap to a member that was live. Before, the join's answer reports it. */
@@ -272,10 +279,6 @@ export class Cursor<Data> {
     if (gap === undefined) return;
     if (this.#follower.state === is.GIVING) this.#out.push(gap);
     else this.#session.deliver(gap, undefined);
-    this.#told();
-  }
-
-  #told(): void {
     if (this.#isAnswered) this.#toldAt = this.#hub.platform.now();
   }
 
@@ -491,13 +494,12 @@ export class Cursor<Data> {
     this.#endRequests();
     this.#cancelWait?.();
     this.#out = [];
-    this.#countHeld();
+    this.#held.update(this.#follower.held);
   }
 
   /** A fault of the table: the member must come again. */
-  #break([state, column, why]: [number, number, string]): void {
-    const step = `${is.STATE_NAMES[state]} × ${is.COLUMN_NAMES[column]}`;
-    this.#hub.failed(this.#session, new Error(`follower: ${step}: ${why}`));
+  #break(step: [number, number, string]): void {
+    this.#hub.failed(this.#session, brokenStep(step));
     this.#lose();
   }
 }

@@ -11,6 +11,7 @@ import {
   whole,
 } from '@ws/conn/internal';
 import { checkFunction, checkText } from '../arguments.ts';
+import type { FallBehind } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { observe } from '../observe.ts';
 import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
@@ -19,7 +20,7 @@ import { infoText, MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-import { Cursor, type MissedCount } from './cursor.ts';
+import { Cursor } from './cursor.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -45,6 +46,11 @@ export interface JoinOptions<Data = unknown> {
    * is synchronous. If it throws, `join` rejects with its error and the session is no member.
    */
   readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
+}
+
+/** The number of missed messages that a join has sent. `serveRooms` answers with it. */
+export interface MissedCount {
+  missed: number;
 }
 
 /** A join that waits: for a promise of `mayJoin` or, if the session is a member, for a state. */
@@ -408,4 +414,12 @@ function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> {
   if (limit !== undefined && limit !== 0) whole('limit', limit);
   checkFunction('first', first);
   return { since: start, limit, first };
+}
+
+/** Lets the members of a room whose sessions have no room for a message read on from the history. */
+export function slowMembers<Data>(hub: Sessions<Data>, name: string): FallBehind<Data> {
+  return (audience, session, item) => {
+    const cursor = new Cursor(hub, session, name, {}, { missed: 0 }, item);
+    void cursor.fallBehind(audience, item);
+  };
 }

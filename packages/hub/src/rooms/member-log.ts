@@ -1,12 +1,14 @@
 import {
   ASK,
   BEYOND,
+  COLUMN_NAMES,
   type Followed,
   type Follower,
   type FollowerRules,
   LOSE,
   type LogPart,
   ON,
+  STATE_NAMES,
 } from '@ws/rpc/internal/following';
 import type { Audience, Publication } from '../delivery/audience.ts';
 import { RoomRefusedError } from '../errors.ts';
@@ -158,6 +160,7 @@ export function rulesOf(asks: boolean, reportsGaps: boolean): FollowerRules {
   };
 }
 
-export function sizeOf<Data>({ message }: Item<Data>): number {
-  return message?.bytes.length ?? 0;
+/** The error for a fault of the table. */
+export function brokenStep([state, column, why]: [number, number, string]): Error {
+  return new Error(`follower: ${STATE_NAMES[state]} × ${COLUMN_NAMES[column]}: ${why}`);
 }

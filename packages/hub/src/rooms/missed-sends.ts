@@ -55,13 +55,18 @@ export class MissedSends implements DeliverySource {
       }
       if (turn !== undefined) await turn;
       turn = undefined;
-      let writable = session.untilWritable();
-      while (writable !== undefined) {
-        await writable;
-        writable = session.untilWritable();
-      }
+      if (session.untilWritable() !== undefined) await this.untilWritable(session);
       if (!isWanted()) return;
-      session.deliver(message, undefined);
+      session.deliverKept(message);
+    }
+  }
+
+  /** Resolves when no message waits for a session and its connection accepts more, or when it has ended. */
+  async untilWritable<Data>(session: Session<Data>): Promise<void> {
+    let writable = session.untilWritable();
+    while (writable !== undefined) {
+      await writable;
+      writable = session.untilWritable();
     }
   }
 

@@ -84,7 +84,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    * Sends a message to all members, at the end of the turn and in the order of the calls.
    *
    * @param data - As for `Conn.send`. Bytes are copied once.
-   * @returns Resolves when each member of this node has the message, or has it waiting, and when
+   * @returns Resolves when each member of this node has the message, or will get it in its turn, and when
    *   the backplane has it. The result is the position of the message in a room with history, else
    *   undefined.
    * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when

@@ -19,7 +19,7 @@ import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Cursor } from './cursor.ts';
-import { Joins } from './joins.ts';
+import { Joins, slowMembers } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
 import { MissedSends } from './missed-sends.ts';
@@ -460,7 +460,7 @@ export class Rooms<Data> {
     const record: RoomRecord<Data> = {
       room: new Room(this, name),
       settings,
-      audience: new Audience(this.#hub.fanOut),
+      audience: new Audience(this.#hub.fanOut, slowMembers(this.#hub, name)),
       history: this.#keepsHere(settings)
         ? (this.#histories.take(name) ?? new RoomHistory(settings.history!))
         : undefined,

@@ -335,21 +335,39 @@ export class Session<Data = unknown> {
    * @param dropped - Called when the message waits and a later one takes its place.
    */
   deliver(message: PreparedMessage, key: string | undefined, dropped?: () => void): boolean {
+    return this.#sendNow(message) ?? this.#enqueue(this.#waiting!, message, key, dropped);
+  }
+
+  /**
+   * @internal As {@link deliver}, for a message that the history of its room has. Such messages take at
+   * most half of the queue, so that the others find room.
+   *
+   * @returns False when the message does not fit: the member then reads it from the history.
+   */
+  deliverKept(message: PreparedMessage): boolean {
+    if (this.#sendNow(message) !== undefined) return true;
+    const waiting = this.#waiting!;
+    if (waiting.messages > 0 && !this.#fitsKept(waiting, message.bytes.length)) return false;
+    waiting.addKept(message);
+    return true;
+  }
+
+  /** Sends a message. Returns undefined when it must wait, and false when the session has ended. */
+  #sendNow(message: PreparedMessage): boolean | undefined {
     if (this.state === 'closed') {
       this.#hub.stopped(this);
       return false;
     }
-    if (this.#waiting === undefined) {
-      const writable = this.#internals.untilWritable();
-      if (writable === undefined && this.#tryToSend(message, false)) {
-        this.#hub.delivered(this, message);
-        return true;
-      }
-      if (this.conn.state !== 'open') return false;
-      this.#waiting = new WaitingMessages();
-      this.#sendAfter(writable);
+    if (this.#waiting !== undefined) return undefined;
+    const writable = this.#internals.untilWritable();
+    if (writable === undefined && this.#tryToSend(message, false)) {
+      this.#hub.delivered(this, message);
+      return true;
     }
-    return this.#enqueue(this.#waiting, message, key, dropped);
+    if (this.conn.state !== 'open') return false;
+    this.#waiting = new WaitingMessages();
+    this.#sendAfter(writable);
+    return undefined;
   }
 
   /**
@@ -418,18 +436,15 @@ export class Session<Data = unknown> {
   ): boolean {
     const hub = this.#hub;
     const { length } = message.bytes;
-    const { maxQueuedBytes, overflow } = hub.settings;
-    const tooLong = length > maxQueuedBytes;
+    const { overflow } = hub.settings;
+    const tooLong = !this.#fits(waiting.kept, length);
     const latestKey = overflow === 'latest' && !tooLong ? key : undefined;
     let dropped = latestKey !== undefined && waiting.remove(latestKey) ? 1 : 0;
     let dropCalls: (() => void)[] | undefined;
     if (this.#fits(waiting, length)) {
       // Within the bounds.
-    } else if (
-      this.#internals.awaitsWriter?.(waiting.bytes + length + waiting.messages * MESSAGE_COST) ===
-      true
-    ) {
-      // The connection waits for the application's open writer. The peer is not slow.
+    } else if (this.#awaitsWriter(waiting, length)) {
+      // The peer is not slow.
     } else if (overflow === 'close') {
       hub.overflowed(this, waiting.clear() + 1, overflow);
       void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
@@ -450,9 +465,23 @@ export class Session<Data = unknown> {
     return true;
   }
 
-  #fits(waiting: WaitingMessages, bytes: number): boolean {
+  #fits(waiting: Waiting, bytes: number): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
     return waiting.messages < maxQueuedMessages && waiting.bytes + bytes <= maxQueuedBytes;
+  }
+
+  #fitsKept(waiting: WaitingMessages, bytes: number): boolean {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
+    const { kept } = waiting;
+    const isHalf =
+      kept.messages < maxQueuedMessages / 2 && kept.bytes + bytes <= maxQueuedBytes / 2;
+    return (isHalf && this.#fits(waiting, bytes)) || this.#awaitsWriter(waiting, bytes);
+  }
+
+  /** Whether the connection waits for the application's open writer. */
+  #awaitsWriter(waiting: Waiting, bytes: number): boolean {
+    const total = waiting.bytes + bytes + waiting.messages * MESSAGE_COST;
+    return this.#internals.awaitsWriter?.(total) === true;
   }
 
   /**

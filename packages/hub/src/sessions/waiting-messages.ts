@@ -11,6 +11,8 @@ interface WaitingMessage {
   readonly message: PreparedMessage;
   readonly key: string | undefined;
   readonly onDrop: (() => void) | undefined;
+  /** Whether the history of its room has the message. */
+  readonly isKept: boolean;
 }
 
 type Entry = ReturnType<Fifo<WaitingMessage>['add']>;
@@ -18,6 +20,8 @@ type Entry = ReturnType<Fifo<WaitingMessage>['add']>;
 /** The queue of a slow session. Sessions share the bytes of their messages. */
 export class WaitingMessages implements Waiting {
   bytes = 0;
+  /** Number and bytes of those messages that the history of their room has. */
+  readonly kept = { messages: 0, bytes: 0 };
   #messages = new Fifo<WaitingMessage>();
   /** The messages that have a key. */
   readonly #byKey = new Map<string, Entry>();
@@ -41,16 +45,30 @@ export class WaitingMessages implements Waiting {
    * @param onDrop - {@link dropFirst} returns this function when it drops the message.
    */
   add(message: PreparedMessage, key: string | undefined, onDrop?: () => void): void {
-    const entry = this.#messages.add({ message, key, onDrop });
+    const entry = this.#messages.add({ message, key, onDrop, isKept: false });
     if (key !== undefined) this.#byKey.set(key, entry);
     this.bytes += message.bytes.length;
   }
 
-  /** Drops the message that has waited longest. Returns its `onDrop`, for the caller to call. */
+  /** Appends a message that the history of its room has. It is never dropped for another one. */
+  addKept(message: PreparedMessage): void {
+    this.#messages.add({ message, key: undefined, onDrop: undefined, isKept: true });
+    this.bytes += message.bytes.length;
+    this.kept.messages++;
+    this.kept.bytes += message.bytes.length;
+  }
+
+  /**
+   * Drops the message without a history that has waited longest. Returns its `onDrop`, for the caller to
+   * call.
+   */
   dropFirst(): (() => void) | undefined {
-    const onDrop = this.#messages.peek()?.onDrop;
-    this.shift();
-    return onDrop;
+    let entry = this.#messages.first;
+    while (entry?.value.isKept === true) entry = entry.next;
+    if (entry === undefined) return undefined;
+    this.#messages.remove(entry);
+    this.#removed(entry.value);
+    return entry.value.onDrop;
   }
 
   /** Removes the message of a key. Returns whether there was one. */
@@ -72,9 +90,13 @@ export class WaitingMessages implements Waiting {
     if (first !== undefined) this.#removed(first);
   }
 
-  #removed({ message, key }: WaitingMessage): void {
+  #removed({ message, key, isKept }: WaitingMessage): void {
     if (key !== undefined) this.#byKey.delete(key);
     this.bytes -= message.bytes.length;
+    if (isKept) {
+      this.kept.messages--;
+      this.kept.bytes -= message.bytes.length;
+    }
     if (this.#messages.length === 0) this.#settleEmpty();
   }
 
@@ -83,7 +105,7 @@ export class WaitingMessages implements Waiting {
     const { length } = this.#messages;
     this.#messages = new Fifo();
     this.#byKey.clear();
-    this.bytes = 0;
+    this.bytes = this.kept.messages = this.kept.bytes = 0;
     this.#settleEmpty();
     return length;
   }
