@@ -19,6 +19,7 @@ export default defineConfig({
     'script-worker': 'src/load/script-worker.ts',
     'server-worker': 'src/rivals/server-worker.ts',
     'sink-worker': 'src/load/sink-worker.ts',
+    'storm-worker': 'src/rivals/storm-worker.ts',
     'stream-worker': 'src/rivals/stream-worker.ts',
   },
   format: ['esm'],

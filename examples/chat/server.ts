@@ -21,7 +21,7 @@ const server = await serve(
     request: await page(new URL('page.html', import.meta.url)),
     // See `maxRooms` of the chat.
     maxConnections: 1_000,
-    maxConnectionsPerAddress: 50,
+    limits: [{ by: 'address', connections: 50 }],
   },
   {
     '/chat': chat.handler,

@@ -9,7 +9,7 @@ const server = await serve(
     request: (_req, res) => res.end('a page\n'),
     // Every connection comes from the proxy, which names the client in X-Forwarded-For.
     trustProxy: 1,
-    maxConnectionsPerAddress: 20,
+    limits: [{ by: 'address', connections: 20 }],
     // Shorter than the timeouts of the proxies, so that they do not cut idle connections.
     heartbeat: { interval: 20_000, timeout: 20_000 },
   },

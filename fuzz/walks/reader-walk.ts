@@ -95,10 +95,9 @@ export class ReaderWalk {
       },
     });
     if (rate !== undefined) {
-      const messagesPerMs = rate.perSecond / 1000;
-      const bytes = { bytesPerMs: Infinity, byteBurst: Infinity };
-      const messages = { messagesPerMs, messageBurst: rate.burst };
-      limitRate(conn as never, { ...messages, ...bytes, over: 'wait', text: 'rate' });
+      const messages = { perMs: rate.perSecond / 1000, size: rate.burst };
+      const bytes = { perMs: Infinity, size: Infinity };
+      limitRate(conn as never, { messages, bytes, over: 'wait', text: 'rate' });
     }
     const internals = internalsOf(conn);
     const handler = {

@@ -131,7 +131,7 @@ const TIMES = [
   'idleReadTimeout',
   'closeTimeout',
 ] as const satisfies readonly (keyof ConnSettings)[];
-const SERVER = ['maxHandshakes', 'maxConnections', 'maxConnectionsPerAddress'] as const;
+const SERVER = ['maxHandshakes', 'maxConnections'] as const;
 const COMPRESSION = ['level', 'threshold', 'clientMaxWindowBits', 'maxBytes'];
 
 type Make = (value: unknown) => unknown;

@@ -117,7 +117,10 @@ describe.each(VERSIONS)('over $name', ({ secure, http2 }) => {
   });
 
   it('the limits of connections count streams, and free what has closed', async () => {
-    const { server, dial } = await served({ maxConnections: 3, maxConnectionsPerAddress: 2 });
+    const { server, dial } = await served({
+      maxConnections: 3,
+      limits: [{ by: 'address', connections: 2 }],
+    });
     const [first] = await Promise.all([dial(), dial()]);
     expect(await refusal(dial())).toBe(429);
     await first.close();

@@ -80,6 +80,12 @@ const ROWS: Record<string, [Call, Said][]> = {
   'a function as `rate.over`': [
     [() => server({ rate: { messages: 5, over: handler } }), /expected 'wait' or 'close'/],
   ],
+  '`maxConnectionsPerAddress`': [server, (options: object) => new Upgrader(options as Untyped)].map(
+    (make): [Call, Said] => [
+      () => make({ maxConnectionsPerAddress: 100 }),
+      /it is gone: write limits: \[\{ by: 'address', connections: 100 \}\]/,
+    ],
+  ),
   'a promise from the option `error`': [],
   '`assembleInto`, `holdLimit`': ['assembleInto', 'holdLimit', 'unmask', 'simd'].map((option) => [
     () => decoder(option),

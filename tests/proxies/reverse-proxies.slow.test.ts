@@ -125,7 +125,7 @@ for (const name of names) {
     it('counts connections by the address from the proxy, not by the claim of the client', async () => {
       const claimed: unknown[] = [];
       const { dialer, urls } = await behind(name, {
-        maxConnectionsPerAddress: 1,
+        limits: [{ by: 'address', connections: 1 }],
         clientAddress: (req) => {
           claimed.push(req.headers['x-forwarded-for']);
           return req.headers['x-forwarded-for']?.toString().split(',').at(-1)?.trim();

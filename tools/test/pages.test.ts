@@ -168,8 +168,8 @@ describe('docs/limits.md', () => {
   it('has the defaults of a server', () => {
     const defaults = rows('Of a server');
     const { handshakeTimeout, limits } = checkUpgraderOptions({});
-    const { maxHandshakes, maxConnections, maxConnectionsPerAddress } = limits;
-    const bounds = { handshakeTimeout, maxHandshakes, maxConnections, maxConnectionsPerAddress };
+    const { maxHandshakes, maxConnections } = limits;
+    const bounds = { handshakeTimeout, maxHandshakes, maxConnections };
     const names = Object.keys(bounds);
     expect(Object.fromEntries(names.map((name) => [name, figure(defaults.get(name))]))).toEqual(
       bounds,

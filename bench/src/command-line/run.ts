@@ -21,6 +21,7 @@ import { proxy } from '../scenarios/proxy.ts';
 import { rpc } from '../scenarios/rpc.ts';
 import { type Scenario, scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
+import { storm } from '../scenarios/storm.ts';
 import { stream } from '../scenarios/stream.ts';
 import type { Command, Report } from './command.ts';
 import { parseCommand } from './parse.ts';
@@ -45,6 +46,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   // The figures of these are on no page.
   http2: scenarioCommand(http2),
   proxy: scenarioCommand(proxy),
+  storm,
   load,
   serve,
 };

@@ -4,6 +4,8 @@ import type { OptionalPackage } from '../harness/optional-package.ts';
 export const CONTENDERS = [
   'receive',
   'loop',
+  'one key',
+  'own key',
   'serveRaw',
   'ws',
   'ws, native mask',
@@ -34,7 +36,9 @@ export const BEFORE = ' before';
 
 /** Whether this is our library, with any handler. */
 export function isOurs(name: string): boolean {
-  return /^(?:receive|loop|serveRaw|ours|hub|broadcast|compat|rpc|by hand)/.test(name);
+  return /^(?:receive|one key|own key|loop|serveRaw|ours|hub|broadcast|compat|rpc|by hand)/.test(
+    name,
+  );
 }
 
 /** Whether this is `ws`, in any configuration. */

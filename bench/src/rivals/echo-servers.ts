@@ -55,7 +55,7 @@ export interface EchoCompression {
 export async function listen(plan: ServerPlan): Promise<number> {
   const { contender, tls, port = 0, host = '127.0.0.1' } = plan;
   const pem = tls === true ? await certificate() : undefined;
-  if (contender === 'receive' || contender === 'loop') return listenOurs(plan, pem);
+  if (contender in OURS) return listenOurs(plan, pem);
   if (contender === 'serveRaw') return listenServeRaw(port, host, pem);
   if (contender === 'rpc') return listenRpc(port, host);
   if (contender === 'by hand') return listenByHand(port, host);
@@ -72,13 +72,21 @@ export async function listen(plan: ServerPlan): Promise<number> {
   return listening(http, port, host);
 }
 
+let keys = 0;
+/** The functions `by` of an entry of `limits`. */
+const KEYS = { 'one key': () => 'all', 'own key': () => keys++ };
+
 // The README shows `loop`.
-const OURS: Readonly<Record<'receive' | 'loop', Record<string, ConnHandler<unknown>>>> = {
-  receive: {
-    echo: (conn) => conn.receive((message) => conn.send(message)),
-    text: (conn) => conn.receive((message) => conn.send(message.text())),
-    json: (conn) => conn.receive((message) => conn.send(jsonReply(message.text()))),
-  },
+type Ours = 'receive' | 'loop' | keyof typeof KEYS;
+const RECEIVE: Record<string, ConnHandler<unknown>> = {
+  echo: (conn) => conn.receive((message) => conn.send(message)),
+  text: (conn) => conn.receive((message) => conn.send(message.text())),
+  json: (conn) => conn.receive((message) => conn.send(jsonReply(message.text()))),
+};
+const OURS: Readonly<Record<Ours, Record<string, ConnHandler<unknown>>>> = {
+  receive: RECEIVE,
+  'one key': RECEIVE,
+  'own key': RECEIVE,
   loop: {
     echo: async (conn) => {
       for await (const message of conn) {
@@ -106,7 +114,8 @@ async function listenOurs(
   const handler =
     typeof task === 'object'
       ? broadcasts(broadcast, nextPayload(task))
-      : OURS[contender as 'receive' | 'loop'][task ?? 'echo']!;
+      : OURS[contender as Ours][task ?? 'echo']!;
+  const by = contender in KEYS ? KEYS[contender as keyof typeof KEYS] : undefined;
   const { url } = await serve(
     {
       port,
@@ -115,6 +124,7 @@ async function listenOurs(
       // A connection that does not read misses messages, and our server reports that.
       ...(typeof task === 'object' && { report: () => {} }),
       ...(limit !== undefined && { readLimit: limit }),
+      ...(by !== undefined && { limits: [{ by, connections: 1_000_000 }] }),
       ...(tls !== undefined && { tls }),
     },
     handler,

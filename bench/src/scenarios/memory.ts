@@ -7,6 +7,8 @@ import { startEcho, type Workload } from './echo.ts';
 import { allowedConnections, type Environment, type Scenario } from './scenario.ts';
 
 const SIZES: readonly number[] = [2500, 5000, 15_000];
+/** With a key of `limits` for each connection, or for all. */
+const KEYED = 10_000;
 /** The metrics, in the order of the tables. */
 const METRICS: Readonly<Record<string, readonly [title: string, note: string]>> = {
   resident: ['Resident memory', "V8's default flags, nothing collected by hand"],
@@ -28,12 +30,13 @@ of 1 KiB. The growth of the process is read twice: as an operator sees it, and a
   bare  a socket from the 'upgrade' event of Node's http server with a listener that echoes bytes
   raw1  a socket without Node's http server; all of them read into one buffer
   bun   its heap is that of JavaScript alone, not of its sockets
+  one key, own key  receive, with an entry of limits by which all connections have one key, or each its own
 `,
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
   minutes: 4,
   quick: { processes: 1, rounds: 1, ms: 0, warmUpMs: 0 },
-  contests: (environment) =>
-    SIZES.filter((size) => size <= allowedConnections(size)).map((size) =>
+  contests: (environment) => [
+    ...SIZES.filter((size) => size <= allowedConnections(size)).map((size) =>
       memoryContest(
         environment,
         `${size} idle connections`,
@@ -42,6 +45,14 @@ of 1 KiB. The growth of the process is read twice: as an operator sees it, and a
         { content: 'ascii' },
       ),
     ),
+    memoryContest(
+      environment,
+      `limits: ${KEYED} idle connections`,
+      ['receive', 'one key', 'own key'],
+      allowedConnections(KEYED),
+      { content: 'ascii' },
+    ),
+  ],
   tables: memoryTables,
 };
 

@@ -55,10 +55,8 @@ export function checkRate(value: unknown): RatePlan {
     throw new RangeError('rate.burst: expected at least one message and one byte');
   }
   return {
-    messagesPerMs: maxMessages / ms,
-    bytesPerMs: maxBytes / ms,
-    messageBurst: maxMessages * scale,
-    byteBurst: maxBytes * scale,
+    messages: { perMs: maxMessages / ms, size: maxMessages * scale },
+    bytes: { perMs: maxBytes / ms, size: maxBytes * scale },
     over,
     text: `more than ${bounds.join(' or ')} in ${ms} ms`,
   };

@@ -118,6 +118,7 @@ const REMOVED: Readonly<Record<string, string>> = {
   asyncDeflateThreshold: 'it is gone: nextWriter compresses messages above maxBytes',
   autoResponse: 'it is gone: answer in the handler; hibernating of @ws/fetch has it',
   extensions: 'a Conn has one: use extension of new Conn',
+  maxConnectionsPerAddress: "it is gone: write limits: [{ by: 'address', connections: 100 }]",
   maxEmptyFragments: 'it is gone: the bound is always 1024',
   maxNameBytes: 'it is gone: the bound is always 256 bytes',
   maxPendingPings: 'it is gone: the bound is always 64',

@@ -1,6 +1,6 @@
 import type { Duplex, Writable } from 'node:stream';
 import { checked } from '@ws/codec/internal';
-import { type CloseInfo, Conn, type Observer, type Platform } from '@ws/conn';
+import { type CloseInfo, Conn, formatCloseMessage, type Observer, type Platform } from '@ws/conn';
 import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { addressOf, inScope, prepareReadBuffer } from '@ws/node-io/internal';
@@ -12,7 +12,7 @@ import {
   checkCloseOptions,
 } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
-import { HandshakeError, type HeaderPair } from './errors.ts';
+import { type HandshakeError, type HeaderPair, tryLater } from './errors.ts';
 import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
@@ -22,8 +22,10 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
+import { Phase } from './phase.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
+import { Pace } from './policies/pace.ts';
 import { Refusals } from './responder/refusals.ts';
 import { checkHandler, type HandlerOrRoutes, HandlerRunner, planRoute, Route } from './route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
@@ -46,6 +48,15 @@ export interface ServerStats {
   /** Handlers running now. */
   readonly handlersPending: number;
   /**
+   * Handshakes that wait for their turn now: see the option `handshakes`. With `tls`, also sockets before
+   * their TLS handshake.
+   */
+  readonly handshakesWaiting: number;
+  /** Handshakes, and sockets before their TLS handshake, that the pace of `handshakes` refused. */
+  readonly paced: number;
+  /** Handshakes that `limits` refused. */
+  readonly limited: number;
+  /**
    * Requests refused, by HTTP status: also bytes that are no HTTP request, and plain requests that
    * get 426.
    */
@@ -62,9 +73,13 @@ export class Acceptor {
   /** For every request, except where its route has its own options. */
   readonly plan: UpgraderPlan;
   readonly #options: AnyUpgraderOptions;
+  readonly phase: Phase;
   readonly #limits: Limits;
+  /** That of the handshakes, and that of the sockets before TLS. */
+  readonly #paces: Pace[] = [];
   readonly #refusals = new Refusals();
   readonly #platform: Platform;
+  #closed: Promise<CloseResult> | undefined;
 
   /**
    * @param options - Options of an Upgrader; others are an error.
@@ -76,11 +91,14 @@ export class Acceptor {
     if (plan.readBuffer) void prepareReadBuffer();
     this.plan = plan;
     this.#options = pickUpgraderOptions(options);
-    this.#platform = platformOfServer(
-      (conn) => this.work.removeConn(conn as Conn),
-      plan.maxTotalBufferedAmount,
-    );
-    this.#limits = new Limits(plan.limits);
+    this.#platform = platformOfServer((conn) => {
+      if (!this.work.removeConn(conn as Conn)) return;
+      this.#limits.closed(conn);
+      this.phase.rest();
+    }, plan.maxTotalBufferedAmount);
+    this.#limits = new Limits(plan.limits, closeOldest);
+    if (this.#limits.pace !== undefined) this.#addPace(this.#limits.pace);
+    this.phase = new Phase(this.work.connections, this.#paces);
     this.work.onWait = (count) => plan.reporter.closeWaits(count);
   }
 
@@ -91,11 +109,30 @@ export class Acceptor {
       open: this.work.connections.size,
       handshakesPending: this.#limits.handshakes,
       handlersPending: this.work.handlers,
+      handshakesWaiting: this.#paces.reduce((sum, { waiting }) => sum + waiting, 0),
+      paced: this.#paces.reduce((sum, { refused }) => sum + refused, 0),
+      limited: this.#limits.limited,
       refused: this.#refusals.byStatus,
     };
   }
 
+  /** The pace of new sockets, before their TLS handshake: a refusal after it costs much more. */
+  paceOfSockets(): Pace | undefined {
+    const { pace } = this.plan.limits;
+    if (pace === undefined) return undefined;
+    const { perMs, size, wait, places } = pace;
+    return this.#addPace(new Pace({ perMs: 2 * perMs, size: 2 * size, wait, places: 2 * places }));
+  }
+
+  #addPace(pace: Pace): Pace {
+    this.#paces.push(pace);
+    pace.onWait = () => this.phase.watch();
+    return pace;
+  }
+
   /**
+   * A second call returns the promise of the first.
+   *
    * @param owner - Its method `close` was called.
    * @param run - Closes the connections, and what else the owner has.
    * @throws (rejects with) TypeError or RangeError that names the bad option.
@@ -106,10 +143,24 @@ export class Acceptor {
     run = (plan: ClosePlan): Promise<CloseResult> => this.work.close(plan),
   ): Promise<CloseResult> {
     try {
-      return run(checked(() => checkCloseOptions(options, this.plan.close), owner, 'close'));
+      const plan = checked(() => checkCloseOptions(options, this.plan.close), owner, 'close');
+      this.#closed ??= this.#close(plan, run);
+      return this.#closed;
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  async #close(
+    plan: ClosePlan,
+    run: (plan: ClosePlan) => Promise<CloseResult>,
+  ): Promise<CloseResult> {
+    this.phase.become('draining');
+    if (plan.drain > 0) await new Promise((over) => setTimeout(over, plan.drain));
+    for (const pace of this.#paces) pace.refuseAll(isClosing());
+    const result = await run(plan);
+    this.phase.become('closed');
+    return result;
   }
 
   /**
@@ -194,7 +245,7 @@ export class Acceptor {
     if (responder.fault === undefined) takeSocket(stream, head);
     try {
       const address = this.plan.needsAddress ? upgrade.findAddress() : undefined;
-      if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
+      if (this.work.isClosing) throw isClosing();
       upgrade.reservation = this.#limits.reserve(address);
       const agreed = upgrade.negotiate(extra?.() ?? NO_HEADERS);
       // A request that is answered within the event needs no count.
@@ -231,13 +282,13 @@ export class Acceptor {
     if (admission?.expires !== undefined) conn.renew(admission.expires);
     conn.data = upgrade.context!.auth;
     upgrade.forgetSocket();
-    this.work.addConn(conn);
     const reservation = upgrade.reservation!;
-    if (!this.#limits.countConnections) reservation.giveBack();
-    else {
-      reservation.opened();
-      void internalsOf(conn).closed.then(() => reservation.giveBack());
-    }
+    reservation.limitRate(conn);
+    // Before the close of a server, which closes the connection at once.
+    if (conn.state === 'closed') reservation.giveBack();
+    else reservation.opened(conn);
+    this.work.addConn(conn);
+    this.phase.watch();
     return conn;
   }
 
@@ -280,12 +331,26 @@ function giveBackWhenSettled(upgrade: UpgradeRequest, answer: Writable | undefin
   waits.whenCallsSettled(
     () => {
       if (answer === undefined || answer.writableFinished || stream.destroyed) return giveBack();
-      reservation?.opened();
+      reservation?.settled();
       answer.once('finish', giveBack);
       stream.once('close', giveBack);
     },
     (names) => upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req),
   );
+}
+
+/** The close code for the oldest connection of a key, see {@link Limit}. A ReconnectingConn ends with it. */
+const REPLACED = 4409;
+/** Ms until a connection that does not answer it is terminated. */
+const REPLACED_MS = 1_000;
+
+function closeOldest(conn: object): void {
+  const payload = formatCloseMessage(REPLACED, 'replaced by a newer connection');
+  internalsOf(conn as Conn).startClose(payload, REPLACED_MS, true);
+}
+
+function isClosing(): HandshakeError {
+  return tryLater(503, 'the server is closing');
 }
 
 function reportFailure({ plan, req, route }: UpgradeRequest, error: unknown): void {

@@ -15,6 +15,11 @@ export interface CloseOptions {
   /** The reason that every client gets, at most 123 bytes. Default: `''`. */
   readonly reason?: string | undefined;
   /**
+   * Milliseconds in which the server still accepts and serves, before anything closes: load balancers
+   * notice late that it is not ready. Its `phase` is `'draining'` at once. Default: 0.
+   */
+  readonly drain?: number | undefined;
+  /**
    * Milliseconds over which the close frames are spread, so that the clients do not all return at
    * once. Default: 0.
    */
@@ -44,11 +49,19 @@ export type ClosePlan = {
 /** For a listener of a signal, or of an 'abort'. */
 export const AS_LISTENER = 'as a listener, use () => server.close()';
 
-const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
+const NAMES: readonly (keyof CloseOptions)[] = [
+  'timeout',
+  'code',
+  'reason',
+  'drain',
+  'over',
+  'discard',
+];
 const DEFAULTS: ClosePlan = {
   timeout: 30_000,
   code: CloseCode.GoingAway,
   reason: '',
+  drain: 0,
   over: 0,
   discard: false,
 };
@@ -74,6 +87,7 @@ export function checkCloseOptions(
   const {
     code = defaults.code,
     reason = defaults.reason,
+    drain = defaults.drain,
     over = defaults.over,
     discard = defaults.discard,
   } = options;
@@ -91,6 +105,7 @@ export function checkCloseOptions(
     timeout: duration('close.timeout', options.timeout, defaults.timeout, false),
     code,
     reason,
+    drain: drain === 0 ? 0 : duration('close.drain', drain, 0, false),
     over: over === 0 ? 0 : duration('close.over', over, 0, false),
     discard,
   };

@@ -62,6 +62,23 @@ export class HandshakeError extends WebSocketError {
   }
 }
 
+/**
+ * Makes the error for a client that may come back, with Retry-After.
+ *
+ * @param ms - The wait that the client is asked for. Default: random, so that clients who are refused
+ *   together do not return together.
+ */
+export function tryLater(
+  status: 429 | 503,
+  message: string,
+  options: HandshakeErrorOptions = {},
+  ms: number = 5_000 + 10_000 * Math.random(),
+): HandshakeError {
+  const seconds = Math.min(Math.max(Math.round(ms / 1_000), 1), 60);
+  const headers = [['Retry-After', String(seconds)]] as const;
+  return new HandshakeError(status, message, { ...options, headers });
+}
+
 /** The functions of the application that have failed, for reports. */
 const failedFunctions = /* @__PURE__ */ new WeakMap<HandshakeError, string>();
 

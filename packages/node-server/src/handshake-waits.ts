@@ -5,7 +5,7 @@ import { nodePlatform } from '@ws/node-io';
 import { unref } from '@ws/node-io/internal';
 import { assertOpen, destroyOnError, disconnectError } from './client-socket.ts';
 import { EarlyBytes, MAX_EARLY_BYTES } from './early-bytes.ts';
-import { HandshakeError } from './errors.ts';
+import { HandshakeError, tryLater } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
 
 /** Grace period in ms for refusing a client that has half-closed. */
@@ -24,7 +24,7 @@ export class HandshakeWaits implements TimerEntry {
   readonly #responder: Responder;
   readonly #socket: Duplex;
   readonly #early: EarlyBytes;
-  readonly #startedAt: number;
+  #startedAt: number;
   #timeout: number;
   #isTimeUp = false;
   #watching = false;
@@ -65,6 +65,16 @@ export class HandshakeWaits implements TimerEntry {
   /** Replaces the timeout. The new one, too, counts from the request. */
   set timeout(timeout: number) {
     this.#timeout = timeout;
+    this.#restartTimer();
+  }
+
+  /** Replaces the time from which the timeout counts; Infinity while it does not count. */
+  set startedAt(at: number) {
+    this.#startedAt = at;
+    this.#restartTimer();
+  }
+
+  #restartTimer(): void {
     if (this.slot === undefined) return;
     schedulerOf(nodePlatform).timers.clear(this);
     this.#startTimer();
@@ -189,7 +199,7 @@ export class HandshakeWaits implements TimerEntry {
     this.#isTimeUp = true;
     const message = `handshake timed out after ${this.#timeout} ms (option handshakeTimeout)`;
     const cause = new TimeoutError(message);
-    this.abort(new HandshakeError(503, message, { body: 'handshake timed out\n', cause }));
+    this.abort(tryLater(503, message, { body: 'handshake timed out\n', cause }));
   }
 
   /**
@@ -222,8 +232,9 @@ export class HandshakeWaits implements TimerEntry {
 
   /** Starts the timer for the remaining time, unless it is running. */
   #startTimer(): void {
-    if (this.#timeout === Infinity || this.slot !== undefined) return;
-    schedulerOf(nodePlatform).timers.set(this, this.#remaining, true);
+    const remaining = this.#remaining;
+    if (remaining === Infinity || this.slot !== undefined) return;
+    schedulerOf(nodePlatform).timers.set(this, remaining, true);
   }
 
   /** Milliseconds left, 0 or more; Infinity for no bound. */

@@ -92,11 +92,14 @@ export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './e
 export type { HeadersInput, HeadersOption } from './headers.ts';
 export type { Http2Options, StreamListener } from './http2/http2-server.ts';
 export type { UpgraderOptions } from './options.ts';
+export type { PhaseChange, ServerPhase } from './phase.ts';
 export type { AdmitOrRefuse, AuthOf, Refusal } from './policies/authenticate.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
 export type { ErrorAnswer } from './policies/error-hook.ts';
 export type { MaxLifetime } from './policies/lifetime.ts';
+export type { Limit, LimitedClient } from './policies/limit-options.ts';
 export type { CheckOrigin } from './policies/origin.ts';
+export type { HandshakePace } from './policies/pace.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';
 export type { Diagnostics, RefusedRequest } from './responder/refusals.ts';

@@ -5,7 +5,7 @@
  */
 export { takeSocket } from './client-socket.ts';
 export { GatheredBytes } from './early-bytes.ts';
-export { serverFault, unexpectedResult } from './errors.ts';
+export { serverFault, tryLater, unexpectedResult } from './errors.ts';
 export { endToEnd, headerOf, headerPairs, mergeHeaders } from './headers.ts';
 export { webSocketStreams } from './http2/on-demand.ts';
 export { checkUpgraderOptions, pickUpgraderOptions } from './options.ts';

@@ -29,8 +29,10 @@ import {
 } from './policies/client-address.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
 import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
+import { checkLimits, type Limit } from './policies/limit-options.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy } from './policies/origin.ts';
+import { checkPace, type HandshakePace } from './policies/pace.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
@@ -120,13 +122,20 @@ export interface UpgraderOptions<Result extends AdmitOrRefuse = undefined, Req =
    * done, or `handshakeTimeout` is over. `false` for no bound. Default: 1,024.
    */
   readonly maxHandshakes?: number | false | undefined;
+  /**
+   * How many handshakes begin in a second, for a restart of which all clients return at once. Those that
+   * come faster wait in their order, and are no pending handshakes then; others get 503, with a
+   * Retry-After that spreads them. With `tls`, new sockets have a bucket of twice this before their TLS
+   * handshake. In workers of `runCluster` of @ws/hub/cluster, each has its part. Default: no bound.
+   */
+  readonly handshakes?: HandshakePace | undefined;
   /** Most open connections and pending handshakes; more get 503. Default: `false`, no bound. */
   readonly maxConnections?: number | false | undefined;
   /**
-   * Most open connections and pending handshakes of one client (an IPv6 /64 is one client); more
-   * get 429. Default: `false`, no bound.
+   * Bounds what all connections of a user, or of an address, do together on this server. Each entry
+   * counts for itself. Default: none.
    */
-  readonly maxConnectionsPerAddress?: number | false | undefined;
+  readonly limits?: readonly Limit<AuthOf<Result>, Req>[] | undefined;
   /**
    * Bytes of writes that may wait in all connections together; `false` for no bound. Above it, a
    * connection has its share: this number divided by the connections that wait, at least
@@ -145,7 +154,7 @@ export interface UpgraderOptions<Result extends AdmitOrRefuse = undefined, Req =
    */
   readonly trustProxy?: TrustProxy | undefined;
   /**
-   * Returns the client's address for `maxConnectionsPerAddress` and the handler. Default: the
+   * Returns the client's address for `limits` and the handler. Default: the
    * address that `trustProxy` finds.
    */
   readonly clientAddress?: ClientAddress<Req> | undefined;
@@ -183,8 +192,9 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'handshakeTimeout',
   'readBuffer',
   'maxHandshakes',
+  'handshakes',
   'maxConnections',
-  'maxConnectionsPerAddress',
+  'limits',
   'maxTotalBufferedAmount',
   'trustProxy',
   'clientAddress',
@@ -199,7 +209,7 @@ export function pickUpgraderOptions<Result extends AdmitOrRefuse, Req>(
   return Object.fromEntries(upgraderOptionNames.map((name) => [name, options[name]]));
 }
 
-type CountName = keyof LimitValues | 'maxTotalBufferedAmount';
+type CountName = 'maxHandshakes' | 'maxConnections' | 'maxTotalBufferedAmount';
 
 /** The callbacks of `serveRaw`, as the steps of a handshake call them. */
 export type HeadChecks = {
@@ -279,7 +289,7 @@ export function checkUpgraderOptions(
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404, trustProxy = false, rate, maxLifetime } = options;
+  const { unmatched = 404, trustProxy = false, rate, maxLifetime, handshakes } = options;
   if (trustProxy !== false && clientAddress !== undefined) {
     throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
   }
@@ -290,7 +300,8 @@ export function checkUpgraderOptions(
     const { [name]: value } = options;
     return value === undefined ? fallback : bound(name, value);
   };
-  const maxConnectionsPerAddress = count('maxConnectionsPerAddress', Infinity);
+  const maxHandshakes = count('maxHandshakes', 1024);
+  const entries = checkLimits(options.limits);
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
@@ -304,15 +315,18 @@ export function checkUpgraderOptions(
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     limits: {
-      maxHandshakes: count('maxHandshakes', 1024),
+      maxHandshakes,
       maxConnections: count('maxConnections', Infinity),
-      maxConnectionsPerAddress,
+      pace: handshakes === undefined ? undefined : checkPace(handshakes, workers(), maxHandshakes),
+      entries,
     },
     maxTotalBufferedAmount: count('maxTotalBufferedAmount', defaultTotal()),
     findAddress:
       clientAddress === undefined ? forwardedAddress(trustProxy) : addressByOption(clientAddress),
     needsAddress:
-      maxConnectionsPerAddress < Infinity || trustProxy !== false || clientAddress !== undefined,
+      entries.some(({ by }) => by === 'address') ||
+      trustProxy !== false ||
+      clientAddress !== undefined,
     error,
     reporter: new ErrorReporter(report),
     settings,
@@ -324,9 +338,12 @@ export function checkUpgraderOptions(
 function defaultTotal(): number {
   // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
   const constrained = process.constrainedMemory?.() || Infinity;
-  // Set by `runCluster` of @ws/hub/cluster: the processes share the memory.
-  const workers = Number(process.env[`WS_WORKERS_${process.ppid}`]) || 1;
-  return Math.floor(Math.min(constrained, totalmem()) / 8 / workers);
+  return Math.floor(Math.min(constrained, totalmem()) / 8 / workers());
+}
+
+/** Number of processes that share a machine and a port. `runCluster` of @ws/hub/cluster sets it. */
+function workers(): number {
+  return Number(process.env[`WS_WORKERS_${process.ppid}`]) || 1;
 }
 
 function checkHeaders(value: AnyUpgraderOptions['headers']): readonly HeadersSource[] {

@@ -100,12 +100,15 @@ export class PendingWork {
   /**
    * Forgets a connection that has closed. During a {@link close}, a handler of `receive` with unread
    * messages counts as a handler of the server.
+   *
+   * @returns false when it was never added.
    */
-  removeConn(conn: Conn): void {
-    this.connections.delete(conn);
+  removeConn(conn: Conn): boolean {
+    const wasOpen = this.connections.delete(conn);
     const receiving = this.isClosing ? internalsOf(conn).unfinishedReceive : undefined;
     if (receiving !== undefined) this.#waitFor(receiving);
     this.#progress();
+    return wasOpen;
   }
 
   #waitFor(receiving: Promise<unknown>): void {

@@ -23,8 +23,9 @@ import type { NoParams, RouteParams } from './route-table.ts';
 /** The options that belong to a server and not to one of its routes. */
 const SERVER_ONLY = [
   'maxHandshakes',
+  'handshakes',
   'maxConnections',
-  'maxConnectionsPerAddress',
+  'limits',
   'maxTotalBufferedAmount',
   'clientAddress',
   'trustProxy',

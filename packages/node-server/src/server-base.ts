@@ -14,8 +14,10 @@ import {
 import { SERVER_FACTS, SERVER_HABITS, SERVER_URL } from './habits.ts';
 import { listenOn, maxSockets, urlOf } from './http-server.ts';
 import type { UpgraderOptions } from './options.ts';
-import { SocketLimits } from './policies/limits.ts';
+import type { ServerPhase } from './phase.ts';
+import { peerGroup, SocketLimits } from './policies/limits.ts';
 import { type ListenAddress, withCertificate } from './serve-options.ts';
+import { paceSockets } from './socket-pace.ts';
 
 /**
  * A running server, whatever reads its requests.
@@ -38,6 +40,13 @@ export interface RunningServer<Auth = any>
   /** Counters, as they are now. */
   readonly stats: ServerStats;
   /**
+   * `'ready'`; `'busy'` while handshakes wait for their turn, or after two turns of the event loop that
+   * were late by 200 ms within a second, until 5 s without either; `'draining'` from the call of `close`,
+   * then `'closed'`. A readiness probe fails in the last two only: when all servers are busy, an
+   * orchestrator would take all of them out. A liveness probe does not ask.
+   */
+  readonly phase: ServerPhase;
+  /**
    * Replaces the certificate for new connections. Options that are left out keep their values. Open
    * connections keep theirs.
    *
@@ -46,7 +55,7 @@ export interface RunningServer<Auth = any>
    */
   reload(tls: SecureContextOptions): void;
   /**
-   * Stops accepting and sends every connection a close frame. Resolves when all connections are
+   * After the time `drain`, stops accepting and sends every connection a close frame. Resolves when all connections are
    * closed, pending answers are sent and the promises of all handlers have settled, at the latest
    * `timeout` ms after the last close frame; the remaining connections are terminated then. A
    * second call returns the same promise. Do not await `close` in a handler: each would wait for
@@ -60,10 +69,7 @@ export interface RunningServer<Auth = any>
 
 /** The options that both servers read. */
 export type BaseOptions = ListenAddress &
-  Pick<
-    UpgraderOptions,
-    'clientAddress' | 'trustProxy' | 'maxConnections' | 'maxHandshakes' | 'maxConnectionsPerAddress'
-  >;
+  Pick<UpgraderOptions, 'clientAddress' | 'trustProxy' | 'maxConnections' | 'maxHandshakes'>;
 
 /**
  * The common part of `serve` and `serveRaw`: the sockets and their limits, listening,
@@ -81,7 +87,6 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   /** The options of the certificate in use. */
   #tls: SecureContextOptions;
   #url = '';
-  #closed: Promise<CloseResult> | undefined;
 
   /**
    * @param owner - The function that made the server, for messages.
@@ -103,6 +108,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     this.#net = net;
     this.#options = options;
     this.#tls = tls;
+    acceptor.phase.server = this;
   }
 
   get url(): string {
@@ -117,6 +123,10 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     return this.acceptor.stats;
   }
 
+  get phase(): ServerPhase {
+    return this.acceptor.phase.now;
+  }
+
   reload(tls: SecureContextOptions): void {
     checked(() => this.#reload(tls), this, 'reload');
   }
@@ -125,7 +135,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     // `process.on('SIGTERM', server.close)` calls it without its object.
     if (!((this as unknown) instanceof ServerBase))
       return Promise.reject(new TypeError(`close: ${AS_LISTENER}`));
-    return this.acceptor.close(options, this, (plan) => (this.#closed ??= this.#close(plan)));
+    return this.acceptor.close(options, this, (plan) => this.#close(plan));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -153,23 +163,24 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     this.#url = urlOf(this.#net, this.#options);
   }
 
-  /** Bounds the sockets of a server that was created for this one, and each client's. */
+  /** Bounds the sockets of a server that was created for this one, each client's, and their pace. */
   protected limitSockets(): void {
-    const { clientAddress, trustProxy, maxConnectionsPerAddress } = this.#options;
+    const { clientAddress, trustProxy } = this.#options;
     this.#net.maxConnections = maxSockets(this.#options);
+    const entries = this.acceptor.plan.limits.entries.filter(({ by }) => by === 'address');
     // With either option, only a request shows the client. Sockets are not counted then.
-    const isClientPeer = !clientAddress && !trustProxy;
-    if (isClientPeer && maxConnectionsPerAddress) {
-      const limits = new SocketLimits(maxConnectionsPerAddress);
-      this.#net.on('connection', (socket: Socket) => {
-        if (!limits.add(socket)) socket.destroy();
-      });
-    }
-    if (this.keepsSockets) {
-      this.#net.on('connection', (socket: Socket) => {
-        if (!socket.destroyed) this.#keepForClose(socket);
-      });
-    }
+    const isClientPeer = !clientAddress && !trustProxy && entries.length > 0;
+    const most = Math.min(...entries.map(({ connections }) => connections));
+    const limits = new SocketLimits(most);
+    const pace = this.#secure && this.acceptor.paceOfSockets();
+    const begin = pace && paceSockets(this.#net, pace);
+    if (!this.keepsSockets && (!isClientPeer || most === Infinity)) return;
+    this.#net.on('connection', (socket: Socket) => {
+      const group = isClientPeer ? peerGroup(socket) : undefined;
+      if (group !== undefined && !limits.add(socket, group)) return void socket.destroy();
+      if (this.keepsSockets) this.#keepForClose(socket);
+      begin?.(socket, group);
+    });
   }
 
   /** Ends the intake of requests, before the connections are closed. */

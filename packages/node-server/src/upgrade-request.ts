@@ -54,7 +54,7 @@ type Agreement = void | Promise<void>;
 // |---|---|---|
 // | acceptor | the socket is in use | none |
 // | | `clientAddress` has failed | 500 |
-// | | the server is closing, or has too many handshakes or connections | 503, 429 |
+// | | the server is closing, or has too many handshakes or connections | 503 |
 // | | the headers of a call of `upgrade` are no headers | 500 |
 // | `negotiate` | the client disconnects, or answers to its earlier requests take too long | none |
 // | at any time until the answer | the handshake takes too long; bytes after the head exceed their bound | 503; 400 |
@@ -68,9 +68,12 @@ type Agreement = void | Promise<void>;
 // | | the caller's headers have `Sec-WebSocket-Extensions` | 500 |
 // | | the host | 421 |
 // | | repeated Origin lines | 400 |
-// | `#checkOrigin`, ... | the origin | 403 |
+// | `#checkOrigin`, ... | the origin; before the function `checkOrigin` runs, the next row | 403 |
+// | | the entries of `limits` by address | 429 |
 // | | the rules of the offers | 400 |
+// | | the pace of `handshakes` | 503 |
 // | | `authenticate` refuses | its own |
+// | | the other entries of `limits` | 429, 500 |
 // | | the subprotocol | 400, 500 |
 // | | the option `headers`, then `onBeforeUpgrade` | 500 |
 // | acceptor | the client has disconnected, or the application has answered | none; 400 after a FIN |
@@ -246,6 +249,7 @@ export class UpgradeRequest {
     const { facts, plan, req } = this;
     const { check } = plan.origins;
     if (check !== undefined) {
+      this.reservation!.countAddress();
       return this.#ask(
         'checkOrigin',
         () => check(req),
@@ -253,13 +257,14 @@ export class UpgradeRequest {
       );
     }
     if (!plan.origins.allows(facts)) throw plan.origins.refusal(facts);
-    return this.#authenticate();
+    this.reservation!.countAddress();
+    return this.#begin();
   }
 
   #originChecked(allowed: unknown): Agreement {
     const { plan, req, route } = this;
     const verdict = verdictOf('checkOrigin', allowed);
-    if (verdict === true) return this.#authenticate();
+    if (verdict === true) return this.#begin();
     if (allowed === undefined) plan.reporter.nothingReturned('checkOrigin', req, route);
     if (verdict !== false) {
       plan.reporter.failed(verdict, { where: 'checkOrigin', request: req, route, status: 403 });
@@ -267,10 +272,24 @@ export class UpgradeRequest {
     throw plan.origins.refusal(this.facts);
   }
 
-  #authenticate(): Agreement {
+  /** Begins the handshake at the pace of the server: what comes next has a cost. */
+  #begin(): Agreement {
     applyRules(this.facts, 'offers');
-    const { authenticate, headers } = this.plan;
-    if (authenticate === undefined) return this.#addHeaders(headers);
+    const reservation = this.reservation!;
+    const turn = reservation.awaitTurn();
+    if (turn === undefined) return this.#authenticate();
+    const waits = this.acquireWaits();
+    waits.startedAt = Infinity;
+    return waits.wait(turn).then(() => {
+      waits.startedAt = performance.now();
+      reservation.turnCame();
+      return this.#authenticate();
+    });
+  }
+
+  #authenticate(): Agreement {
+    const { authenticate } = this.plan;
+    if (authenticate === undefined) return this.#countClient();
     const { auth: _auth, ...known } = this.context!;
     const { signal } = this.acquireWaits();
     return this.#ask(
@@ -285,12 +304,18 @@ export class UpgradeRequest {
     if (result === undefined) {
       this.plan.reporter.nothingReturned('authenticate', this.req, this.route);
     }
-    const { headers } = this.plan;
     const admission = readAuth(result);
     if (isResponse(admission)) return this.#refuseBy(admission);
     this.context = { ...this.context!, auth: admission.auth };
     this.admission = admission;
-    if (admission.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
+    return this.#countClient();
+  }
+
+  #countClient(): Agreement {
+    const { headers } = this.plan;
+    this.reservation!.countClient(this);
+    const plan = this.admission?.plan;
+    if (plan !== undefined) this.plan = plan as UpgraderPlan;
     return this.#addHeaders(headers);
   }
 

@@ -13,6 +13,7 @@ import { type HeadersInput, headerPairs } from './headers.ts';
 import type { StreamListener } from './http2/http2-server.ts';
 import { webSocketStreams } from './http2/on-demand.ts';
 import type { AnyUpgraderOptions, UpgraderOptions } from './options.ts';
+import type { ServerPhase } from './phase.ts';
 import type { AdmitOrRefuse, AuthOf } from './policies/authenticate.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import {
@@ -54,6 +55,7 @@ export class Upgrader<Result extends AdmitOrRefuse = undefined> implements Async
       Upgrader,
     );
     this.#acceptor.work.refusalsHoldClose = false;
+    this.#acceptor.phase.server = this;
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -64,6 +66,11 @@ export class Upgrader<Result extends AdmitOrRefuse = undefined> implements Async
   /** Counters, as they are now. */
   get stats(): ServerStats {
     return this.#acceptor.stats;
+  }
+
+  /** As that of a server of `serve`, for a readiness probe. */
+  get phase(): ServerPhase {
+    return this.#acceptor.phase.now;
   }
 
   /**
@@ -188,7 +195,7 @@ export class Upgrader<Result extends AdmitOrRefuse = undefined> implements Async
   }
 
   /**
-   * Refuses new requests with 503 and sends every connection a close frame. Resolves when all
+   * After the time `drain`, refuses new requests with 503 and sends every connection a close frame. Resolves when all
    * connections are closed and the promises of all handlers have settled, at the latest `timeout`
    * ms after the last close frame; the remaining connections are terminated then. A second call
    * returns the same promise. Do not await it in a handler: each would wait for the other until

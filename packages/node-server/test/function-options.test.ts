@@ -38,7 +38,7 @@ function inList(result: unknown): Record<string, string> {
 const CASES: Readonly<Record<string, Case>> = {
   subprotocols: { options: (fn) => ({ subprotocols: fn as () => string }), fails: 500, hangs: 500, nonsense: 500, names: 'subprotocols' },
   clientAddress: {
-    options: (fn) => ({ clientAddress: fn as () => string, maxConnectionsPerAddress: 1 }),
+    options: (fn) => ({ clientAddress: fn as () => string, limits: [{ by: 'address', connections: 1 }] }),
     fails: 500,
     hangs: 500,
     nonsense: 500,
@@ -108,7 +108,7 @@ const NONSENSE: Readonly<Record<string, Fn>> = {
 const OTHERS = new Set(
   [
     'port host socketPath replaceStale listen tls http2 server allowedOrigins allowedHosts sameHost handshakeTimeout',
-    'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
+    'maxHandshakes handshakes maxConnections limits trustProxy close unmatched readLimit',
     'readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat writeBufferSize fragmentationThreshold',
     'writeBufferPool compression readBuffer rate maxLifetime',

@@ -32,7 +32,8 @@ describe('route', () => {
   it.each([
     'maxHandshakes',
     'maxConnections',
-    'maxConnectionsPerAddress',
+    'handshakes',
+    'limits',
     'maxTotalBufferedAmount',
     'clientAddress',
     'trustProxy',

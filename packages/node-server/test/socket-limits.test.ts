@@ -38,12 +38,14 @@ describe('silent connections', () => {
     expect(await keptOf(400, most, { maxConnections: 5, maxHandshakes: 10 })).toBe(most);
   });
 
-  it('of one address are bounded by maxConnectionsPerAddress', async () => {
-    expect(await keptOf(200, 2 + 64, { maxConnectionsPerAddress: 2 })).toBe(2 + 64);
+  it('of one address are bounded by limits', async () => {
+    expect(await keptOf(200, 2 + 64, { limits: [{ by: 'address', connections: 2 }] })).toBe(2 + 64);
   });
 
   it('are not bounded per address behind a proxy', async () => {
     const clientAddress = (): string => 'ada';
-    expect(await keptOf(200, 200, { maxConnectionsPerAddress: 2, clientAddress })).toBe(200);
+    expect(
+      await keptOf(200, 200, { limits: [{ by: 'address', connections: 2 }], clientAddress }),
+    ).toBe(200);
   });
 });

@@ -24,7 +24,7 @@ export type Mode = 'frames' | 'bytes' | 'messages';
 const SHARED = [
   'authenticate',
   'maxConnections',
-  'maxConnectionsPerAddress',
+  'limits',
   'maxHandshakes',
   'handshakeTimeout',
   'trustProxy',
@@ -226,16 +226,16 @@ export function checkProxyOptions(options: ProxyOptions): CheckedOptions {
   const { maxMessageSize = transform === undefined ? false : WHOLE_MESSAGE } = options;
   bound('maxMessageSize', maxMessageSize);
   const settings = { readLimit: maxMessageSize, compression, heartbeat, highWaterMark, report };
-  return {
-    ...checked,
-    upgrader: checkUpgraderOptions({
-      ...Object.fromEntries(SHARED.map((name) => [name, options[name]])),
-      ...settings,
-      checkOrigin:
-        checkOrigin === false ? () => true : checkOrigin === true ? undefined : checkOrigin,
-    }),
-    client: resolveSettings(settings, 'client'),
-  };
+  const upgrader = checkUpgraderOptions({
+    ...Object.fromEntries(SHARED.map((name) => [name, options[name]])),
+    ...settings,
+    checkOrigin:
+      checkOrigin === false ? () => true : checkOrigin === true ? undefined : checkOrigin,
+  });
+  if (upgrader.limits.entries.some(({ rate }) => rate !== undefined)) {
+    throw new TypeError('limits.rate: the messages pass unread; set it on the target');
+  }
+  return { ...checked, upgrader, client: resolveSettings(settings, 'client') };
 }
 
 function checkTransform({ mode, transform }: CheckedOptions, { compression }: ProxyOptions): void {

@@ -57,8 +57,6 @@ export class ProxiedConnection implements Proxied {
   link: Link | undefined;
   /** The request, until a target has answered it or it has failed. */
   pending: UpgradeRequest | undefined;
-  /** What counts against the limits of the proxy. */
-  reservation: UpgradeRequest['reservation'];
   readonly #client: Duplex;
   readonly #startedAt: number;
   readonly #onOver: (proxied: ProxiedConnection) => void;

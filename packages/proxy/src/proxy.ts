@@ -20,6 +20,7 @@ import {
   PendingWork,
   Refusals,
   takeSocket,
+  tryLater,
   type UpgradeRequest,
   upgradeOfNode,
   upgradeOfStream,
@@ -46,6 +47,8 @@ import type { EndedBy } from './tunnel/link.ts';
 /** Milliseconds between two sweeps over the connections, at most and at least. */
 const SLOWEST_SWEEP = 1_000;
 const FASTEST_SWEEP = 10;
+/** The close code for the oldest connection of a key, as of a server. */
+const REPLACED = 4409;
 /** The longest delay of a timer, in ms. */
 const MAX_DELAY = 2_147_483_647;
 
@@ -108,7 +111,9 @@ export class Proxy {
     this.#work.refusalsHoldClose = false;
     this.#pool = new TargetPool(target, this.#plan);
     const { upgrader: plan, idleTimeout, client } = this.#plan;
-    this.#limits = new Limits(plan.limits);
+    this.#limits = new Limits(plan.limits, (proxied) => {
+      (proxied as ProxiedConnection).link!.expire(REPLACED);
+    });
     this.#reporter = plan.reporter;
     const { interval, timeout } = client.heartbeat || { interval: Infinity, timeout: Infinity };
     const shortest = Math.min(idleTimeout, interval, timeout) / 4;
@@ -200,7 +205,7 @@ export class Proxy {
     };
     const timer = timeout === Infinity ? undefined : setTimeout(terminate, timeout);
     const ms = Math.min(timeout, MAX_DELAY);
-    const plan = { timeout: ms, code, reason: '', over: 0, discard: false };
+    const plan = { timeout: ms, code, reason: '', drain: 0, over: 0, discard: false };
     await Promise.all([...all.map(({ closed }) => closed), this.#work.close(plan)]);
     clearTimeout(timer);
   }
@@ -210,7 +215,7 @@ export class Proxy {
     const { req, facts, responder } = request;
     const address = plan.upgrader.needsAddress ? request.findAddress() : undefined;
     this.#checkOpen();
-    proxied.reservation = this.#limits.reserve(address);
+    request.reservation = this.#limits.reserve(address);
     await request.negotiate([]);
     const handshake = request.acquireWaits();
     const answer = await askTarget({
@@ -251,6 +256,7 @@ export class Proxy {
             this.#transformFailed,
           )
         : openLink(plan, proxied, responder.stream, early, answer);
+      request.reservation.opened(proxied);
     } catch (error) {
       cutStream(answer.stream);
       throw error;
@@ -263,11 +269,6 @@ export class Proxy {
         expires,
         heartbeat === false ? undefined : heartbeat.interval,
       );
-    }
-    if (this.#limits.countConnections) proxied.reservation.opened();
-    else {
-      proxied.reservation.giveBack();
-      proxied.reservation = undefined;
     }
     this.#timer ??= setInterval(this.#sweep, this.#interval).unref();
   }
@@ -290,7 +291,7 @@ export class Proxy {
   readonly #over = (proxied: ProxiedConnection): void => {
     this.#proxied.delete(proxied);
     if (proxied.backend !== undefined) this.#pool.leave(proxied.backend);
-    if (proxied.link !== undefined) proxied.reservation?.giveBack();
+    if (proxied.link !== undefined) this.#limits.closed(proxied);
   };
 
   /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */
@@ -319,7 +320,7 @@ export class Proxy {
     await relayRefusal(request.responder, answer, lines, this.#plan.upgrader.handshakeTimeout);
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
     this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
-    proxied.reservation!.giveBack();
+    request.reservation!.giveBack();
     proxied.settle(unopened(status, error, 'target'));
   }
 
@@ -337,7 +338,7 @@ export class Proxy {
     await request.answerFailure(refusal);
     // A call of the application may outlive its client.
     handshake.whenCallsSettled(
-      () => proxied.reservation?.giveBack(),
+      () => request.reservation?.giveBack(),
       (names) => this.#reporter.overdue(names, handshake.timeout, req),
     );
     const endedBy = isInstance(error, TransportError) ? 'client' : 'proxy';
@@ -355,14 +356,15 @@ function checkCloseOptions(options: ProxyCloseOptions): { timeout: number; code:
 }
 
 function isClosing(): HandshakeError {
-  return new HandshakeError(503, 'the proxy is closing');
+  return tryLater(503, 'the proxy is closing');
 }
 
 /** The client learns the status only: the message names the target. */
 function refusalFor(error: ProxyError): HandshakeError {
   const { status, message } = error;
   const text = message.replace(/^websocket: /, '');
-  return new HandshakeError(status, text, { body: `${STATUS_CODES[status]}\n`, cause: error });
+  const options = { body: `${STATUS_CODES[status]}\n`, cause: error };
+  return status === 503 ? tryLater(503, text, options) : new HandshakeError(status, text, options);
 }
 
 function unopened(status: number, error: unknown, endedBy: EndedBy) {

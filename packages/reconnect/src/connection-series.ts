@@ -269,7 +269,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   #failed(error: unknown, extra: number): void {
     const { maxDelay, retry } = this.#plan;
     const delay = retryDelay(++this.#waits, this.#plan, Math.random());
-    this.#delay = extra === Infinity ? delay : Math.min(maxDelay, extra + delay);
+    this.#delay = extra === Infinity ? delay : Math.min(Math.max(maxDelay, extra), extra + delay);
     const again = checkRetry(retry?.(error, { tries: this.#tries, delay: this.#delay }), error);
     if (!(again ?? extra < Infinity)) throw error;
   }

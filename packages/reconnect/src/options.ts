@@ -50,7 +50,8 @@ export interface ReconnectOptions {
   readonly maxDelay?: number | undefined;
   /**
    * Close codes after which no dial follows. 1005 and 1006 mean an end without a close code (RFC
-   * 6455, section 7.1.5). Default: 1008 (`CloseCode.PolicyViolation`); a list replaces it.
+   * 6455, section 7.1.5). Default: 1008 (`CloseCode.PolicyViolation`), and 4409, by which a server
+   * closes the oldest connection of a user; a list replaces them.
    */
   readonly stopCodes?: readonly number[] | undefined;
   /**
@@ -165,6 +166,8 @@ export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOpt
 
 /** Not the value of `CloseCode`, so that the bundle of a page needs no other part of the codec. */
 const POLICY_VIOLATION: typeof CloseCode.PolicyViolation = 1008;
+/** A server with `over: 'oldest'` has closed the connection for a newer one: a dial would close that. */
+const REPLACED = 4409;
 const DEFAULT_QUEUED_BYTES = 1_048_576;
 const DEFAULT_QUEUED_MESSAGES = 1_000;
 
@@ -240,7 +243,7 @@ export function policyOf(options: ReconnectOptions): Omit<ReconnectPlan, 'dial' 
   checkWaitOptions({ signal });
   return {
     ...delayRange(minDelay, maxDelay),
-    stopCodes: new Set(checkStopCodes(stopCodes ?? [POLICY_VIOLATION])),
+    stopCodes: new Set(checkStopCodes(stopCodes ?? [POLICY_VIOLATION, REPLACED])),
     signal,
     retry: optionalFunction('retry', retry),
   };

@@ -233,7 +233,7 @@ export class Inbox extends ReadSide {
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
-    this.rate?.refill();
+    this.rate?.chunkArrived();
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
         // The async context of `receive`, entered once for all messages of a chunk.

@@ -2,14 +2,12 @@ import { CloseCode, ProtocolError } from '@ws/codec';
 import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
+import { Bucket, type BucketPlan } from './bucket.ts';
 
-/** A checked `RateLimit`. Connections share it. In its numbers, Infinity means no bound. */
+/** A checked `RateLimit`. Connections share it. */
 export interface RatePlan {
-  /** Tokens per ms. */
-  readonly messagesPerMs: number;
-  readonly bytesPerMs: number;
-  readonly messageBurst: number;
-  readonly byteBurst: number;
+  readonly messages: BucketPlan;
+  readonly bytes: BucketPlan;
   readonly over: 'wait' | 'close';
   /** The bounds in words, for the reason of a close frame. */
   readonly text: string;
@@ -32,68 +30,144 @@ type Rated = {
   fail(error: Error, code: number, reason: string): void;
 };
 
-/** Part of a token that a bucket may lack because of rounding. */
-const ROUNDING = 1e-6;
+/**
+ * The tokens of one connection, or of all connections that share them. With `over: 'wait'`, connections
+ * wait here while a token is missing, and are served in turn.
+ */
+export class RateTokens implements TimerEntry {
+  slot: number | undefined;
+  readonly plan: RatePlan;
+  readonly isShared: boolean;
+  readonly messages: Bucket;
+  readonly bytes: Bucket;
+  /** The next one first. */
+  readonly #waiting = new Set<Rate>();
+  #timers: Timers | undefined;
+
+  /** @param now - By the clock of the platform of its connections. */
+  constructor(plan: RatePlan, now: number, isShared = false) {
+    this.plan = plan;
+    this.isShared = isShared;
+    this.messages = new Bucket(plan.messages, now);
+    this.bytes = new Bucket(plan.bytes, now);
+  }
+
+  get waits(): boolean {
+    return this.plan.over === 'wait';
+  }
+
+  refill(now: number): void {
+    this.messages.refill(now);
+    this.bytes.refill(now);
+  }
+
+  /** Whether there are `count` tokens of both kinds. */
+  has(count: number): boolean {
+    return this.messages.has(count) && this.bytes.has(count);
+  }
+
+  /** Ms until there are as many as at first. */
+  msUntilFull(now: number): number {
+    this.refill(now);
+    const { messages, bytes } = this.plan;
+    return Math.max(this.messages.msUntil(messages.size), this.bytes.msUntil(bytes.size));
+  }
+
+  /** Serves `rate` after those that wait already. */
+  wait(rate: Rate, timers: Timers): void {
+    this.#waiting.add(rate);
+    this.#timers = timers;
+    this.#schedule();
+  }
+
+  /** `rate` no longer waits. */
+  leave(rate: Rate): void {
+    this.#waiting.delete(rate);
+    if (this.#waiting.size === 0) this.#timers?.clear(this);
+  }
+
+  /** Sets the timer: to the end of a debt, when pieces can continue; else to the next message. */
+  #schedule(): void {
+    const ms = this.bytes.has(0)
+      ? Math.max(this.messages.msUntil(1), this.bytes.msUntil(1))
+      : this.bytes.msUntil(0);
+    this.#timers!.set(this, Math.max(1, Math.ceil(ms)));
+  }
+
+  fire(): void {
+    let left = this.#waiting.size;
+    const [first] = this.#waiting;
+    first?.refill();
+    for (const rate of this.#waiting) {
+      // In a debt, which a long message has left, there is nothing for anyone.
+      if (left-- === 0 || !this.bytes.has(0)) break;
+      const isServed = this.has(1);
+      if (!isServed && !rate.hasPieces) continue;
+      this.#waiting.delete(rate);
+      if (!isServed) this.#waiting.add(rate);
+      if (isServed) rate.served();
+      else rate.unhold();
+    }
+    if (this.#waiting.size > 0) this.#schedule();
+  }
+}
 
 /**
- * The token bucket of one connection, with tokens for messages and tokens for bytes. With
- * `over: 'wait'`, readers get no message while the bucket is empty. Input then fills the read-ahead,
- * and a full read-ahead pauses the transport. A message needs at least one token of both kinds. A long
- * message may take more bytes than the bucket has: this debt delays the next message.
+ * The rate of one connection: its own tokens, and tokens that it shares. With `over: 'wait'`, readers
+ * get no message while a token is missing. Input then fills the read-ahead, and a full read-ahead pauses
+ * the transport. A message needs at least one token of both kinds. A long message may take more bytes
+ * than there are: this debt delays the next message.
  *
- * With `over: 'close'`, the bucket counts messages when they arrive, not when a reader takes them: a
- * slow reader takes many at once.
+ * With `over: 'close'`, messages count when they arrive, not when a reader takes them: a slow reader
+ * takes many at once.
  */
-export class Rate implements TimerEntry {
-  slot: number | undefined;
+export class Rate {
   /** With `over: 'wait'`: whether readers get no message for now. */
   empty = false;
+  readonly parts: readonly RateTokens[];
   readonly #connection: Rated;
-  readonly #plan: RatePlan;
-  readonly #closes: boolean;
+  readonly #closing: readonly RateTokens[];
+  readonly #waiting: readonly RateTokens[];
+  readonly #isShared: boolean;
   #stopped = false;
   /** With `over: 'close'`: the counted bytes of the message that is arriving. */
   #pieceBytes = 0;
-  /** Tokens for messages, and for bytes. */
-  #messages: number;
-  #bytes: number;
-  /** When the bucket was last refilled, in ms of the platform's clock. */
-  #refilledAt: number;
 
-  constructor(connection: Rated, plan: RatePlan) {
+  constructor(connection: Rated, parts: readonly RateTokens[]) {
     this.#connection = connection;
-    this.#plan = plan;
-    this.#closes = plan.over === 'close';
-    this.#messages = plan.messageBurst;
-    this.#bytes = plan.byteBurst;
-    this.#refilledAt = connection.platform.now();
+    this.parts = parts;
+    this.#waiting = parts.filter(({ waits }) => waits);
+    this.#closing = parts.filter(({ waits }) => !waits);
+    this.#isShared = this.#waiting.some(({ isShared }) => isShared);
   }
 
   /** A message of `bytes` has arrived. Fails the connection with 1013 if that exceeds the rate. */
   arrived(bytes: number): void {
-    if (!this.#closes || this.#stopped) return;
     const rest = bytes - this.#pieceBytes;
     this.#pieceBytes = 0;
-    this.#messages--;
-    this.#count(rest);
+    this.#count(1, rest);
   }
 
   /** As {@link arrived}, for one piece of an incomplete message. */
   pieceArrived(bytes: number): void {
-    if (!this.#closes || this.#stopped) return;
+    if (this.#closing.length === 0) return;
     this.#pieceBytes += bytes;
-    this.#count(bytes);
+    this.#count(0, bytes);
   }
 
-  #count(bytes: number): void {
-    this.#bytes -= bytes;
-    if (this.#messages < 0 || this.#bytes < 0) this.#failIfExceeded();
+  #count(messages: 0 | 1, bytes: number): void {
+    if (this.#stopped) return;
+    for (const tokens of this.#closing) {
+      tokens.messages.tokens -= messages;
+      tokens.bytes.tokens -= bytes;
+      if (!tokens.has(0)) this.#failIfExceeded(tokens);
+    }
   }
 
-  #failIfExceeded(): void {
-    this.refill();
-    if (this.#messages >= -ROUNDING && this.#bytes >= -ROUNDING) return;
-    const { text } = this.#plan;
+  #failIfExceeded(tokens: RateTokens): void {
+    tokens.refill(this.#connection.platform.now());
+    if (tokens.has(0) || this.#stopped) return;
+    const { text } = tokens.plan;
     // Not 1008: a ReconnectingConn does not dial again after that code.
     const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
     this.#connection.fail(error, CloseCode.TryAgainLater, text);
@@ -101,8 +175,8 @@ export class Rate implements TimerEntry {
 
   /** A message arrives, and a reader gets it at once. */
   deliver(bytes: number): void {
-    if (this.#closes) this.arrived(bytes);
-    else this.take(1, bytes);
+    if (this.#closing.length > 0) this.arrived(bytes);
+    this.take(1, bytes);
   }
 
   /** A reader gets a queued message. */
@@ -113,71 +187,61 @@ export class Rate implements TimerEntry {
 
   /** A reader gets a message or its first piece (`messages` is 1), or a later piece (0). */
   take(messages: 0 | 1, bytes: number): void {
-    if (this.#closes || this.#stopped) return;
-    this.#messages -= messages;
-    this.#bytes -= bytes;
-    if (this.#messages < 1 || this.#bytes < 1) this.#refillOrWait();
+    if (this.#stopped) return;
+    let isReady = true;
+    for (const tokens of this.#waiting) {
+      tokens.messages.tokens -= messages;
+      tokens.bytes.tokens -= bytes;
+      isReady &&= tokens.has(1);
+    }
+    if (isReady) return;
+    this.refill();
+    // Also while it waits already: a debt moves the end of the wait.
+    if (this.#waits()) this.#connection.inbox.gate();
   }
 
-  /** Refills the bucket. If that is not enough, readers wait for the next token. */
-  #refillOrWait(): void {
-    this.refill();
-    if (this.#hasTokens()) return;
-    this.empty = true;
-    this.#connection.inbox.gate();
-    this.#schedule();
+  /** @returns whether a token is missing. Then readers wait for the next one. */
+  #waits(): boolean {
+    const missing = this.#waiting.find((tokens) => !tokens.has(1));
+    this.empty = missing !== undefined;
+    missing?.wait(this, this.#connection.shared.timers);
+    return this.empty;
   }
 
   /** Adds the tokens of the elapsed time. Not called for each message, because the clock is slow. */
   refill(): void {
-    const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#connection.platform.now();
-    // A clock may be set back, although `Platform.now` asks for a monotonic one.
-    const ms = Math.max(0, now - this.#refilledAt);
-    this.#refilledAt = now;
-    // Without a bound, the product could be Infinity * 0, which is NaN.
-    if (messageBurst !== Infinity) {
-      this.#messages = Math.min(messageBurst, this.#messages + ms * messagesPerMs);
-    }
-    if (byteBurst !== Infinity) {
-      this.#bytes = Math.min(byteBurst, this.#bytes + ms * bytesPerMs);
-    }
+    for (const tokens of this.parts) tokens.refill(now);
   }
 
-  #hasTokens(): boolean {
-    return this.#messages >= 1 - ROUNDING && this.#bytes >= 1 - ROUNDING;
+  /** A chunk has arrived: other connections may have taken the tokens that it shares. */
+  chunkArrived(): void {
+    this.refill();
+    if (!this.#isShared || this.empty || this.#stopped) return;
+    if (this.#waits()) this.#connection.inbox.gate();
   }
 
-  /** Whether a message has taken more bytes than the bucket had. */
-  #isInDebt(): boolean {
-    return this.#bytes < -ROUNDING;
-  }
-
-  /** Whether the next piece of a message waits, because the bucket has no byte. */
+  /** Whether the next piece of a message waits, because no byte is left. */
   holdsPieces(): boolean {
-    const hasByte = (): boolean => this.#bytes >= 1 - ROUNDING;
-    if (this.#closes || this.#stopped || hasByte()) return false;
+    const hasByte = (): boolean => this.#waiting.every(({ bytes }) => bytes.has(1));
+    if (this.#stopped || hasByte()) return false;
     this.refill();
     return !hasByte();
   }
 
-  /** Sets the timer: to the end of a debt, when pieces can continue; else to the next message. */
-  #schedule(): void {
-    const { messagesPerMs, bytesPerMs } = this.#plan;
-    const ms = this.#isInDebt()
-      ? timeToFill(this.#bytes, 0, bytesPerMs)
-      : Math.max(
-          timeToFill(this.#messages, 1, messagesPerMs),
-          timeToFill(this.#bytes, 1, bytesPerMs),
-        );
-    this.#connection.shared.timers.set(this, Math.max(1, Math.ceil(ms)));
+  /** It has waited, and is the next. */
+  served(): void {
+    this.refill();
+    if (!this.#waits()) this.release();
   }
 
-  fire(): void {
-    this.refill();
-    if (this.#hasTokens()) return this.release();
-    if (!this.#isInDebt()) this.#connection.inbox.pieces?.unhold();
-    this.#schedule();
+  get hasPieces(): boolean {
+    return this.#connection.inbox.pieces !== undefined;
+  }
+
+  /** The reader of a message in pieces may continue. */
+  unhold(): void {
+    this.#connection.inbox.pieces?.unhold();
   }
 
   /** Ends the wait of readers. */
@@ -196,32 +260,34 @@ export class Rate implements TimerEntry {
     const { empty } = this;
     this.#stopped = true;
     this.empty = false;
-    this.stopTimer();
+    this.leave();
     return empty;
   }
 
-  stopTimer(): void {
-    this.#connection.shared.timers.clear(this);
+  /** Waits for no token any more. */
+  leave(): void {
+    for (const tokens of this.parts) tokens.leave(this);
   }
-}
-
-/** Ms until a bucket with `has` tokens has `needs` tokens. */
-function timeToFill(has: number, needs: number, perMs: number): number {
-  return has >= needs ? 0 : (needs - has) / perMs;
 }
 
 // Not a method of `InternalsOfConn`: that would add this file, 1 kB, to every page with a Conn.
 
-/** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
+/**
+ * Bounds the rate of the peer's messages. A second call replaces the bound of the first.
+ *
+ * @param shared - Tokens that other connections take too. They are added, and never replaced.
+ */
 export function limitRate(
   { '@ws/internals': { connection } }: { readonly '@ws/internals': { readonly connection: Rated } },
   plan: RatePlan,
+  shared?: RateTokens,
 ): void {
-  const { inbox } = connection;
+  const { inbox, platform } = connection;
   // After the end of reading, a rate does not apply to the remaining messages.
   if (inbox.ended !== undefined || connection.transportClosed) return;
   const { rate: old } = inbox;
-  old?.stopTimer();
-  inbox.rate = new Rate(connection, plan);
+  const kept = (old?.parts ?? []).filter(({ isShared }) => isShared || shared !== undefined);
+  old?.leave();
+  inbox.rate = new Rate(connection, [...kept, shared ?? new RateTokens(plan, platform.now())]);
   if (old?.empty === true) inbox.rate.release();
 }

@@ -92,7 +92,7 @@ describe('EA2 the socket of a streamed Response to a request to upgrade', () => 
         }),
         { status: 403 },
       );
-    const { port } = await served(false, fetch, { maxConnectionsPerAddress: 2 });
+    const { port } = await served(false, fetch, { limits: [{ by: 'address', connections: 2 }] });
     const open = async () => {
       const client = await rawClient(port);
       await client.write(upgradeRequest());

@@ -10,5 +10,5 @@ export type { Position } from '../position.ts';
 export { clusterBackplane } from './cluster-backplane.ts';
 export { clusterBroker } from './cluster-broker.ts';
 export { type RunClusterOptions, type RunningCluster, runCluster } from './run-cluster.ts';
-export type { ClusterCloseOptions } from './wire.ts';
+export type { ClusterCloseOptions, DrainOptions } from './wire.ts';
 export type { ClusterApp } from './worker.ts';

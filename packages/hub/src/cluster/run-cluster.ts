@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
 import { clusterBroker, localBroker } from './cluster-broker.ts';
-import { type ClusterCloseOptions, longestClose } from './wire.ts';
+import { type DrainOptions, longestClose } from './wire.ts';
 import { type ClusterApp, RunningApp, runWorker } from './worker.ts';
 import { WorkerPool, workersVariable } from './worker-pool.ts';
 
@@ -16,6 +16,8 @@ export interface RunClusterOptions {
   readonly workers?: number | undefined;
   /** Whether SIGTERM and SIGINT close all workers, and SIGUSR2 replaces them. Default: true. */
   readonly signals?: boolean | undefined;
+  /** How SIGTERM and SIGINT close the workers. Default: as {@link RunningCluster.close}. */
+  readonly close?: DrainOptions | undefined;
 }
 
 /** The result of {@link runCluster} in the primary. */
@@ -36,7 +38,7 @@ export interface RunningCluster {
    * Closes all workers, also one that is being replaced. Resolves when they have ended. This process can
    * then exit.
    */
-  close(options?: ClusterCloseOptions): Promise<void>;
+  close(options?: DrainOptions): Promise<void>;
 }
 
 type Processes = Pick<RunningCluster, 'replace' | 'close'>;
@@ -86,17 +88,21 @@ export function runCluster<App extends ClusterApp>(
   options: RunClusterOptions,
   start: () => App | PromiseLike<App>,
 ): Promise<RunningCluster | App> {
-  const { workers, signals } = checked(() => checkOptions(options, start), runCluster);
+  const { workers, signals, close } = checked(() => checkOptions(options, start), runCluster);
   isRunning = true;
-  if (process.env[workersVariable(process.ppid)] !== undefined) return runWorker(start, signals);
+  if (process.env[workersVariable(process.ppid)] !== undefined)
+    return runWorker(start, signals && close);
   // A worker of another primary, such as PM2, runs here: its hub reports that it has no broker.
-  return cluster.isWorker || workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
+  return cluster.isWorker || workers === 1
+    ? runHere(start, signals && close)
+    : runPrimary(workers, signals && close);
 }
 
 function checkOptions(options: RunClusterOptions, start: unknown) {
   if (typeof options === 'function') throw new TypeError('runCluster: write runCluster({}, start)');
-  checkOptionNames('runCluster', options, ['workers', 'signals'], 'ignore');
-  const { workers = availableParallelism(), signals = true } = options;
+  checkOptionNames('runCluster', options, ['workers', 'signals', 'close'], 'ignore');
+  const { workers = availableParallelism(), signals = true, close = {} } = options;
+  longestClose(close);
   whole('workers', workers);
   if (typeof signals !== 'boolean') {
     throw new TypeError(`signals: expected true or false, got ${kind(signals)}`);
@@ -105,10 +111,11 @@ function checkOptions(options: RunClusterOptions, start: unknown) {
     throw new TypeError(`runCluster: expected a function start, got ${kind(start)}`);
   }
   if (isRunning) throw new TypeError('runCluster: a process calls it once');
-  return { workers, signals };
+  return { workers, signals, close };
 }
 
-async function runPrimary(workers: number, signals: boolean): Promise<RunningCluster> {
+/** @param signals - How signals close all workers; false without signals. */
+async function runPrimary(workers: number, signals: false | DrainOptions): Promise<RunningCluster> {
   clusterBroker();
   const pool = new WorkerPool(workers);
   const running = runningCluster(workers, pool, signals);
@@ -119,7 +126,7 @@ async function runPrimary(workers: number, signals: boolean): Promise<RunningClu
 /** Runs the application in this process, without workers. */
 async function runHere<App extends ClusterApp>(
   start: () => App | PromiseLike<App>,
-  signals: boolean,
+  signals: false | DrainOptions,
 ): Promise<RunningCluster> {
   if (cluster.isPrimary) localBroker();
   const app = new RunningApp<App>();
@@ -133,7 +140,11 @@ async function runHere<App extends ClusterApp>(
   return running;
 }
 
-function runningCluster(workers: number, processes: Processes, signals: boolean): RunningCluster {
+function runningCluster(
+  workers: number,
+  processes: Processes,
+  signals: false | DrainOptions,
+): RunningCluster {
   const running: RunningCluster = {
     workers,
     replace: () => processes.replace(),
@@ -142,17 +153,17 @@ function runningCluster(workers: number, processes: Processes, signals: boolean)
       await processes.close(options);
     },
   };
-  if (signals) onSignals(running);
+  if (signals) onSignals(running, signals);
   return running;
 }
 
 /** Handles the signals in the process that the user has started. */
-function onSignals(running: RunningCluster): void {
+function onSignals(running: RunningCluster, options: DrainOptions): void {
   let first: number | undefined;
   const closeAll = (): void => {
     if (first !== undefined && performance.now() - first > REPEAT_MS) process.exit(1);
     first ??= performance.now();
-    void running.close().then(() => process.exit());
+    void running.close(options).then(() => process.exit());
   };
   process.on('SIGTERM', closeAll).on('SIGINT', closeAll);
   process.on('SIGUSR2', () => void running.replace().catch((error) => console.error(error)));

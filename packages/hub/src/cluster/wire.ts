@@ -50,7 +50,7 @@ export type Control = Readonly<Record<'@ws/hub/cluster', Act>>;
 export type Act =
   | readonly [kind: 'ready']
   | readonly [kind: 'failed', error: Error, fields: object]
-  | readonly [kind: 'close', options: ClusterCloseOptions, isReplaced: boolean];
+  | readonly [kind: 'close', options: DrainOptions, isReplaced: boolean];
 
 /** @returns Undefined for a message of the application, which uses the same IPC channel. */
 export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
@@ -70,7 +70,7 @@ export function actOf(message: unknown): Act | undefined {
   try {
     if (kind === 'ready') return act;
     if (kind === 'close' && typeof detail === 'boolean') {
-      return longestClose(value as ClusterCloseOptions) > 0 ? act : undefined;
+      return longestClose(value as DrainOptions) > 0 ? act : undefined;
     }
     if (kind === 'failed' && types.isNativeError(value) && typeof detail === 'object') {
       const { stack, name, message: text } = Object.assign(value, detail);
@@ -91,15 +91,25 @@ export interface ClusterCloseOptions {
   readonly over?: number | undefined;
 }
 
+/** The options of a close of all workers. */
+export interface DrainOptions extends ClusterCloseOptions {
+  /**
+   * Ms in which the workers still accept and serve, before `close` of the application is called. The
+   * `phase` of their servers is `'draining'` at once. Default: 0.
+   */
+  readonly drain?: number | undefined;
+}
+
 /**
  * Longest time of a close with these options, in ms. `timeout` counts twice: once for the hub, and
  * once for the server.
  *
  * @throws TypeError, RangeError that names the option.
  */
-export function longestClose(options: ClusterCloseOptions): number {
-  checkOptionNames('close', options, ['timeout', 'over'], 'ignore');
+export function longestClose(options: DrainOptions): number {
+  checkOptionNames('close', options, ['timeout', 'drain', 'over'], 'ignore');
   const timeout = duration('timeout', options.timeout, TIMEOUT_MS, false);
   const over = options.over === 0 ? 0 : duration('over', options.over, 0, false);
-  return Math.min(over + 2 * timeout + GRACE_MS, MAX_TIMER_MS);
+  const drain = options.drain === 0 ? 0 : duration('drain', options.drain, 0, false);
+  return Math.min(drain + over + 2 * timeout + GRACE_MS, MAX_TIMER_MS);
 }

@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { actOf, type Control, type DrainOptions, longestClose } from './wire.ts';
 
 /**
  * Name of the environment variable with the number of workers, by which `@ws/node-server` divides memory.
@@ -98,7 +98,7 @@ export class WorkerPool {
   }
 
   /** Closes all workers. */
-  async close(options: ClusterCloseOptions = {}): Promise<void> {
+  async close(options: DrainOptions = {}): Promise<void> {
     this.#closing.abort();
     await Promise.all(Array.from(this.#live, (live) => this.#stop(live, options)));
   }
@@ -199,7 +199,7 @@ export class WorkerPool {
   }
 
   /** Closes a worker, or closes it sooner. Resolves when it has ended. */
-  async #stop(live: LiveWorker, options: ClusterCloseOptions, isReplaced = false): Promise<void> {
+  async #stop(live: LiveWorker, options: DrainOptions, isReplaced = false): Promise<void> {
     live.isClosing = true;
     // A worker that has not started has no clients. It may also miss the message below.
     live.killAfter(live.hasStarted ? longestClose(options) : 0);

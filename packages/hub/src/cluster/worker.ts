@@ -3,13 +3,14 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server, Socket } from 'node:net';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import { isError, kind, onRejection } from '@ws/conn/internal';
+import { Deferred, isError, kind, onRejection } from '@ws/conn/internal';
 import { loneHubs } from '../lone-hubs.ts';
 import {
   type Act,
   actOf,
   type ClusterCloseOptions,
   type Control,
+  type DrainOptions,
   longestClose,
   TIMEOUT_MS,
 } from './wire.ts';
@@ -29,6 +30,8 @@ export class RunningApp<App extends ClusterApp> {
   #closing: Promise<void> | undefined;
   #exitAt = Infinity;
   #exitTimer: NodeJS.Timeout | undefined;
+  /** While the application still serves before its close: ends that. */
+  #endDrain: ((options: ClusterCloseOptions) => void) | undefined;
 
   /** @throws (rejects) The error of `start`; TypeError for a result without `close`. */
   async start(start: () => App | PromiseLike<App>): Promise<App> {
@@ -44,24 +47,31 @@ export class RunningApp<App extends ClusterApp> {
    * Closes the application. A later call can only shorten the close. Sets the exit code 1 if the close fails
    * or takes too long.
    */
-  close(options: ClusterCloseOptions = {}): Promise<void> {
-    const ms = longestClose(options);
+  close({ drain = 0, ...options }: DrainOptions = {}): Promise<void> {
+    const ms = longestClose({ drain, ...options });
     const at = performance.now() + ms;
     if (at < this.#exitAt) {
       clearTimeout(this.#exitTimer);
       this.#exitAt = at;
       this.#exitTimer = setTimeout(() => process.exit(1), ms);
-      // The first call has the result.
-      if (this.#closing !== undefined) {
-        onRejection(this.#closeApp({ timeout: TIMEOUT_MS, over: 0, ...options }), () => {});
-      }
+      if (this.#closing !== undefined)
+        this.#closeSooner({ timeout: TIMEOUT_MS, over: 0, ...options });
     }
-    return (this.#closing ??= this.#close(options));
+    return (this.#closing ??= this.#close(drain, options));
   }
 
-  async #close(options: ClusterCloseOptions): Promise<void> {
+  #closeSooner(options: ClusterCloseOptions): void {
+    if (this.#endDrain !== undefined) this.#endDrain(options);
+    // The first call has the result.
+    else onRejection(this.#closeApp(options), () => {});
+  }
+
+  async #close(drain: number, options: ClusterCloseOptions): Promise<void> {
+    // Read by the servers of @ws/node-server. Children inherit it, and have another pid.
+    const draining = `WS_DRAINING_${process.pid}`;
+    process.env[draining] = '1';
     try {
-      await this.#closeApp(options);
+      await this.#closeApp(drain > 0 ? await this.#serveFor(drain, options) : options);
       const open = acceptedConnections();
       // The process ends now. The clients of these connections get 1006 instead of 1001.
       if (open > 0) {
@@ -73,7 +83,21 @@ export class RunningApp<App extends ClusterApp> {
       console.error(error);
       process.exitCode = 1;
     }
+    delete process.env[draining];
     clearTimeout(this.#exitTimer);
+  }
+
+  /** @returns how to close after that: `options`, or those of a later call that has ended the drain. */
+  async #serveFor(ms: number, options: ClusterCloseOptions): Promise<ClusterCloseOptions> {
+    const how = new Deferred<ClusterCloseOptions>();
+    const timer = setTimeout(() => how.resolve(options), ms);
+    this.#endDrain = (sooner) => how.resolve(sooner);
+    try {
+      return await how.promise;
+    } finally {
+      this.#endDrain = undefined;
+      clearTimeout(timer);
+    }
   }
 
   async #closeApp(options: ClusterCloseOptions): Promise<void> {
@@ -92,11 +116,10 @@ function acceptedConnections(): number {
 /** Runs the application in a worker of a primary that has called `runCluster`. */
 export async function runWorker<App extends ClusterApp>(
   start: () => App | PromiseLike<App>,
-  signals: boolean,
+  signals: false | DrainOptions,
 ): Promise<App> {
   const app = new RunningApp<App>();
-  const close = (options?: ClusterCloseOptions): unknown =>
-    app.close(options).then(() => process.exit());
+  const close = (options?: DrainOptions): unknown => app.close(options).then(() => process.exit());
   // Runs before Node's own listener, which would end the process with exit code 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
@@ -105,7 +128,7 @@ export async function runWorker<App extends ClusterApp>(
     if (act[2]) refuseConnections();
     void close(act[1]);
   });
-  if (signals) process.on('SIGTERM', () => void close());
+  if (signals) process.on('SIGTERM', () => void close(signals));
   // A terminal sends these signals to all processes. The worker ignores them: the primary acts.
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {

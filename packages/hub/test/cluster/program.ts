@@ -2,13 +2,14 @@
 // with BAD, `close` rejects. With CHILD, a worker prints how many processes share its memory, and that of its child.
 // With SLOW, `start` waits for so many ms. With CAUSE, the error of `start` has a cause that cannot be copied. With
 // ALIKE, the processes send the messages of alike.ts. With LONE, the hub has no backplane, and there is a second one.
+// CLOSE is the option `close`, and HANDSHAKES that of the server; /phase tells its phase.
 import { execFileSync } from 'node:child_process';
 import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { clusterBackplane, runCluster } from '@ws/hub/cluster';
 import { serveRooms } from '@ws/hub/rooms';
-import { serve } from '@ws/node-server';
+import { serve, type WsServer } from '@ws/node-server';
 import { MESSAGES } from './alike.ts';
 
 const {
@@ -23,13 +24,15 @@ const {
   CAUSE,
   ALIKE,
   LONE,
+  CLOSE = '{}',
+  HANDSHAKES,
 } = process.env;
 const SHARES = 'console.log(process.env[`WS_WORKERS_${process.ppid}`])';
 const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
 
 try {
   const running = await runCluster(
-    { workers: Number(COUNT), signals: SIGNALS !== 'off' },
+    { workers: Number(COUNT), signals: SIGNALS !== 'off', close: JSON.parse(CLOSE) as object },
     async () => {
       console.log(`starting ${process.pid}`);
       await new Promise((resolve) => setTimeout(resolve, Number(SLOW)));
@@ -48,7 +51,11 @@ try {
         LONE === undefined ? { hub: { backplane: clusterBackplane() } } : {},
       );
       if (LONE !== undefined) serveRooms({});
-      const server = await serve({ port: Number(PORT), host: '127.0.0.1' }, rooms.handler);
+      const handshakes = HANDSHAKES === undefined ? undefined : JSON.parse(HANDSHAKES);
+      const server: WsServer = await serve(
+        { port: Number(PORT), host: '127.0.0.1', handshakes },
+        { '/': rooms.handler, '/phase': (conn) => conn.send(server.phase) },
+      );
       rooms.hub.onAsk('pid', () => process.pid);
       console.log(`started ${process.pid}`);
       return {

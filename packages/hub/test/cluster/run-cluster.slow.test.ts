@@ -172,6 +172,39 @@ describe('runCluster', { timeout: 120_000 }, () => {
     expect(new Set(program.pids('closed'))).toEqual(new Set(workers));
   });
 
+  it.each([1, 2])('102 serves for drain ms after SIGTERM, with %i worker(s)', async (workers) => {
+    const program = await (await start(workers, { CLOSE: '{"drain":60000}' })).up();
+    program.child.kill('SIGTERM');
+    const phase = async (): Promise<string> => {
+      const conn = await dial(`ws://127.0.0.1:${program.port}/phase`);
+      const message = await conn.readMessage();
+      await conn.close();
+      return message.text();
+    };
+    await expect.poll(phase).toBe('draining');
+    expect(program.pids('closing')).toEqual([]);
+    // Ends the drain.
+    program.child.send('hurry');
+    expect(await program.ended).toBe(0);
+    expect(program.pids('closed')).toHaveLength(workers);
+  });
+
+  it('102 answers those that wait for their turn when SIGTERM comes', async () => {
+    const handshakes = { perSecond: 1, burst: 1, wait: 10_000 };
+    const program = await (await start(2, { HANDSHAKES: JSON.stringify(handshakes) })).up();
+    const dials = Array.from({ length: 12 }, () =>
+      dial(`ws://127.0.0.1:${program.port}/`).then(
+        () => 101,
+        (error: { status?: number }) => error.status,
+      ),
+    );
+    await Promise.race(dials);
+    program.child.kill('SIGTERM');
+    // The last of them would have its turn after 10 s.
+    expect(new Set(await Promise.all(dials))).toEqual(new Set([101, 503]));
+    expect(await program.ended).toBe(0);
+  });
+
   it('closes while its workers start', async () => {
     const program = await start(2);
     const hasWorkers = (): boolean => {

@@ -50,3 +50,28 @@ describe('B6 RunningApp.close', () => {
     expect(exit.mock.calls).toEqual([[1]]);
   });
 });
+
+describe('102 RunningApp.close with drain', () => {
+  it('closes the application after it, and tells the servers of the process before', async () => {
+    const { app, calls, settle } = await startApp();
+    const name = `WS_DRAINING_${process.pid}`;
+    const closed = app.close({ drain: 5_000, over: 1_000 });
+    expect([calls, process.env[name]]).toEqual([[], '1']);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(calls).toEqual([{ over: 1_000 }]);
+    settle();
+    await closed;
+    expect(process.env[name]).toBeUndefined();
+  });
+
+  it('ends it by a later call with shorter times, and closes the application once', async () => {
+    const { app, exit, calls, settle } = await startApp();
+    const closed = app.close({ drain: 60_000 });
+    expect(app.close({ timeout: 1_000 })).toBe(closed);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(calls).toEqual([{ timeout: 1_000, over: 0 }]);
+    settle();
+    await closed;
+    expect([exit.mock.calls, process.exitCode, vi.getTimerCount()]).toEqual([[], undefined, 0]);
+  });
+});

@@ -11,6 +11,9 @@ import { isCallbackError } from '../tls/tls-options.ts';
  */
 type RetryAdvice = 'soon' | 'late' | 'late if it was open' | 'never';
 
+/** Ms that Retry-After may ask for, also with a shorter `maxDelay`. */
+const MAX_RETRY_AFTER = 60_000;
+
 /** The certificate errors that end without a change of options: by a renewal, or by time. */
 const TEMPORARY_CERTIFICATE_ERRORS: readonly string[] = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
 
@@ -31,8 +34,8 @@ export function extraDelay(
   if (advice === 'late if it was open') return wasOpen ? maxDelay : Infinity;
   if (advice === 'late') return maxDelay;
   if (!(error instanceof BadHandshakeError)) return 0;
-  // At most maxDelay: Infinity means that another dial cannot succeed.
-  return Math.min(maxDelay, retryAfter(error.headers, Date.now()));
+  // Has a bound: Infinity means that another dial cannot succeed.
+  return Math.min(Math.max(maxDelay, MAX_RETRY_AFTER), retryAfter(error.headers, Date.now()));
 }
 
 function retryAdvice(error: unknown): RetryAdvice {

@@ -33,7 +33,8 @@ import {
  *
  * The first wait is random from 0 to twice `minDelay`. Each later wait is twice as long, up to
  * `maxDelay`. Half of it is fixed, half is random. The waits restart after a connection that
- * stayed open for `maxDelay`. Retry-After lengthens a wait.
+ * stayed open for `maxDelay`. Retry-After lengthens a wait, up to 60 s
+ * or `maxDelay`.
  *
  * Everything ends when a connection closes with one of `stopCodes`, or when `signal` aborts. It
  * ends with the error of a dial when another dial is not expected to succeed:

@@ -61,41 +61,38 @@ describe('the waits of reconnecting', () => {
     expect(seen).toEqual([0, 50, 40, 50]);
   });
 
-  it('are as long as Retry-After asks and some more, up to maxDelay', async () => {
-    vi.spyOn(Math, 'random').mockReturnValue(0);
-    onTestFinished(() => void vi.restoreAllMocks());
-    const soon = new Date(Date.now() + 3_600_000).toUTCString();
-    const seen = await waits(
-      [
-        refuses(503, 'Retry-After: 0\r\n'),
-        refuses(429, 'Retry-After: 3600\r\n'),
-        refuses(503, `Retry-After: ${soon}\r\n`),
-        refuses(503, 'Retry-After: whenever\r\n'),
-        // More than a number can be: the longest wait, and no end.
-        refuses(503, `Retry-After: ${'9'.repeat(400)}\r\n`),
-      ],
-      { minDelay: 1, maxDelay: 30 },
-    );
-    expect(seen.slice(0, 5)).toEqual([0, 30, 30, 8, 30]);
-  });
-
-  it('honour a Retry-After that maxDelay allows', async () => {
-    const controller = new AbortController();
-    const server = await answers(refuses(503, 'Retry-After: 2\r\n'));
-    let delay = 0;
-    const iterator = iterate(server.url, {
-      minDelay: 10,
-      maxDelay: 60_000,
-      signal: controller.signal,
-      retry: (_, next) => {
-        delay = next.delay;
-        setImmediate(() => controller.abort());
-      },
-    });
-    await iterator.next();
-    expect(delay).toBeGreaterThanOrEqual(2000);
-    expect(delay).toBeLessThanOrEqual(2020);
-  });
+  it.each([
+    ['2', 60_000, [2_010, 2_020]],
+    ['2', 20, [2_000, 2_000]],
+    ['0', 20, [10, 20]],
+    ['whenever', 20, [10, 20]],
+    ['3600', 20, [60_000, 60_000]],
+    ['3600', 90_000, [90_000, 90_000]],
+    [new Date(Date.now() + 3_600_000).toUTCString(), 20, [60_000, 60_000]],
+    // More than a number can be: the longest wait, and no end.
+    ['9'.repeat(400), 20, [60_000, 60_000]],
+  ] as const)(
+    'are longer by Retry-After: %s, up to 60 s or maxDelay: %i',
+    async (value, maxDelay, [least, most]) => {
+      const controller = new AbortController();
+      const server = await answers(refuses(503, `Retry-After: ${value}\r\n`));
+      let delay = 0;
+      vi.spyOn(Math, 'random').mockReturnValue(0.5);
+      onTestFinished(() => void vi.restoreAllMocks());
+      const iterator = iterate(server.url, {
+        minDelay: 10,
+        maxDelay,
+        signal: controller.signal,
+        retry: (_, next) => {
+          delay = next.delay;
+          setImmediate(() => controller.abort());
+        },
+      });
+      await iterator.next();
+      expect(delay).toBeGreaterThanOrEqual(least);
+      expect(delay).toBeLessThanOrEqual(most);
+    },
+  );
 
   it('keep the process alive', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);

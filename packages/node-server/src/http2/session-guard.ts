@@ -1,6 +1,7 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
+import { Bucket, type BucketPlan } from '@ws/conn/internal';
 import { Http2Code, unref } from '@ws/node-io/internal';
 import { destroyOnError } from '../client-socket.ts';
 
@@ -14,8 +15,7 @@ const MAX_RESETS = 200;
  * nghttp2 takes 1,000 RST_STREAM at once and 33 a second. Above that it sends GOAWAY with
  * INTERNAL_ERROR, at which clients drop all streams. The session ends in an orderly way before that.
  */
-const RESET_BURST = 800;
-const RESETS_PER_SECOND = 30;
+const RESETS: BucketPlan = { perMs: 0.03, size: 800 };
 /** Most PING or SETTINGS frames of a client in a second. */
 const MAX_FRAMES = 1_000;
 const SECOND = 1_000;
@@ -103,7 +103,7 @@ class SessionGuard {
   /** Resets before the answer was complete, and streams that were refused for them. */
   readonly #resets = new EventsPerSecond();
   /** Streams that were perhaps reset, as nghttp2 counts them. */
-  readonly #allResets = new Bucket(RESET_BURST, RESETS_PER_SECOND);
+  readonly #allResets = new Bucket(RESETS, performance.now());
   /** One listener for all streams. */
   readonly #onStreamClose: (this: ServerHttp2Stream) => void;
 
@@ -144,7 +144,7 @@ class SessionGuard {
     if (this.#resets.now > MAX_RESETS) {
       this.#countReset();
       // A reset of the client may cross the refusal.
-      if (this.#allResets.add()) this.#retire();
+      this.#countAnyReset();
       stream.on('error', destroyOnError).close(Http2Code.REFUSED_STREAM);
       return false;
     }
@@ -164,7 +164,7 @@ class SessionGuard {
     const isReset = aborted || (rstCode ?? Http2Code.NO_ERROR) !== Http2Code.NO_ERROR;
     // Node does not show a reset with NO_ERROR, nor a reset that crosses ours.
     const isEnded = !isReset && (stream.endAfterHeaders || endedByClient.has(stream));
-    if (!isEnded && this.#allResets.add()) this.#retire();
+    if (!isEnded) this.#countAnyReset();
     if (!isReset || closedHere.has(stream) || endedHere.has(stream)) return;
     const isEarly = !headersSent || performance.now() - startedOrAnsweredAt.get(stream)! < SECOND;
     if (isEarly) this.#countReset();
@@ -172,6 +172,13 @@ class SessionGuard {
 
   #countReset(): void {
     if (this.#resets.add() === 2 * MAX_RESETS) this.#destroy('the client resets too many streams');
+  }
+
+  #countAnyReset(): void {
+    this.#allResets.refill(performance.now());
+    const before = this.#allResets.tokens--;
+    // Once, when the last token goes.
+    if (before > 0 && before <= 1) this.#retire();
   }
 
   /**
@@ -361,28 +368,5 @@ class EventsPerSecond {
       this.#count = 0;
     }
     return ++this.#count;
-  }
-}
-
-/** A bucket of events that empties with time. */
-class Bucket {
-  readonly #size: number;
-  readonly #perSecond: number;
-  #count = 0;
-  #countedAt = 0;
-
-  constructor(size: number, perSecond: number) {
-    this.#size = size;
-    this.#perSecond = perSecond;
-  }
-
-  /** Adds an event. @returns whether this one has filled the bucket, once. */
-  add(): boolean {
-    const now = performance.now();
-    const gone = ((now - this.#countedAt) * this.#perSecond) / SECOND;
-    const before = Math.max(0, this.#count - gone);
-    this.#count = before + 1;
-    this.#countedAt = now;
-    return before < this.#size && this.#count >= this.#size;
   }
 }

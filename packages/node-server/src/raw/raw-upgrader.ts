@@ -10,13 +10,14 @@ import { addressOf, assertOption, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import { destroyOnError, disconnectError, ignore, isTaken } from '../client-socket.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
-import { HandshakeError } from '../errors.ts';
+import { HandshakeError, tryLater } from '../errors.ts';
 import {
   type AnyUpgraderOptions,
   pickUpgraderOptions,
   type UpgraderOptions,
   upgraderOptionNames,
 } from '../options.ts';
+import type { ServerPhase } from '../phase.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import type { AdmitOrRefuse, AuthOf } from '../policies/authenticate.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
@@ -116,6 +117,7 @@ export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements As
       RawUpgrader,
     );
     this.#acceptor.work.refusalsHoldClose = false;
+    this.#acceptor.phase.server = this;
     this.#heads = new PendingHeads(this.#acceptor.plan.handshakeTimeout, fallback !== undefined);
     this.#fallback = fallback;
     if (fallback === undefined) return;
@@ -140,6 +142,11 @@ export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements As
   /** Counters, as they are now. */
   get stats(): ServerStats {
     return this.#acceptor.stats;
+  }
+
+  /** As that of an Upgrader. */
+  get phase(): ServerPhase {
+    return this.#acceptor.phase.now;
   }
 
   /**
@@ -257,7 +264,7 @@ export class RawUpgrader<Result extends AdmitOrRefuse = undefined> implements As
         const isClosed = this.#fallbackMustListen && !this.#fallback!.listening;
         if (isClosed) {
           const message = 'the server of the option fallback is closed';
-          return refuse(reading, new HandshakeError(503, message));
+          return refuse(reading, tryLater(503, message));
         }
         this.#giveToFallback(reading);
         const message = 'plain request; the server of the option fallback has the stream';

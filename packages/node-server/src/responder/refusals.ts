@@ -5,6 +5,7 @@ import { debuglog } from 'node:util';
 import type { RequestFacts } from '@ws/codec';
 import type { Diagnostics as ConnDiagnostics } from '@ws/node-io';
 import type { HandshakeError } from '../errors.ts';
+import type { PhaseChange } from '../phase.ts';
 
 /** A message of the channel `@ws:refuse` of `node:diagnostics_channel`. */
 export interface RefusedRequest {
@@ -24,6 +25,8 @@ export interface RefusedRequest {
 export interface Diagnostics extends ConnDiagnostics {
   /** A request was refused. */
   readonly '@ws:refuse': RefusedRequest;
+  /** The phase of a server has changed, at most a second ago. */
+  readonly '@ws:phase': PhaseChange;
 }
 
 /** Records a refusal that is written outside a handshake. */

@@ -229,8 +229,8 @@ describe('serve with http2', () => {
     expect(reported).toEqual([expect.stringContaining('error: has written to the socket')]);
   });
 
-  it('counts streams for maxConnectionsPerAddress', async () => {
-    const server = await served(false, { maxConnectionsPerAddress: 2 });
+  it('counts streams for limits by address', async () => {
+    const server = await served(false, { limits: [{ by: 'address', connections: 2 }] });
     const session = await sessionWith(server.url);
     const first = await open(session);
     await open(session);

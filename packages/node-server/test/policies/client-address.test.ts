@@ -80,7 +80,7 @@ describe('trustProxy: a BlockList', () => {
 it('the handler and the limits use the address that trustProxy finds', async () => {
   const addresses: unknown[] = [];
   const server = await serving(
-    { trustProxy: 1, maxConnectionsPerAddress: 1 },
+    { trustProxy: 1, limits: [{ by: 'address' as const, connections: 1 }] },
     (conn, _req, { address }) => {
       addresses.push(address);
       return conn.discardReads();
@@ -111,8 +111,14 @@ describe('the address of the peer', () => {
   it.each([
     { options: {}, asks: false },
     { options: { maxConnections: 10 }, asks: false },
-    { options: { clientAddress: () => 'ada', maxConnectionsPerAddress: 10 }, asks: false },
-    { options: { maxConnectionsPerAddress: 10 }, asks: true },
+    {
+      options: {
+        clientAddress: () => 'ada',
+        limits: [{ by: 'address' as const, connections: 10 }],
+      },
+      asks: false,
+    },
+    { options: { limits: [{ by: 'address' as const, connections: 10 }] }, asks: true },
     { options: { trustProxy: 1 }, asks: true },
   ])('is asked for: $asks, with $options', async ({ options, asks }) => {
     const asked = countQuestions();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { addressGroup, Limits } from '../../src/policies/limits.ts';
+import { checkLimits } from '../../src/policies/limit-options.ts';
+import { addressGroup, Limits, type Reservation } from '../../src/policies/limits.ts';
 
 describe('addressGroup', () => {
   it.each([
@@ -22,12 +23,16 @@ describe('addressGroup', () => {
 
 describe('Limits', () => {
   const limits = (max: Partial<ConstructorParameters<typeof Limits>[0]>): Limits =>
-    new Limits({
-      maxHandshakes: Infinity,
-      maxConnections: Infinity,
-      maxConnectionsPerAddress: Infinity,
-      ...max,
-    });
+    new Limits(
+      {
+        maxHandshakes: Infinity,
+        maxConnections: Infinity,
+        pace: undefined,
+        entries: [],
+        ...max,
+      },
+      () => {},
+    );
   const refusal = (take: () => unknown): unknown => {
     try {
       take();
@@ -41,44 +46,52 @@ describe('Limits', () => {
     const l = limits({ maxHandshakes: 1 });
     const first = l.reserve('a');
     expect(refusal(() => l.reserve('b'))).toBe(503);
-    first.opened();
-    first.opened();
+    first.settled();
+    first.opened({});
     const second = l.reserve('b');
     expect(refusal(() => l.reserve('c'))).toBe(503);
     second.giveBack();
-    second.opened();
+    second.settled();
     expect(refusal(() => l.reserve('c'))).toBe('taken');
   });
 
   it('bounds connections, pending handshakes among them', () => {
     const l = limits({ maxConnections: 2 });
     const slots = [l.reserve('a'), l.reserve('b')];
-    slots[0]!.opened();
+    const connection = {};
+    slots[0]!.opened(connection);
+    slots[0]!.giveBack();
     expect(refusal(() => l.reserve('c'))).toBe(503);
-    slots[0]!.giveBack();
-    slots[0]!.giveBack();
+    l.closed(connection);
     expect(refusal(() => l.reserve('c'))).toBe('taken');
     expect(refusal(() => l.reserve('c'))).toBe(503);
   });
 
+  const perAddress = (connections: number): Limits =>
+    limits({ entries: checkLimits([{ by: 'address', connections }]) });
+  const admitted = (l: Limits, address?: string): Reservation => {
+    const reservation = l.reserve(address);
+    try {
+      reservation.countAddress();
+    } catch (error) {
+      reservation.giveBack();
+      throw error;
+    }
+    return reservation;
+  };
+
   it('bounds connections by address, an IPv6 /64 being one', () => {
-    const l = limits({ maxConnectionsPerAddress: 2 });
-    const slots = [l.reserve('2001:db8::1'), l.reserve('2001:db8::2')];
-    expect(refusal(() => l.reserve('2001:db8::3'))).toBe(429);
-    expect(refusal(() => l.reserve('2001:db8:0:1::3'))).toBe('taken');
+    const l = perAddress(2);
+    const slots = [admitted(l, '2001:db8::1'), admitted(l, '2001:db8::2')];
+    expect(refusal(() => admitted(l, '2001:db8::3'))).toBe(429);
+    expect(refusal(() => admitted(l, '2001:db8:0:1::3'))).toBe('taken');
     slots[0]!.giveBack();
     slots[1]!.giveBack();
-    expect(refusal(() => l.reserve('2001:db8::3'))).toBe('taken');
+    expect(refusal(() => admitted(l, '2001:db8::3'))).toBe('taken');
   });
 
   it('does not count a client without an address', () => {
-    const l = limits({ maxConnectionsPerAddress: 1 });
-    for (let i = 0; i < 3; i++) l.reserve(undefined).opened();
-  });
-
-  it('counts no client without a limit per address', () => {
-    const l = limits({});
-    l.reserve('ada');
-    expect(l.byAddress.size).toBe(0);
+    const l = perAddress(1);
+    for (let i = 0; i < 3; i++) admitted(l).opened({});
   });
 });

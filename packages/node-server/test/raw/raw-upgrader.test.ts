@@ -202,7 +202,10 @@ describe('RawUpgrader.accept', () => {
 
   it('takes the address from the stream, if the request has none', async () => {
     const wire = Object.assign(new Wire(), { localAddress: '::1', remoteAddress: '::2' });
-    const upgrader = new RawUpgrader({ maxConnectionsPerAddress: 1, heartbeat: false });
+    const upgrader = new RawUpgrader({
+      limits: [{ by: 'address', connections: 1 }],
+      heartbeat: false,
+    });
     const conn = await upgrader.accept(headOf(request()), wire);
     expect(parseAnswer(await wire.answered()).status).toBe(101);
     const second = Object.assign(new Wire(), { localAddress: '::1', remoteAddress: '::2' });

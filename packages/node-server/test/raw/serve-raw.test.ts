@@ -110,7 +110,7 @@ describe('serveRaw', () => {
   });
 
   it('bounds the connections of one client with 429', async () => {
-    const { port } = await started({ maxConnectionsPerAddress: 1 });
+    const { port } = await started({ limits: [{ by: 'address', connections: 1 }] });
     const peer = await connectRaw(port);
     await peer.upgrade();
     const { status, body } = await exchange(port, request());

@@ -110,19 +110,24 @@ describe('a refusal', () => {
       open: 1,
       handshakesPending: 0,
       handlersPending: 1,
+      handshakesWaiting: 0,
+      paced: 0,
+      limited: 0,
       refused: { 503: 2 },
     });
     client.stream.destroy();
   });
 
-  it('by maxConnectionsPerAddress has the address', async () => {
-    const { port, seen } = await watched({ maxConnectionsPerAddress: 1 });
+  it('by limits has the address', async () => {
+    const { port, seen } = await watched({ limits: [{ by: 'address', connections: 1 }] });
     const client = await connectRaw(port);
     await client.upgrade();
     const { body } = await exchange(port, request());
     expect(body).toBe('too many connections from this address\n');
     expect(seen[0]).toMatchObject({ status: 429, address: '127.0.0.1' });
-    expect(seen[0]!.error.message).toContain('from 127.0.0.1: 1 is the most; raise maxConn');
+    expect(seen[0]!.error.message).toContain(
+      'from 127.0.0.1: 1 is the most; raise connections of limits',
+    );
     client.stream.destroy();
   });
 });

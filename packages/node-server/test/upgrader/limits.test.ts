@@ -46,7 +46,7 @@ describe('limits', () => {
 
   it('are unchanged after many closed connections', async () => {
     const server = await listening(
-      new Upgrader({ maxConnections: 1, maxConnectionsPerAddress: 1 }),
+      new Upgrader({ maxConnections: 1, limits: [{ by: 'address', connections: 1 }] }),
     );
     for (let i = 0; i < 40; i++) {
       const client = await connectRaw(server.port);
@@ -69,7 +69,7 @@ describe('limits', () => {
 
   it('answer 429 to too many connections from one address of clientAddress', async () => {
     const upgrader = new Upgrader({
-      maxConnectionsPerAddress: 1,
+      limits: [{ by: 'address', connections: 1 }],
       clientAddress: (req) => req.headers['x-forwarded-for'] as string | undefined,
     });
     const server = await listening(upgrader);
@@ -86,7 +86,7 @@ describe('limits', () => {
     'answer 500 when clientAddress gives %o, which is not a string',
     async (address) => {
       const upgrader = new Upgrader({
-        maxConnectionsPerAddress: 1,
+        limits: [{ by: 'address', connections: 1 }],
         clientAddress: () => address as never,
       });
       const server = await listening(upgrader);
@@ -97,7 +97,7 @@ describe('limits', () => {
 
   it('answer 500 when clientAddress throws', async () => {
     const upgrader = new Upgrader({
-      maxConnectionsPerAddress: 1,
+      limits: [{ by: 'address', connections: 1 }],
       clientAddress: () => {
         throw new Error('secret');
       },
@@ -129,7 +129,11 @@ class SlowApplication {
 describe('a client that disconnects while authenticate runs', () => {
   it.each([
     { limits: { maxHandshakes: 10 }, most: 10, status: 503 },
-    { limits: { maxHandshakes: 10, maxConnectionsPerAddress: 5 }, most: 5, status: 429 },
+    {
+      limits: { maxHandshakes: 10, limits: [{ by: 'address' as const, connections: 5 }] },
+      most: 5,
+      status: 429,
+    },
     { limits: { maxConnections: 7 }, most: 7, status: 503 },
   ])('keeps its place, with $limits', async ({ limits, most, status }) => {
     const application = new SlowApplication();

@@ -50,7 +50,7 @@ describe('new Upgrader', () => {
     { maxConnections: 0 },
     { maxConnections: 1.5 },
     { maxHandshakes: -1 },
-    { maxConnectionsPerAddress: Number.NaN },
+    { limits: [{ by: 'address', connections: Number.NaN }] } as const,
     { maxTotalBufferedAmount: 0 },
     { readLimit: -5 },
   ])('refuses $0 with a RangeError', (options) => {
@@ -67,7 +67,8 @@ describe('new Upgrader', () => {
       subprotocols: undefined,
       maxConnections: false,
       maxHandshakes: false,
-      maxConnectionsPerAddress: false,
+      limits: undefined,
+      handshakes: undefined,
       maxTotalBufferedAmount: false,
       handshakeTimeout: false,
     });
@@ -81,7 +82,8 @@ describe('new Upgrader', () => {
       limits: {
         maxHandshakes: 1_024,
         maxConnections: Infinity,
-        maxConnectionsPerAddress: Infinity,
+        pace: undefined,
+        entries: [],
       },
     });
   });

@@ -92,7 +92,7 @@ describe('an upgrade pipelined after other requests', () => {
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
       maxHandshakes,
-      maxConnectionsPerAddress: 1,
+      limits: [{ by: 'address', connections: 1 }],
       clientAddress: (req) => {
         if (fault && req.url === '/chat') throw new Error('mine');
         return undefined;
@@ -127,7 +127,7 @@ describe('an upgrade pipelined after other requests', () => {
     const { server, client } = await pipelined(
       {
         handshakeTimeout: 20,
-        maxConnectionsPerAddress: 1,
+        limits: [{ by: 'address', connections: 1 }],
         clientAddress: () => {
           throw new Error('mine');
         },

@@ -1,6 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { dial } from '@ws/node-client';
+import { admit, type Conn, serve } from '@ws/node-server';
 import {
   nothingLeft,
   rawClient,
@@ -10,7 +12,7 @@ import {
   whenOver,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { ProxyAccess, ProxyOptions } from '../../src/index.ts';
+import { createProxy, type ProxyAccess, type ProxyOptions } from '../../src/index.ts';
 import { front, openPair, pair, rawTarget, withClient } from '../support.ts';
 
 async function answered(options: ProxyOptions, add: string[] = []) {
@@ -47,6 +49,53 @@ describe('a request to a proxy', () => {
     await target.finish();
     await proxied.closed;
     await openPair(between, backend);
+  });
+
+  /** A proxy with an entry of `limits` by user, before a server that echoes. */
+  async function users(options: ProxyOptions, limit: { over?: 'oldest' } = {}) {
+    const target = await serve({ host: '127.0.0.1' }, (conn) =>
+      conn.receive((message) => conn.send(message)).catch(() => {}),
+    );
+    whenOver(() => target.close({ timeout: 1 }));
+    const { url, next } = await front(target.url, {
+      authenticate: ({ headers }) => admit(String(headers['x-user'])),
+      limits: [{ by: ({ auth }) => String(auth), connections: 1, ...limit }],
+      ...options,
+    });
+    const as = (user: string) => dial(url, { headers: { 'X-User': user } });
+    const echoes = async (conn: Conn): Promise<void> => {
+      await conn.send('hello');
+      expect((await conn.readMessage()).text()).toBe('hello');
+    };
+    return { as, echoes, next };
+  }
+
+  it('102 is refused above the limit of a user, until his connection ends', async () => {
+    const { as, echoes, next } = await users({});
+    const [ada, bob] = [await as('ada'), await as('bob')];
+    const refusal = { status: 429, headers: { 'retry-after': expect.any(String) } };
+    for (let i = 0; i < 3; i++) await expect(as('ada')).rejects.toMatchObject(refusal);
+    await echoes(bob);
+    await ada.close();
+    await (await next()).closed;
+    await echoes(await as('ada'));
+  });
+
+  it.each(['frames', 'bytes', 'messages'] as const)(
+    '102 closes the oldest connection of a user, in the mode %s',
+    async (mode) => {
+      const { as, echoes } = await users({ mode }, { over: 'oldest' });
+      const [bob, old, young] = [await as('bob'), await as('ada'), await as('ada')];
+      void old.discardReads().catch(() => {});
+      expect((await old.closed).code).toBe(mode === 'bytes' ? 1006 : 4409);
+      await echoes(bob);
+      await echoes(young);
+    },
+  );
+
+  it('102 has no rate, whose messages it does not read', () => {
+    const limits = [{ by: 'address', rate: { messages: 5 } }] as const;
+    expect(() => createProxy('ws://127.0.0.1:9', { limits })).toThrow(/limits.rate: .*target/);
   });
 
   /** Starts a target that accepts TCP and never answers the TLS handshake. */

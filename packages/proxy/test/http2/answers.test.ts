@@ -160,9 +160,9 @@ describe('a client over HTTP/2', () => {
     expect(backend.heads).toEqual([]);
   });
 
-  it('is refused above maxConnectionsPerAddress and while the proxy closes', async () => {
+  it('is refused above limits and while the proxy closes', async () => {
     const backend = await rawTarget();
-    const between = await http2Front(backend.url, { maxConnectionsPerAddress: 1 });
+    const between = await http2Front(backend.url, { limits: [{ by: 'address', connections: 1 }] });
     const client = await dial(between.url, { http2: 'only' });
     expect((await ask(between.port)).status).toBe(429);
     client.terminate();
