@@ -163,11 +163,9 @@ export class ClientRoom {
     this.#position = position;
     // Each loop needs a copy, because the application changes the state with each message.
     const copies = this.#loops.size > 1;
-    for (const loop of this.#loops) {
-      loop.takeState(copies ? copyOf(data) : data, position);
-      // A slow member gets it in place of messages. No answer follows, and nothing is missing after it.
-      if (!this.#isJoining && position !== undefined) loop.addLive();
-    }
+    for (const loop of this.#loops) loop.takeState(copies ? copyOf(data) : data, position);
+    // A slow member gets it in place of messages: no answer follows.
+    if (!this.#isJoining && position !== undefined) for (const loop of this.#loops) loop.addLive();
   }
 
   takeGap({ position, joining }: WireGap): void {
