@@ -118,7 +118,7 @@ function rows(): Row[] {
     },
     // BOTH
     { [PEER_END]: to(OVER), ...ANY }, // 7.1.1
-    // FAILED
+    // HAS_FAILED
     { [PEER_END]: to(OVER), ...ANY }, // 7.1.1
     // OVER
     ANY,

@@ -46,7 +46,6 @@ import { Control } from './control.ts';
 import { Ending } from './ending.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
-
 import { LastReads } from './read-ahead.ts';
 import { KEPT } from './reader.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';

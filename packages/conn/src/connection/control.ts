@@ -70,7 +70,7 @@ export class Control implements Pinged {
   }
 
   /**
-   * Ends the connection if the login has expired. Called before each chunk, each end of turn and each
+   * Ends the connection if the login has expired. Called before each chunk, each pull read and each
    * message of the read-ahead.
    */
   checkExpiry(): void {

@@ -21,7 +21,7 @@ import {
   unexpectedEof,
 } from './end-errors.ts';
 import { EndReasons } from './end-reasons.ts';
-import { pauseOrResume, progress, readAheadHasRoom, readAheadIsFull } from './read-ahead.ts';
+import { pauseOrResume, readAheadHasRoom, readAheadIsFull, readProgress } from './read-ahead.ts';
 import { CALLED, DISCARDS, hasHandled, NONE, UNWANTED } from './reader.ts';
 
 /**
@@ -458,7 +458,7 @@ export class Ending implements TurnTask {
     clocks.waitIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
-    if (progress(this.#connection) === clocks.progressAtStall) this.#dropLaterMessages();
+    if (readProgress(this.#connection) === clocks.progressAtStall) this.#dropLaterMessages();
     else this.#watchReader(true);
   }
 
@@ -473,7 +473,7 @@ export class Ending implements TurnTask {
     if (clocks.waitIsLimited) return;
     const time = reads ? clocks.longestStall : 0;
     if (time === 0) return this.#dropLaterMessages();
-    clocks.progressAtStall = progress(this.#connection);
+    clocks.progressAtStall = readProgress(this.#connection);
     clocks.limitReader(time);
   }
 

@@ -43,7 +43,7 @@ import { FRAMES_PER_TURN } from './shared.ts';
 // |               | observer sees the messages                  |                                     |
 // | `#deliver`    | there is another reader, or an observer     | the next message of the input       |
 // | `shiftQueued` | a read begins, a handler has settled, or    | the messages of the read-ahead      |
-// |               | the rate has a token                        |                                     |
+// |               | the rate has a token, or a later turn       |                                     |
 // | `takeNext`    | `readMessage` or `for await` begins a read, | the next message of the input,      |
 // |               | after a chunk of this turn: pull-reads.ts   | without the loop                    |
 //

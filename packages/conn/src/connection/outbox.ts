@@ -19,7 +19,7 @@ import { badWriteResult, notWritten, type WriteEnd, writeFailure } from '../writ
 import type { Connection } from './connection.ts';
 import { fragments, observeMessage } from './messages.ts';
 import { Progress } from './progress.ts';
-import { progress } from './read-ahead.ts';
+import { readProgress } from './read-ahead.ts';
 import { LEND_FROM } from './shared.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -56,7 +56,7 @@ export class Outbox implements BatchSender {
   /** The writes that wait for the transport or for a later turn. Created on first use. */
   #waits: DrainWaits | undefined;
   /** How the peer takes bytes since the transport was last blocked. */
-  #blocked: Progress | undefined;
+  #sinceBlocked: Progress | undefined;
   /** Number of frames of this turn, and of their bytes. Encoded bytes count {@link ENCODE_COST} times. */
   #turnFrames = 0;
   #turnBytes = 0;
@@ -162,7 +162,7 @@ export class Outbox implements BatchSender {
 
   /** Since when the transport is blocked and has sent nothing, in ms of the platform's clock. Else `now`. */
   stalledSince(now: number): number {
-    const blocked = this.#machine.blocked ? this.#blocked : undefined;
+    const blocked = this.#machine.blocked ? this.#sinceBlocked : undefined;
     blocked?.look(now, this.bytesFlushed);
     return blocked?.grownAt ?? now;
   }
@@ -218,7 +218,7 @@ export class Outbox implements BatchSender {
     const connection = this.#connection;
     if (!connection.inbox.inPass) connection.scheduleEndOfTurn();
     const { endOfTurn, platform } = connection.shared;
-    if (endOfTurn.bytesQueued(platform, progress(connection))) this.pump();
+    if (endOfTurn.bytesQueued(platform, readProgress(connection))) this.pump();
   }
 
   /** Counts `bytes` that an extension has encoded as work of this turn. */
@@ -271,7 +271,7 @@ export class Outbox implements BatchSender {
   // Promises of writers
 
   /**
-   * Whether writes to a blocked transport wait for a drain: above the high-water mark, or while all
+   * Whether writes to a blocked transport wait for a drain: from the option `highWaterMark` on, or while all
    * connections together buffer too much.
    */
   #writesAwaitDrain(): boolean {
@@ -496,7 +496,7 @@ export class Outbox implements BatchSender {
     // The transport has reported a drain within its `write`.
     if ((this.#writing as number) === DRAINED) return;
     this.#machine.blocked = true;
-    this.#blocked = new Progress(connection.platform.now(), this.bytesFlushed);
+    this.#sinceBlocked = new Progress(connection.platform.now(), this.bytesFlushed);
     connection.platform.writeBudget?.count(connection);
   }
 

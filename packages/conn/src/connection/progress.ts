@@ -1,6 +1,6 @@
 /**
  * How fast the peer takes our bytes, from one moment on: the only measure of a slow peer. The heartbeat
- * measures from its ping, the close from our close frame, `blocked` from the moment when the transport was
+ * measures from its ping, the close from our last frame, `blocked` from the moment when the transport was
  * blocked. Bytes are `flushed` once the operating system has them. Times are in ms of the platform's clock.
  */
 export class Progress {

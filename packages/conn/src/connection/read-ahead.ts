@@ -76,7 +76,7 @@ export function readAheadIsFull(connection: Reading): boolean {
 }
 
 /** A number that changes when a reader takes a message or a piece. */
-export function progress({ inbox, machine }: Reading): number {
+export function readProgress({ inbox, machine }: Reading): number {
   const { readAhead, pieces } = inbox;
   return machine.messagesIn - (readAhead?.length ?? 0) - (pieces?.cost ?? 0);
 }
@@ -273,13 +273,13 @@ export class LastReads implements TimerEntry {
   #watch(): void {
     const connection = this.#connection;
     this.#bytesIn = connection.bytesIn;
-    this.#progress = progress(connection);
+    this.#progress = readProgress(connection);
     connection.shared.timers.set(this, connection.settings.closeTimeout);
   }
 
   fire(): void {
     const connection = this.#connection;
-    const isRead = progress(connection) !== this.#progress || connection.inbox.held;
+    const isRead = readProgress(connection) !== this.#progress || connection.inbox.held;
     if (isRead || connection.bytesIn !== this.#bytesIn) return this.#watch();
     // Not as an error of this connection: the transport reports its own.
     connection.guardTransport(() => connection.transport.destroy());

@@ -31,8 +31,8 @@ import {
 const PATIENCE_MS = 5_000;
 
 /**
- * The open MessageWriter of one connection, and the calls that wait, first in, first out. The first writer
- * creates this object.
+ * The open MessageWriter of one connection, and the calls that wait, first in, first out. The first writer,
+ * message with a signal, or encoded message in fragments creates this object.
  */
 export class WriteQueue implements TimerEntry {
   /** The open writer. Only this class changes it. */

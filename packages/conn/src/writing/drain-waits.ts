@@ -29,7 +29,7 @@ export function isTurnFull(bytes: number, frames: number): boolean {
 
 /**
  * Writes, pings and pongs of one connection that wait for its transport or for the next turn. The
- * the Outbox creates this object for the first wait.
+ * Outbox creates this object for the first wait.
  */
 export class DrainWaits {
   /**
