@@ -197,10 +197,10 @@ export class Follower<M extends Followed> {
       case is.PART:
         return this.#columnOfPart(value as LogPart<M>);
       case is.DRAINED:
-        if (this.#rules.asks && this.last === undefined) return is.UNKNOWN;
+        if (this.#rules.asks && this.#last === undefined) return is.UNKNOWN;
         return this.#lacks() ? is.LACKS : is.WHOLE;
       case is.GAP:
-        return this.last === undefined && this.#state !== is.READING ? is.UNREADABLE : is.GAP;
+        return this.#last === undefined && this.#state !== is.READING ? is.UNREADABLE : is.GAP;
       case is.KEPT:
         return this.#lacks(this.#begins) ? is.KEPT_LACKS : is.KEPT;
       case is.AGAIN:
@@ -215,7 +215,7 @@ export class Follower<M extends Followed> {
     if (message.position === undefined) return isLost ? is.LOST : is.BARE;
     if (this.#isKnown(message)) return is.KNOWN;
     const followsAny = this.#state === is.OPEN || this.#state === is.BLIND;
-    if (isFar(message, this.last) && !(isLost && followsAny)) return is.AHEAD;
+    if (isFar(message, this.#last) && !(isLost && followsAny)) return is.AHEAD;
     if (isLost) return is.LOST;
     return this.#rules.holdsNext && this.#state === is.READING ? is.AHEAD : is.NEXT;
   }
@@ -229,7 +229,7 @@ export class Follower<M extends Followed> {
 
   /** Whether a position is before that of the follower. */
   #isBefore(position: Place | undefined): boolean {
-    const { last } = this;
+    const last = this.#last;
     return isUpTo(position, last) && position!.offset < last!.offset;
   }
 
@@ -238,7 +238,7 @@ export class Follower<M extends Followed> {
    * not bring them either.
    */
   #isStale({ messages, position }: LogPart<M>): boolean {
-    const { last } = this;
+    const last = this.#last;
     if (!isUpTo(position, last)) return false;
     if (messages.some((each) => !isUpTo(each.position, last))) return false;
     const earlier = this.#held.slice(0, this.#mark);
@@ -248,11 +248,11 @@ export class Follower<M extends Followed> {
   /** The position before the first held message; without one, the position. */
   get #begins(): Place | undefined {
     const first = this.#held.find(({ position }) => position !== undefined);
-    return first === undefined ? this.last : before(first);
+    return first === undefined ? this.#last : before(first);
   }
 
   /** Whether messages are missing between a position and the newest message that is known. */
-  #lacks(after = this.last): boolean {
+  #lacks(after = this.#last): boolean {
     if (this.#seen === BEYOND) return true;
     let last = after;
     for (const message of inOrder(this.#held)) {
@@ -291,13 +291,13 @@ export class Follower<M extends Followed> {
       case is.DO_RELEASE:
         return this.#release(out);
       case is.DO_FORGET:
-        if (this.last !== undefined) this.#forget(this.last.epoch);
+        if (this.#last !== undefined) this.#forget(this.#last.epoch);
         return;
       case is.DO_OPEN:
         if (this.#state === is.LIVE) this.#state = is.OPEN;
         return;
       case is.DO_SKIP:
-        if (this.#state !== is.BLIND) this.#moveTo((value as M).position ?? this.last);
+        if (this.#state !== is.BLIND) this.#moveTo((value as M).position ?? this.#last);
         return;
       case is.DO_PROMISE:
         if (this.#knows === is.BEFORE) this.#knows = is.BETWEEN;
@@ -347,7 +347,7 @@ export class Follower<M extends Followed> {
 
   #gap(out: FollowerAct[]): void {
     this.#isCut = true;
-    out.push([is.DO_GAP, this.last]);
+    out.push([is.DO_GAP, this.#last]);
   }
 
   #hold(message: M): void {
@@ -384,7 +384,7 @@ export class Follower<M extends Followed> {
   }
 
   #doubt(): void {
-    if (this.last === undefined) this.#miss();
+    if (this.#last === undefined) this.#miss();
     else this.#seen = BEYOND;
   }
 
@@ -419,7 +419,7 @@ export class Follower<M extends Followed> {
     const more = this.#held.filter(
       (each) => isUpTo(each.position, position) && !offsets.has(each.position!.offset),
     );
-    const all = [...messages, ...more].filter((each) => !isUpTo(each.position, this.last));
+    const all = [...messages, ...more].filter((each) => !isUpTo(each.position, this.#last));
     return inOrder(all).filter(
       (each, i, list) => each.position!.offset !== list[i - 1]?.position!.offset,
     );
@@ -451,19 +451,19 @@ export class Follower<M extends Followed> {
     // The position is of another log, whose numbers have no meaning here.
     if (!isWhole && this.#isBefore(position)) this.#restart(ELSEWHERE);
     const first = inOrder(this.#held).find(
-      ({ position: at }) => at?.epoch === position.epoch && !isUpTo(at, this.last),
+      ({ position: at }) => at?.epoch === position.epoch && !isUpTo(at, this.#last),
     );
     if (isStale) {
       this.#gap(out);
       this.#moveTo(before(first!));
-    } else if (this.last === undefined && this.#isVisited(first, part)) {
+    } else if (this.#last === undefined && this.#isVisited(first, part)) {
       this.#moveTo(before(first!));
     } else {
       const gaps = out.length;
       this.#give(this.#afterGap(part), is.DO_PART, !isWhole, out);
       if (!isWhole && !out.slice(gaps).some(([act]) => act === is.DO_GAP)) this.#gap(out);
       this.#held = this.#held.filter((each) => !isUpTo(each.position, position));
-      if (!isWhole || !isUpTo(position, this.last)) this.#moveTo(position);
+      if (!isWhole || !isUpTo(position, this.#last)) this.#moveTo(position);
     }
     const seen = this.#seen;
     if (seen === BEYOND || end === undefined) return;
@@ -485,12 +485,12 @@ export class Follower<M extends Followed> {
     };
     for (const message of messages) {
       const isLost = message.isLost === true && !this.#rules.passes;
-      if (isLost || (tells && isFar(message, this.last))) {
+      if (isLost || (tells && isFar(message, this.#last))) {
         flush();
         this.#gap(out);
       }
       if (!isLost) given.push(message);
-      if (this.#state !== is.BLIND) this.#moveTo(message.position ?? this.last);
+      if (this.#state !== is.BLIND) this.#moveTo(message.position ?? this.#last);
     }
     flush();
   }

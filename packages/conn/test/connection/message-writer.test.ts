@@ -234,7 +234,9 @@ describe('messages that wait for an open writer', () => {
         { size: 1, values: [9] },
         ...[1, 2, 3].map((value) => ({ size, values: [value] })),
       ]);
-      expect([conn.bufferedAmount, sharedSlabPool().lent]).toEqual([0, before]);
+      expect(conn.bufferedAmount).toBe(0);
+      // Not the same number: a slab of an earlier file may come back.
+      expect(sharedSlabPool().lent).toBeLessThanOrEqual(before);
     },
   );
 });

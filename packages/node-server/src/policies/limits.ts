@@ -74,7 +74,6 @@ export class Limits {
 
   /** From now on the connection holds these keys, until {@link closed}. */
   keepKeys(connection: object, keys: readonly Key[]): void {
-    if (keys === NO_KEYS) return;
     for (const { open } of keys) open?.add(connection);
     // No array for one key: it would cost 56 bytes.
     this.#held.set(connection, keys.length === 1 ? keys[0]! : keys);
@@ -185,7 +184,7 @@ export class Reservation {
   opened(connection: object): void {
     this.settled();
     this.#counts = 'no more';
-    this.#limits.keepKeys(connection, this.#keys);
+    if (this.#keys !== NO_KEYS) this.#limits.keepKeys(connection, this.#keys);
   }
 
   /** There will be no connection. */
