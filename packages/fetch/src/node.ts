@@ -20,6 +20,7 @@ export type {
 } from '@ws/conn';
 export type {
   CloseResult,
+  ServerPhase,
   ServerStats,
   WsServer,
 } from '@ws/node-server';

@@ -24,6 +24,7 @@ export type { ServerStats } from '../acceptor.ts';
 export type { CloseResult } from '../close-options.ts';
 export type { ConnHandler } from '../conn-handler.ts';
 export type { HeadersInput } from '../headers.ts';
+export type { ServerPhase } from '../phase.ts';
 export type { AdmitOrRefuse, Refusal } from '../policies/authenticate.ts';
 export type { RouteOptions } from '../route.ts';
 export { type Route, route } from '../route.ts';
