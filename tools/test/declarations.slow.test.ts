@@ -45,17 +45,20 @@ beforeAll(() => {
   if (built) for (const name of published) install(name);
 });
 
-describe.skipIf(!built).each(LAYOUTS)('B6-3 with declarations, in the layout %s', (layout) => {
+describe.skipIf(!built)('B6-3 with declarations', () => {
+  // In the layout in which the compiler can name the fewest packages.
   it('every snippet compiles when it exports its declarations', { timeout: 600_000 }, () => {
     const faults = snippetsByImports().flatMap(([imports, codes]) => {
       const files = codes.map(
         (code) => code.replaceAll(DECLARATION, 'export $1 ') + '\nexport {};\n',
       );
-      return unnamed(layout, imports, files);
+      return unnamed('pnpm', imports, files);
     });
     expect(faults).toEqual([]);
   });
+});
 
+describe.skipIf(!built).each(LAYOUTS)('B6-3 with declarations, in the layout %s', (layout) => {
   it('every result of every entry can be exported', { timeout: 600_000 }, () => {
     const programs = entries().map((entry) => [entry, resultsOf(entry)] as const);
     expect(programs.map(([entry, lines]) => [entry, lines.length > 1])).not.toContainEqual([
